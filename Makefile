@@ -31,7 +31,7 @@ OPT_release := -Og -DNDEBUG
 OPT_debug := -O0 -g3
 OPT_asan := -O0 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 # Loops over many numbers, which the compiler turns into vector instructions at -O3. The other files take little of the time.
-VECTORISED := $(filter-out %/show_variable.cpp %/formula.cpp %/trace.cpp,$(wildcard nn/base/matmul.cpp nn/base/functions.cpp nn/base/matrix.cpp nn/layers/*.cpp \
+VECTORISED := $(filter-out %/show_variable.cpp %formula.cpp %/trace.cpp,$(wildcard nn/base/matmul.cpp nn/base/functions.cpp nn/base/matrix.cpp nn/layers/*.cpp \
     nn/autograd/*.cpp nn/training/loss.cpp nn/training/optimizer.cpp nn/text/decoding.cpp tools/bench/limits.cpp))
 # ---- What there is ----
 find = $(sort $(if $(wildcard $(1)),$(shell find $(wildcard $(1)) -name '$(2)')))

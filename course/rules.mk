@@ -13,5 +13,8 @@ course-%: course-build
 ## make sheet-NAME          a worksheet for pencil and paper; ARGS="--seed 7 --key", ARGS=--help
 sheet-%: $(OUT)/run_sheet
 	@$(OUT)/run_sheet $* $(ARGS)
+## make debug-task-NAME     a question that gdb or lldb answers; ARGS="--answer 3", ARGS=--help; NAME=list: all of them
+debug-task-%: $(OUT)/run_debugger
+	@$(OUT)/run_debugger $* $(ARGS)
 check-% watch-% hint-%: course-build
 	@$(OUT)/run_course $(subst -, ,$@) $(course_options)

@@ -649,16 +649,15 @@ Var stop(const Var& a) { return Var(a.value()); }
 
 // forward   y = value
 // backward  dpath = dy, dvalue = 0: the derivative of y = path + stop(value - path)
-static void straight_through_backward(Record& y) { add_gradient(y.inputs[0], y.gradient); }
+static void straight_through_backward(Record& y) { add_gradient(y.inputs[1], y.gradient); }
 
-// The value was given: no formula leads to it.
 static Explained straight_through_explained(const Record&, const std::vector<Var>&) {
-    return {.value = {}, .gradients = {"dy(i,j)"}};
+    return {.value = "a(i,j)", .gradients = {"0", "dy(i,j)"}};
 }
 
 Var straight_through(const Var& value, const Var& path, Where where) {
     require(same_shape(value.value(), path.value()), where, "straight_through: a value of shape ", value.value(),
             " for a path of shape ", path.value(), ", the shapes must be equal");
-    return record_operation("straight_through", value.value(), {path}, {straight_through_backward, straight_through_explained},
-                            where);
+    return record_operation("straight_through", value.value(), {value, path},
+                            {straight_through_backward, straight_through_explained}, where);
 }

@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
+#include <string>
 #include <utility>
 
+#include "nn/autograd/attention_formula.h"
 #include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
@@ -304,6 +307,41 @@ static void attend_backward(Record& record) {
     if (!dbias.empty()) add_gradient(record.inputs[3], std::move(dbias));
 }
 
+// --- the same as formulas ---
+
+// The numbers of the plan that the formulas name.
+//   rows  of q
+static std::map<std::string, std::vector<float>> plan_tables(const Plan& plan, int rows) {
+    const int most_keys = plan.keys.longest();
+    std::map<std::string, std::vector<float>> tables;
+    const auto number = [&](const char* name, double x) { tables[name] = {static_cast<float>(x)}; };
+    number("h", plan.head_width), number("hv", plan.value_width), number("heads", plan.heads), number("scale", plan.scale);
+    number("shared", plan.heads / plan.key_heads), number("segments", plan.queries.size());
+    number("most_keys", most_keys), number("most_queries", plan.queries.longest());
+    std::vector<float> segment(rows, -1), may(plan.may.allows_all() ? 0 : static_cast<std::size_t>(rows) * most_keys);
+    for (int s = 0; s < plan.queries.size(); ++s) {
+        const Segment queries = plan.queries.list[s], keys = plan.keys.list[s];
+        const auto append = [&](const char* name, int x) { tables[name].push_back(static_cast<float>(x)); };
+        append("first_query", queries.first), append("queries", queries.count), append("first_key", keys.first);
+        append("keys", keys.count), append("first_weight", plan.first_weight_row[s]);
+        std::fill_n(segment.begin() + queries.first, queries.count, static_cast<float>(s));
+        for (int i = 0; i < queries.count && !may.empty(); ++i)
+            std::copy_n(plan.allowed(s, i), keys.count, may.begin() + static_cast<long>(queries.first + i) * most_keys);
+    }
+    tables["segment"] = std::move(segment);
+    if (!may.empty()) tables["may"] = std::move(may);
+    return tables;
+}
+
+static Explained attend_explained(const Record& record, const std::vector<Var>& inputs) {
+    const Plan& plan = static_cast<const AttentionRecord&>(record).plan;
+    const bool biased = static_cast<bool>(inputs[3]);
+    const AttendFormulas formulas{.masked = !plan.may.allows_all(), .biased = biased, .own_bias = plan.bias_of_segments};
+    Explained explained = formulas.explained();
+    explained.tables = plan_tables(plan, inputs[0].rows());
+    return explained;
+}
+
 static Attended attend_in_steps(const Var& q, const Var& k, const Var& v, const Plan& plan, const Var& bias);
 
 // With a tape or a KeepSteps the weights of all pieces and heads are kept; otherwise each piece has temporary ones.
@@ -329,7 +367,9 @@ Attended attend(const Var& q, const Var& k, const Var& v, int heads, const Atten
     record->plan = std::move(plan);
     if (keep) record->weights = Var(std::move(weights));
     const Var kept_weights = record->weights;
-    return {record_operation(record, "attend", std::move(context), {q, k, v, how.bias}, attend_backward, where), kept_weights};
+    return {
+        record_operation(record, "attend", std::move(context), {q, k, v, how.bias}, {attend_backward, attend_explained}, where),
+        kept_weights};
 }
 
 // --- the same operation by operation, for a hook: the weights are a recorded value of their own ---

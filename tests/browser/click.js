@@ -1,5 +1,5 @@
-// click.js: what run.sh lets a browser do in a page. Predictions are opened; in a trace a cell is clicked, and every formula is computed for
-// some elements of every value and gradient. What it finds stands in <body data-seen="...">.
+// click.js: what run.py does in a page. Predictions are opened; in a trace a cell is clicked, and every formula is computed for some
+// elements of every value and gradient. Its value begins with "ok", or says what is wrong.
 (async () => {
   const turn = () => new Promise(done => setTimeout(done, 20)), seen = [];
   document.querySelectorAll('details').forEach(d => d.querySelector('summary').click());
@@ -39,5 +39,5 @@
     if (document.getElementById('beside').hidden) seen.push('the other trace is not shown');
     if (!seen.length) seen.push(`ok, ${count} elements as the program has them`);
   }
-  document.body.dataset.seen = seen.join('; ') || 'ok';
-})();
+  return seen.join('; ') || 'ok';
+})()

@@ -150,7 +150,7 @@ static void step_train_sentences(Lesson& lesson, const Model& model, const Split
     lesson.code();
     const std::vector<float> losses = pretrain(model.w, model.config, how, read, random);
     const Smoothed curve = smoothed(losses, std::max(1, how.steps / 60));
-    lesson.curves({{.name = "masked language model loss", .x = curve.steps, .y = curve.losses}});
+    lesson.curves({{.name = "masked language model loss", .x = curve.steps, .y = curve.losses}}, {"training step", "loss, nats"});
     lesson.why(
         "it does not fall to 0, because subject, object and ending cannot be predicted with certainty; only the verb can.");
 }
@@ -358,7 +358,8 @@ static void step_chain_training(Lesson& lesson, const MarkovChain& chain, const 
     const float causal = static_cast<float>(causal_entropy(chain)), both = static_cast<float>(two_sided_entropy(chain));
     lesson.curves({{.name = "training loss", .x = curve.steps, .y = curve.losses},
                    {.name = "minimum, left to right", .x = ends, .y = {causal, causal}},
-                   {.name = "minimum, both sides", .x = ends, .y = {both, both}}});
+                   {.name = "minimum, both sides", .x = ends, .y = {both, both}}},
+                  {"training step", "loss, nats"});
     lesson.why(
         "in training 15 % of the symbols are selected, so a neighbour is sometimes masked too, and 10 % of the selected are replaced by random ones: the training loss stays above the test loss, where one symbol is masked.");
 }
@@ -471,7 +472,7 @@ static void step_own_training(Lesson& lesson, const Model& model, const std::str
     const auto read = [&](Random& draw) { return sequences[draw.below(static_cast<int>(sequences.size()))]; };
     const std::vector<float> losses = pretrain(model.w, model.config, how, read, random);
     const Smoothed curve = smoothed(losses, std::max(1, how.steps / 30));
-    lesson.curves({{.name = "masked language model loss", .x = curve.steps, .y = curve.losses}});
+    lesson.curves({{.name = "masked language model loss", .x = curve.steps, .y = curve.losses}}, {"training step", "loss, nats"});
     lesson.claim_at_most("final loss; the initial one was " + fixed(curve.losses.front()), curve.losses.back(),
                          curve.losses.front());
 }

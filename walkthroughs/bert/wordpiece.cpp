@@ -166,7 +166,7 @@ static std::vector<Cover> step_sizes(Lesson& lesson, const std::string& corpus, 
     const int characters_only = truncated(vocabulary, 0).size();
     std::vector<Cover> covers;
     std::vector<std::vector<std::string>> rows{{"entries", "pieces per word", "[UNK]"}};
-    Series curve{"pieces per word over entries", {}, {}};
+    Series curve{"pieces per word", {}, {}};
     for (int tenth = 0; tenth <= 10; ++tenth) {
         const int others = (vocabulary.size() - characters_only) * tenth / 10;
         const Cover cover = cover_of(words, truncated(vocabulary, others), config);
@@ -177,7 +177,7 @@ static std::vector<Cover> step_sizes(Lesson& lesson, const std::string& corpus, 
     }
     lesson.say("The text has ", words.size(), " words. All vocabularies contain the single characters:");
     lesson.table(rows);
-    lesson.curves({curve});
+    lesson.curves({curve}, {"entries of the vocabulary", "pieces per word"});
     lesson.why(
         "more entries give shorter sequences, not fewer unknown words: a word becomes [UNK] only for a character that no entry covers. Next: bert/mlm masks some of these tokens.");
     return covers;

@@ -78,8 +78,13 @@ static void step_masks(Lesson& lesson, bool english) {
     const MayAttend may = causal(T, T);
     for (int i = 0; i < T; ++i)
         for (int j = 0; j < T; ++j) past(i, j) = may(i, j);
-    lesson.pictures({{"BERT: every token to all", heat_map(all, lesson.colours)},
-                     {"GPT: only to earlier tokens", heat_map(past, lesson.colours)}});
+    using Names = std::vector<std::string>;
+    const Names masked =
+        english ? Names{"[CLS]", "Mother", "[MASK]", "a", "book"} : Names{"[CLS]", "Мама", "[MASK]", "раму", "[SEP]"};
+    const Names whole =
+        english ? Names{"[CLS]", "Mother", "reads", "a", "book"} : Names{"[CLS]", "Мама", "мыла", "раму", "[SEP]"};
+    lesson.pictures({{"BERT: every token to all", heat_map(all, lesson.colours, masked, masked)},
+                     {"GPT: only to earlier tokens", heat_map(past, lesson.colours, whole, whole)}});
     if (!english) lesson.say("Мама мыла раму: Mama washed(f.) the frame, the first sentence of a Russian primer.");
     lesson.lines({english ? "[CLS] Mother [MASK] a book [SEP]   BERT reads the sentence with a masked word"
                           : "[CLS] Мама [MASK] раму [SEP]   BERT reads the sentence with a masked word",
@@ -137,7 +142,8 @@ static void step_train(Lesson& lesson, const Readers& readers, const Choices& ch
         losses = train(next_words, trained, recipe, &progress);
     }
     const Smoothed gpt_curve = smoothed(losses, 20);
-    lesson.curves({{"BERT", bert_curve.steps, bert_curve.losses}, {"GPT", gpt_curve.steps, gpt_curve.losses}});
+    lesson.curves({{"BERT", bert_curve.steps, bert_curve.losses}, {"GPT", gpt_curve.steps, gpt_curve.losses}},
+                  {"training step", "loss, nats"});
     lesson.why(
         "the two losses cannot be compared: the tasks differ. GPT predicts at every position, BERT at 15 % of them, so BERT gets twice the steps.");
 }

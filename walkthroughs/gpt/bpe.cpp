@@ -114,7 +114,7 @@ static Gain step_compression(Lesson& lesson, const bpe::Training& training, cons
         on_text.y.push_back(static_cast<float>(bytes_per_token(beginning(text, 100'000), vocabulary)));
         on_other.y.push_back(static_cast<float>(bytes_per_token(other, vocabulary)));
     }
-    lesson.curves({on_text, on_other});
+    lesson.curves({on_text, on_other}, {"merges", "bytes per token"});
     const Gain gain{on_text.y.back(), on_other.y.back()};
     lesson.why("at the end a token holds ", fixed(gain.own, 2), " bytes of the training text, but ", fixed(gain.other, 2),
                " of another text: the vocabulary fits the text that it was trained on.");

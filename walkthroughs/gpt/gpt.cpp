@@ -177,7 +177,7 @@ static Learned step_train(Lesson& lesson, const gpt::Weights& w, const gpt::Conf
                    fixed(learned.last / std::log(2.0) / corpus.bytes_per_token, 2), " bits per byte:");
         lesson.lines(wrapped(on_one_line(written_text(w, config, corpus, choices.seed)), 88));
     }
-    lesson.curves({curve});
+    lesson.curves({curve}, {"training step", "loss, nats"});
     learned.unigram = unigram_loss(corpus);
     lesson.why("the baseline of token frequencies has a loss of ", fixed(learned.unigram, 3),
                ". Anything below that is learned from the order of tokens: first pairs, then words and line structure.");

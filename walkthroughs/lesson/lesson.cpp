@@ -235,8 +235,9 @@ void Lesson::matrix(std::string_view name, const Matrix& m, int most) {
 
 void Lesson::picture(std::string_view caption, const Image& image) { pictures({{text(caption), ::picture(image, colours)}}); }
 
-void Lesson::heat(std::string_view caption, const Matrix& m) {
-    pictures({{joined({caption, "  ", stats_text(m)}), heat_map(m, colours)}});
+void Lesson::heat(std::string_view caption, const Matrix& m, const std::vector<std::string>& row_names,
+                  const std::vector<std::string>& col_names) {
+    pictures({{joined({caption, "  ", stats_text(m)}), heat_map(m, colours, row_names, col_names)}});
 }
 
 void Lesson::pictures(const std::vector<Captioned>& blocks) { tell({.kind = Item::Kind::pictures, .pictures = blocks}); }

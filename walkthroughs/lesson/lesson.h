@@ -76,8 +76,10 @@ public:
     void matrix(std::string_view name, const Matrix& m, int most = 8);  // shape and numbers, only the corners of a large matrix
 
     void picture(std::string_view caption, const Image& image);
-    void heat(std::string_view caption, const Matrix& m);  // a heat map with minimum and maximum
-    void pictures(const std::vector<Captioned>& blocks);   // made with picture() and heat_map() of pictures.h
+    // A heat map with minimum and maximum; names of its rows and columns, such as tokens.
+    void heat(std::string_view caption, const Matrix& m, const std::vector<std::string>& row_names = {},
+              const std::vector<std::string>& col_names = {});
+    void pictures(const std::vector<Captioned>& blocks);  // made with picture() and heat_map() of pictures.h
     void curves(const std::vector<Series>& series, const AxisNames& axes = {});
     void table(const std::vector<std::vector<std::string>>& rows);
     void lines(const std::vector<std::string>& given);  // indented, not wrapped

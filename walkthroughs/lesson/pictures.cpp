@@ -126,6 +126,28 @@ Drawing picture(const Image& image, Colours colours) {
     return drawing;
 }
 
+// ---- columns of a terminal --------------------------------------------------------------------------------------------------
+
+int display_width(std::string_view words) {
+    int width = 0;
+    bool in_code = false;
+    for (const char32_t c : decode_utf8(words)) {
+        if (c == 0x1B) in_code = true;
+        if (!in_code) width += columns_of(c);
+        if (in_code && c == 'm') in_code = false;
+    }
+    return width;
+}
+
+static std::string padded(const std::string& words, int width) {
+    return words + std::string(static_cast<std::size_t>(std::max(0, width - display_width(words))), ' ');
+}
+
+static std::string without_end_spaces(std::string line) {
+    line.erase(line.find_last_not_of(' ') + 1);
+    return line;
+}
+
 // ---- heat maps --------------------------------------------------------------------------------------------------------------
 
 // Five colours from 0 to 1, interpolated.
@@ -183,9 +205,66 @@ static Image shares(const Matrix& m) {
     return image;
 }
 
+// "[MASK]" in at most `most` columns.
+static std::string shortened(const std::string& name, int most) {
+    std::string kept;
+    for (const char32_t c : decode_utf8(name)) {
+        if (display_width(kept) + columns_of(c) > most) break;
+        kept += encode_utf8(c);
+    }
+    return kept;
+}
+
+static std::string name_of(const std::vector<std::string>& names, int k) {
+    return static_cast<std::size_t>(k) < names.size() ? names[static_cast<std::size_t>(k)] : text(k);
+}
+
+// The names of the columns from top to bottom, each below its two columns of a map; at most 8 letters of each.
+static std::vector<std::string> upright_names(const std::vector<std::string>& names, int count, int margin) {
+    std::vector<std::u32string> letters;
+    std::size_t height = 0;
+    for (int j = 0; j < count; ++j) {
+        letters.push_back(decode_utf8(name_of(names, j)).substr(0, 8));
+        height = std::max(height, letters.back().size());
+    }
+    std::vector<std::string> lines;
+    for (std::size_t k = 0; k < height; ++k) {
+        std::string line(static_cast<std::size_t>(margin), ' ');
+        for (const std::u32string& name : letters) line += padded(k < name.size() ? encode_utf8(name[k]) : "", 2);
+        lines.push_back(without_end_spaces(line));
+    }
+    return lines;
+}
+
+// A cell is two columns of one line, so that each row and column can have its name.
+static Drawing named_map(const Matrix& m, Colours colours, const std::vector<std::string>& row_names,
+                         const std::vector<std::string>& col_names) {
+    static constexpr int longest_name = 12;
+    const Image image = colours == Colours::none ? shares(m) : heat_colours(m);
+    const Drawing plain = colours == Colours::none ? letters(image) : Drawing{};
+    int margin = 0;
+    for (int i = 0; i < m.rows && !row_names.empty(); ++i)
+        margin = std::max(margin, display_width(shortened(name_of(row_names, i), longest_name)) + 1);
+    Drawing drawing{{}, margin + 2 * m.cols};
+    for (int i = 0; i < m.rows; ++i) {
+        const std::string name = row_names.empty() ? "" : shortened(name_of(row_names, i), longest_name) + " ";
+        std::string line = std::string(static_cast<std::size_t>(margin - display_width(name)), ' ') + name;
+        if (colours == Colours::none) line += plain.lines[static_cast<std::size_t>(i)];
+        for (int j = 0; j < m.cols && colours != Colours::none; ++j)
+            line += colour_code(48, colour_of(image, i, j), colours) + "  ";
+        drawing.lines.push_back(colours == Colours::none ? line : line + colours_off);
+    }
+    if (!col_names.empty())
+        for (const std::string& line : upright_names(col_names, m.cols, margin)) drawing.lines.push_back(line);
+    return drawing;
+}
+
 Drawing heat_map(const Matrix& m, Colours colours, const std::vector<std::string>& row_names,
                  const std::vector<std::string>& col_names) {
-    Drawing drawing = drawn(colours == Colours::none ? shares(m) : heat_colours(m), colours);
+    static constexpr int most_named = 28;  // more do not fit beside their names
+    const bool named = (!row_names.empty() || !col_names.empty()) && m.rows <= most_named && m.cols <= most_named && !m.empty();
+    Drawing drawing = named ? named_map(m, colours, row_names, col_names)
+                            : drawn(colours == Colours::none ? shares(m) : heat_colours(m), colours);
     drawing.values = m;
     drawing.row_names = row_names;
     drawing.col_names = col_names;
@@ -193,26 +272,6 @@ Drawing heat_map(const Matrix& m, Colours colours, const std::vector<std::string
 }
 
 // ---- blocks -----------------------------------------------------------------------------------------------------------------
-
-int display_width(std::string_view words) {
-    int width = 0;
-    bool in_code = false;
-    for (const char32_t c : decode_utf8(words)) {
-        if (c == 0x1B) in_code = true;
-        if (!in_code) width += columns_of(c);
-        if (in_code && c == 'm') in_code = false;
-    }
-    return width;
-}
-
-static std::string padded(const std::string& words, int width) {
-    return words + std::string(static_cast<std::size_t>(std::max(0, width - display_width(words))), ' ');
-}
-
-static std::string without_end_spaces(std::string line) {
-    line.erase(line.find_last_not_of(' ') + 1);
-    return line;
-}
 
 // One row of blocks that fit.
 static void append_row(std::vector<std::string>& lines, const std::vector<Captioned>& blocks, std::size_t first,

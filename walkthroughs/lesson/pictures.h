@@ -37,7 +37,7 @@ Drawing picture(const Image& image, Colours colours);
 // The elements from smallest to largest as black, violet, orange, pale yellow; NaN is black.
 Image heat_colours(const Matrix& m);
 Image heat_colours(const Matrix& m, float smallest, float largest);
-//   row_names, col_names  tokens, for instance, which a page writes beside the map
+//   row_names, col_names  tokens, for instance, beside and below the map; on a terminal of at most 28 rows and columns
 Drawing heat_map(const Matrix& m, Colours colours, const std::vector<std::string>& row_names = {},
                  const std::vector<std::string>& col_names = {});
 

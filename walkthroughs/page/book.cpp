@@ -71,6 +71,41 @@ static std::string heading_of(const std::string& html) {
     return begin == std::string::npos || end == std::string::npos ? "" : html.substr(begin + 4, end - begin - 4);
 }
 
+// "vit" of "vit/vit.h", "vit/detect" of "vit/detect/boxes.h".
+static std::string place_of(const std::string& path) {
+    const std::string folder = folder_of(path);
+    return folder.empty() ? path : folder.substr(0, folder.size() - 1);
+}
+
+// The floors from the highest to the lowest, each with its systems; a system leads to its lesson.
+//   systems  rows "| [name](header) | idea | neighbour | [lesson](source) | test |"
+static std::string map_of_systems(const std::string& systems, const std::vector<std::string>& pages) {
+    std::map<std::string, std::string> floors;  // name of a folder, its systems
+    for (const std::string& line : split_lines(systems)) {
+        const std::vector<std::string> cells = split(line, '|');
+        if (cells.size() < 5 || cells[1].find("](") == std::string::npos) continue;
+        const auto between = [](const std::string& words, const char* open, char close) {
+            const std::size_t begin = words.find(open);
+            if (begin == std::string::npos) return std::string();
+            const std::size_t from = begin + std::string(open).size();
+            return words.substr(from, words.find(close, from) - from);
+        };
+        const std::string name = between(cells[1], "[", ']'), header = between(cells[1], "](", ')');
+        const std::string source = between(cells[4], "](", ')');
+        const std::string lesson = source.empty() ? "" : link_in_book(source, "README.md", pages);
+        const std::string about = " title=\"" + escaped(cells[2].substr(std::min<std::size_t>(1, cells[2].size()))) + "\"";
+        floors[place_of(header)] += (lesson.empty() ? "<span" + about + ">" + escaped(name) + "</span>"
+                                                    : "<a href=\"" + lesson + "\"" + about + ">" + escaped(name) + "</a>") +
+                                    " \u00b7 ";
+    }
+    std::string html = "<dl class=\"map\">\n";
+    for (const char* const floor : {"rlhf", "vit", "gpt", "bert", "nn"})
+        for (auto& [place, list] : floors)
+            if (place == floor || place.starts_with(std::string(floor) + "/"))
+                html += "<dt>" + escaped(place) + "</dt><dd>" + list.substr(0, list.size() - 4) + "</dd>\n";
+    return html + "</dl>\n";
+}
+
 static std::string contents(const std::string& folder, const std::vector<std::string>& lessons) {
     std::map<std::string, std::string> lists;  // of each folder
     for (const std::string& lesson : lessons) {
@@ -91,6 +126,17 @@ static std::string contents(const std::string& folder, const std::vector<std::st
     return html;
 }
 
+// A lesson is written without knowing of the book; here it gets a way back.
+static void link_to_contents(const std::string& folder, const std::string& lesson) {
+    const std::string mark = "<nav aria-label=\"steps\">\n", link = "<p class=\"up\">";
+    const std::string path = folder + "/" + lesson;
+    std::string html = read_file(path);
+    const std::size_t at = html.find(mark);
+    if (at == std::string::npos || html.compare(at + mark.size(), link.size(), link) == 0) return;
+    html.insert(at + mark.size(), link + "<a href=\"" + relative("index.html", lesson) + "\">all lessons</a></p>\n");
+    write_file_atomically(path, html);
+}
+
 void write_book(const std::string& folder, const std::string& systems) {
     std::vector<std::string> lessons, readmes{"README.md"}, pages{"index.html", "systems.html", "ledgers.html"};
     for (const std::string& path : files_below(folder)) {
@@ -106,7 +152,7 @@ void write_book(const std::string& folder, const std::string& systems) {
     pages.insert(pages.end(), lessons.begin(), lessons.end());
     for (const std::string& readme : readmes) pages.push_back(readme.substr(0, readme.size() - 3) + ".html");
 
-    std::string ledgers = "<h1>Where the code differs from the papers, and why</h1>\n";
+    std::string ledgers, ledger_links;
     for (const std::string& readme : readmes) {
         const std::string path = readme.substr(0, readme.size() - 3) + ".html", words = read_file(readme);
         const std::string body =
@@ -119,13 +165,24 @@ void write_book(const std::string& folder, const std::string& systems) {
             const std::string link = link_in_book(target, readme, pages);  // seen from the README, not from the book's folder
             return link.find("://") != std::string::npos || link.empty() ? link : without_detours(folder_of(path) + link);
         });
-        ledgers += "<section><h2>" +
-                   escaped(folder_of(readme).empty() ? readme : folder_of(readme).substr(0, folder_of(readme).size() - 1)) +
-                   "</h2>\n" + rows + "</section>\n";
+        const std::string place = folder_of(readme).empty() ? readme : place_of(readme);
+        ledgers += "<section id=\"" + escaped(place) + "\"><h2>" + escaped(place) + "</h2>\n" + rows + "</section>\n";
+        ledger_links += "<li><a href=\"ledgers.html#" + escaped(place) + "\">" + escaped(place) + "</a></li>\n";
     }
+    for (const std::string& lesson : lessons) link_to_contents(folder, lesson);
     const LinkTarget from_top = [&](const std::string& target) { return link_in_book(target, "README.md", pages); };
-    write_file_atomically(folder + "/ledgers.html", book_page("ledgers", "ledgers.html", ledgers));
+    write_file_atomically(folder + "/ledgers.html", book_page("ledgers", "ledgers.html",
+                                                              "<h1>Where the code differs from the papers, and why</h1>\n<ul>\n" +
+                                                                  ledger_links + "</ul>\n" + ledgers));
     write_file_atomically(folder + "/systems.html",
                           book_page("systems", "systems.html", "<h1>All systems</h1>\n" + markdown_html(systems, from_top)));
-    write_file_atomically(folder + "/index.html", book_page("contents", "index.html", contents(folder, lessons)));
+    write_file_atomically(
+        folder + "/index.html",
+        book_page(
+            "contents", "index.html",
+            contents(folder, lessons) +
+                "<section><h2>Map of the systems</h2>\n<p>What stands higher uses what stands lower. A system leads to its lesson; <a href=\"systems.html\">systems</a> says what each one is.</p>\n" +
+                map_of_systems(systems, pages) +
+                "</section>\n<section><h2>Ledgers: what differs from paper and published code</h2>\n<ul>\n" + ledger_links +
+                "</ul></section>\n"));
 }

@@ -6,7 +6,8 @@
 #include <string>
 #include <vector>
 
-// Writes index.html, systems.html, ledgers.html and a page for each README.md into the folder in which the lessons' pages lie.
+// Writes index.html, systems.html, ledgers.html and a page for each README.md into the folder in which the lessons' pages lie, and
+// gives those a link to index.html.
 //   systems  the table of systems, in Markdown
 //   throws   std::invalid_argument when no lesson has written a page there, or a file cannot be written
 void write_book(const std::string& folder, const std::string& systems);

@@ -33,9 +33,14 @@ static std::string hex_colour(const Image& image, int y, int x) {
     return words;
 }
 
-// Whether black letters can be read on it (relative luminance, ITU-R BT.601).
+// Whether black letters have more contrast on it than white ones: relative luminance as WCAG 2.1 defines it, and there
+// (L + 0.05) / 0.05 = 1.05 / (L + 0.05) at L = 0.179, where both have a contrast of 4.6.
 static bool is_bright(const Image& image, int y, int x) {
-    return 0.299f * image(y, x, 0) + 0.587f * image(y, x, 1) + 0.114f * image(y, x, 2) > 0.5f;
+    const auto linear = [&](int channel) {
+        const double c = std::clamp(image(y, x, channel), 0.f, 1.f);
+        return c <= 0.03928 ? c / 12.92 : std::pow((c + 0.055) / 1.055, 2.4);
+    };
+    return 0.2126 * linear(0) + 0.7152 * linear(1) + 0.0722 * linear(2) > 0.179;
 }
 
 // ---- matrices ---------------------------------------------------------------------------------------------------------------
@@ -58,8 +63,11 @@ std::string matrix_html(const std::string& name, const Matrix& m, int most) {
     const std::vector<int> rows = shown(m.rows, whole ? most_rows : most), cols = shown(m.cols, whole ? most_cols : most);
     const Image colours = heat_colours(m);
     std::string html = "<figure class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"" + escaped(name) +
-                       "\"><table class=\"m" + (cols.size() > 9 ? " wide" : "") + "\"><caption><b>" + escaped(name) + "</b> " +
-                       shape(m) + "</caption>\n<thead><tr><td></td>";
+                       "\"><table class=\"m" +
+                       (cols.size() > 16  ? " wide wider"
+                        : cols.size() > 9 ? " wide"
+                                          : "") +
+                       "\"><caption><b>" + escaped(name) + "</b> " + shape(m) + "</caption>\n<thead><tr><td></td>";
     for (const int j : cols) html += "<th scope=\"col\">" + (j < 0 ? "\u2026" : text(j)) + "</th>";
     html += "</tr></thead>\n";
     for (const int i : rows) {
@@ -138,15 +146,17 @@ std::string heat_html(const Matrix& m, const std::string& caption, const std::ve
     for (const float x : m) range.include(x);
     if (range.empty()) range.include(0);
     const Image colours = heat_colours(m);
-    const double cell = std::clamp(200.0 / std::max(m.rows, m.cols), m.size() > most_cells ? 1.0 : 6.0, 22.0);
+    const bool named_cells = !row_names.empty() || !col_names.empty();  // large enough for a line of letters
+    const double least = named_cells ? 14.0 : m.size() > most_cells ? 1.0 : 6.0;
+    const double cell = std::clamp(200.0 / std::max(m.rows, m.cols), least, 22.0);
     std::size_t longest = 0;
     for (const std::string& name : row_names) longest = std::max(longest, static_cast<std::size_t>(display_width(name)));
     const double margin = row_names.empty() ? 0 : 7.0 * static_cast<double>(longest) + 6;
     const double width = m.cols * cell, height = m.rows * cell;
     const double bottom = std::max(height, 48.0) + (col_names.empty() ? 4 : 70);
-    std::string svg = joined({"<svg role=\"img\" aria-label=\"", escaped(caption), ": ", escaped(stats_text(m)),
-                              "\" viewBox=\"0 0 ", place(margin + width + 66), " ", place(bottom), "\" width=\"",
-                              place(margin + width + 66), "\" height=\"", place(bottom), "\">"});
+    std::string svg = joined({named_cells ? "<svg class=\"named\"" : "<svg", " role=\"img\" aria-label=\"", escaped(caption),
+                              ": ", escaped(stats_text(m)), "\" viewBox=\"0 0 ", place(margin + width + 66), " ", place(bottom),
+                              "\" width=\"", place(margin + width + 66), "\" height=\"", place(bottom), "\">"});
     const auto named = [](const std::vector<std::string>& names, int k) {
         return static_cast<std::size_t>(k) < names.size() ? names[static_cast<std::size_t>(k)] : text(k);
     };
@@ -174,7 +184,7 @@ std::string heat_html(const Matrix& m, const std::string& caption, const std::ve
 // ---- curves -----------------------------------------------------------------------------------------------------------------
 
 namespace {
-constexpr double frame_left = 62, frame_top = 10, frame_width = 470, frame_height = 210;
+constexpr double frame_left = 62, frame_top = 26, frame_width = 470, frame_height = 210;
 constexpr std::array<const char*, 6> dashes{"", "7 4", "2 3", "10 3 2 3", "4 2", "1 2"};
 }  // namespace
 
@@ -202,7 +212,7 @@ static std::vector<std::pair<double, double>> points_of(const Series& one) {
     return some;
 }
 
-std::string curves_html(const std::vector<Series>& series) {
+std::string curves_html(const std::vector<Series>& series, const AxisNames& axes) {
     Range xs, ys;
     std::string summary;
     for (const Series& one : series) {
@@ -219,9 +229,14 @@ std::string curves_html(const std::vector<Series>& series) {
     if (xs.empty()) return "<p>(no points)</p>\n";
     const auto across = [&](double x) { return frame_left + xs.share(x) * frame_width; };
     const auto down = [&](double y) { return frame_top + (1 - ys.share(y)) * frame_height; };
-    const double legend_top = frame_top + frame_height + 34, height = legend_top + 18 * static_cast<double>(series.size());
-    std::string svg = "<svg class=\"curves\" role=\"img\" aria-label=\"Curves: " + escaped(summary) + "\" viewBox=\"0 0 560 " +
-                      place(height) + "\">";
+    const double legend_top = frame_top + frame_height + (axes.x.empty() ? 34 : 50),
+                 height = legend_top + 18 * static_cast<double>(series.size());
+    const std::string over = axes.x.empty() ? "" : axes.y + " over " + axes.x + ": ";
+    std::string svg = "<svg class=\"curves\" role=\"img\" aria-label=\"Curves: " + escaped(over + summary) +
+                      "\" viewBox=\"0 0 560 " + place(height) + "\">";
+    if (!axes.y.empty()) svg += svg_text(frame_left, frame_top - 10, axes.y);
+    if (!axes.x.empty())
+        svg += svg_text(frame_left + frame_width / 2, frame_top + frame_height + 33, axes.x, "text-anchor=\"middle\"");
     for (const double x : ticks(xs))
         svg += "<path class=\"grid\" d=\"M" + place(across(x)) + " " + place(frame_top) + "v" + place(frame_height) + "\"/>" +
                svg_text(across(x), frame_top + frame_height + 16, short_digits(x, 4), "text-anchor=\"middle\"");

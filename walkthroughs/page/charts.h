@@ -19,5 +19,5 @@ std::string picture_html(const Image& image, const std::string& alt);
 std::string heat_html(const Matrix& m, const std::string& caption, const std::vector<std::string>& row_names = {},
                       const std::vector<std::string>& col_names = {});
 
-// Curves in one frame; each line has its own dashes and is named at its end.
-std::string curves_html(const std::vector<Series>& series);
+// Curves in one frame, with the names of its axes; each line has its own dashes and is named in the legend.
+std::string curves_html(const std::vector<Series>& series, const AxisNames& axes = {});

@@ -127,7 +127,7 @@ private:
     }
 
     std::string table() {
-        std::string html = "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"table\"><table class=\"t\">\n" +
+        std::string html = "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"table\"><table class=\"t doc\">\n" +
                            table_row(lines[at], "th", target);
         for (++at; at < lines.size() && lines[at].starts_with("|"); ++at)
             if (!lines[at].starts_with("| ---")) html += table_row(lines[at], "td", target);

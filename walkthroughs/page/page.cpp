@@ -28,9 +28,9 @@ details{background:var(--box);border-radius:4px;padding:.5rem .8rem;margin:.7rem
 figure{margin:.7rem 0} .scroll{overflow-x:auto;max-width:100%} .row{display:flex;flex-wrap:wrap;gap:.5rem 1.5rem;align-items:flex-end;margin:.7rem 0} .row figure{margin:0;max-width:100%;overflow-x:auto}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.86rem} caption{text-align:left;padding-bottom:.2rem}
 .m td,.m th{padding:.15rem .4rem;text-align:right} .m th{color:var(--faint);font-weight:normal} .wide{font-size:.72rem} .wide td,.wide th{padding:.1rem .2rem} .m .b{color:#000} .m .d{color:#fff} .nan{background:#d00;color:#fff}
-.t td,.t th{padding:.2rem .8rem .2rem 0;border-bottom:1px solid var(--line);text-align:left} .t .n{text-align:right}
+.t td,.t th{padding:.2rem .8rem .2rem 0;border-bottom:1px solid var(--line);text-align:left} .t .n{text-align:right} .doc{min-width:46rem} .map dd{margin:.2rem 0 .9rem 1.2rem;line-height:1.8} .map dt{font-weight:600}
 img,.px{image-rendering:pixelated} img{max-width:100%;height:auto;display:block}
-svg{max-width:100%;height:auto;font-size:12px} svg text{fill:var(--ink)} .curves{width:35rem}
+svg{max-width:100%;height:auto;font-size:12px} svg text{fill:var(--ink)} .curves{width:35rem} .named{max-width:none}
 .grid{stroke:var(--line);fill:none} path[class^=s]{fill:none;stroke-width:2}
 .s0{stroke:var(--s0)}.s1{stroke:var(--s1)}.s2{stroke:var(--s2)}.s3{stroke:var(--s3)}.s4{stroke:var(--s4)}.s5{stroke:var(--s5)}
 circle{fill:var(--paper)}
@@ -38,7 +38,7 @@ circle{fill:var(--paper)}
 @media(max-width:30rem){.scroll table{font-size:.75rem} .m td,.m th{padding:.1rem .25rem}}
 @media(min-width:80rem){.with-steps{max-width:76rem;display:grid;grid-template-columns:16rem minmax(0,1fr);gap:0 2.5rem}
 .with-steps>nav{position:sticky;top:1rem;align-self:start;max-height:95vh;overflow:auto;font-size:.9rem;grid-row:1/span 9} .with-steps>:not(nav){grid-column:2}}
-@media print{nav,.skip,.keys{display:none} body{max-width:none;display:block!important;font-size:.85rem} section{break-inside:auto} figure,pre,details{break-inside:avoid} *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
+@media print{nav,.skip,.keys{display:none} body{max-width:none;display:block!important;font-size:.85rem} section{break-inside:auto} figure,pre,details{break-inside:avoid} svg.named{max-width:100%} pre:has(>code){white-space:pre-wrap} pre:not(:has(>code)){font-size:.6rem} .wide{font-size:.5rem} .wider{font-size:.36rem} .doc{min-width:0} .wide td,.wide th{padding:.05rem .12rem} .t{font-size:.66rem} .t td,.t th{padding-right:.4rem;overflow-wrap:anywhere} .t code{font-size:inherit} .head,h2{break-after:avoid} *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 )css";
 
 std::string page_head(const std::string& title, const std::string& more) {
@@ -53,7 +53,9 @@ std::string page_foot() { return "</body>\n</html>\n"; }
 
 // Printing opens what is hidden; n and p walk through the steps.
 static constexpr const char* script = R"js(<script>
-addEventListener('beforeprint', () => document.querySelectorAll('details').forEach(d => d.open = true));
+let opened = [];
+addEventListener('beforeprint', () => { opened = [...document.querySelectorAll('details:not([open])')]; opened.forEach(d => d.open = true); });
+addEventListener('afterprint', () => opened.forEach(d => d.open = false));
 addEventListener('keydown', e => {
   if (e.ctrlKey || e.altKey || e.metaKey || (e.key != 'n' && e.key != 'p')) return;
   const tops = [...document.querySelectorAll('section')], first = tops.findIndex(s => s.getBoundingClientRect().bottom > 20);
@@ -134,10 +136,7 @@ static std::string item_html(const Item& item, const Page& page) {
         case Item::Kind::code: return code_html(item);
         case Item::Kind::matrix: return matrix_html(item.words, item.matrix, item.most);
         case Item::Kind::pictures: return pictures_html(item);
-        case Item::Kind::curves: {
-            const std::string axes = escaped(item.axes.y + " over " + item.axes.x);
-            return curves_html(item.series) + (item.axes.x.empty() ? "" : "<p>" + axes + "</p>\n");
-        }
+        case Item::Kind::curves: return curves_html(item.series, item.axes);
         case Item::Kind::table: return table_html(item);
         case Item::Kind::lines:
             return item.lines == std::vector<std::string>{""} ? "" : "<pre>" + terminal_html(item.lines) + "</pre>\n";

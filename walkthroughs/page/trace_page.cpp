@@ -223,7 +223,8 @@ static constexpr const char* script =
 std::string trace_html(const Trace& trace, const std::string& title, std::size_t most_numbers) {
     require(!trace.values.empty(), "trace_html: ", title, ": the trace holds no value; the program computed nothing with a Var");
     return page_head(title + ", trace", style) +
-           "<body>\n<nav aria-label=\"values in the order in which they were computed\"><h1>" + escaped(title) +
+           "<body>\n<button class=\"skip\" id=\"to-numbers\">to the numbers</button>\n<nav aria-label=\"values in the order in which they were computed\"><h1>" +
+           escaped(title) +
            "</h1>\n<label>find <input id=\"find\" type=\"search\"></label>\n<ol id=\"list\"></ol></nav>\n<main>\n"
            "<h2 id=\"name\"></h2>\n<p class=\"faint\" id=\"about\"></p>\n<pre id=\"code\"></pre>\n"
            "<div class=\"bar\"><button id=\"to-value\">value</button><button id=\"to-gradient\">gradient</button>"
@@ -232,7 +233,7 @@ std::string trace_html(const Trace& trace, const std::string& title, std::size_t
            "role=\"status\"></span></div>\n"
            "<div id=\"why\" aria-live=\"polite\"></div>\n<div id=\"matrix\" class=\"scroll\"></div>\n"
            "<div id=\"beside\" hidden><h3 id=\"beside-name\"></h3><div id=\"beside-matrix\" class=\"scroll\"></div></div>\n"
-           "<h3>what it is computed from</h3>\n<div id=\"inputs\"></div>\n</main>\n"
+           "<h3 id=\"from\">what it is computed from</h3>\n<div id=\"inputs\"></div>\n</main>\n"
            "<script type=\"application/json\" id=\"trace\">" +
            trace_json(trace, most_numbers) + "</script>\n<script>" + script + "</script>\n" + page_foot();
 }

@@ -1,5 +1,7 @@
 #include "walkthroughs/page/trace_text.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <stdexcept>
 
@@ -9,6 +11,7 @@
 #include "nn/data/text.h"
 #include "walkthroughs/lesson/options.h"
 #include "walkthroughs/lesson/pictures.h"
+#include "walkthroughs/page/trace_pager.h"
 
 static const TracedValue& existing(const Trace& trace, int index) {
     require(index >= 0 && index < static_cast<int>(trace.values.size()), "trace: there is no value ", index, ", they are 0 to ",
@@ -125,6 +128,7 @@ static std::vector<std::string> answer(const Trace& trace, const std::vector<Sou
 }
 
 void browse_trace(const Trace& trace, std::FILE* in, std::FILE* out) {
+    if (isatty(fileno(in)) != 0 && isatty(fileno(out)) != 0) return page_trace(trace, in, out);
     const std::vector<SourceNote> notes = source_notes(trace);
     write_or_throw(joined({"\na trace of ", trace.values.size(), " values\n", help}), out);
     std::size_t next = 0;

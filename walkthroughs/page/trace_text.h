@@ -17,6 +17,6 @@ std::vector<std::string> explain_value(const Trace& trace, const std::vector<Sou
 // The same of its gradient: one formula for each place that reads the value.
 std::vector<std::string> explain_gradient(const Trace& trace, const std::vector<SourceNote>& notes, int index, int i, int j);
 
-// Answers lines of `in` until it ends or says q: an empty line shows the next values of the list, "12" one value, "12 0 3" one element,
+// On a terminal page_trace() of trace_pager.h. Otherwise answers lines of `in` until it ends or says q: an empty line shows the next values of the list, "12" one value, "12 0 3" one element,
 // "g 12" and "g 12 0 3" the same of the gradient, "nan" the first value that is not finite, "?" these words.
 void browse_trace(const Trace& trace, std::FILE* in, std::FILE* out);

@@ -109,7 +109,7 @@ static double step_five(Lesson& lesson) {
         largest = std::max<double>(largest, std::abs(p[y] - best[y]));
     }
     lesson.table(rows);
-    lesson.curves({pairs.distance});
+    lesson.curves({pairs.distance}, {"training step", "KL, nats"});
     lesson.say("E[r] went from ", fixed(exact::expected_reward(q, rewards), 3), " to ",
                fixed(exact::expected_reward(p, rewards), 3), " at a KL of ", fixed(exact::kl(p, q), 3),
                " nats. DPO saw no reward, only how often each answer wins against each other.");
@@ -157,8 +157,10 @@ static reviews::DpoModel step_train(Lesson& lesson, const gpt::Weights& sft, con
     lesson.code();
     const reviews::DpoModel trained = reviews::train_dpo(sft, comparisons, settings, random);
     const reviews::DpoHistory& history = trained.history;
-    lesson.curves({series("accuracy", history.accuracy, 20), series("loss", history.loss, 20)});
-    lesson.curves({series("change of log pi, chosen", history.chosen, 20), series("rejected", history.rejected, 20)});
+    lesson.curves({series("accuracy", history.accuracy, 20), series("loss", history.loss, 20)},
+                  {"training step", "accuracy; loss, nats"});
+    lesson.curves({series("change of log pi, chosen", history.chosen, 20), series("rejected", history.rejected, 20)},
+                  {"training step", "change of log pi, nats"});
     lesson.say(comparisons.count(), " pairs in batches of 64. The loss went from ", fixed(history.loss.front()), " to ",
                fixed(series("", history.loss, 30).y.back()), ".");
     lesson.why(

@@ -223,7 +223,7 @@ static SampledKl step_kl(Lesson& lesson, const World& world, const gpt::Weights&
     sampled.mean = sum / count;
     sampled.negative_answers /= count;
     sampled.negative_batches /= count / batch;
-    lesson.curves({running, truth});
+    lesson.curves({running, truth}, {"samples", "KL, nats"});
     lesson.table({{"what", "nats"},
                   {"true KL, by listing all answers", fixed(sampled.exact)},
                   {"mean of log p/q over " + text(count) + " samples", fixed(sampled.mean)},
@@ -313,9 +313,10 @@ static Cosines step_gradient(Lesson& lesson, const World& world, const gpt::Weig
         cosines.one_step.push_back(static_cast<float>(one_step));
     }
     lesson.table(rows);
-    lesson.curves({{.name = "cosine, raw, over log2 of the episodes", .x = cosines.samples, .y = cosines.raw},
+    lesson.curves({{.name = "raw", .x = cosines.samples, .y = cosines.raw},
                    {.name = "whitened", .x = cosines.samples, .y = cosines.white},
-                   {.name = "lambda = 0", .x = cosines.samples, .y = cosines.one_step}});
+                   {.name = "lambda = 0", .x = cosines.samples, .y = cosines.one_step}},
+                  {"log2 of the episodes", "cosine"});
     lesson.why(
         "before the first update the ratio is 1, and the gradient of the clipped loss is the policy gradient: unbiased, and noisy. Whitening subtracts a mean, which does not change the expected direction and helps most when all scores are far from 0. With lambda = 0 and values that are still 0, a token is credited only with its own reward: more samples reduce the noise, not the bias, and the cosine stays at ",
         fixed(cosines.one_step.back(), 3), ". That is why PPO needs a value function, and a lambda near 1.");
@@ -372,8 +373,9 @@ static Path step_ppo(Lesson& lesson, const World& world, const Choices& choices,
     const std::vector<float> exactly = ascend_exactly(w, world, choices.iterations + 1);
     const std::vector<float> optimum(path.objective.size(), static_cast<float>(world.optimum));
     lesson.curves({over_iterations("PPO, 64 episodes per iteration", path.objective),
-                   over_iterations("exact gradient, one step per iteration", exactly), over_iterations("optimum", optimum)});
-    lesson.curves({over_iterations("distance KL(p || pi*) of PPO, nats", path.distance)});
+                   over_iterations("exact gradient, one step per iteration", exactly), over_iterations("optimum", optimum)},
+                  {"iteration", "objective"});
+    lesson.curves({over_iterations("distance KL(p || pi*) of PPO, nats", path.distance)}, {"iteration", "KL, nats"});
     lesson.say("From ", fixed(path.objective.front()), " to ", fixed(path.objective.back()), "; the optimum is ",
                fixed(world.optimum), ". The distance to pi* went from ", fixed(path.distance.front()), " to ",
                fixed(path.distance.back()), " nats.");

@@ -60,7 +60,7 @@ static reviews::SftModel step_sft(Lesson& lesson, Random& random, Random& aside)
         entropy -= sentence.probability * std::log(sentence.probability);
         length += sentence.probability * static_cast<double>(sentence.answer.size());
     }
-    lesson.curves({series("loss of the small GPT", sft.losses, 5)});
+    lesson.curves({series("loss of the small GPT", sft.losses, 5)}, {"training step", "loss, nats"});
     lesson.say(
         "The true score, which no model sees: +1 for a good adjective, -1 for a bad one, times 1.5 after \"very\", times -0.5 after \"not\"; -3 for a text that is not a sentence.");
     lesson.why(
@@ -168,10 +168,10 @@ static reviews::PpoModel step_ppo(Lesson& lesson, const gpt::Weights& reference,
     const reviews::PpoHistory& history = trained.history;
     const Series reward = series("reward", history.reward, 5);
     if (own)
-        lesson.curves({reward});
+        lesson.curves({reward}, {"iteration", "score"});
     else
-        lesson.curves({series("true score", history.true_score, 5), reward});
-    lesson.curves({series("KL to the reference, nats per answer", history.kl, 5)});
+        lesson.curves({series("true score", history.true_score, 5), reward}, {"iteration", "score"});
+    lesson.curves({series("KL to the reference, nats per answer", history.kl, 5)}, {"iteration", "KL, nats"});
     lesson.say(
         "Each iteration: 64 new answers, their rewards, then 4 updates on them. Before the first update policy and old policy are equal, so the ratio must be 1; the largest deviation was ",
         fixed(history.first_ratio_error, 7), ".");
@@ -200,7 +200,8 @@ struct Whole {
 static void step_hacking(Lesson& lesson, const Whole& whole, int seed, Random& random) {
     lesson.step("What happens without the KL penalty?", "beta = 0");
     lesson.curves({series("true score", whole.without_penalty.history.true_score, 5),
-                   series("reward", whole.without_penalty.history.reward, 5)});
+                   series("reward", whole.without_penalty.history.reward, 5)},
+                  {"iteration", "score"});
     const ppo::Episodes texts = reviews::write(whole.without_penalty.w.trunk, 4, random);
     const std::vector<float> rewards = reviews::rewards_of(whole.reward_model, texts), scores = reviews::true_scores(texts);
     std::vector<std::vector<std::string>> rows{{"answer (seed " + text(seed) + ")", "reward", "true score"}};

@@ -108,7 +108,7 @@ static double step_bradley_terry(Lesson& lesson, const preferences::Person& pers
         if (person.noise > 0) largest = std::max(largest, std::abs(share - expected));
     }
     lesson.table(rows);
-    lesson.curves({counted});
+    lesson.curves({counted}, {"difference of the scores", "fraction"});
     lesson.why(
         "the difference of two Gumbel variables is logistic, which makes the choice probability exactly Bradley-Terry. The noise carries the scale: from a person without noise one learns the order of two answers, but not their distance.");
     return largest;
@@ -171,7 +171,7 @@ static reviews::RewardModel step_train(Lesson& lesson, const gpt::Weights& sft, 
         loss.x.push_back(static_cast<float>(epoch + 1));
         loss.y.push_back(reward_model.losses[epoch]);
     }
-    lesson.curves({loss});
+    lesson.curves({loss}, {"epoch", "loss, nats"});
     lesson.say("From ", fixed(std::log(2.0)), " to ", fixed(reward_model.losses.back()), ": ", reward_model.losses.size(),
                " passes over ", train.size(), " rankings, 16 per batch; each answer is read once for all its comparisons.");
     return reward_model;

@@ -214,7 +214,7 @@ static Trained step_train(Lesson& lesson, const LabelledImages& data, const vit:
     }
     Series loss{.name = "loss of the epochs", .x = {}, .y = trained.losses};
     for (std::size_t e = 0; e < trained.losses.size(); ++e) loss.x.push_back(static_cast<float>(done + e + 1));
-    lesson.curves({loss});
+    lesson.curves({loss}, {"epoch", "loss, nats"});
     lesson.say("From ", fixed(trained.losses.front()), " to ", fixed(trained.losses.back()), " in ", fixed(trained.seconds, 1),
                " seconds.");
     if (!choices.save.empty()) lesson.say("Saved in ", choices.save, "; --resume continues from there, --weights evaluates it.");
@@ -364,7 +364,7 @@ static OrderAccuracies step_positions(Lesson& lesson, int seed, vit::Weights& tr
     const vit::Weights bag = order_weights(false, second);
     const Series with = train_order(train, trained, "with positions", first),
                  without = train_order(train, bag, "without", second);
-    lesson.curves({with, without});
+    lesson.curves({with, without}, {"epoch", "loss, nats"});
     const OrderAccuracies right{.with = accuracy(answers(test, trained, order_config), test.labels),
                                 .without = accuracy(answers(test, bag, order_config), test.labels)};
     lesson.say("Right on ", test.count(), " new pictures: with positions ", percent(right.with), ", without ",

@@ -8,6 +8,7 @@
 #include "nn/autograd/rows.h"
 #include "nn/autograd/trace.h"
 #include "nn/base/random.h"
+#include "nn/data/file.h"
 #include "nn/layers/activation.h"
 #include "nn/layers/linear.h"
 #include "nn/layers/norm.h"
@@ -145,6 +146,8 @@ TEST_CASE("operations: each explanation gives the numbers of the operation, on r
         check_operation([&](Vars v) { return function(v[0], Where::current()); }, {positive});
     check_operation([](Vars v) { return clamp(v[0], -0.5f, 0.75f); }, {a});
     check_operation([](Vars v) { return pick(v[0], {3, 0, 2}); }, {a});
+    check_operation([](Vars v) { return straight_through(v[0], v[1]); }, {a, b});
+    check_operation([](Vars v) { return multiply(straight_through(scale(v[0], 2), v[1]), v[0]); }, {a, b});
 }
 
 TEST_CASE("operations: softmax of a row of which nothing may be chosen is a row of zeros, also as explained") {
@@ -210,6 +213,24 @@ TEST_CASE("formula: layers, losses and the operations of single systems are expl
     check_operation([](Vars v) { return smooth_absolute(v[0], 0.7f); }, {x});
     check_operation([](Vars v) { return squared_distances(v[0], v[1]); }, {x, codes});
     check_operation([](Vars v) { return absorbed(v[0]); }, {uniform_matrix(random, 3, 2, 0.1f, 3)});
+}
+
+TEST_CASE("record_operation: every operation of every floor comes with its explanation") {
+    int operations = 0;
+    for (const char* const floor : {"nn", "bert", "gpt", "vit", "rlhf"})
+        for (const std::string& path : files_below(floor)) {
+            if (!path.ends_with(".cpp") || path == "nn/autograd/variable.cpp") continue;
+            const std::string source = read_file(path);
+            for (std::size_t at = source.find("record_operation("); at != std::string::npos;
+                 at = source.find("record_operation(", at + 1)) {
+                const std::string call = source.substr(at, source.find(';', at) - at);
+                CAPTURE(path);
+                CAPTURE(call);
+                CHECK(call.find("_explained") != std::string::npos);
+                ++operations;
+            }
+        }
+    CHECK(operations > 50);
 }
 
 TEST_SUITE_END();

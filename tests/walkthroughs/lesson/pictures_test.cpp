@@ -73,6 +73,23 @@ TEST_CASE("heat_map: scaled from the smallest to the largest element") {
     CHECK(half(0, 0, 0) == middle(0, 1, 0));
 }
 
+TEST_CASE(
+    "heat_map: with names a cell is two columns of one line; rows are named at the left, columns below, from top to bottom") {
+    const Matrix A{{0, 1}, {1, 0}};
+    const Drawing map = heat_map(A, Colours::none, {"[CLS]", "раму"}, {"ab", "c"});
+    CHECK(map.lines == Lines{"[CLS]   @@", " раму @@  ", "      a c", "      b"});
+    CHECK(map.width == 10);
+    CHECK(heat_map(A, Colours::none, {"a name of more than twelve"}).lines == Lines{"a name of mo   @@", "           1 @@  "});
+    CHECK(heat_map(A, Colours::none, {}, {"x"}).lines == Lines{"  @@", "@@  ", "x 1"});
+    const Lines coloured = heat_map(A, Colours::few, {"a", "b"}).lines;
+    REQUIRE(coloured.size() == 2);
+    CHECK(display_width(coloured[0]) == 6);
+    CHECK(coloured[0].starts_with("a \x1b[48;5;"));
+    CHECK(coloured[0].ends_with("  \x1b[0m"));
+    const std::vector<std::string> many(29, "t");
+    CHECK(heat_map(Matrix(29, 29), Colours::none, many, many).lines[0].size() == 58);  // no room: without names
+}
+
 TEST_CASE("side_by_side: blocks in rows, captions above; a new row when there is no room") {
     const Drawing high{{"aa", "bb"}, 2}, low{{"cccc"}, 4};
     CHECK(side_by_side({{"x", high}, {"y", low}}) == Lines{"x    y", "aa   cccc", "bb"});

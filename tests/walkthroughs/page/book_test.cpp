@@ -23,8 +23,8 @@ TEST_CASE("link_in_book: lessons, folders and README files lead to pages, what t
 static std::vector<std::string> links_of(const std::string& html) {
     std::vector<std::string> links;
     for (std::size_t at = html.find(" href=\""); at != std::string::npos; at = html.find(" href=\"", at + 1)) {
-        const std::string link = html.substr(at + 7, html.find('"', at + 7) - at - 7);
-        if (link.find("://") == std::string::npos && !link.starts_with("data:") && !link.starts_with("#")) links.push_back(link);
+        const std::string whole = html.substr(at + 7, html.find('"', at + 7) - at - 7), link = whole.substr(0, whole.find('#'));
+        if (link.find("://") == std::string::npos && !link.starts_with("data:") && !link.empty()) links.push_back(link);
     }
     return links;
 }
@@ -32,11 +32,24 @@ static std::vector<std::string> links_of(const std::string& html) {
 TEST_CASE("write_book: contents, systems, ledgers and every README; each link of each page leads to a file of the folder") {
     const TemporaryFolder folder;
     std::filesystem::create_directories(folder.path("vit"));
-    folder.file("vit/vit.html", "<h1>Reads digits.</h1>");
-    write_book(folder.path("."), "| system |\n| --- |\n| [vit](vit/vit.h), [lesson](walkthroughs/vit/vit.cpp) |\n");
+    folder.file("vit/vit.html", "<nav aria-label=\"steps\">\n</nav><h1>Reads digits.</h1>");
+    const std::string systems =
+        "| system | idea | neighbour | lesson | test |\n| --- | --- | --- | --- | --- |\n"
+        "| [vit](vit/vit.h) | ViT. Patches. |  | [vit](walkthroughs/vit/vit.cpp) | [test](tests/vit/vit_test.cpp) |\n"
+        "| [boxes](vit/detect/boxes.h) | Boxes. |  |  |  |\n";
+    write_book(folder.path("."), systems);
+    write_book(folder.path("."), systems);  // once more changes nothing
+    CHECK(
+        read_file(folder.path("vit/vit.html")) ==
+        "<nav aria-label=\"steps\">\n<p class=\"up\"><a href=\"../index.html\">all lessons</a></p>\n</nav><h1>Reads digits.</h1>");
+    const std::string index = read_file(folder.path("index.html"));
+    CHECK(index.find("<dt>vit</dt><dd><a href=\"vit/vit.html\" title=\"ViT. Patches. \">vit</a></dd>") != std::string::npos);
+    CHECK(index.find("<dt>vit/detect</dt><dd><span title=\"Boxes. \">boxes</span></dd>") != std::string::npos);
+    CHECK(index.find("<li><a href=\"ledgers.html#nn\">nn</a></li>") != std::string::npos);
+    CHECK(read_file(folder.path("ledgers.html")).find("<section id=\"nn\"><h2>nn</h2>") != std::string::npos);
     CHECK(read_file(folder.path("index.html")).find("<li><a href=\"vit/vit.html\">vit</a> Reads digits.</li>") !=
           std::string::npos);
-    CHECK(read_file(folder.path("systems.html")).find("<td>vit, <a href=\"vit/vit.html\">lesson</a></td>") != std::string::npos);
+    CHECK(read_file(folder.path("systems.html")).find("<td><a href=\"vit/vit.html\">vit</a></td>") != std::string::npos);
     CHECK(read_file(folder.path("ledgers.html")).find("<h2>nn</h2>") != std::string::npos);
     std::size_t links = 0;
     for (const std::string& path : files_below(folder.path(".")))

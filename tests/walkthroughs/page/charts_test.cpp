@@ -21,6 +21,12 @@ TEST_CASE("matrix_html: a cell for each number with all its digits in the title;
     CHECK(html.find("class=\"nan\" title=\"A(1,0) = nan\">nan") != std::string::npos);
 }
 
+TEST_CASE("matrix_html: letters are black or white, whichever has more contrast on the colour of the cell") {
+    const std::string html = matrix_html("A", Matrix{{0, 0.5f, 0.6f, 1}}, 8);
+    CHECK(html.find("class=\"d\" style=\"background:#c23652\"") != std::string::npos);  // 0.5: luminance 0.155, white 5.1
+    CHECK(html.find("class=\"b\" style=\"background:#d75b3e\"") != std::string::npos);  // 0.6: luminance 0.226, black 5.5
+}
+
 TEST_CASE("matrix_html: of a large matrix the corners as numbers and the whole as a picture") {
     const std::string html = matrix_html("large", Matrix(40, 50, 1), 4);
     CHECK(count_of(html, "<td class=") == 16);  // 2 + 2 rows of 2 + 2 columns
@@ -43,6 +49,8 @@ TEST_CASE("heat_html: each cell tells its row, its column and its value, by name
     CHECK(count_of(html, "<title>") == 4);
     CHECK(heat_html(Matrix(), "none") == "<p>none (0, 0)</p>");
     CHECK(count_of(heat_html(Matrix(40, 40), "large"), "<title>") == 0);
+    const std::vector<std::string> tokens(30, "t");  // a name needs a line of letters, so cells are at least 14 pixels
+    CHECK(heat_html(Matrix(30, 30), "named", tokens, tokens).find("width=\"14\" height=\"14\"") != std::string::npos);
 }
 
 TEST_CASE("curves_html: axes with round numbers, a path and a name for each series, where it begins and ends in words") {
@@ -53,6 +61,10 @@ TEST_CASE("curves_html: axes with round numbers, a path and a name for each seri
     CHECK(html.find(">1.5</text>") != std::string::npos);
     CHECK(html.find("nan") == std::string::npos);
     CHECK(curves_html({{"none", {}, {}}}) == "<p>(no points)</p>\n");
+    const std::string named = curves_html({{"a", {0, 1}, {2, 1}}}, {"training step", "loss, nats"});
+    CHECK(named.find("aria-label=\"Curves: loss, nats over training step: a from 2 to 1; \"") != std::string::npos);
+    CHECK(named.find(">training step</text>") != std::string::npos);
+    CHECK(named.find(">loss, nats</text>") != std::string::npos);
     CHECK_THROWS_WITH(curves_html({{"a", {1}, {}}}), "curves: a has 1 x and 0 y");
 }
 

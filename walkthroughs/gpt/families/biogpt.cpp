@@ -70,8 +70,10 @@ static void step_languages(Lesson& lesson, const MarkovChain& general, const Mar
     Random random(3);
     lesson.table({{"general, G", readable(sample(general, random, 2 * choices.length))},
                   {"domain, D", readable(sample(domain, random, 2 * choices.length))}});
-    lesson.pictures({{"G: letter (down), next (across)", heat_map(general.transitions, lesson.colours)},
-                     {"D", heat_map(domain.transitions, lesson.colours)}});
+    std::vector<std::string> names;
+    for (int id = 0; id < choices.letters; ++id) names.push_back(readable({id}));
+    lesson.pictures({{"G: letter (down), next (across)", heat_map(general.transitions, lesson.colours, names, names)},
+                     {"D", heat_map(domain.transitions, lesson.colours, names, names)}});
     lesson.why(
         "the domain's transition matrix is half the general one: the letters are the same, and half of the transitions follow ",
         "the general language. English and the English of PubMed are related in the same way.");
@@ -198,7 +200,7 @@ static void step_few(Lesson& lesson, const Models& models, const MarkovChain& do
     from_general.y = train_on(domain, tuned, config, choices, choices.few_steps, seed + 300, "from the general model");
     for (std::size_t step = 0; step < from_scratch.y.size(); ++step)
         for (Series* series : {&from_scratch, &from_general}) series->x.push_back(static_cast<float>(step + 1));
-    lesson.curves({from_scratch, from_general});
+    lesson.curves({from_scratch, from_general}, {"training step", "loss, nats"});
     measured.few_from_scratch = loss_on(domain, scratch, config, choices);
     measured.few_from_general = loss_on(domain, tuned, config, choices);
     lesson.table({{"on D after " + text(choices.few_steps) + " steps", "nats a letter"},

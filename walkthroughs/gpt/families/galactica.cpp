@@ -232,7 +232,7 @@ static void step_train(Lesson& lesson, const galactica::Weights& w, const galact
         train(objective, nothing_decays(variables(galactica::parameters(w, config))), recipe, &watcher);
         curves = {watcher.with_work, watcher.direct};
     }
-    lesson.curves(curves);
+    lesson.curves(curves, {"training step", "share of right answers"});
 }
 
 static Right step_ask(Lesson& lesson, const galactica::Weights& w, const galactica::Config& config, const Choices& choices,

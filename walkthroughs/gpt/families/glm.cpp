@@ -106,7 +106,9 @@ static void step_1_sequence(Lesson& lesson, const MarkovChain& chain, Random& ra
         for (int j = 0; j < batch.length; ++j) table(i, j) = batch.may(i, j);
     lesson.predict("To how many tokens may the first token of B attend?",
                    {row_sums(slice_rows(table, sequence.context, 1)).value()[0], 0.5});
-    lesson.pictures({{"bright: row may see column", heat_map(table, lesson.colours)}});
+    std::vector<std::string> tokens;
+    for (const int token : sequence.tokens) tokens.push_back(letter(token));
+    lesson.pictures({{"bright: row may attend to column", heat_map(table, lesson.colours, tokens, tokens)}});
     lesson.why(
         "the left ", sequence.context,
         " columns are bright everywhere: part A is bidirectional, as in BERT, and does not attend to B. The triangle on the "
@@ -134,7 +136,7 @@ static void step_2_train(Lesson& lesson, const glm::Weights& w, const MarkovChai
     const Smoothed curve = smoothed({losses.begin() + skipped, losses.end()}, std::max(1, choices.steps / 60));
     std::vector<float> at;
     for (const float step : curve.steps) at.push_back(step + static_cast<float>(skipped));
-    lesson.curves({{"loss", at, curve.losses}});
+    lesson.curves({{"loss", at, curve.losses}}, {"training step", "loss, nats"});
     lesson.why(
         choices.steps, " steps of ", recipe.batch,
         " texts. In half of them a gap of 1 to 4 symbols, the rest lack their last 4 to 6, "

@@ -110,7 +110,7 @@ static Losses step_3_train(Lesson& lesson, const ChainReader& parallel, const Ch
         past[m] = mean_between(by_position, T, 2 * T);
     }
     const double floor = causal_entropy(chain);
-    lesson.curves({curves[0], curves[1]});
+    lesson.curves({curves[0], curves[1]}, {"training step", "loss, nats"});
     lesson.table({{"model", "numbers", "loss in the window", "above the floor", "next window"},
                   {names[0], text(static_cast<int>(count_numbers(parallel.parameters))), fixed(losses[0], 3),
                    fixed(losses[0] - floor, 3), fixed(past[0], 3)},
@@ -128,12 +128,14 @@ static Losses step_3_train(Lesson& lesson, const ChainReader& parallel, const Ch
 static void step_4_heads(Lesson& lesson, const palm::Weights& w, const TokenBatch& batch) {
     lesson.step("What do heads share?", "A_j = softmax(q_j k^T / sqrt(h)), one k");
     const palm::Steps steps = palm::forward(batch, w, parallel_config);
+    std::vector<std::string> tokens;
+    for (int t = 0; t < batch.length; ++t) tokens.push_back(std::string(1, static_cast<char>('a' + batch.ids[t])));
     std::vector<Captioned> pictures;
     for (int l = 0; l < parallel_config.depth; ++l) {
         const Matrix& A = steps.decoder.blocks[l].attention.weights.value();  // (H T, T)
         for (int head = 0; head < parallel_config.heads; ++head)
             pictures.push_back({"block " + text(l) + ", head " + text(head),
-                                heat_map(slice_rows(A, head * batch.length, batch.length), lesson.colours)});
+                                heat_map(slice_rows(A, head * batch.length, batch.length), lesson.colours, tokens, tokens)});
     }
     lesson.pictures(pictures);
     lesson.why("all heads of a block use the same keys. Their queries differ, and so do their attention weights.");

@@ -102,7 +102,7 @@ static void step_2_three_ways(Lesson& lesson, const Models& models) {
     for (const float slope : {all.front(), all.back()}) {
         const Attended attended =
             attend(nothing, nothing, nothing, 1, {.may = causal(T, T), .bias = Var(bloom::alibi_bias({slope}, T, T))});
-        pictures.push_back({"ALiBi, slope " + fixed(slope, 4), heat_map(attended.weights.value(), lesson.colours)});
+        pictures.push_back({"slope " + fixed(slope, 4) + ", query down", heat_map(attended.weights.value(), lesson.colours)});
     }
     lesson.say("Attention weights when all scores are equal, so that the penalty alone decides:");
     lesson.pictures(pictures);
@@ -128,7 +128,7 @@ static void step_3_train(Lesson& lesson, const std::vector<const ChainReader*>& 
         const Smoothed curve = smoothed(losses, 20);
         series.push_back({names[m], curve.steps, curve.losses});
     }
-    lesson.curves(series);
+    lesson.curves(series, {"training step", "loss, nats"});
     lesson.why(
         "texts of ", choices.training.length, " predictions, ", choices.training.batch, " new ones in each of ",
         choices.training.steps,
@@ -157,7 +157,7 @@ static std::vector<std::vector<float>> step_4_chart(Lesson& lesson, const std::v
         if (mean_between(losses[m], 2 * T, end) < mean_between(losses[best], 2 * T, end)) best = m;
     lesson.predict("Which model has the lowest loss past position " + text(2 * T) + ": learned, rotation or ALiBi?",
                    {names[best].substr(0, names[best].find(' '))});
-    lesson.curves(series);
+    lesson.curves(series, {"position", "loss, nats"});
     std::vector<std::vector<std::string>> rows{
         {"loss above the floor", "to " + text(T), text(T) + "-" + text(2 * T), text(2 * T) + "-" + text(end)}};
     for (std::size_t m = 0; m < readers.size(); ++m)

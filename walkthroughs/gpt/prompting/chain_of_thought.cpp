@@ -105,7 +105,7 @@ static gpt::Weights step_train(Lesson& lesson, const gpt::Config& config, const 
         chain::train(w, config, choices.task, choices.training, random, &curves);
         accuracies = {curves.with_steps, curves.direct};
     }
-    lesson.curves(accuracies);
+    lesson.curves(accuracies, {"training step", "accuracy"});
     lesson.why("all steps are the same small task, so every token after = trains it; the direct answer stays at chance.");
     return w;
 }

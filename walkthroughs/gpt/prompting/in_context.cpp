@@ -59,7 +59,7 @@ static void step_train(Lesson& lesson, const gpt::Weights& w, const gpt::Config&
         losses.y = in_context::train(w, config, choices.task, choices.training, random, &progress);
         for (std::size_t step = 0; step < losses.y.size(); ++step) losses.x.push_back(static_cast<float>(step));
     }
-    lesson.curves({losses});
+    lesson.curves({losses}, {"training step", "loss, nats"});
     double best = 0;
     for (int n = 0; n < choices.task.pairs; ++n) best += in_context::best_loss(choices.task, n) / choices.task.pairs;
     lesson.why(
@@ -85,7 +85,7 @@ static std::vector<float> step_shots(Lesson& lesson, const gpt::Weights& w, cons
         best.y.push_back(static_cast<float>(most));
         rows.push_back({text(n), fixed(accuracy[n], 3), fixed(most, 3), fixed(accuracy[n] - most, 3)});
     }
-    lesson.curves({ours, best});
+    lesson.curves({ours, best}, {"shots", "accuracy"});
     lesson.table(rows);
     return accuracy;
 }

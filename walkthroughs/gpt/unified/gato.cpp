@@ -258,7 +258,7 @@ static void step_train(Lesson& lesson, const gato::Weights& w, const gato::Confi
         train(objective, nothing_decays(variables(gato::parameters(w, config))), recipe, &watcher);
         curves = {watcher.moves, watcher.counted, watcher.seen};
     }
-    lesson.curves(curves);
+    lesson.curves(curves, {"training step", "distance, or share"});
     lesson.why(
         "no part of the network belongs to a task; which output is required follows from the stream itself. The first number of a row and the step from it to the second cannot be predicted, so the loss does not go to 0.");
 }
@@ -306,7 +306,7 @@ static double step_drive(Lesson& lesson, const gato::Weights& w, const gato::Con
         goal.y.push_back(0.45f);
         position += expert_move(position, 0.45f);
     }
-    lesson.curves({model, expert, goal});
+    lesson.curves({model, expert, goal}, {"move", "position"});
     Random random(8);
     double distance = 0;
     const int drives = 40;

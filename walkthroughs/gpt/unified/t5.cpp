@@ -45,6 +45,12 @@ static std::string readable(const Choices& choices, const std::vector<int>& ids)
     return line;
 }
 
+static std::vector<std::string> names_of(const Choices& choices, const std::vector<int>& ids) {
+    std::vector<std::string> names;
+    for (const int id : ids) names.push_back(readable(choices, {id}));
+    return names;
+}
+
 // Gaps of equal length, a visible letter before and after each.
 static std::vector<char> hidden_letters(const Choices& choices, Random& random) {
     const int shorter =
@@ -245,7 +251,7 @@ static void step_train(Lesson& lesson, const t5::Weights& w, const t5::Config& c
     Series both{.name = "both sides",
                 .x = ours.x,
                 .y = std::vector<float>(ours.x.size(), static_cast<float>(span_entropy(chain, choices.span_length)))};
-    lesson.curves({ours, causal, both});
+    lesson.curves({ours, causal, both}, {"training step", "share of right letters"});
 }
 
 static Losses step_measure(Lesson& lesson, const t5::Weights& w, const t5::Config& config, const MarkovChain& chain,
@@ -276,9 +282,10 @@ static void step_look(Lesson& lesson, const t5::Weights& w, const t5::Config& co
     lesson.code();
     const t5::Steps steps = t5::forward(source, target, w, config);
     const Matrix& A = steps.decoder.blocks.blocks.back().cross.weights.value();  // (H*T, S)
+    const std::vector<std::string> down = names_of(choices, target.ids), across = names_of(choices, source.ids);
     std::vector<Captioned> heads;
     for (int head = 0; head < config.heads; ++head)
-        heads.push_back({"head " + text(head), heat_map(slice_rows(A, head * T, T), lesson.colours)});
+        heads.push_back({"head " + text(head), heat_map(slice_rows(A, head * T, T), lesson.colours, down, across)});
     lesson.pictures(heads);
     lesson.why(
         "the row of a sentinel or of a letter in a gap is brightest at the same sentinel in the input, or next to it, at the letters around the gap.");

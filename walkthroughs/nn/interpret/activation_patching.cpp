@@ -242,7 +242,10 @@ static void published(Lesson& lesson, const Choices& choices) {
                model.name(wrong), ".");
     lesson.code();
     const Matrix restored = patching::sweep_tokens(corrupted_run, clean, "input", sizes, metric);  // (L, T)
-    lesson.heat("restored: blocks down, tokens across", restored);
+    std::vector<std::string> tokens, blocks;
+    for (const int id : corrupted_ids) tokens.push_back(model.name(id));
+    for (int l = 0; l < restored.rows; ++l) blocks.push_back("block " + text(l));
+    lesson.heat("restored: blocks down, tokens across", restored, blocks, tokens);
     std::vector<std::vector<std::string>> rows{{"token", "most", "before block"}};
     for (int t = 0; t < T; ++t) {
         int best = 0;

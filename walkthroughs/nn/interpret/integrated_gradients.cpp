@@ -202,7 +202,7 @@ static SentencesToExplain step_1_task(Lesson& lesson, const Choices& choices, in
     }
     lesson.lines(lines);
     const Smoothed curve = smoothed(e.losses, std::max(1, static_cast<int>(e.losses.size()) / 50));
-    lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}});
+    lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}}, {"training step", "loss, nats"});
     lesson.say("A BERT of two blocks classifies ", fixed(e.accuracy, 3),
                " of held-out sentences correctly. A quarter of its "
                "training sentences have no opinion (all words [PAD], or only neutral words) and random labels: there it should "

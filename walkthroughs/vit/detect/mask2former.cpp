@@ -386,7 +386,7 @@ static void step_3_train(Lesson& lesson, const Segmenter& model, const Choices& 
         curve.x.push_back(static_cast<float>(first + group));
         curve.y.push_back(sum / static_cast<float>(group));
     }
-    lesson.curves({curve});
+    lesson.curves({curve}, {"training step", "loss"});
     lesson.say("Panoptic quality before: ", fixed(before.quality, 3), ".");
     lesson.why("each of the ", model.config.layers + 1,
                " predictions is matched by itself and has a class, a mask and a dice loss. The masks are compared at ",

@@ -296,7 +296,7 @@ static void step_4_train(Lesson& lesson, const Detector& model, const Choices& c
             iou.y.push_back(static_cast<float>(quality_of(test, model).mean_iou));
         }
     }
-    lesson.curves({iou});
+    lesson.curves({iou}, {"training step", "mean IoU"});
     show_matching(lesson, test[0], model, 5);
     lesson.why(
         "now the sentence decides too: a token that stands near the other box costs more than one far away from both did.");

@@ -249,7 +249,7 @@ static float step_3_windowed(Lesson& lesson, const Pointer& model, const std::ve
     curve = train_pointer(model, train, choices, "windows only");
     const float right = accuracy_of(model, test);
     lesson.predict("What fraction of new puzzles does it solve?", {right, 0.1});
-    lesson.curves({curve});
+    lesson.curves({curve}, {"training step", "loss, nats"});
     lesson.say(fixed(100 * right, 1), " % of ", static_cast<int>(test.size()),
                " new puzzles. The loss stops near ln 3 = ", fixed(std::log(3.0)), ", that of a choice among three.");
     lesson.why(
@@ -264,7 +264,7 @@ static float step_4_global(Lesson& lesson, const Pointer& windowed, const Pointe
                            const std::vector<Puzzle>& test, const Choices& choices, const Series& before) {
     lesson.step("What does one global block change?", "blocks 0 and 1 windowed, block 2 global");
     const Series curve = train_pointer(model, train, choices, "one global block");
-    lesson.curves({before, curve});
+    lesson.curves({before, curve}, {"training step", "loss, nats"});
     const float right = accuracy_of(model, test);
     const std::vector<Puzzle> shown(test.begin(), test.begin() + 3);
     const Matrix blind = answers_of(windowed, shown), seeing = answers_of(model, shown);

@@ -232,7 +232,7 @@ static Fitted step_5_fit(Lesson& lesson, const Photographs& photographs, const C
     const plenoxels::Config config = config_of(choices);
     const double before = mean_psnr(photographs.test, fog(choices.voxels, choices), config);
     const Fitted fit = fitted(photographs, choices, {.steps = choices.steps}, seed, "PSNR of views not trained on");
-    lesson.curves({fit.curve});
+    lesson.curves({fit.curve}, {"training step", "PSNR, dB"});
     std::vector<Captioned> pairs;
     for (std::size_t v = 0; v < std::min<std::size_t>(3, photographs.test.size()); ++v) {
         const View& view = photographs.test[v];
@@ -285,7 +285,7 @@ static void step_7_regulariser(Lesson& lesson, const Photographs& photographs, c
     lesson.step("What happens without total variation?", "lambda = 0", "total variation off");
     const Fitted bare = fitted(photographs, choices, {.steps = choices.steps, .tv_density = 0, .tv_harmonics = 0}, seed,
                                "without total variation");
-    lesson.curves({fit.curve, bare.curve});
+    lesson.curves({fit.curve, bare.curve}, {"training step", "PSNR, dB"});
     lesson.table({{"PSNR in dB", "training views", "views not trained on", "gap"},
                   {"with total variation", fixed(fit.train, 1), fixed(fit.test, 1), fixed(fit.train - fit.test, 1)},
                   {"without", fixed(bare.train, 1), fixed(bare.test, 1), fixed(bare.train - bare.test, 1)}});

@@ -90,10 +90,16 @@ static Matrix similarity_table(const std::vector<ColouredShape>& shapes, const c
     return matmul_transposed(images, texts).value();
 }
 
+static std::vector<std::string> names_of(const std::vector<ColouredShape>& shapes) {
+    std::vector<std::string> names;
+    for (const ColouredShape& shape : shapes) names.push_back(name_of(shape));
+    return names;
+}
+
 static void step_3_table(Lesson& lesson, const clip::Weights& w, const clip::Config& config, const WordList& words, int seed) {
     lesson.step("What does the batch ask?", "loss = (CE of rows + CE of columns) / 2", "section 2.3");
     const Matrix table = similarity_table(seen_shapes(), w, config, words, seed);
-    lesson.heat("cosines before training: images down, captions across", table);
+    lesson.heat("cosines before training: images down, captions across", table, names_of(seen_shapes()), names_of(seen_shapes()));
     const Contrastive losses = contrastive(scale(table, std::exp(w.log_scale.value()[0])));
     lesson.say("Each image must find its caption among ", table.cols, ": ", fixed(losses.loss_rows.value()[0], 3),
                "; each caption its image: ", fixed(losses.loss_columns.value()[0], 3), "; a uniform guess costs ln ", table.cols,
@@ -136,7 +142,7 @@ static void step_4_train(Lesson& lesson, clip::Weights& w, const clip::Config& c
         losses = train(objective, nothing_decays(variables(clip::parameters(w, config))), recipe, &progress);
     }
     const Smoothed curve = smoothed(losses, std::max(1, steps / 60));
-    lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}});
+    lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}}, {"training step", "loss, nats"});
     float last = 0;
     const int few = std::min(20, steps);
     for (int k = 0; k < few; ++k) last += losses[losses.size() - 1 - k] / few;
@@ -151,7 +157,7 @@ static void step_4_train(Lesson& lesson, clip::Weights& w, const clip::Config& c
 static void step_5_after(Lesson& lesson, const clip::Weights& w, const clip::Config& config, const WordList& words, int seed) {
     lesson.step("How does the table look now?", "", "new pictures, all 20 captions");
     const Matrix table = similarity_table(all_shapes(), w, config, words, 7000 + seed);
-    lesson.heat("cosines after training: images down, captions across", table);
+    lesson.heat("cosines after training: images down, captions across", table, names_of(all_shapes()), names_of(all_shapes()));
     double own = 0, colour = 0, kind = 0, neither = 0;
     const std::vector<ColouredShape> shapes = all_shapes();
     for (int i = 0; i < 20; ++i)

@@ -114,7 +114,8 @@ static void step_3_train(Lesson& lesson, coca::Weights& w, const coca::Config& c
     const int group = std::max(1, steps / 60);
     const Smoothed one = smoothed(objective.contrastive, group), two = smoothed(objective.caption, group);
     lesson.curves(
-        {{.name = "contrastive", .x = one.steps, .y = one.losses}, {.name = "caption, twice", .x = two.steps, .y = two.losses}});
+        {{.name = "contrastive", .x = one.steps, .y = one.losses}, {.name = "caption, twice", .x = two.steps, .y = two.losses}},
+        {"training step", "loss, nats"});
     lesson.why("the caption falls first: \"a photo of a\" and the end are the same in every caption, five words of seven.");
 }
 

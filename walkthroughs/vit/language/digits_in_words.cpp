@@ -131,7 +131,7 @@ static void step_2_train(Lesson& lesson, const LabelledImages& train_set, clip::
                        {.schedule = {.peak = 2e-3f, .steps = steps}}, &progress);
     }
     const Smoothed curve = smoothed(losses, std::max(1, steps / 60));
-    lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}});
+    lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}}, {"training step", "loss, nats"});
     lesson.why("a uniform guess costs ln 10 = 2.303. ", train_set.count(),
                " pictures, moved by up to a pixel each time they are shown.");
 }
@@ -180,7 +180,7 @@ static void step_4_translate(Lesson& lesson, const clip::Weights& w, const clip:
     const Var one = directions_of(wordings[english][1], english, w, config, words);
     const Var other = directions_of(wordings[russian][1], russian, w, config, words);
     const Matrix table = matmul_transposed(one, other).value();  // (10, 10)
-    lesson.heat("English down, Russian across", table);
+    lesson.heat("English down, Russian across", table, names[english], names[russian]);
     int right = 0;
     std::string pairs;
     for (int digit = 0; digit < 10; ++digit) {

@@ -148,7 +148,7 @@ static void step_1_language(Lesson& lesson, const gpt::Weights& w, const gpt::Co
                        {.schedule = {.peak = 3e-3f, .steps = steps}}, &progress);
     }
     const Smoothed curve = smoothed(losses, std::max(1, steps / 40));
-    lesson.curves({{.name = "loss of the text", .x = curve.steps, .y = curve.losses}});
+    lesson.curves({{.name = "loss of the text", .x = curve.steps, .y = curve.losses}}, {"training step", "loss, nats"});
     Random shown(seed);
     std::vector<int> piece = draw_texts(seen_shapes(), 1, words, shown).tokens.ids;
     piece.resize(tokens_of_piece);
@@ -159,14 +159,17 @@ static void step_1_language(Lesson& lesson, const gpt::Weights& w, const gpt::Co
         fixed(losses.back(), 3), ".");
 }
 
-static void step_2_first(Lesson& lesson, const flamingo::Weights& w, const flamingo::Config& config, const Texts& texts) {
+static void step_2_first(Lesson& lesson, const flamingo::Weights& w, const flamingo::Config& config, const Texts& texts,
+                         const WordList& words) {
     lesson.step("What changes when the new layers are put in?", "z + tanh(a) attention(z, media), a = 0", "section 2.2");
     lesson.code(3);
     const Matrix frozen = gpt::forward(texts.tokens.ids, text_length, w.language, config.language).logits.value();
     const Matrix first = forward(texts, w, config).logits.value();
     const bool same = identical(first, frozen);
+    std::vector<std::string> tokens;
+    for (int t = 0; t < text_length; ++t) tokens.push_back(words.text({texts.tokens.ids[t]}));
     lesson.heat("sees: which image (across) a token (down) of the first text may look at",
-                slice_rows(flamingo::visible_images(texts.tokens, images_of_text, config), 0, text_length));
+                slice_rows(flamingo::visible_images(texts.tokens, images_of_text, config), 0, text_length), tokens);
     lesson.why("nothing: tanh(0) = 0, so every new layer adds 0 to what it found. The ", frozen.size(), " logits are the same ",
                same ? "to the last bit" : "not everywhere",
                ". Training starts from a model that can write, and not from noise. A token sees "
@@ -183,7 +186,8 @@ static std::string gradient_length(const Var& v) {
     return g.size() == 0 ? "none" : fixed(std::sqrt(squares), 5);
 }
 
-static void step_3_gradients(Lesson& lesson, const flamingo::Weights& w, const flamingo::Config& config, const Texts& texts) {
+static void step_3_gradients(Lesson& lesson, const flamingo::Weights& w, const flamingo::Config& config, const Texts& texts,
+                             const WordList& words) {
     lesson.step("Where do gradients flow in the first step?", "d z / d a = attention (1 - tanh(a)^2)");
     const Tape tape;
     backward(flamingo::loss(forward(texts, w, config), flamingo::labels_of(texts.tokens, config)));
@@ -215,8 +219,9 @@ static void step_4_train(Lesson& lesson, const flamingo::Weights& w, const flami
     }
     const int group = std::max(1, steps / 60);
     const Smoothed curve = smoothed(losses, group), gates = smoothed(objective.gates, group);
-    lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}});
-    lesson.curves({{.name = "|tanh(gate)| of the first new layer", .x = gates.steps, .y = gates.losses}});
+    lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}}, {"training step", "loss, nats"});
+    lesson.curves({{.name = "|tanh(gate)| of the first new layer", .x = gates.steps, .y = gates.losses}},
+                  {"training step", "|tanh(gate)|"});
     const Accuracy seen = accuracy_on(seen_shapes(), w, config, words, seed),
                    unseen = accuracy_on(unseen_shapes(), w, config, words, seed);
     lesson.table({{"right words", "colour, of 5", "shape, of 4"},
@@ -305,7 +310,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const flamingo::Weights w = flamingo::make_weights(config, language, random);
     flamingo::freeze_language_model(w, config);
     const Texts texts = draw_texts(seen_shapes(), 2, words, random);
-    step_2_first(lesson, w, config, texts);
+    step_2_first(lesson, w, config, texts, words);
     step_3_gradients(lesson, w, config, texts);
     step_4_train(lesson, w, config, words, choices.steps, seed);
     step_5_exchange(lesson, w, config, words, seed);

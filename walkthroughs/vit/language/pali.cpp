@@ -158,7 +158,7 @@ static void step_3_train(Lesson& lesson, const pali::Weights& w, const pali::Con
                        {.schedule = {.peak = 2e-3f, .steps = steps, .descent = Descent::none}}, &progress);
     }
     const Smoothed curve = smoothed(losses, std::max(1, steps / 60));
-    lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}});
+    lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}}, {"training step", "loss, nats"});
     std::vector<std::vector<std::string>> rows{{"prompt", "right, pairs of training", "right, pairs never seen"}};
     double seen[tasks], unseen[tasks];
     for (int task = 0; task < tasks; ++task) {

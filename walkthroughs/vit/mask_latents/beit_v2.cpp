@@ -238,7 +238,7 @@ static void step_3_learn(Lesson& lesson, const World& world, const Batch& test, 
     lesson.predict(
         "How many of the " + text(config.codes) + " codes are in use at the end? There are " + text(directions) + " directions.",
         {1.0 * codes_in_use(found.quantized.ids, config.codes), 1});
-    lesson.curves({judge.loss_curve, judge.purity_curve});
+    lesson.curves({judge.loss_curve, judge.purity_curve}, {"training step", "loss; purity, a share"});
     lesson.table(judge.table);
     const Matrix counts = code_table(found.quantized.ids, test.direction, config.codes);
     std::vector<std::vector<std::string>> rows{{"code", "0", "30", "60", "90", "120", "150 degrees"}};
@@ -349,7 +349,7 @@ static void step_5_predict(Lesson& lesson, const World& world, const Batch& test
         curve.x.push_back(static_cast<float>(k));
         curve.y.push_back(losses[k]);
     }
-    lesson.curves({curve});
+    lesson.curves({curve}, {"training step", "loss, nats"});
     const beit_v2::Steps steps =
         beit_v2::forward(normalised(test.images), hide_four(static_cast<int>(test.images.size()), random), w, config);
     const std::vector<int> all_words = predicting.words_of(test);

@@ -104,7 +104,7 @@ static void step_3_average(Lesson& lesson, const data2vec::Config& config) {
         tau.x.push_back(static_cast<float>(update));
         tau.y.push_back(static_cast<float>(decay_at(config.average, update)));
     }
-    lesson.curves({tau});
+    lesson.curves({tau}, {"update", "tau"});
     lesson.why(
         "with tau = ", fixed(config.average.start, 3), " the average reaches back about ",
         fixed(1 / (1 - config.average.start), 0), " updates, with ", fixed(config.average.end, 3), " about ",
@@ -200,10 +200,12 @@ static void step_4_learn(Lesson& lesson, const Choices& choices, int seed) {
     const std::vector<Measured> collapsed = learn("tau = 0", itself, choices, seed);
     lesson.say("Can a linear classifier read the hidden word off the student? (The model was never told a word.)");
     lesson.predict("What fraction of the hidden words can be read off the student with tau = 0?", {collapsed.back().probe, 0.1});
-    lesson.curves({series_of("averaged teacher", full, &Measured::probe), series_of("tau = 0", collapsed, &Measured::probe)});
+    lesson.curves({series_of("averaged teacher", full, &Measured::probe), series_of("tau = 0", collapsed, &Measured::probe)},
+                  {"training step", "share of right words"});
     lesson.say("Can it read the hidden word off the targets, which the teacher computes from the whole sequence?");
     lesson.curves(
-        {series_of("averaged teacher", full, &Measured::target_probe), series_of("tau = 0", collapsed, &Measured::target_probe)});
+        {series_of("averaged teacher", full, &Measured::target_probe), series_of("tau = 0", collapsed, &Measured::target_probe)},
+        {"training step", "share of right words"});
     std::vector<std::vector<std::string>> rows{
         {"step", "averaged: loss", "student", "targets", "tau 0: loss", "student", "targets"}};
     for (std::size_t k = 0; k < full.size(); ++k) {

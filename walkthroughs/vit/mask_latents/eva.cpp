@@ -195,7 +195,7 @@ static void step_4_train(Lesson& lesson, const Teacher& teacher, const eva::Weig
         rows.push_back({text(static_cast<int>(judge.loss.x[k])), fixed(judge.loss.y[k], 3), fixed(judge.right.y[k], 3)});
     const double constant = constant_answer(test), best = best_possible(test, teacher);
     lesson.predict("What is the lowest loss of a model that gives the same answer everywhere?", {constant, 0.1});
-    lesson.curves({judge.loss, judge.right});
+    lesson.curves({judge.loss, judge.right}, {"training step", "loss; share of right concepts"});
     lesson.table(rows);
     lesson.why("the best constant answer has ", fixed(constant, 3),
                ", since the mean of all concepts has a positive cosine with each: that, and not 0, is the baseline. A model that "

@@ -166,7 +166,7 @@ static void step_1_hide(Lesson& lesson, const maskgit::Config& config, Random& r
 static void step_2_learn(Lesson& lesson, const maskgit::Weights& w, const maskgit::Config& config, const Choices& choices,
                          int seed) {
     lesson.step("What is the loss?", "-log p(token | class, visible tokens)", "Eq. 1");
-    lesson.curves({train_on(Stripes(), w, config, choices.steps, seed, "filling in stripes")});
+    lesson.curves({train_on(Stripes(), w, config, choices.steps, seed, "filling in stripes")}, {"training step", "loss, nats"});
     const double all_hidden = std::log(4.0), bits = 8 * std::log(2.0) / 16;
     lesson.why("with everything hidden a token of class 0 is one of 4 (two rows, two colours), ", fixed(all_hidden),
                " nats at best; a whole picture holds 8 bits, ", fixed(bits),
@@ -424,7 +424,7 @@ static maskgit::Weights learn_digits(Lesson& lesson, const LabelledImages& train
         words = maskgit_vqgan::forward(train_set.images, tokenizer, vqgan).quantized.ids;
     }
     const Digits digits(words, train_set.labels, config.count());
-    lesson.curves({train_on(digits, w, config, steps, seed, "filling in digits")});
+    lesson.curves({train_on(digits, w, config, steps, seed, "filling in digits")}, {"training step", "loss, nats"});
     return w;
 }
 

@@ -149,7 +149,7 @@ static void step_5_train(Lesson& lesson, const Pictures& digits, const mae::Weig
                     text(config.grid.count()) + " patches?",
                 "", choices.pictures.own() ? "pictures it has never seen" : "digits of writers it has never seen");
     const Series curve = train(w, config, digits, choices.steps, seed, "error on hidden patches");
-    lesson.curves({curve});
+    lesson.curves({curve}, {"training step", "error"});
     const mae::Steps steps = restore_test(w, config, digits, seed);
     const std::vector<Image> predicted = mae::predicted_images(steps, config);
     const std::vector<Image> shown =
@@ -180,7 +180,7 @@ static void step_6_waves(Lesson& lesson, const Choices& choices, int seed) {
     Random random(seed);
     const mae::Weights w = mae::make_weights(config, random);
     const Series curve = train(w, config, waves, choices.wave_steps, seed, "error on hidden patches");
-    lesson.curves({curve});
+    lesson.curves({curve}, {"training step", "error"});
     const mae::Steps steps = restore_test(w, config, waves, seed);
     const std::vector<Image> predicted = mae::predicted_images(steps, config);
     show_triples(lesson, triples(waves, predicted, steps.masking.mask, config.grid.patch_size, 2));

@@ -201,7 +201,7 @@ static void step_2_against_mae(Lesson& lesson, const Choices& choices, int seed)
     PixelStudent pixel_student("MAE: pixels", pixels, pixels_config, test, choices.steps, seed);
     const Series of_pixels = train(pixel_student, mae::parameters(pixels, pixels_config), choices.steps);
     lesson.predict("Which part of the hidden pixels does MAE explain after training? From 0 to 1.", {of_pixels.y.back(), 0.1});
-    lesson.curves({of_features, of_pixels});
+    lesson.curves({of_features, of_pixels}, {"training step", "explained part"});
     std::vector<std::vector<std::string>> rows{{"after step", "HOG explained", "pixels explained"}};
     for (std::size_t k = 0; k < of_features.x.size(); ++k)
         rows.push_back({text(static_cast<int>(of_features.x[k])), fixed(of_features.y[k], 3), fixed(of_pixels.y[k], 3)});

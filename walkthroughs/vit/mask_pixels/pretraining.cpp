@@ -240,8 +240,7 @@ static std::vector<Trial> step_5_labels(Lesson& lesson, const Pictures& digits, 
     lesson.step("How many labels is pre-training worth?", "accuracy over labels per class");
     std::vector<Trial> trials;
     std::vector<std::vector<std::string>> table{{"labels per class", "from scratch", "pre-trained"}};
-    Series scratch{.name = "from scratch", .x = {}, .y = {}},
-        pretrained{.name = "pre-trained, over labels per class", .x = {}, .y = {}};
+    Series scratch{.name = "from scratch", .x = {}, .y = {}}, pretrained{.name = "pre-trained", .x = {}, .y = {}};
     for (const int count : {1, 5, 20}) {
         trials.push_back(run_trial(digits, labels, encoder, config, count, choices.tuning_steps, 1000 * seed + 100 + count));
         table.push_back(
@@ -253,7 +252,7 @@ static std::vector<Trial> step_5_labels(Lesson& lesson, const Pictures& digits, 
     lesson.predict("What is the accuracy from scratch with 20 labels per class? From 0 to 1.",
                    {trials.back().from_scratch, 0.05});
     lesson.table(table);
-    lesson.curves({scratch, pretrained});
+    lesson.curves({scratch, pretrained}, {"labels per class", "accuracy"});
     lesson.why(
         "the fewer the labels, the more pre-training helps; with many labels supervised training finds the same features. Next: vit/mask_pixels/mae shows how masked autoencoding works.");
     return trials;

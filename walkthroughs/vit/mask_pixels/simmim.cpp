@@ -166,7 +166,7 @@ static void step_6_train(Lesson& lesson, const Pictures& digits, const simmim::W
                          const Choices& choices, int seed) {
     lesson.step("Can it restore half a " + digits.one + "?", "",
                 choices.pictures.own() ? "pictures it has never seen" : "digits of writers it has never seen");
-    lesson.curves({train(w, config, digits, choices.steps, seed, "error on hidden pixels")});
+    lesson.curves({train(w, config, digits, choices.steps, seed, "error on hidden pixels")}, {"training step", "error"});
     const Restored restored = restore_test(w, config, digits, seed);
     const std::vector<Image> shown =
         triples(digits, restored.predicted, restored.mask, config.grid.patch_size, std::min<int>(4, restored.predicted.size()));
@@ -211,7 +211,7 @@ static void step_7_units(Lesson& lesson, const Choices& choices, int seed) {
         lesson.say("Mask unit ", unit, ":");
         show_triples(lesson, triples(waves, restored.predicted, restored.mask, config.grid.patch_size, 1));
     }
-    lesson.curves(curves);
+    lesson.curves(curves, {"training step", "error"});
     lesson.table(table);
     lesson.why(
         "half of the same plane waves is hidden each time. Small holes are filled in from their edges, so their error is small "

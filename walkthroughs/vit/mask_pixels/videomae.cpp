@@ -282,7 +282,7 @@ static void step_4_still(Lesson& lesson, const videomae::Config& config, const C
     Painter copier("random masks", at_random, config, still_clip, draw_random, choices, choices.steps, seed);
     Painter guesser("tubes", as_tubes, config, still_clip, draw_tubes, choices, choices.steps, seed);
     const Series of_random = train(copier), of_tubes = train(guesser);
-    lesson.curves({of_random, of_tubes});
+    lesson.curves({of_random, of_tubes}, {"training step", "mse"});
     const double variance = hidden_variance(guesser);
     std::vector<std::vector<std::string>> rows{{"after step", "random masks", "tubes"}};
     for (std::size_t k = 0; k < of_random.x.size(); ++k)
@@ -302,7 +302,7 @@ static void step_5_moving(Lesson& lesson, const videomae::Config& config, const 
     const videomae::Weights w = videomae::make_weights(config, random);
     Painter painter("tubes, moving waves", w, config, moving_clip, draw_tubes, choices, choices.moving_steps, seed);
     const Series curve = train(painter);
-    lesson.curves({curve});
+    lesson.curves({curve}, {"training step", "mse"});
     show_painted(lesson, painter, 0);
     const double variance = hidden_variance(painter);
     lesson.why("a hidden tube of a drifting wave follows from the wave around it: the error falls from the variance ",

@@ -346,7 +346,7 @@ static void train_model(Lesson& lesson, const pix2seq::Weights& w, const pix2seq
         }
     }
     if (!noise) return;
-    lesson.curves({curves[0], curves[1], curves[2]});
+    lesson.curves({curves[0], curves[1], curves[2]}, {"training step", "loss, nats"});
     lesson.table(rows);
     lesson.why(
         "the class comes first: a colour is recognised long before a side is located to the pixel. The far sides come next, as the near "

@@ -277,7 +277,7 @@ static std::vector<Right> step_3_train(Lesson& lesson, const unified_io::Weights
         if (early[task].answers > early[first].answers) first = task;
     lesson.predict("Which task is learned first: locate, name or segment?", {task_names[first]});
     const Smoothed curve = smoothed(losses, std::max(1, steps / 60));
-    lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}});
+    lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}}, {"training step", "loss, nats"});
     return early;
 }
 

@@ -265,7 +265,7 @@ static Score step_2_without(Lesson& lesson, const std::vector<Scene>& scenes, co
     const std::vector<int> numbers = painted(nothing, all.images, w, config);
     const Score found = score(numbers, all.numbers);
     lesson.predict("What fraction of the disc pixels gets the number of the truth?", {found.as_labelled, 0.1});
-    lesson.curves({curve});
+    lesson.curves({curve}, {"training step", "loss"});
     lesson.pictures({{"picture", picture(test[0].image, lesson.colours)},
                      {"painted", number_map(numbers, lesson.colours)},
                      {"picture", picture(test[1].image, lesson.colours)},
@@ -282,7 +282,7 @@ static void step_3_with(Lesson& lesson, const std::vector<Scene>& scenes, const 
                 "section 3.1");
     int reborn = 0;
     const Series curve = train_guided(w, config, scenes, true, choices.steps, seed, &reborn);
-    lesson.curves({curve});
+    lesson.curves({curve}, {"training step", "loss"});
     const Batch all = all_of(test, config);
     lesson.code(2);
     const uvim::OracleSteps oracle = uvim::oracle(all.one_hots, all.images, w, config);

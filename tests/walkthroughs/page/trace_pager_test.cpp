@@ -1,0 +1,116 @@
+#include "walkthroughs/page/trace_pager.h"
+
+#include <algorithm>
+
+#include "nn/autograd/operations.h"
+#include "tests/test.h"
+#include "walkthroughs/lesson/pictures.h"
+
+TEST_SUITE_BEGIN("trace_pager");
+
+static Key key_of(std::string_view sent, bool ended = false) { return first_key(sent, ended).key; }
+
+TEST_CASE("first_key: arrows and pages in both spellings, letters, and how many bytes a key has") {
+    CHECK(key_of("\x1b[A") == Key::up);
+    CHECK(key_of("\x1b[B") == Key::down);
+    CHECK(key_of("\x1b[C") == Key::right);
+    CHECK(key_of("\x1b[D") == Key::left);
+    CHECK(key_of("\x1bOA") == Key::up);
+    CHECK(key_of("\x1b[5~") == Key::page_up);
+    CHECK(key_of("\x1b[6~") == Key::page_down);
+    CHECK(key_of("\x1b[H") == Key::home);
+    CHECK(key_of("\x1b[4~") == Key::end);
+    CHECK(key_of("\r") == Key::enter);
+    CHECK(key_of("\n") == Key::enter);
+    CHECK(key_of("\x7f") == Key::back);
+    CHECK(key_of("q") == Key::quit);
+    CHECK(key_of("x") == Key::other);
+    CHECK(first_key("\x1b[Aq").bytes == 3);  // one key after the other
+    CHECK(first_key("q\x1b[A").bytes == 1);
+}
+
+TEST_CASE(
+    "first_key: a sequence that has not arrived is waited for; Esc alone is a key when nothing follows; others are skipped whole") {
+    CHECK(first_key("").bytes == 0);
+    CHECK(first_key("\x1b").bytes == 0);
+    CHECK(first_key("\x1b[").bytes == 0);
+    CHECK(first_key("\x1b[5").bytes == 0);
+    CHECK(key_of("\x1b", true) == Key::back);
+    CHECK(key_of("\x1bq") == Key::back);
+    CHECK(first_key("\x1bq").bytes == 1);
+    CHECK(key_of("\x1b[1;5A") == Key::other);  // control and up
+    CHECK(first_key("\x1b[1;5Aq").bytes == 6);
+    CHECK(first_key("\x1b[5", true).bytes == 3);
+}
+
+static Trace small_trace() {
+    Tracing tracing;
+    const Var a = parameter(Matrix{{1, 2, 3}, {4, 5, 6}});
+    const Tape tape;
+    backward(sum(scale(a, 2)));
+    return tracing.trace();
+}
+
+static std::string page_of(const TracePager& pager, int width = 80, int height = 24) {
+    std::string page;
+    for (const std::string& line : pager.screen(width, height)) page += line + "\n";
+    return page;
+}
+
+static bool shows(const TracePager& pager, const std::string& words) { return page_of(pager).find(words) != std::string::npos; }
+
+TEST_CASE("TracePager: down and Enter open a value, arrows choose its cell, and its arithmetic stands below") {
+    const Trace trace = small_trace();
+    TracePager pager(trace);
+    CHECK(shows(pager, "3 values"));
+    CHECK(shows(pager, "\x1b[7m    0"));
+    CHECK(pager.press(Key::up));  // the first one stays
+    CHECK(shows(pager, "\x1b[7m    0"));
+    CHECK(pager.press(Key::down));
+    CHECK(shows(pager, "\x1b[7m    1"));
+    CHECK(pager.press(Key::enter));
+    CHECK(shows(pager, "\x1b[7m    2.0000\x1b[0m"));
+    for (const Key key : {Key::right, Key::down, Key::down, Key::right, Key::right}) CHECK(pager.press(key));
+    CHECK(shows(pager, "\x1b[7m   12.0000\x1b[0m"));
+    CHECK(shows(pager, "= 12, and the program has 12"));
+    CHECK(pager.press(Key::gradient));
+    CHECK(shows(pager, "gradient of"));
+    CHECK(shows(pager, "= 1, and the program has 1"));
+    CHECK(pager.press(Key::enter));  // its input a
+    CHECK(shows(pager, "= 2, and the program has 2"));
+    CHECK(pager.press(Key::quit));  // back to the list
+    CHECK(shows(pager, "\x1b[7m    0"));
+    CHECK(pager.press(Key::back));
+    CHECK_FALSE(pager.press(Key::quit));
+}
+
+TEST_CASE(
+    "TracePager: no line is wider than the terminal, there are no more lines than it has, and the chosen one is among them") {
+    Tracing tracing;
+    Var x = parameter(Matrix(40, 30, 0.5f));
+    for (int k = 0; k < 50; ++k) x = scale(x, 1.5f);
+    const Trace trace = tracing.trace();
+    TracePager pager(trace);
+    for (const Key key : {Key::page_down, Key::end, Key::enter, Key::end, Key::right, Key::page_up, Key::back, Key::home}) {
+        pager.press(key);
+        for (const auto& [width, height] : {std::pair{40, 10}, {100, 30}}) {
+            const std::vector<std::string> lines = pager.screen(width, height);
+            CHECK(static_cast<int>(lines.size()) <= height);
+            for (const std::string& line : lines) CHECK(display_width(line) <= width);
+            CHECK(std::any_of(lines.begin(), lines.end(),
+                              [](const std::string& l) { return l.find("\x1b[7m") != std::string::npos; }));
+        }
+    }
+    CHECK_THROWS_AS(TracePager(Trace{}), std::invalid_argument);
+}
+
+TEST_CASE("TracePager: n opens the first value that is not finite") {
+    Tracing tracing;
+    const Var bad = log(Matrix{{-1}});
+    const Trace trace = tracing.trace();
+    TracePager pager(trace);
+    CHECK(pager.press(Key::not_finite));
+    CHECK(shows(pager, "nan"));
+}
+
+TEST_SUITE_END();
