@@ -106,8 +106,8 @@ Matrix matmul_transposed_textbook(const Matrix& x, const Int8Rows& w) { return p
 
 // --- the product: reading W as it is stored, and as fast as memory delivers it ---
 //
-// A number is restored in a register and used there. A block has 32 numbers, and a sum has 32 lanes: the inner loops have a constant
-// length and no dependence between their steps, so the compiler turns them into vector instructions.
+// A number is restored in a register and used there. A block has 32 numbers, and a sum has 32 lanes: the inner loops have a
+// constant length and no dependence between their steps, so the compiler turns them into vector instructions.
 
 static float sum_of_lanes(const float (&lane)[small_block]) {
     float sum[8];

@@ -3,8 +3,8 @@
 //   shows     that generating text token by token takes as long as reading the weights from memory: fewer bytes, more tokens
 //   bfloat16  the upper 16 bits of a float: its sign, its 8 bits of exponent, 7 of its 23 bits of fraction
 //   int8      x = scale * q with a whole number q from -127 to 127, and one scale for each block of 32 numbers of a row
-//   symbols   W (N, K), a row for each output, K inputs; x (n, K); y = x W^T (n, N). Blocks lie along the inputs, so that all numbers
-//             of a row belong to one output, and a large output does not make the numbers of another coarse
+//   symbols   W (N, K), a row for each output, K inputs; x (n, K); y = x W^T (n, N). Blocks lie along the inputs: the numbers
+//             of a block belong to one output, so large weights of one output do not make those of another coarse
 //   source    bfloat16: rounding to nearest, ties to even, as IEEE 754 rounds; int8: Q8_0 of ggml, but with the scale as a float
 //   next      small_weights.h gives a model such weights while it generates
 #pragma once

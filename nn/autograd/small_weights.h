@@ -35,8 +35,8 @@ std::vector<Multiplied> multiplied_in(const std::function<void()>& pass);
 // While one exists, linear() and matmul_transposed() read the small form of the weights. They nest: the innermost counts.
 class SmallWeights {
 public:
-    // Rounds the weights that `pass` multiplies by, for good, and makes their small forms. float32: changes nothing, and only counts.
-    // Afterwards the weights must not change (a training step, load) while this exists.
+    // Rounds the weights that `pass` multiplies by, for good, and makes their small forms. float32: only counts them.
+    // While this exists the weights must not change (by a training step, by load).
     //   pass    reads one token, for example
     //   throws  std::invalid_argument when a weight is not finite; nothing is changed then
     SmallWeights(WeightFormat format, const std::function<void()>& pass);

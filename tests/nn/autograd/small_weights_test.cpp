@@ -1,9 +1,10 @@
 #include "nn/autograd/small_weights.h"
 
-#include <cmath>
+#include <limits>
 
 #include "nn/autograd/operations.h"
 #include "nn/base/random.h"
+#include "nn/layers/linear.h"
 #include "tests/test.h"
 
 static constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
@@ -42,6 +43,33 @@ TEST_SUITE("small_weights") {
             CHECK(matmul_transposed(one, w).value()(0, 0) != 0);
             CHECK(matmul_transposed(many, w).value()(0, 0) == 0);
         }
+    }
+
+    TEST_CASE("SmallWeights: linear() reads the small form of (in, out) transposed, and adds the bias") {
+        Random random(2);
+        const Linear layer{.weight = parameter(normal_matrix(random, 40, 7)), .bias = parameter(normal_matrix(random, 1, 7))};
+        const Linear without{.weight = layer.weight, .bias = {}};
+        const Var x{normal_matrix(random, 2, 40)};
+        const Matrix rows = transpose(layer.weight.value());
+        const Matrix expected = matmul_transposed_textbook(x.value(), to_int8_rows(rows));
+        const SmallWeights small(WeightFormat::int8, [&] { linear(x, layer); });
+        CHECK(identical(layer.weight.value(), transpose(restored(to_int8_rows(rows)))));
+        Var weight = layer.weight;
+        weight.value() = Matrix(40, 7);  // the small form is read
+        const Matrix y = linear(x, layer).value(), y_without = linear(x, without).value();
+        for (int i = 0; i < 2; ++i)
+            for (int j = 0; j < 7; ++j) {
+                CHECK(y_without(i, j) == Approx(expected(i, j)).epsilon(1e-5));
+                CHECK(y(i, j) == Approx(expected(i, j) + layer.bias.value()[j]).epsilon(1e-5));
+            }
+    }
+
+    TEST_CASE("multiplied_in: a weight that is multiplied both as it is and transposed is refused") {
+        const Linear layer{.weight = parameter(Matrix(3, 3, 1)), .bias = {}};
+        const Var x{Matrix(1, 3, 1)};
+        CHECK_THROWS_WITH(
+            multiplied_in([&] { matmul_transposed(linear(x, layer), layer.weight); }),
+            "multiplied_in: a weight (3, 3) is multiplied both as it is and transposed; it cannot have one small form");
     }
 
     TEST_CASE("SmallWeights: ends with its scope, and the innermost counts") {
