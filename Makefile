@@ -32,7 +32,8 @@ OPT_debug := -O0 -g3
 OPT_asan := -O0 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 # Loops over many numbers, which the compiler turns into vector instructions at -O3. The other files take little of the time.
 VECTORISED := $(filter-out %/show_variable.cpp %formula.cpp %/trace.cpp,$(wildcard nn/base/matmul.cpp nn/base/functions.cpp nn/base/matrix.cpp nn/layers/*.cpp \
-    nn/autograd/*.cpp nn/training/loss.cpp nn/training/optimizer.cpp nn/text/decoding.cpp tools/bench/limits.cpp))
+    nn/autograd/*.cpp nn/training/loss.cpp nn/training/optimizer.cpp nn/text/decoding.cpp tools/bench/limits.cpp \
+    tools/bench/loops.cpp))
 # ---- What there is ----
 find = $(sort $(if $(wildcard $(1)),$(shell find $(wildcard $(1)) -name '$(2)')))
 LIBRARY_SOURCES := $(call find,nn bert gpt vit rlhf walkthroughs/lesson walkthroughs/page walkthroughs/toys,*.cpp)
@@ -57,6 +58,8 @@ STANDARD := $(patsubst %,$(OUT)/standard-%.h.gch,O0 Og O3)
 HEADERS = -include $(OUT)/standard$(firstword $(OPT)).h
 $(call object,nn/base/matmul.cpp nn/base/random.cpp): HEADERS =
 endif
+# What measures the limits of the machine uses its largest registers.
+$(call object,tools/bench/limits.cpp): MORE = $(call known,-mprefer-vector-width=512)
 # The matrix product is fast in every build, adds in the same order everywhere, and uses the largest registers.
 $(call object,nn/base/matmul.cpp): MORE = $(if $(filter-out release,$(BUILD)),-O3) $(call known,-mprefer-vector-width=512 -fno-loop-unroll-and-jam)
 # No fused multiply-add: the same seed gives the same numbers with every compiler.

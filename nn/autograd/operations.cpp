@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "nn/autograd/formula.h"
+#include "nn/autograd/small_weights.h"
 #include "nn/base/functions.h"
 #include "nn/base/parallel.h"
 
@@ -305,7 +306,9 @@ static Explained matmul_transposed_explained(const Record&, const std::vector<Va
 }
 
 Var matmul_transposed(const Var& a, const Var& b, Where where) {
-    return record_operation("matmul_transposed", matmul_transposed(a.value(), b.value(), where), {a, b},
+    Matrix c = SmallWeights::product(a.value(), b, where);
+    if (c.empty()) c = matmul_transposed(a.value(), b.value(), where);
+    return record_operation("matmul_transposed", std::move(c), {a, b},
                             {matmul_transposed_backward, matmul_transposed_explained}, where);
 }
 

@@ -6,6 +6,7 @@
 
 #include "nn/autograd/formula.h"
 #include "nn/autograd/operations.h"
+#include "nn/autograd/small_weights.h"
 
 Var make_weight(Random& random, int in, int out, const Init& init, int fan_out) {
     if (init.draw == Draw::xavier_uniform) {
@@ -42,18 +43,32 @@ static Explained linear_explained(const Record&, const std::vector<Var>& inputs)
             .gradients = {"sum(k, cols(y), dy(i,k) * b(j,k))", "sum(k, rows(y), a(k,i) * dy(k,j))", "sum(k, rows(y), dy(k,j))"}};
 }
 
+static Matrix product(const Matrix& x, const Linear& w, Where where) {
+    Matrix y = Matrix::unset(x.rows, w.weight.cols());
+    if (!w.bias) {
+        multiply(whole(y), whole(x), whole(w.weight.value()), where);
+    } else {
+        for (int i = 0; i < y.rows; ++i) std::copy_n(w.bias.value().begin(), y.cols, y.row(i));
+        multiply_add(whole(y), whole(x), whole(w.weight.value()), where);
+    }
+    return y;
+}
+
+// The same from the small form of W while a SmallWeights holds one; else (0, 0).
+static Matrix small_product(const Matrix& x, const Linear& w, Where where) {
+    Matrix y = SmallWeights::product(x, w.weight, where);
+    for (int i = 0; w.bias && i < y.rows; ++i)
+        for (int j = 0; j < y.cols; ++j) y(i, j) += w.bias.value()[j];
+    return y;
+}
+
 Var linear(const Var& x, const Linear& w, Where where) {
     require(x.cols() == w.weight.rows(), where, "linear: an input of shape ", x.value(), " meets a weight of shape ",
             w.weight.value(), ", the inner sizes differ");
-    Matrix y = Matrix::unset(x.rows(), w.weight.cols());
-    if (!w.bias) {
-        multiply(whole(y), whole(x.value()), whole(w.weight.value()), where);
-    } else {
-        require(w.bias.rows() == 1 && w.bias.cols() == y.cols, where, "linear: a bias of shape ", w.bias.value(),
-                " for an output of width ", y.cols);
-        for (int i = 0; i < y.rows; ++i) std::copy_n(w.bias.value().begin(), y.cols, y.row(i));
-        multiply_add(whole(y), whole(x.value()), whole(w.weight.value()), where);
-    }
+    require(!w.bias || (w.bias.rows() == 1 && w.bias.cols() == w.weight.cols()), where, "linear: a bias of shape ",
+            w.bias ? w.bias.value() : Matrix(), " for an output of width ", w.weight.cols());
+    Matrix y = small_product(x.value(), w, where);
+    if (y.empty()) y = product(x.value(), w, where);
     return record_operation("linear", std::move(y), {x, w.weight, w.bias}, {linear_backward, linear_explained}, where);
 }
 

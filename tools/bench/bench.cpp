@@ -2,10 +2,12 @@
 //
 //   limit   the longer of operations / (speed of a plain loop of multiply-adds) and bytes / (speed of a plain loop over as many
 //           bytes, which also writes if the line does). Both speeds are measured just before and just after the line, because the
-//           speed of a machine varies, and the faster of the two counts
+//           speed of a machine varies, and the fastest counts
 //   peak    each line runs in a process of its own, whose peak memory is reported
+//   next    limits.h, lines.h, report.h
 #include <algorithm>
 #include <cstdio>
+#include <exception>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +16,7 @@
 #include "nn/base/parallel.h"
 #include "tools/bench/limits.h"
 #include "tools/bench/lines.h"
+#include "tools/bench/report.h"
 #include "walkthroughs/lesson/options.h"
 
 #if defined(__unix__) || defined(__APPLE__)
@@ -21,14 +24,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #endif
-
-namespace {
-struct Result {
-    double median = 0, best = 0;  // seconds
-    int repetitions = 0;
-    double peak = 0;  // bytes; 0 = not known here
-};
-}  // namespace
 
 static Result measured(const std::function<void()>& work, int repetitions) {
     const double enough = 1.5;  // seconds, where the number of repetitions is not given
@@ -78,15 +73,9 @@ static bool in_own_process(const Work& work, Answer& answer, double& peak) {
 #endif
 }
 
-namespace {
-struct Limits {
-    double operations = 0, bytes = 0;  // a second
-};
-}  // namespace
-
 static constexpr double far_beyond_caches = 256e6;  // bytes
 
-static Limits measured_limits(double bytes, bool writes) {
+static MachineLimits measured_limits(double bytes, bool writes) {
     return {operations_per_second(), writes ? bytes_moved_per_second(bytes) : bytes_read_per_second(bytes)};
 }
 
@@ -106,83 +95,27 @@ static std::string slow_build() {
 #endif
 }
 
-// The lower limit of a line's time, in seconds.
-static double limit_of(const Line& line, const Limits& limits) {
-    return std::max(line.operations / limits.operations, line.bytes / limits.bytes);
-}
-
-static void print_line(const Line& line, const Result& result, const Limits& limits) {
-    const double limit = limit_of(line, limits);
-    std::printf("%-34s %10.3f %10.3f", line.name.c_str(), result.median * 1e3, result.best * 1e3);
-    if (line.tokens > 0)
-        std::printf(" %7.1f tokens/s", line.tokens / result.median);
-    else if (line.rays > 0)
-        std::printf(" %9.0f rays/s", line.rays / result.median);
-    else if (line.operations > 0)
-        std::printf(" %8.1f GFLOP/s", line.operations / result.median / 1e9);
-    else
-        std::printf(" %8.1f GB/s   ", line.bytes / result.median / 1e9);
-    std::printf(" %9.3f %5.0f %%", limit * 1e3, 100 * limit / result.median);
-    if (result.peak > 0) std::printf(" %8.0f", result.peak / 1e6);
-    std::printf("\n");
-    std::fflush(stdout);
-}
-
-static void print_json(const Line& line, const Result& result, const Limits& limits, bool first) {
-    const double limit = limit_of(line, limits);
-    std::printf(
-        "%s\n    {\"name\": \"%s\", \"median_ms\": %.6g, \"best_ms\": %.6g, \"repetitions\": %d, \"operations\": %.6g, "
-        "\"bytes\": %.6g, \"tokens_per_second\": %.6g, \"rays_per_second\": %.6g, \"limit_operations_per_second\": %.6g, \"limit_bytes_per_second\": %.6g, "
-        "\"limit_ms\": %.6g, \"share\": %.4g, \"peak_bytes\": %.0f}",
-        first ? "" : ",", line.name.c_str(), result.median * 1e3, result.best * 1e3, result.repetitions, line.operations,
-        line.bytes, line.tokens / result.median, line.rays / result.median, limits.operations, limits.bytes, limit * 1e3,
-        limit / result.median, result.peak);
-    std::fflush(stdout);
-}
-
-// A product far from the limit is slow but not wrong, so no test would notice.
-static void warn_of_cliff(const Line& line, const Result& result, const Limits& limits) {
-    const bool large_product = line.name.starts_with("matmul") && line.operations > 2e8;
-    const double share = line.operations / limits.operations / result.best;
-    if (large_product && share < 0.4)
-        std::fprintf(stderr,
-                     "\n*** CLIFF: '%s' reaches %.0f %% of what this machine can do. Does the compiler keep the tile of"
-                     " nn/base/matmul.cpp in registers? ***\n\n",
-                     line.name.c_str(), 100 * share);
-}
-
-static void print_head(const std::string& slow, const Limits& limits, bool json) {
-    if (json) {
-        std::printf(
-            "{\"threads\": %d, \"slow_build\": \"%s\", \"limit_operations_per_second\": %.6g, "
-            "\"limit_bytes_per_second\": %.6g, \"lines\": [",
-            thread_count(), slow.c_str(), limits.operations, limits.bytes);
-    } else {
-        std::printf("%d threads; at best %.0f GFLOP/s (a plain loop of multiply-adds), %.1f GB/s (a plain loop of reads)\n\n",
-                    thread_count(), limits.operations / 1e9, limits.bytes / 1e9);
-        std::printf("%-34s %10s %10s %16s %9s %7s %8s\n", "", "median ms", "best ms", "speed", "limit ms", "reached", "peak MB");
-    }
-}
-
 // The current limits for a line. A line without bytes keeps those of `general`.
-static bool measure_limits(const Line& line, const Limits& general, Limits& limits) {
+static bool measure_limits(const Line& line, const MachineLimits& general, MachineLimits& limits) {
     double peak = 0;
     const auto both = [&] {
         return line.bytes > 0 ? measured_limits(bytes_at_once(line), line.writes)
-                              : Limits{operations_per_second(), general.bytes};
+                              : MachineLimits{operations_per_second(), general.bytes};
     };
     return in_own_process(both, limits, peak);
 }
 
 // Measures the limits, the line, and the limits again; false when one of the processes failed.
-static bool measure(const Line& line, int repetitions, const Limits& general, Limits& limits, Result& result) {
-    Limits before, after;
+static bool measure(const Line& line, int repetitions, const MachineLimits& general, MachineLimits& limits, Result& result) {
+    MachineLimits before, after;
     double peak = 0;
     if (!measure_limits(line, general, before)) return false;
     if (!in_own_process([&] { return measured(line.prepare(), repetitions); }, result, peak)) return false;
     if (!measure_limits(line, general, after)) return false;
     result.peak = peak;
-    limits = {std::max(before.operations, after.operations), std::max(before.bytes, after.bytes)};
+    limits = {std::max({before.operations, after.operations, general.operations}), std::max(before.bytes, after.bytes)};
+    // More bytes than the caches hold are read from the same memory as those of the general limit.
+    if (!line.writes && bytes_at_once(line) >= far_beyond_caches / 2) limits.bytes = std::max(limits.bytes, general.bytes);
     return true;
 }
 
@@ -193,39 +126,42 @@ static int status_of_output() {
     return 1;
 }
 
-static int measure_all(const std::vector<Line>& lines, int repetitions, bool json) {
+static int measure_all(const std::vector<Line>& lines, int repetitions, bool json, const Earlier& earlier) {
     const std::string slow = slow_build();
     if (!slow.empty())
         std::fprintf(stderr, "\n*** SLOW BUILD: %s. ***\n*** The figures below say nothing about this program. ***\n\n",
                      slow.c_str());
-    Limits general;
+    MachineLimits general;
     double ignored_peak = 0;
     if (!in_own_process([] { return measured_limits(far_beyond_caches, false); }, general, ignored_peak)) {
         std::fprintf(stderr, "bench: the limits of this machine could not be measured\n");
         return 1;
     }
     print_head(slow, general, json);
-    std::size_t printed = 0;
+    std::vector<Measured> all;
     for (const Line& line : lines) {
-        Limits limits;
-        Result result;
-        if (!measure(line, repetitions, general, limits, result)) {
+        Measured measured{.line = line};
+        if (!measure(line, repetitions, general, measured.limits, measured.result)) {
             std::fprintf(stderr, "bench: '%s' did not come to its end\n", line.name.c_str());
             continue;
         }
+        general.operations = std::max(general.operations, measured.limits.operations);
         if (json)
-            print_json(line, result, limits, printed == 0);
+            print_json(measured, all.empty());
         else
-            print_line(line, result, limits);
-        ++printed;
-        warn_of_cliff(line, result, limits);
+            print_line(measured, all, earlier);
+        warn_of_cliff(measured);
+        all.push_back(measured);
     }
-    if (json) std::printf("\n]}\n");
-    return printed == lines.size() ? status_of_output() : 1;
+    if (json)
+        std::printf("\n]}\n");
+    else
+        print_growth(all);
+    return all.size() == lines.size() ? status_of_output() : 1;
 }
 
 int main(int argc, char** argv) {
-    std::string filter;
+    std::string filter, compare;
     int threads = 0, repetitions = 0;
     bool json = false, list = false;
     Options options("bench", "Measures the speed of matrix products, functions and whole models.", "2 minutes");
@@ -233,6 +169,7 @@ int main(int argc, char** argv) {
     options.add("threads", threads, "threads to use; 0 = one for each core, or THREADS", 0, 1024);
     options.add("repetitions", repetitions, "times that each line is run; 0 = at least 5, for about a second", 0, 100'000);
     options.add("json", json, "print JSON instead of a table");
+    options.add("compare", compare, "an earlier output of --json: how many times as fast each line is now");
     options.add("list", list, "print the names of the lines and stop");
     options.read_or_exit(argc, argv);
     if (threads > 0) set_thread_count(threads);
@@ -244,7 +181,14 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "bench: no line's name contains '%s'; --list prints them all\n", filter.c_str());
         return 2;
     }
-    if (!list) return measure_all(lines, repetitions, json);
+    if (!list) {
+        try {
+            return measure_all(lines, repetitions, json, compare.empty() ? Earlier{} : read_earlier(compare));
+        } catch (const std::exception& error) {
+            std::fprintf(stderr, "bench: %s\n", error.what());
+            return 2;
+        }
+    }
     for (const Line& line : lines) std::printf("%s\n", line.name.c_str());
     return status_of_output();
 }

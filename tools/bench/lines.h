@@ -11,9 +11,18 @@ struct Line {
     double tokens = 0;      // generated; 0 otherwise
     // Makes inputs and weights, and returns the work to repeat.
     std::function<std::function<void()>()> prepare;
-    bool writes = false;  // whether about half of the bytes are written; else nearly all are read
-    double rays = 0;      // rendered; 0 otherwise
+    bool writes = false;      // whether about half of the bytes are written; else nearly all are read
+    double rays = 0;          // rendered; 0 otherwise
+    std::string rival = {};   // name of an earlier line that does the same work; the quotient of the two times is printed
+    double numbers = 0;       // computed by a bare loop; 0 otherwise
+    std::string growth = {};  // "T, with B 1": the line is a bar of this chart
 };
 
-// All lines, in order of printing.
+// All lines, in order of printing; and those of each family.
 std::vector<Line> all_lines();
+std::vector<Line> lines_of_products();
+std::vector<Line> lines_of_functions();
+std::vector<Line> lines_of_models();
+std::vector<Line> lines_of_generation();
+std::vector<Line> lines_of_growth();
+std::vector<Line> lines_of_scenes();

@@ -11,6 +11,7 @@
 #include "gpt/families/palm.h"
 #include "gpt/unified/t5.h"
 #include "gpt/writing.h"
+#include "nn/autograd/small_weights.h"
 #include "nn/data/text.h"
 #include "tests/command.h"
 #include "tests/gpt/published_file.h"
@@ -113,6 +114,103 @@ TEST_CASE("generate: recognises every family by its model_type, and writes the l
     CHECK(new_ids(run_command(call)) == listed(gpt::generate_greedily({3, 1, 4}, 3, gpt_weights, gpt_config, limits)[0]));
 }
 
+// The largest difference of two rows of logits, over the largest logit.
+static double relative_difference(const Matrix& a, const Matrix& b) {
+    REQUIRE(same_shape(a, b));
+    double difference = 0, size = 0;
+    for (std::size_t k = 0; k < a.size(); ++k) {
+        difference = std::max(difference, static_cast<double>(std::abs(a[k] - b[k])));
+        size = std::max(size, static_cast<double>(std::abs(b[k])));
+    }
+    return difference / size;
+}
+
+TEST_CASE("generate: --format bf16 and int8 write what each family writes with its weights rounded to those numbers") {
+    if (!std::filesystem::exists(program)) return;
+    const TemporaryFolder folder;
+    const std::string path = folder.path("model.safetensors");
+    Random random(1);
+    // make_reader(capacity): a reader of the model
+    const auto check_family = [&](const Parameters& table, const auto& told, const std::vector<int>& start,
+                                  const auto& make_reader) {
+        INFO(told.at("model_type"));
+        save(table, path, told);
+        const CommandResult plain = run_command(program + " --weights " + path + " --ids 3,1,4 --tokens 5 --temperature 0");
+        CHECK(plain.output.find("Every token reads") == std::string::npos);
+        const TokenBatch one = make_batch({{start[0]}});
+        for (const std::string name : {"bf16", "int8"}) {
+            load(table, Safetensors(path));
+            std::vector<Matrix> originals;
+            for (const Var& w : variables(table)) originals.push_back(w.value());
+            const auto trial = make_reader(static_cast<int>(start.size()) + 2);
+            trial->read(make_batch({start}));
+            const auto logits_of_next = [&] {
+                const auto reader = make_reader(static_cast<int>(start.size()) + 1);
+                reader->read(make_batch({start}));
+                return reader->read(one);
+            };
+            Matrix small_logits;
+            {
+                const SmallWeights small(weight_format(name), [&] { trial->read(one); });
+                CHECK(small.numbers > 0);
+                small_logits = logits_of_next();
+            }
+            int changed = 0;
+            for (std::size_t k = 0; k < originals.size(); ++k) changed += !identical(originals[k], variables(table)[k].value());
+            CHECK(changed > 4);
+            CHECK(relative_difference(small_logits, logits_of_next()) < 1e-5);
+            const auto reader = make_reader(static_cast<int>(start.size()) + 4);
+            const std::string expected = listed(generate_greedily(make_batch({start}), *reader, {.new_tokens = 5})[0]);
+            const std::string call = program + " --weights " + path + " --ids 3,1,4 --tokens 5 --temperature 0 --format " + name;
+            CHECK(new_ids(run_command(call)) == expected);
+            CHECK(new_ids(run_command(call + " --no-cache")) == expected);
+        }
+    };
+    const auto check_decoder = [&]<class Weights, class Config>(const Weights& w, const Config& config) {
+        check_family(parameters(w, config), metadata(config), {3, 1, 4},
+                     [&](int capacity) { return std::make_unique<MemoryReader<Weights, Config>>(w, config, 1, capacity); });
+    };
+    const Init init{.draw = Draw::normal, .stddev = 0.5f};
+    const llama::Config llama_config{
+        .vocabulary = 11, .width = 12, .depth = 2, .heads = 6, .key_value_heads = 3, .mlp_width = 10};
+    check_decoder(llama::make_weights(llama_config, random, init), llama_config);
+    const bloom::Config bloom_config{.vocabulary = 11, .width = 12, .depth = 2, .heads = 3};
+    check_decoder(bloom::make_weights(bloom_config, random, init), bloom_config);
+    const palm::Config palm_config{.vocabulary = 11, .width = 10, .depth = 2, .heads = 3, .head_width = 4, .mlp_width = 14};
+    check_decoder(palm::make_weights(palm_config, random, init), palm_config);
+    const galactica::Config galactica_config{
+        .vocabulary = 11, .width = 12, .depth = 2, .heads = 3, .mlp_width = 10, .positions = 9};
+    check_decoder(galactica::make_weights(galactica_config, random, init), galactica_config);
+    const biogpt::Config biogpt_config{.vocabulary = 11, .width = 12, .depth = 2, .heads = 3, .mlp_width = 10, .positions = 9};
+    check_decoder(biogpt::make_weights(biogpt_config, random, init), biogpt_config);
+    const glm::Config glm_config{.vocabulary = 11,
+                                 .positions = 9,
+                                 .width = 12,
+                                 .depth = 2,
+                                 .heads = 3,
+                                 .mlp_width = 10,
+                                 .special = {.mask = 1, .start = 4}};
+    check_decoder(glm::make_weights(glm_config, random, init, init), glm_config);
+    const gpt::Config gpt_config{.vocabulary = 11, .positions = 9, .width = 12, .depth = 2, .heads = 3, .mlp_width = 10};
+    const gpt::Weights gpt_weights = gpt::make_weights(gpt_config, random, {.stddev = 0.5f, .embedding_stddev = 0.5f});
+    check_family(gpt::parameters(gpt_weights, gpt_config), gpt::metadata(gpt_config), {3, 1, 4},
+                 [&](int capacity) { return std::make_unique<gpt::Reader>(gpt_weights, gpt_config, 1, capacity); });
+    const t5::Config t5_config{.vocabulary = 11,
+                               .width = 10,
+                               .encoder_depth = 1,
+                               .decoder_depth = 2,
+                               .heads = 2,
+                               .head_width = 3,
+                               .mlp_width = 7,
+                               .buckets = 6,
+                               .max_distance = 9,
+                               .end_token = 10};
+    const t5::Weights t5_weights = t5::make_weights(t5_config, random);
+    check_family(t5::parameters(t5_weights, t5_config), t5::metadata(t5_config), {t5_config.start_token}, [&](int capacity) {
+        return std::make_unique<t5::Reader>(make_batch({{3, 1, 4}}), t5_weights, t5_config, capacity);
+    });
+}
+
 TEST_CASE("generate: rejects a file of unknown family, heads or tokens, and names the cure") {
     if (!std::filesystem::exists(program)) return;
     const bloom::Config config{.vocabulary = 300, .width = 12, .depth = 1, .heads = 3};
@@ -134,6 +232,7 @@ TEST_CASE("generate: rejects a file of unknown family, heads or tokens, and name
               .find("300 is not one of the tokens 0 ... 299") != std::string::npos);
     CHECK(refusal(program + " --weights " + path + " --family bloom --heads 3").find("there is no tokenizer.json beside it") !=
           std::string::npos);
+    CHECK(refusal(call + " --format f16").find("weight format f16 is unknown; it may be f32, bf16 or int8") != std::string::npos);
     CHECK(refusal(call + " --tell heads").find("--tell: heads is not KEY=VALUE") != std::string::npos);
     CHECK(run_command(call + " --family bloom --tell n_head=3 --tokens 2").status == 0);
 }
