@@ -204,11 +204,11 @@ static void walk(Lesson& lesson, const Choices& choices) {
 int main(int argc, char** argv) {
     Options options("vit/mask_pixels/hog", "A picture told by the directions of its edges.", "a second");
     Choices choices;
-    options.add("image", choices.image, "a PPM or PGM file to describe instead of the drawing");
+    options.add("image", choices.image, "a PNG, PPM or PGM file to describe instead of the drawing");
     options.add("digit", choices.digit, "a handwritten digit instead of the drawing, 0 ... 359; try --cell 2", -1, 359);
     options.add("cell", choices.cell, "side of a cell, pixels", 1, 1000);
     options.add("bins", choices.bins, "orientations that are told apart", 1, 180);
-    options.add_output("out", choices.out, "a PPM file: the picture and its roses");
+    options.add_output("out", choices.out, "a PPM or PNG file: the picture and its roses");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices); });
 }
