@@ -123,7 +123,7 @@ std::vector<Token> tokens_of(const Episode& episode, const Config& config) {
 std::vector<Token> tokens_of_ids(const std::vector<int>& ids, const Config& config) {
     std::vector<Token> stream;
     bool is_observation = true;
-    int place = 0;
+    int observed = 0;  // tokens of the step, which are their places
     require(ids.empty() || ids.back() != step_mark, "gato: nothing follows the end of the last time step; leave its mark out");
     for (const int id : ids) {
         if (id == separator_mark) {
@@ -133,13 +133,13 @@ std::vector<Token> tokens_of_ids(const std::vector<int>& ids, const Config& conf
         } else if (id == step_mark) {
             require(!is_observation, "gato: a time step ends without a separator between its observation and its actions");
             is_observation = true;
-            place = 0;
+            observed = 0;
         } else {
             require(id >= 0 && id < config.vocabulary(), "gato: token ", id, " is outside 0 ... ", config.vocabulary() - 1);
-            require(!is_observation || place < config.observation_places, "gato: an observation of more than ",
+            require(!is_observation || observed < config.observation_places, "gato: an observation of more than ",
                     config.observation_places, " tokens");
             const bool is_target = !is_observation || id < config.text_tokens;
-            stream.push_back({.id = id, .place = is_observation ? place++ : -1, .is_target = is_target});
+            stream.push_back({.id = id, .place = is_observation ? observed++ : -1, .is_target = is_target});
         }
     }
     return stream;
