@@ -217,7 +217,7 @@ struct Questions {
     std::vector<std::vector<int>> sources, answers;
 };
 
-// The answer to each source follows the soft prompt; nothing else is learned.
+// The answer to each source follows the soft prompt; the loss is on the answers alone, and trains all weights.
 struct AnswerQuestions : Objective {
     const biogpt::Weights& w;
     const biogpt::Config& config;
@@ -341,7 +341,8 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const double gained = measured.general_on_d - measured.domain_on_d;
     lesson.claim_at_most("domain model above the floor of D, nats", measured.domain_on_d - cross_entropy_of(domain, domain),
                          0.05);
-    lesson.claim_at_least("share of a perfect general model's loss that the domain model wins back", gained / lost, 0.7);
+    lesson.claim_at_least("of what a perfect general model loses on D, the share that the domain model wins back", gained / lost,
+                          0.7);
     lesson.claim_at_least("with little text: nats ahead when started from the general model",
                           measured.few_from_scratch - measured.few_from_general, 0.02);
     lesson.claim_at_most("and what is left to the domain model, as a share of the gap between both models",

@@ -145,8 +145,12 @@ static void step_3_roses(Lesson& lesson, const Image& image, const hog::Steps& s
     lesson.code();
     const Image roses = hog::roses(steps.descriptors, down, across, config.bins, side);
     if (!letters || side >= 5) lesson.picture("a rose of orientations in every cell", roses);
-    lesson.say("The strongest orientation of each cell:");
-    lesson.lines(letters_of(steps.descriptors, down, across, config.bins));
+    const int shown = std::min(across, (lesson.page_width - 10) / 2);  // two columns for each cell
+    std::vector<std::string> lines = letters_of(steps.descriptors, down, across, config.bins);
+    for (std::string& line : lines) line.resize(2 * shown);
+    lesson.say("The strongest orientation of each cell",
+               shown < across ? ", of the left " + text(shown) + " of " + text(across) + " columns; --cell N makes fewer:" : ":");
+    lesson.lines(lines);
     write_page(choices.out, image,
                hog::roses(steps.descriptors, down, across, config.bins, config.cell * std::max(1, 32 / config.cell)));
     lesson.why(
