@@ -99,14 +99,20 @@ static void step_embedding(Lesson& lesson, const biogpt::Weights& w, const biogp
     for (const int row : rows) line += (line.empty() ? "" : " ") + text(row);
     lesson.say("Rows of the position embedding: ", line);
     const biogpt::Steps steps = biogpt::forward(both, w, config);
-    double words = 0, positions = 0;
-    for (int j = 0; j < config.width; ++j) {
-        words += std::pow(steps.embeddings.value()(0, j) - steps.positions.value()(0, j), 2);
-        positions += std::pow(steps.positions.value()(0, j), 2);
+    double words = 0, positions = 0;  // sums of squares over the tokens of both texts
+    for (int row = 0; row < steps.embeddings.rows(); ++row) {
+        if (!both.is_token(row / both.length, row % both.length)) continue;
+        for (int j = 0; j < config.width; ++j) {
+            words += std::pow(steps.embeddings.value()(row, j) - steps.positions.value()(row, j), 2);
+            positions += std::pow(steps.positions.value()(row, j), 2);
+        }
     }
-    lesson.why("the first token of a text reads row 2, padding row 1; row 0 is never used. A word weighs ",
-               fixed(std::sqrt(words / positions), 1), " times as much as its position, since only words are multiplied by sqrt(",
-               config.width, "): without the factor the output matrix, which is the same table, would have to be large instead.");
+    lesson.why(
+        "the first token of a text reads row 2, padding row 1; row 0 is never used. Both tables are drawn alike, but only ",
+        "words are multiplied by sqrt(", config.width, ") = ", fixed(std::sqrt(config.width), 1),
+        ": in these texts a word weighs ", fixed(std::sqrt(words / positions), 1),
+        " times as much as its position. Without the factor the output matrix, ",
+        "which is the same table, would have to be large instead.");
 }
 
 namespace {
