@@ -119,6 +119,32 @@ std::vector<Token> tokens_of(const Episode& episode, const Config& config) {
     return stream;
 }
 
+// Ids of one time step are its observation up to the separator and its actions after it; a new step starts again at place 0.
+std::vector<Token> tokens_of_ids(const std::vector<int>& ids, const Config& config) {
+    std::vector<Token> stream;
+    bool is_observation = true;
+    int observed = 0;  // tokens of the step, which are their places
+    require(ids.empty() || ids.back() != step_mark, "gato: nothing follows the end of the last time step; leave its mark out");
+    for (const int id : ids) {
+        if (id == separator_mark) {
+            require(is_observation, "gato: a second separator in one time step; a step is an observation, a separator, actions");
+            stream.push_back({.kind = Kind::separator});
+            is_observation = false;
+        } else if (id == step_mark) {
+            require(!is_observation, "gato: a time step ends without a separator between its observation and its actions");
+            is_observation = true;
+            observed = 0;
+        } else {
+            require(id >= 0 && id < config.vocabulary(), "gato: token ", id, " is outside 0 ... ", config.vocabulary() - 1);
+            require(!is_observation || observed < config.observation_places, "gato: an observation of more than ",
+                    config.observation_places, " tokens");
+            const bool is_target = !is_observation || id < config.text_tokens;
+            stream.push_back({.id = id, .place = is_observation ? observed++ : -1, .is_target = is_target});
+        }
+    }
+    return stream;
+}
+
 // --- images as tokens ---
 
 int patch_position(int index, int count, int positions, float draw) {
@@ -293,6 +319,19 @@ Reader::Reader(const std::vector<Episode>& episodes, Next next, const Weights& w
     start = embed_all(episodes, streams, w, c, nullptr);
 }
 
+Reader::Reader(const std::vector<std::vector<Token>>& streams, const Weights& w, const Config& c, int capacity)
+    : weights(w), config(c), memory(make_memory(c.depth, std::max(1, static_cast<int>(streams.size())), capacity, c.width)) {
+    const NoTape no_tape;
+    for (const std::vector<Token>& stream : streams) {
+        const bool has_patch =
+            std::any_of(stream.begin(), stream.end(), [](const Token& token) { return token.kind == Kind::patch; });
+        require(!stream.empty() && !has_patch, "gato: a prompt of ", static_cast<int>(stream.size()),
+                " tokens must have at least one and no patch, whose image only an episode holds");
+        places.push_back(stream.back().place < 0 ? -1 : stream.back().place + 1);
+    }
+    start = embed_all(std::vector<Episode>(streams.size()), streams, w, c, nullptr);
+}
+
 // Words that follow what has been read, (B*T, E).
 static Var embed_words(const TokenBatch& next, std::vector<int>& places, const Weights& w, const Config& config) {
     std::vector<int> rows;
@@ -305,14 +344,40 @@ static Var embed_words(const TokenBatch& next, std::vector<int>& places, const W
     return add(embed(w.words, next.ids), gather_side_by_side(w.places, rows, 1));  // (B*T, E)
 }
 
+// Whether every sequence of `batch` begins as the same sequence of `beginning`, padding included.
+static bool begins_with(const TokenBatch& batch, const TokenBatch& beginning) {
+    if (batch.sequences != beginning.sequences || batch.length < beginning.length) return false;
+    for (int b = 0; b < batch.sequences; ++b)
+        for (int t = 0; t < beginning.length; ++t) {
+            const int id = batch.ids[b * batch.length + t], expected = beginning.ids[b * beginning.length + t];
+            if (id != expected || batch.is_token(b, t) != beginning.is_token(b, t)) return false;
+        }
+    return true;
+}
+
+// The prompts and what is read with them: generated tokens, when all is read again. (B*T, E), T of the whole batch.
+static Var embed_beginning(const TokenBatch& whole, const Steps& start, std::vector<int>& places, const Weights& w,
+                           const Config& config) {
+    const int B = whole.sequences, T = whole.length, L = start.batch.length, generated = T - L;
+    if (generated == 0) return start.embeddings;
+    TokenBatch words{.sequences = B, .length = generated, .ids = {}, .mask = {}};
+    std::vector<int> sources;  // rows of the prompts, then of the generated words
+    for (int b = 0; b < B; ++b)
+        for (int t = 0; t < T; ++t) {
+            if (t >= L) words.ids.push_back(whole.ids[b * T + t]);
+            sources.push_back(t < L ? b * L + t : B * L + b * generated + t - L);
+        }
+    return gather_rows(concat_rows({start.embeddings, embed_words(words, places, w, config)}), sources);  // (B*T, E)
+}
+
 Matrix Reader::read(const TokenBatch& next) {
     const NoTape no_tape;
     const bool is_prompt = memory.seen.length == 0;
-    const bool is_start = next.ids == start.batch.ids && (next.mask.empty() || identical(next.mask, start.batch.mask));
-    require(!is_prompt || is_start, "gato: what is read first must be the prompts of the reader");
+    require(!is_prompt || begins_with(next, start.batch), "gato: what is read first must begin with the prompts of the reader");
     const Reading reading = read_next(memory, next, "gato");
     Steps steps;
-    steps.embeddings = is_prompt ? start.embeddings : embed_words(next, places, weights, config);  // (B*T, E)
+    steps.embeddings = is_prompt ? embed_beginning(next, start, places, weights, config)
+                                 : embed_words(next, places, weights, config);  // (B*T, E)
     gato::read(steps, reading.contexts, weights, config);
     start.embeddings = {};
     return matmul_transposed(last_rows(steps.hidden, next), weights.output).value();  // (B, V)

@@ -94,6 +94,16 @@ struct Token {
 //   [patches, text, continuous observations, discrete observations] separator [continuous actions, discrete actions]
 std::vector<Token> tokens_of(const Episode& episode, const Config& config);
 
+// Marks between the ids below.
+inline constexpr int separator_mark = -1;  // after an observation: the separator token
+inline constexpr int step_mark = -2;       // after the actions of a time step: no token, the next observation begins
+
+// The same sequence from ids, without patches: observation, separator_mark, actions, step_mark, and again. It may end
+// after any token.
+//   throws   std::invalid_argument for an id outside the vocabulary, and for a mark that is not at its place
+//   Example: {1, 2, separator_mark, 20, step_mark, 3} is text 1 and 2 | action 20, then text 3
+std::vector<Token> tokens_of_ids(const std::vector<int>& ids, const Config& config);
+
 // --- the model ---
 
 struct Weights {
@@ -166,9 +176,10 @@ enum class Next {
 // The token sequence to be continued: up to the last separator with Next::action, up to the token before it with Next::text.
 std::vector<Token> prompt_of(const Episode& episode, Next next, const Config& config);
 
-// The interface to generate() and beam_search() of nn/text/decoding.h. The first read() must pass `prompts`, whose embeddings,
-// patches included, are already computed. Later calls pass generated tokens: text, whose positions continue, or actions, which
-// have no position. Keys and values are cached, so the numbers equal those of the full pass up to rounding.
+// The interface to generate() and beam_search() of nn/text/decoding.h. The first read() must begin with `prompts`, whose embeddings,
+// patches included, are already computed. What follows, there or in later calls, are generated tokens: text, whose positions
+// continue, or actions, which have no position. Keys and values are cached, so the numbers equal those of the full pass up to
+// rounding.
 struct Reader : TokenReader {
     const Weights& weights;
     const Config& config;
@@ -178,6 +189,9 @@ struct Reader : TokenReader {
 
     // capacity: tokens of a sequence, including the prompt and its padding
     Reader(const std::vector<Episode>& episodes, Next next, const Weights& w, const Config& c, int capacity);
+    // The same for sequences without patches. Text continues one that ends in an observation, actions continue any other.
+    //   throws  std::invalid_argument when one holds a patch
+    Reader(const std::vector<std::vector<Token>>& streams, const Weights& w, const Config& c, int capacity);
 
     const TokenBatch& prompts() const { return start.batch; }
     Matrix read(const TokenBatch& next) override;

@@ -13,9 +13,12 @@ namespace activation_patching {
 
 const Matrix& Kept::step(int block, const std::string& name) const {
     const auto found = steps.find({block, name});
-    require(found != steps.end(), "activation_patching: this run had no step ", name, " in block ", block, " among its ",
-            steps.size(), " steps; nn/autograd/hook.h lists the names, blocks are counted from 0");
-    return found->second;
+    if (found != steps.end()) return found->second;
+    std::string names;
+    for (const auto& [place, value] : steps)
+        if (place.first == block) names += (names.empty() ? "" : ", ") + place.second;
+    fail({"activation_patching: this run had no step ", name, " in block ", block, ", which has ",
+          names.empty() ? "no steps at all" : names, "; blocks are counted from 0, -1 is what comes before them"});
 }
 
 namespace {
@@ -85,9 +88,19 @@ std::vector<int> rows_of_token(const Sizes& sizes, int token) {
     return rows;
 }
 
+// "query", or "cross query": whether the heads of an attention lie side by side in this step, or, in "weights", one below the other.
+static bool has_heads(const std::string& step) {
+    const std::string name = step.substr(step.rfind(' ') + 1);
+    for (const char* const known : {"query", "key", "value", "context", "weights"})
+        if (name == known) return true;
+    return false;
+}
+
 Place head_place(const Sizes& sizes, const std::string& step, int block, int head, int width, int token) {
     check(sizes);
     if (token >= 0) check_token(sizes, token);
+    require(has_heads(step), "activation_patching: step ", step,
+            " has no heads; only query, key, value, context and weights have");
     require(block >= 0 && block < sizes.depth && head >= 0 && head < sizes.heads, "activation_patching: head ", head,
             " of block ", block, ", there are ", sizes.depth, " blocks of ", sizes.heads, " heads, counted from 0");
     require(step == "weights" || width % sizes.heads == 0, "activation_patching: step ", step, " is ", width, " wide, ",
@@ -164,8 +177,34 @@ static float metric_with(Run& run, const std::vector<Place>& places, const Kept&
     return metric.of(run.logits().value());
 }
 
-Matrix sweep_tokens(Run& base, const Kept& from, const std::string& step, const Sizes& sizes, const Metric& metric) {
+// Throws unless the other run has this step in every block, with a row for each token.
+static void check_rows_of_tokens(const Kept& from, const std::string& step, const Sizes& sizes) {
     check(sizes);
+    for (int l = 0; l < sizes.depth; ++l) {
+        const Matrix& value = from.step(l, sizes.step(step));
+        require(value.rows == sizes.sequences * sizes.length, "activation_patching: step ", step, " of block ", l, " is ", value,
+                ", which is not a row for each of ", sizes.sequences, " sequences of ", sizes.length,
+                " tokens; take a step that has one, and the sizes of the run");
+    }
+}
+
+// The width of a step in which heads lie side by side.
+//   throws  when several query heads share one head of this step (grouped-query attention), whose columns are not one head's
+static int width_of_heads(const Kept& from, const std::string& step, int block, const Sizes& sizes) {
+    if (!has_heads(step)) return 0;  // head_place refuses it
+    const int width = from.step(block, sizes.step(step)).cols;
+    const std::size_t name = step.rfind(' ') + 1;
+    const bool is_key = step.substr(name) == "key", is_value = step.substr(name) == "value";
+    if (!is_key && !is_value) return width;
+    const std::string own = step.substr(0, name) + (is_key ? "query" : "context");
+    const int width_of_all = from.step(block, sizes.step(own)).cols;
+    require(width == width_of_all, "activation_patching: step ", step, " of block ", block, " is ", width, " wide and ", own, " ",
+            width_of_all, ": heads share its columns; patch ", own, ", which has columns for each");
+    return width;
+}
+
+Matrix sweep_tokens(Run& base, const Kept& from, const std::string& step, const Sizes& sizes, const Metric& metric) {
+    check_rows_of_tokens(from, step, sizes);
     Matrix result(sizes.depth, sizes.length);
     for (int l = 0; l < sizes.depth; ++l)
         for (int t = 0; t < sizes.length; ++t)
@@ -179,7 +218,7 @@ Matrix sweep_heads(Run& base, const Kept& from, const std::string& step, const S
     Matrix result(sizes.depth, sizes.heads);
     for (int l = 0; l < sizes.depth; ++l)
         for (int h = 0; h < sizes.heads; ++h)
-            result(l, h) = metric_with(base, {head_place(sizes, step, l, h, from.step(l, sizes.step(step)).cols)}, from, metric);
+            result(l, h) = metric_with(base, {head_place(sizes, step, l, h, width_of_heads(from, step, l, sizes))}, from, metric);
     return result;
 }
 
@@ -189,7 +228,7 @@ Matrix sweep_heads_and_tokens(Run& base, const Kept& from, const std::string& st
     for (int l = 0; l < sizes.depth; ++l)
         for (int t = 0; t < sizes.length; ++t)
             for (int h = 0; h < sizes.heads; ++h) {
-                const int width = from.step(l, sizes.step(step)).cols;
+                const int width = width_of_heads(from, step, l, sizes);
                 result(l * sizes.length + t, h) = metric_with(base, {head_place(sizes, step, l, h, width, t)}, from, metric);
             }
     return result;

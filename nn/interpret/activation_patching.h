@@ -41,6 +41,7 @@ struct Kept {
     std::map<std::pair<int, std::string>, Matrix> steps;
     Matrix logits;  // (B*T, V)
 
+    // By its full name, block -1 for what comes before the blocks.   throws std::invalid_argument with the names that the block has
     const Matrix& step(int block, const std::string& name) const;
 };
 Kept record(Run& run);
@@ -102,6 +103,10 @@ Metric make_metric(const std::vector<int>& right, const std::vector<int>& wrong,
 
 // The metric of `base` with one place patched from `from`: for each block and token, (L, T); for each block and head (at all
 // tokens), (L, H); for each block, token and head, (L*T, H).
+//   step    without the name of the stack; for tokens one with a row for each token, for heads "query", "key", "value", "context"
+//           or "weights". A patched step is replaced as a whole: its other effects follow from it, nothing else is held
+//   throws  std::invalid_argument when `from` has no such step in a block, when the step has other rows than `sizes` says, or no
+//           heads, or heads share its columns (keys and values of grouped-query attention)
 Matrix sweep_tokens(Run& base, const Kept& from, const std::string& step, const Sizes& sizes, const Metric& metric);
 Matrix sweep_heads(Run& base, const Kept& from, const std::string& step, const Sizes& sizes, const Metric& metric);
 Matrix sweep_heads_and_tokens(Run& base, const Kept& from, const std::string& step, const Sizes& sizes, const Metric& metric);

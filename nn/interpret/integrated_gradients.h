@@ -26,9 +26,9 @@ public:
     virtual ~Output() = default;
 };
 
-// While it exists, replaces a step before the first block ("words", "embeddings", "patches"; "text words" in a model with several
-// stacks) by x, which makes an Output of any
-// model.
+// While it exists, replaces a step before the first block by x, which makes an Output of any model. The step is "words", the token
+// embeddings, in every language model; "embeddings", the sum with positions, in BERT, Gato and T5's encoder; "patches" in a ViT.
+// In a model with several stacks the name of the stack stands before it: "text words".
 class InputAt : public Hook {
 public:
     InputAt(std::string step, Var x) : name(std::move(step)), x(std::move(x)) {}
@@ -59,7 +59,8 @@ private:
     std::vector<int> rows, columns, against;
 };
 
-// What a run has at that step.   throws std::invalid_argument when there is no such step outside of the blocks
+// What a run has at that step.
+//   throws  std::invalid_argument, with the names of the steps that the run has before its blocks, when this is not one of them
 Matrix input_of(const std::function<Var()>& run, const std::string& step);
 
 // --- points on the line ---

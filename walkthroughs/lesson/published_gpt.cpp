@@ -24,6 +24,8 @@ PublishedGpt read_published_gpt(const std::string& weights, const std::string& v
     require(model.vocabulary.size() <= model.config.vocabulary, "gpt: ", merges, " has ", model.vocabulary.size(), " tokens, ",
             weights, " only ", model.config.vocabulary, ": they do not belong together");
     model.w = gpt::empty_weights(model.config);
-    load(gpt::parameters(model.w, model.config), checkpoint, gpt::load_rules(model.config));
+    LoadRules rules = gpt::load_rules(model.config);
+    rules.ignored_prefixes.push_back("training.");  // a file that programs/generate --save wrote holds the state of training, too
+    load(gpt::parameters(model.w, model.config), checkpoint, rules);
     return model;
 }

@@ -16,7 +16,7 @@ struct PublishedGpt {
     std::vector<int> ids(const std::string& text) const;
 };
 
-// Reads all three files; vocab.json may be left out ("").
+// Reads all three files, also those that programs/generate --save wrote; vocab.json may be left out ("").
 //   told    what the caller knows of the model, such as the heads
 //   throws  std::invalid_argument without --merges, and when the tokens are not those of the model
 PublishedGpt read_published_gpt(const std::string& weights, const std::string& vocab, const std::string& merges,

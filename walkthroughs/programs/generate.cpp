@@ -2,6 +2,7 @@
 //
 //   use      generate --weights model.safetensors --prompt "The next word is"      words, with the tokenizer.json beside it
 //            generate --weights model.safetensors.index.json --ids "1 15 27"       ids of any vocabulary
+//            generate --weights gato.safetensors --ids "1 15 | 40 ; 2 16 |"        a generalist: observation | actions ; and again
 //            generate --text book.txt --save book                                  trains, writes book.safetensors and its tokens
 //            generate --weights model.safetensors --format int8 ...                faster, with weights of 9 bits instead of 32
 //   note     Nothing about a checkpoint is guessed: its family is the model_type of its metadata or of config.json beside it, or
@@ -21,6 +22,7 @@
 #include "gpt/families/glm.h"
 #include "gpt/families/llama.h"
 #include "gpt/families/palm.h"
+#include "gpt/unified/gato.h"
 #include "gpt/unified/t5.h"
 #include "gpt/writing.h"
 #include "nn/autograd/small_weights.h"
@@ -59,6 +61,12 @@ struct Model {
     long numbers = 0;
 
     virtual ~Model() = default;
+    // Ids below it are text, for which there may be a tokenizer.
+    virtual int text_tokens() const { return vocabulary; }
+    // Characters that stand between ids in --ids, the first for -1, the second for -2.
+    virtual std::string marks() const { return ""; }
+    // What a token is that is not text.
+    virtual std::string meaning(int) const { return ""; }
     // What the decoder reads first: the prompt; the start token where an encoder reads the prompt.
     virtual std::vector<int> start(const std::vector<int>& prompt) const { return prompt; }
     // Reads `sequences` texts of up to `capacity` tokens each.
@@ -99,6 +107,29 @@ struct T5 : Model {
     }
 };
 
+// Its prompt has marks between ids.
+struct Gato : Model {
+    gato::Weights weights;
+    gato::Config config;
+
+    Gato(const gato::Weights& w, const gato::Config& c) : weights(w), config(c) {}
+    int text_tokens() const override { return config.text_tokens; }
+    std::string marks() const override { return "|;"; }  // gato::separator_mark, gato::step_mark
+    std::string meaning(int id) const override {
+        if (id >= config.first_discrete()) return "value " + text(id - config.first_discrete());
+        return "bin " + text(id - config.first_continuous()) + " (" + fixed(gato::action_of_token(id, config)) + ")";
+    }
+    std::vector<int> start(const std::vector<int>& prompt) const override {
+        std::vector<int> ids;  // a separator has none: 0
+        for (const gato::Token& token : gato::tokens_of_ids(prompt, config)) ids.push_back(token.id);
+        return ids;
+    }
+    std::unique_ptr<TokenReader> reader(const std::vector<int>& prompt, int sequences, int capacity) const override {
+        const std::vector<std::vector<gato::Token>> streams(sequences, gato::tokens_of_ids(prompt, config));
+        return std::make_unique<gato::Reader>(streams, weights, config, capacity);
+    }
+};
+
 // Any model without its cache: everything is read again for each new token.
 struct RereadingReader : TokenReader {
     const Model& model;
@@ -130,6 +161,12 @@ static Told told_by(const Choices& choices) {
     return told;
 }
 
+template <class Config>
+static int vocabulary_of(const Config& config) {
+    return config.vocabulary;
+}
+static int vocabulary_of(const gato::Config& config) { return config.vocabulary(); }
+
 // Fills the weights and names what every family has.
 template <class Loaded, class Weights, class Config>
 static std::unique_ptr<Model> loaded(const Safetensors& file, const Weights& w, const Config& config, const Parameters& table,
@@ -138,7 +175,7 @@ static std::unique_ptr<Model> loaded(const Safetensors& file, const Weights& w, 
     load(table, file, rules);
     std::unique_ptr<Model> model = std::make_unique<Loaded>(w, config);
     model->numbers = count_numbers(table);
-    model->vocabulary = config.vocabulary;
+    model->vocabulary = vocabulary_of(config);
     model->width = config.width;
     return model;
 }
@@ -206,6 +243,13 @@ static std::unique_ptr<Model> load_t5(const Safetensors& file, const Told& told)
     return model;
 }
 
+static std::unique_ptr<Model> load_gato(const Safetensors& file, const Told& told) {
+    Random not_used;
+    const gato::Config config = gato::config_of(file, told);
+    const gato::Weights w = gato::make_weights(config, not_used, zeros);
+    return loaded<Gato>(file, w, config, gato::parameters(w, config), {});
+}
+
 namespace {
 struct Family {
     std::string model_type;  // as configurations call it
@@ -213,10 +257,10 @@ struct Family {
 };
 }  // namespace
 
-static const std::vector<Family> families{{"gpt2", load_gpt},      {"openai-gpt", load_gpt}, {"llama", load_llama},
-                                          {"bloom", load_bloom},   {"palm", load_palm},      {"glm", load_glm},
-                                          {"glm130b", load_glm},   {"opt", load_galactica},  {"galactica", load_galactica},
-                                          {"biogpt", load_biogpt}, {"t5", load_t5},          {"mt5", load_t5}};
+static const std::vector<Family> families{
+    {"gpt2", load_gpt}, {"openai-gpt", load_gpt}, {"llama", load_llama},   {"bloom", load_bloom},         {"palm", load_palm},
+    {"glm", load_glm},  {"glm130b", load_glm},    {"opt", load_galactica}, {"galactica", load_galactica}, {"biogpt", load_biogpt},
+    {"t5", load_t5},    {"mt5", load_t5},         {"gato", load_gato}};
 
 static std::unique_ptr<Model> load_model(const Choices& choices) {
     const Safetensors file(choices.weights);
@@ -258,39 +302,55 @@ static bpe::Vocabulary find_vocabulary(const Choices& choices) {
     return bpe::load_vocabulary(folder + "vocab.json", folder + "merges.txt");
 }
 
-// "1 15 27" or "1,15,27"
-static std::vector<int> ids_of(const std::string& words, int vocabulary) {
-    std::string spaced = words;
-    std::replace(spaced.begin(), spaced.end(), ',', ' ');
+// "1 15 27" or "1,15,27"; a mark of the family becomes -1 or -2.
+static std::vector<int> ids_of(const std::string& words, int vocabulary, const std::string& marks = "") {
+    std::string spaced;
+    for (const char c : words) {
+        if (marks.find(c) != std::string::npos)
+            spaced += std::string(" ") + c + " ";
+        else
+            spaced += c == ',' ? ' ' : c;
+    }
     std::vector<int> ids;
     for (const std::string& word : split(spaced, ' ')) {
         if (word.empty()) continue;
-        const std::optional<long> id = whole_number(word);
-        require(id && *id >= 0 && *id < vocabulary, "--ids: ", word, " is not one of the tokens 0 ... ", vocabulary - 1);
-        ids.push_back(static_cast<int>(*id));
+        const std::size_t mark = marks.find(word);
+        const std::optional<long> id = mark == std::string::npos ? whole_number(word) : std::nullopt;
+        require(mark != std::string::npos || (id && *id >= 0 && *id < vocabulary), "--ids: ", word,
+                " is not one of the tokens 0 ... ", vocabulary - 1, marks.empty() ? "" : ", nor one of the marks ", marks);
+        ids.push_back(mark == std::string::npos ? static_cast<int>(*id) : -1 - static_cast<int>(mark));
     }
     return ids;
 }
 
-static std::string listed(const std::vector<int>& ids) {
+static std::string listed(const std::vector<int>& ids, const std::string& marks) {
     std::string line;
-    for (const int id : ids) line += (line.empty() ? "" : " ") + text(id);
+    for (const int id : ids) line += (line.empty() ? "" : " ") + (id < 0 ? std::string(1, marks[-1 - id]) : text(id));
     return line;
 }
 
 // --- writing ---
 
-static std::string token_text(int id, const bpe::Vocabulary& vocabulary) {
+static std::string token_text(int id, const Model& model, const bpe::Vocabulary& vocabulary) {
+    if (id >= model.text_tokens()) return model.meaning(id);
     return id < vocabulary.size() ? shown_token(vocabulary.tokens[id]) : "<" + text(id) + ">";
 }
 
-// Ids, and as words where the tokens are known. A model may have more rows than its tokenizer has tokens.
-static void show_text(Lesson& lesson, const std::string& name, const std::vector<int>& ids, const bpe::Vocabulary& vocabulary) {
+// Ids, and as words where the tokens are known; then what the tokens are that are not text. A model may have more rows than its
+// tokenizer has tokens.
+static void show_text(Lesson& lesson, const std::string& name, const std::vector<int>& ids, const Model& model,
+                      const bpe::Vocabulary& vocabulary) {
     std::vector<int> known;
-    for (const int id : ids)
-        if (id < vocabulary.size()) known.push_back(id);
-    if (vocabulary.size() == 0) return lesson.lines({name + listed(ids)});
-    lesson.say(name, bpe::decode(known, vocabulary));
+    std::string others;
+    for (const int id : ids) {
+        if (id >= 0 && id < vocabulary.size()) known.push_back(id);
+        if (id >= model.text_tokens()) others += (others.empty() ? "" : ", ") + model.meaning(id);
+    }
+    if (vocabulary.size() == 0)
+        lesson.lines({name + listed(ids, model.marks())});
+    else
+        lesson.say(name, bpe::decode(known, vocabulary));
+    if (!others.empty()) lesson.say("         ", others);
 }
 
 // Rounds the weights that every token reads. A trial finds them: after the prompt (and the encoder's text) has been read, one more
@@ -316,14 +376,14 @@ static void write(Lesson& lesson, const Model& model, const std::vector<int>& pr
     std::unique_ptr<TokenReader> reader = model.reader(prompt, 1, capacity);
     if (choices.no_cache) reader = std::make_unique<RereadingReader>(model, prompt);
 
-    show_text(lesson, "prompt   ", prompt, vocabulary);
+    show_text(lesson, "prompt   ", prompt, model, vocabulary);
     const double begin = seconds_now();
     std::size_t written = 0;
     if (choices.beams > 0) {
         const std::vector<Beam> beams = beam_search(start, choices.beams, *reader, limits, static_cast<float>(choices.alpha));
         for (const Beam& beam : beams) {
             lesson.say("log p ", fixed(beam.log_probability, 3), beam.finished ? ", at its end" : "");
-            show_text(lesson, "new      ", beam.ids, vocabulary);
+            show_text(lesson, "new      ", beam.ids, model, vocabulary);
             written = std::max(written, beam.ids.size());
         }
     } else {
@@ -332,11 +392,11 @@ static void write(Lesson& lesson, const Model& model, const std::vector<int>& pr
                                 .top_p = static_cast<float>(choices.top_p)};
         Random random(choices.seed);
         const TokenWatcher watcher = [&](int, int id, float probability) {
-            if (choices.probabilities) lesson.lines({fixed(probability) + "  " + token_text(id, vocabulary)});
+            if (choices.probabilities) lesson.lines({fixed(probability) + "  " + token_text(id, model, vocabulary)});
         };
         const std::vector<int> ids =
             generate(make_batch({start}), *reader, limits, sampling, uniform_matrix(random, 1, choices.tokens), watcher)[0];
-        show_text(lesson, "new      ", ids, vocabulary);
+        show_text(lesson, "new      ", ids, model, vocabulary);
         written = ids.size();
     }
     const double seconds = seconds_now() - begin;
@@ -352,11 +412,12 @@ static void describe(Lesson& lesson, const Model& model, const std::string& name
 static void write_with_checkpoint(Lesson& lesson, const Choices& choices) {
     const bpe::Vocabulary vocabulary = find_vocabulary(choices);
     const std::unique_ptr<Model> model = load_model(choices);
-    require(vocabulary.size() <= model->vocabulary, choices.weights, ": its tokenizer has ", vocabulary.size(),
-            " tokens, it has only ", model->vocabulary, ": they do not belong together");
+    require(vocabulary.size() <= model->text_tokens(), choices.weights, ": its tokenizer has ", vocabulary.size(),
+            " tokens, it has only ", model->text_tokens(), ": they do not belong together");
     describe(lesson, *model, choices.weights);
     const std::string words = choices.prompt.empty() ? "The next word is" : text_or_file(choices.prompt);
-    const std::vector<int> prompt = choices.ids.empty() ? bpe::encode(words, vocabulary) : ids_of(choices.ids, model->vocabulary);
+    const std::vector<int> prompt =
+        choices.ids.empty() ? bpe::encode(words, vocabulary) : ids_of(choices.ids, model->vocabulary, model->marks());
     require(!prompt.empty(), "generate: the prompt has no token");
     write(lesson, *model, prompt, vocabulary, choices);
 }
@@ -426,11 +487,13 @@ int main(int argc, char** argv) {
                     "10 seconds without a checkpoint");
     Choices choices;
     options.add("weights", choices.weights, "checkpoint that writes: safetensors, or the index.json of several");
-    options.add("family", choices.family, "what it is, where no file says so: gpt2, llama, bloom, palm, glm, opt, biogpt, t5");
+    options.add("family", choices.family,
+                "what it is, where no file says so: gpt2, llama, bloom, palm, glm, opt, biogpt, t5, gato");
     options.add("tell", choices.tell, "more that no file says, KEY=VALUE,...: keys as in config.json");
     choices.shape.declare(options, 4);
     options.add("prompt", choices.prompt, "the text to continue: words, or a file");
-    options.add("ids", choices.ids, "the same as ids of tokens: \"1 15 27\"; no tokenizer is needed then");
+    options.add("ids", choices.ids,
+                "the same as ids of tokens: \"1 15 27\"; no tokenizer is needed then; Gato: observation | actions ;");
     options.add("tokenizer", choices.tokenizer, "its tokenizer.json, if it is not in the same folder");
     options.add("vocab", choices.vocab, "or its vocab.json");
     options.add("merges", choices.merges, "and merges.txt");

@@ -319,7 +319,56 @@ TEST_CASE("gato: a generated action equals the full pass, and the next action de
     const Matrix second = reader.read(equal_batch({action}, 1));
     check_close("action", second, slice_rows(steps.logits.value(), steps.batch.length - 1, 1));
     CHECK_THROWS_WITH(gato::Reader({episode}, gato::Next::action, w, config, 20).read(equal_batch({1}, 1)),
-                      "gato: what is read first must be the prompts of the reader");
+                      "gato: what is read first must begin with the prompts of the reader");
+}
+
+TEST_CASE("tokens_of_ids: observations, separators and actions as ids are the stream of their episode; marks have their places") {
+    const std::vector<int> ids{1, 14, gato::separator_mark, 20, gato::step_mark, 2, 11, gato::separator_mark, 21};
+    const std::vector<gato::Token> stream = gato::tokens_of_ids(ids, tiny()), expected = gato::tokens_of(two_steps, tiny());
+    REQUIRE(stream.size() == expected.size());
+    for (std::size_t i = 0; i < stream.size(); ++i) {
+        INFO("token ", i);
+        CHECK(stream[i].kind == expected[i].kind);
+        CHECK(stream[i].id == expected[i].id);
+        CHECK(stream[i].place == expected[i].place);
+        CHECK(stream[i].is_target == expected[i].is_target);
+    }
+    CHECK_THROWS_WITH(gato::tokens_of_ids({1, 22}, tiny()), "gato: token 22 is outside 0 ... 21");
+    CHECK_THROWS_WITH(gato::tokens_of_ids({1, -1, 20, -1}, tiny()),
+                      "gato: a second separator in one time step; a step is an observation, a separator, actions");
+    CHECK_THROWS_WITH(gato::tokens_of_ids({1, -2, 2}, tiny()),
+                      "gato: a time step ends without a separator between its observation and its actions");
+    CHECK_THROWS_WITH(gato::tokens_of_ids({1, -1, 20, -2}, tiny()),
+                      "gato: nothing follows the end of the last time step; leave its mark out");
+    CHECK_THROWS_WITH(gato::tokens_of_ids(std::vector<int>(8, 1), tiny()), "gato: an observation of more than 7 tokens");
+}
+
+TEST_CASE("gato::Reader: prompts of ids give the logits of their episodes, and generated tokens read again those of the cache") {
+    const gato::Weights w = tiny_weights();
+    const gato::Config config = tiny();
+    const gato::Episode text_only = text_episode();
+    const std::vector<int> ids{1, 2, 3, -1, -2, 4, 5, 6}, shorter{7, -1, 20};
+    gato::Reader episodes({text_only}, gato::Next::text, w, config, 9);
+    const std::vector<std::vector<gato::Token>> prompts{gato::tokens_of_ids(ids, config), gato::tokens_of_ids(shorter, config)};
+    gato::Reader both(prompts, w, config, 9);
+    const Matrix first = both.read(both.prompts());  // 7 tokens; 4 columns of padding and 3 tokens
+    check_close("prompt", slice_rows(first, 0, 1), episodes.read(episodes.prompts()));
+    TokenBatch whole = both.prompts();
+    const TokenBatch generated = equal_batch({8, 2, 20, 21}, 2);
+    append(whole, generated);
+    both.read(equal_batch({8, 20}, 1));
+    const Matrix cached = both.read(equal_batch({2, 21}, 1));
+    check_close("read again", gato::Reader(prompts, w, config, 9).read(whole), cached);
+    gato::Episode longer = text_only;
+    longer.text.back().insert(longer.text.back().end(), {8, 2});
+    check_close("full pass", slice_rows(cached, 0, 1), next_logits(longer, gato::Next::text, w, config));
+    whole.ids[0] = 5;
+    CHECK_THROWS_WITH(gato::Reader(prompts, w, config, 9).read(whole),
+                      "gato: what is read first must begin with the prompts of the reader");
+    CHECK_THROWS_WITH(gato::Reader(std::vector<std::vector<gato::Token>>{{}}, w, config, 9),
+                      "gato: a prompt of 0 tokens must have at least one and no patch, whose image only an episode holds");
+    CHECK_THROWS_WITH(gato::Reader({{{.kind = gato::Kind::patch}}}, w, config, 9),
+                      "gato: a prompt of 1 tokens must have at least one and no patch, whose image only an episode holds");
 }
 
 TEST_CASE("gato: gradients of tokens, separator, positions and patch embedding agree with finite differences") {

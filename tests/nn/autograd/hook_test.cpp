@@ -110,9 +110,12 @@ TEST_CASE("InStack: the name of a stack stands before those of its steps, and en
     stack(e.z, e.blocks, options, e.context);
     CHECK(recording.has(1, "encoder weights"));
     CHECK(!recording.has(1, "weights"));
-    CHECK_THROWS_WITH(
-        recording.step(1, "weights"),
-        "Recording: this run had no step weights in block 1 among its 26 steps; hook.h lists the names, blocks are counted from 0");
+    CHECK(error_of([&] { recording.step(1, "weights"); })
+              .starts_with("Recording: this run had no step weights in block 1, which has encoder after_attention, encoder "
+                           "attention_output, encoder context, "));
+    CHECK_THROWS_WITH(recording.step(2, "encoder weights"),
+                      "Recording: this run had no step encoder weights in block 2, which has no steps at all; blocks are counted "
+                      "from 0, -1 is what comes before them");
 }
 
 TEST_CASE("Hook: the forward pass continues with what at() returns: the input of another run gives that run's output") {

@@ -227,8 +227,45 @@ TEST_CASE("make_metric: arguments that do not fit are refused, with the reason")
               patching::make_metric({1}, {2}, 5, kept, kept);
           }).ends_with("; there is nothing to restore, corrupt the prompts where it matters"));
     CHECK_THROWS_WITH(kept.step(3, "input"),
-                      "activation_patching: this run had no step input in block 3 among its 40 steps; nn/autograd/hook.h lists "
-                      "the names, blocks are counted from 0");
+                      "activation_patching: this run had no step input in block 3, which has no steps at all; blocks are counted "
+                      "from 0, -1 is what comes before them");
+    CHECK_THROWS_WITH(
+        kept.step(-1, "embeddings"),
+        "activation_patching: this run had no step embeddings in block -1, which has words; blocks are counted from "
+        "0, -1 is what comes before them");
+}
+
+TEST_CASE("sweeps: steps without rows for tokens, without heads or with shared heads are refused, and sizes of another run") {
+    const PatchingCase c = small_case();
+    GptRun clean_run(c.w, c.config, make_batch(c.clean_ids)), corrupted_run(c.w, c.config, make_batch(c.corrupted_ids));
+    const patching::Kept clean = patching::record(clean_run), corrupted = patching::record(corrupted_run);
+    const patching::Metric metric = patching::make_metric({3}, {4}, 5, clean, corrupted);
+    const auto tokens = [&](const std::string& step, const patching::Sizes& sizes) {
+        return error_of([&] { patching::sweep_tokens(corrupted_run, clean, step, sizes, metric); });
+    };
+    const auto heads = [&](const std::string& step, const patching::Kept& from) {
+        return error_of([&] { patching::sweep_heads(corrupted_run, from, step, c.sizes, metric); });
+    };
+    CHECK(tokens("mlp_output", c.sizes) == "");
+    CHECK(tokens("residual", c.sizes).starts_with("activation_patching: this run had no step residual in block 0, which has "));
+    CHECK(tokens("input", {.sequences = 1, .length = 5, .depth = 4, .heads = 2})
+              .starts_with("activation_patching: this run had no step input in block 3"));
+    CHECK(
+        tokens("weights", c.sizes) ==
+        "activation_patching: step weights of block 0 is (10, 5), which is not a row for each of 1 sequences of 5 tokens; take a "
+        "step that has one, and the sizes of the run");
+    CHECK(tokens("input", {.sequences = 1, .length = 4, .depth = 3, .heads = 2})
+              .starts_with(
+                  "activation_patching: step input of block 0 is (5, 8), which is not a row for each of 1 sequences of 4"));
+    CHECK(heads("key", clean) == "");
+    CHECK(heads("mlp_output", clean) ==
+          "activation_patching: step mlp_output has no heads; only query, key, value, context and weights have");
+    patching::Kept shared = clean;  // one key head of 4 columns for both query heads
+    shared.steps[{0, "key"}] = Matrix(5, 4);
+    CHECK(
+        heads("key", shared) ==
+        "activation_patching: step key of block 0 is 4 wide and query 8: heads share its columns; patch query, which has columns "
+        "for each");
 }
 
 TEST_CASE("activation_patching: tokens, heads, windows and answers that do not exist are refused") {

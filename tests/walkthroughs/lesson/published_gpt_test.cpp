@@ -1,5 +1,6 @@
 #include "walkthroughs/lesson/published_gpt.h"
 
+#include "nn/training/state.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
 
@@ -25,6 +26,20 @@ TEST_CASE("read_published_gpt: a model and its tokens come back; tokens of anoth
                       "gpt: --weights needs --merges, the merges.txt of the same model, to read the prompt");
     const std::string longer = folder.file("longer.txt", "l o\nlo w\nw e\ne r\ne s\ns t\n");
     CHECK_THROWS_WITH(read_published_gpt(weights, "", longer, {}), doctest::Contains("they do not belong together"));
+}
+
+TEST_CASE("read_published_gpt: a saved training state is a checkpoint too") {
+    const bpe::Vocabulary vocabulary = bpe::vocabulary_of(bpe::train("low lower lowest low low", 4, true));
+    const gpt::Config config{.vocabulary = vocabulary.size(), .positions = 3, .width = 4, .depth = 1, .heads = 2, .mlp_width = 8};
+    Random random(1);
+    const gpt::Weights w = gpt::make_weights(config, random);
+    const Parameters parameters = gpt::parameters(w, config);
+    const AdamW optimizer(variables(parameters));
+    const TemporaryFolder folder;
+    const std::string weights = folder.path("m.safetensors"), merges = folder.path("merges.txt");
+    save_training_state(weights, parameters, optimizer, random, gpt::metadata(config));
+    bpe::save_vocabulary(vocabulary, folder.path("vocab.json"), merges);
+    CHECK(identical(read_published_gpt(weights, folder.path("vocab.json"), merges, {}).w.words.value(), w.words.value()));
 }
 
 TEST_SUITE_END();

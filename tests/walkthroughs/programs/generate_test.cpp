@@ -9,9 +9,11 @@
 #include "gpt/families/glm.h"
 #include "gpt/families/llama.h"
 #include "gpt/families/palm.h"
+#include "gpt/unified/gato.h"
 #include "gpt/unified/t5.h"
 #include "gpt/writing.h"
 #include "nn/autograd/small_weights.h"
+#include "nn/base/decimal.h"
 #include "nn/data/text.h"
 #include "tests/command.h"
 #include "tests/gpt/published_file.h"
@@ -209,6 +211,65 @@ TEST_CASE("generate: --format bf16 and int8 write what each family writes with i
     check_family(t5::parameters(t5_weights, t5_config), t5::metadata(t5_config), {t5_config.start_token}, [&](int capacity) {
         return std::make_unique<t5::Reader>(make_batch({{3, 1, 4}}), t5_weights, t5_config, capacity);
     });
+}
+
+TEST_CASE("generate: Gato continues text, and actions after a separator, with and without a cache, and says what they are") {
+    if (!std::filesystem::exists(program)) return;
+    const gato::Config config{.text_tokens = 6,
+                              .continuous_tokens = 8,
+                              .discrete_tokens = 5,
+                              .width = 12,
+                              .depth = 2,
+                              .heads = 3,
+                              .mlp_width = 10,
+                              .patch_size = 2,
+                              .residual_channels = 4,
+                              .groups = 2,
+                              .patch_positions = 6,
+                              .observation_places = 12};
+    Random random(3);
+    const gato::Weights w = gato::make_weights(config, random, {.draw = Draw::normal, .stddev = 0.5f});
+    const TemporaryFolder folder;
+    const std::string path = folder.path("model.safetensors");
+    save(gato::parameters(w, config), path, gato::metadata(config));
+    const std::string weights = program + " --weights " + path;
+    const auto call = [&](const std::string& ids) { return weights + " --tokens 5 --temperature 0 --ids '" + ids + "'"; };
+    const Limits limits{.new_tokens = 5};
+
+    const gato::Episode of_text{.text = {{3, 1, 4}}};
+    const std::string text = listed(gato::generate({of_text}, gato::Next::text, w, config, limits)[0]);
+    CHECK(new_ids(run_command(call("3 1 4"))) == text);
+    CHECK(new_ids(run_command(call("3 1 4") + " --no-cache")) == text);
+    CHECK(new_ids(run_command(call("3 1 4") + " --beams 3 --no-cache")) ==
+          listed(gato::beam_search(of_text, gato::Next::text, 3, w, config, limits)[0].ids));
+
+    // Two time steps: a text, and value 2, which is token 6 + 8 + 2, as the first action.
+    const gato::Episode of_actions{.text = {{3, 1}, {2, 5}}, .discrete_actions = {{2}, {0}}};
+    const std::vector<int> actions = gato::generate({of_actions}, gato::Next::action, w, config, limits)[0];
+    const CommandResult played = run_command(call("3,1|16;2,5|"));
+    CHECK(new_ids(played) == listed(actions));
+    CHECK(new_ids(run_command(call("3 1 | 16 ; 2 5 |") + " --no-cache")) == listed(actions));
+    CHECK(played.output.find("prompt   3 1 | 16 ; 2 5 |") != std::string::npos);
+    CHECK(played.output.find("         value 2\n") != std::string::npos);  // what token 16 of the prompt is
+    std::string others;
+    for (const int id : actions) {
+        if (id < 6) continue;
+        const int bin = id - 6;
+        others += others.empty() ? "" : ", ";
+        others += id >= 14 ? "value " + std::to_string(id - 14)
+                           : "bin " + std::to_string(bin) + " (" + fixed_digits(2 * (bin + 0.5) / 8 - 1, 4) + ")";
+    }
+    REQUIRE(!others.empty());
+    CHECK(played.output.find("         " + others) != std::string::npos);
+
+    const auto refusal = [](const std::string& command) { return run_command(command + " 2>&1 >/dev/null").output; };
+    CHECK(refusal(call("3 19")).find("--ids: 19 is not one of the tokens 0 ... 18, nor one of the marks |;") !=
+          std::string::npos);
+    CHECK(refusal(call("3 | 16 |")).find("a second separator in one time step") != std::string::npos);
+    save(gato::parameters(w, config), path);
+    CHECK(refusal(call("3") + " --family gato").find("nothing says the number of text tokens") != std::string::npos);
+    const std::string told = " --family gato --heads 3 --tell text_tokens=6,continuous_tokens=8,num_group_norm_groups=2";
+    CHECK(new_ids(run_command(call("3 1 4") + told)) == text);
 }
 
 TEST_CASE("generate: rejects a file of unknown family, heads or tokens, and names the cure") {

@@ -100,15 +100,19 @@ static void step_embedding(Lesson& lesson, const biogpt::Weights& w, const biogp
     for (const int row : rows) line += (line.empty() ? "" : " ") + text(row);
     lesson.say("Rows of the position embedding: ", line);
     const biogpt::Steps steps = biogpt::forward(both, w, config);
-    double words = 0, positions = 0;
-    for (int j = 0; j < config.width; ++j) {
-        words += std::pow(steps.embeddings.value()(0, j) - steps.positions.value()(0, j), 2);
-        positions += std::pow(steps.positions.value()(0, j), 2);
+    double words = 0, positions = 0;  // sums of squares over the tokens of both texts
+    for (int row = 0; row < steps.embeddings.rows(); ++row) {
+        if (!both.is_token(row / both.length, row % both.length)) continue;
+        for (int j = 0; j < config.width; ++j) {
+            words += std::pow(steps.embeddings.value()(row, j) - steps.positions.value()(row, j), 2);
+            positions += std::pow(steps.positions.value()(row, j), 2);
+        }
     }
-    lesson.why("the first token of a text reads row 2, padding row 1; row 0 is never used. A token embedding is ",
-               fixed(std::sqrt(words / positions), 1),
-               " times as long as its position embedding, since only token embeddings are multiplied by sqrt(", config.width,
-               "): without the factor the output matrix, which is the same table, would have to be large instead.");
+    lesson.why("the first token of a text reads row 2, padding row 1; row 0 is never used. Both tables are drawn alike, but only ",
+               "token embeddings are multiplied by sqrt(", config.width, ") = ", fixed(std::sqrt(config.width), 1),
+               ": in these texts a token embedding is ", fixed(std::sqrt(words / positions), 1),
+               " times as long as its position embedding. Without the factor the output matrix, which is the same table, would "
+               "have to be large instead.");
 }
 
 namespace {
@@ -220,7 +224,7 @@ struct Questions {
     std::vector<std::vector<int>> sources, answers;
 };
 
-// The answer to each source follows the soft prompt; nothing else is learned.
+// The answer to each source follows the soft prompt; the loss is on the answers alone, and trains all weights.
 struct AnswerQuestions : Objective {
     const biogpt::Weights& w;
     const biogpt::Config& config;
@@ -345,7 +349,8 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const double gained = measured.general_on_d - measured.domain_on_d;
     lesson.claim_at_most("domain model above the floor of D, nats", measured.domain_on_d - cross_entropy_of(domain, domain),
                          0.05);
-    lesson.claim_at_least("share of a perfect general model's loss that the domain model wins back", gained / lost, 0.7);
+    lesson.claim_at_least("of what a perfect general model loses on D, the share that the domain model wins back", gained / lost,
+                          0.7);
     lesson.claim_at_least("with little text: nats ahead when started from the general model",
                           measured.few_from_scratch - measured.few_from_general, 0.02);
     lesson.claim_at_most("and what is left to the domain model, as a share of the gap between both models",

@@ -223,23 +223,32 @@ static double step_5_gradient(Lesson& lesson, Experiment& e, const Matrix& sweep
     return elsewhere;
 }
 
+// "The| capital| of": a text as the model reads it.
+static std::string with_bars(const std::vector<int>& ids, const PublishedGpt& model) {
+    std::string shown;
+    for (const int id : ids) shown += (shown.empty() ? "" : "|") + model.name(id);
+    return shown;
+}
+
 // A published GPT-2 on two prompts of the user: where the difference between them lies, block by block.
 static void published(Lesson& lesson, const Choices& choices) {
     lesson.step("Where is the fact, layer by layer?", "one r_l of one token from the clean run", choices.weights);
     const PublishedGpt model = read_published_gpt(choices.weights, choices.vocab, choices.merges, choices.tell.told());
     const std::vector<int> clean_ids = model.ids(choices.clean), corrupted_ids = model.ids(choices.corrupted);
     const int T = static_cast<int>(clean_ids.size());
-    require(static_cast<int>(corrupted_ids.size()) == T, "--clean has ", T, " tokens, --corrupted ", corrupted_ids.size(),
+    require(static_cast<int>(corrupted_ids.size()) == T, "--clean has ", T, " tokens, ", with_bars(clean_ids, model),
+            "; --corrupted has ", corrupted_ids.size(), ", ", with_bars(corrupted_ids, model),
             "; they must be as long, so that every token has a counterpart");
     patching::ForwardPass clean_run([&] { return gpt::forward(clean_ids, T, model.w, model.config).logits; });
     patching::ForwardPass corrupted_run([&] { return gpt::forward(corrupted_ids, T, model.w, model.config).logits; });
     const patching::Kept clean = patching::record(clean_run), corrupted = patching::record(corrupted_run);
     const int right = argmax_row(clean.logits, T - 1), wrong = argmax_row(corrupted.logits, T - 1);
-    require(right != wrong, "both prompts are continued by ", model.name(right), "; there is no difference to follow");
+    require(right != wrong, "both prompts are continued by \"", model.name(right),
+            "\"; there is no difference to follow: take another fact, or words after it that ask for it");
     const patching::Metric metric = patching::make_metric({right}, {wrong}, T, clean, corrupted);
     const patching::Sizes sizes = patching::sizes_of(gpt::inside(model.w, model.config), 1, T);
-    lesson.say("\"", choices.clean, "\" goes on with ", model.name(right), ", \"", choices.corrupted, "\" with ",
-               model.name(wrong), ".");
+    lesson.say("\"", choices.clean, "\" goes on with \"", model.name(right), "\", \"", choices.corrupted, "\" with \"",
+               model.name(wrong), "\".");
     lesson.code();
     const Matrix restored = patching::sweep_tokens(corrupted_run, clean, "input", sizes, metric);  // (L, T)
     std::vector<std::string> tokens, blocks;

@@ -334,24 +334,31 @@ static BaselineLesson step_5_baseline(Lesson& lesson, const Choices& choices, in
     return {yes, no};
 }
 
-// The user's own sentence, of the words that the model knows.
-static void step_own(Lesson& lesson, const SentencesToExplain& e, const std::string& given) {
-    lesson.step("Which word decides in your sentence?", "F = logit of the predicted class less the other", given);
-    SentencesToExplain own{
-        .config = e.config, .w = e.w, .sentences = {Sentence{.ids = {cls}}}, .x = {}, .baseline = {}, .losses = {}};
-    std::vector<int>& ids = own.sentences[0].ids;
+// The ids of the user's own sentence, with [CLS] and [SEP].
+//   throws  std::invalid_argument for a word that the model does not know, which lists those that it knows
+static std::vector<int> ids_of(const std::string& given) {
+    std::vector<int> ids{cls};
     for (const std::string& one : split(given, ' ')) {
         if (one.empty()) continue;
         int id = 0;
         while (id < vocabulary && word(id) != one) ++id;
         std::string known;
         for (int k = but; k < vocabulary && id == vocabulary; ++k) known += " " + word(k);
-        require(id < vocabulary, "--sentence: the word ", one, " is not one of", known);
+        require(id < vocabulary, "--sentence: \"", one, "\" is not one of the words of this toy:", known);
         ids.push_back(id);
     }
     ids.push_back(sep);
     require(ids.size() > 2 && static_cast<int>(ids.size()) <= length, "--sentence: 1 to ", words, " words, these are ",
             ids.size() - 2);
+    return ids;
+}
+
+// The user's own sentence, of the words that the model knows.
+static void step_own(Lesson& lesson, const SentencesToExplain& e, const std::string& given) {
+    lesson.step("Which word decides in your sentence?", "F = logit of the predicted class less the other", given);
+    SentencesToExplain own{
+        .config = e.config, .w = e.w, .sentences = {Sentence{.ids = ids_of(given)}}, .x = {}, .baseline = {}, .losses = {}};
+    const std::vector<int>& ids = own.sentences[0].ids;
     own.x = bert::embed_words(batch_of(own.sentences), e.w.trunk, e.config.trunk).z0.value();
     own.baseline = bert::embed_words(batch_of({without_words(own.sentences[0])}), e.w.trunk, e.config.trunk).z0.value();
     const Matrix totals = ig::row_totals(attributed(own, ig::Rule::middle, 64).attributions);  // (T, 1)
@@ -365,6 +372,7 @@ static void step_own(Lesson& lesson, const SentencesToExplain& e, const std::str
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
+    if (!choices.sentence.empty()) ids_of(choices.sentence);  // refuses an unknown word before the training, not after it
     const SentencesToExplain e = step_1_task(lesson, choices, seed);
     const double by_gradient = step_2_gradient(lesson, e);
     const ig::Attribution found = step_3_line(lesson, e);

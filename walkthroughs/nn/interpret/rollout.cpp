@@ -233,6 +233,14 @@ static Scores step_3_all(Lesson& lesson, const std::vector<Puzzle>& test, const 
     return scores;
 }
 
+// A grey picture for a model that reads colours.
+static Image with_channels(const Image& image, int channels) {
+    if (image.channels == channels || image.channels != 1) return image;
+    Image result(image.height, image.width, channels);
+    for (std::size_t k = 0; k < result.pixels.size(); ++k) result.pixels[k] = image.pixels[k / channels];
+    return result;
+}
+
 // A published ViT on the user's picture: what spoke for its first and for its second answer.
 static void published(Lesson& lesson, const Choices& choices) {
     lesson.step("Which patches decided the class?", "relevance of each patch for one class", choices.weights);
@@ -245,10 +253,14 @@ static void published(Lesson& lesson, const Choices& choices) {
     LoadRules rules = vit::load_rules();
     rules.allow_unexpected = true;  // a saved training state holds more than weights
     load(vit::parameters(w, config), file, rules);
-    const Image photograph = read_image(choices.image), image = vit::preprocess(photograph, config);
+    const Image photograph = with_channels(read_image(choices.image), config.grid.channels);
+    require(photograph.channels == config.grid.channels, "--image: ", choices.image, " has ", photograph.channels,
+            " channels, the model reads ", config.grid.channels);
+    const Image image = vit::preprocess(photograph, config);
     const Inside inside = vit::inside(w, config);
     const auto run = [&] { return vit::forward({image}, w, config).logits; };
-    Matrix logits = follow(run, inside).outputs;  // (1, K)
+    Matrix logits = follow(run, inside).outputs;                // (1, K)
+    const Matrix probabilities = softmax_rows(logits).value();  // (1, K)
     std::vector<Captioned> shown{{"picture", picture(photograph, lesson.colours)}};
     for (int place = 0; place < std::min(2, config.classes); ++place) {
         const int label = argmax_row(logits, 0);
@@ -257,7 +269,8 @@ static void published(Lesson& lesson, const Choices& choices) {
             return reshape(patches_of(map), config.grid.down(), config.grid.across());
         };
         if (place == 0) shown.push_back({"rollout", heat_map(on_grid(rollout::token_rollout(trace, inside)), lesson.colours)});
-        shown.push_back({"for class " + text(label), heat_map(on_grid(rollout::token_relevance(trace, inside)), lesson.colours)});
+        const std::string answer = "class " + text(label) + ", p = " + fixed(probabilities[label], 3);
+        shown.push_back({answer, heat_map(on_grid(rollout::token_relevance(trace, inside)), lesson.colours)});
         logits[label] = -INFINITY;
     }
     lesson.pictures(shown);
@@ -291,7 +304,7 @@ int main(int argc, char** argv) {
     options.add("steps", choices.steps, "steps of training", 1, 100'000);
     options.add("pictures", choices.pictures, "pictures to explain", 1, 10'000);
     options.add("weights", choices.weights, "do not train: explain what this ViT checkpoint (safetensors) says of --image");
-    options.add("image", choices.image, "a PPM or PGM file of your own");
+    options.add("image", choices.image, "with --weights: a picture of your own, PNG, PPM or PGM");
     choices.tell.declare(options, 4);
     choices.tell.declare_image_size(options);
     options.read_or_exit(argc, argv);

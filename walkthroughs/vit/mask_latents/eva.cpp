@@ -131,9 +131,11 @@ static void step_3_loss(Lesson& lesson, const eva::Steps& steps, const Batch& ba
     const Var cosines = eva::cosines(steps, batch.features);  // (M, 1)
     const Var loss = eva::loss(steps, batch.features);        // (1, 1)
     lesson.matrix("cosines", transpose(cosines.value()));
-    lesson.why("the loss is ", fixed(loss.value()(0, 0)),
-               ". Lengths do not count, so neither has to be normalised. A gradient is v - (u.v) u, divided by the length of the "
-               "prediction: it is orthogonal to the prediction and can only rotate it.");
+    lesson.why(
+        "the loss is ", fixed(loss.value()(0, 0)),
+        ". Lengths do not count, so neither has to be normalised. With u the direction of a prediction and v that of its target, "
+        "the gradient of the cosine is v - (u.v) u, divided by the length of the prediction: it is orthogonal to the prediction "
+        "and can only rotate it.");
 }
 
 // --- training ---

@@ -146,8 +146,12 @@ static void step_3_roses(Lesson& lesson, const Image& image, const hog::Steps& s
     lesson.code();
     const Image roses = hog::roses(steps.descriptors, down, across, config.bins, side);
     if (!letters || side >= 5) lesson.picture("a rose of orientations in every cell", roses);
-    lesson.say("The strongest orientation of each cell:");
-    lesson.lines(letters_of(steps.descriptors, down, across, config.bins));
+    const int shown = std::min(across, (lesson.page_width - 10) / 2);  // two columns for each cell
+    std::vector<std::string> lines = letters_of(steps.descriptors, down, across, config.bins);
+    for (std::string& line : lines) line.resize(2 * shown);
+    lesson.say("The strongest orientation of each cell",
+               shown < across ? ", of the left " + text(shown) + " of " + text(across) + " columns; --cell N makes fewer:" : ":");
+    lesson.lines(lines);
     write_page(choices.out, image,
                hog::roses(steps.descriptors, down, across, config.bins, config.cell * std::max(1, 32 / config.cell)));
     lesson.why(
@@ -205,11 +209,11 @@ static void walk(Lesson& lesson, const Choices& choices) {
 int main(int argc, char** argv) {
     Options options("vit/mask_pixels/hog", "A picture told by the directions of its edges.", "a second");
     Choices choices;
-    options.add("image", choices.image, "a PPM or PGM file to describe instead of the drawing");
+    options.add("image", choices.image, "a PNG, PPM or PGM file to describe instead of the drawing");
     options.add("digit", choices.digit, "a handwritten digit instead of the drawing, 0 ... 359; try --cell 2", -1, 359);
     options.add("cell", choices.cell, "side of a cell, pixels", 1, 1000);
     options.add("bins", choices.bins, "orientations that are told apart", 1, 180);
-    options.add_output("out", choices.out, "a PPM file: the picture and its roses");
+    options.add_output("out", choices.out, "a PPM or PNG file: the picture and its roses");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices); });
 }
