@@ -6,6 +6,7 @@
 #include "nn/autograd/rearrange.h"
 #include "nn/training/loss.h"
 #include "tests/fixture_views.h"
+#include "tests/nn/data/told_config.h"
 #include "tests/test.h"
 #include "tests/vit/vit_fixture.h"
 
@@ -176,6 +177,17 @@ TEST_CASE("pali: inconsistent arguments throw an error that gives the reason") {
     bad.vision.classes = 3;
     CHECK_THROWS_WITH(pali::make_weights(bad, random),
                       "pali: the image tower has 3 classes, it needs none; set vision.classes to 0");
+}
+
+TEST_CASE(
+    "pali: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line says what is missing") {
+    Random random(1);
+    const auto table = [&](const pali::Config& config) { return pali::parameters(pali::make_weights(config, random), config); };
+    for (const std::string& path : golden_files("pali")) {
+        pali::Config config = config_of_fixture(Golden(path));
+        config.vision.grid.height = config.vision.grid.width;  // a square grid of positions tells the size
+        check_told(config, table, pali::config_of, "the number of heads of the ViT");
+    }
 }
 
 TEST_SUITE_END();

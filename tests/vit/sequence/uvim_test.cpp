@@ -5,6 +5,7 @@
 
 #include "nn/autograd/operations.h"
 #include "tests/fixture_views.h"
+#include "tests/nn/data/told_config.h"
 
 TEST_SUITE_BEGIN("uvim");
 
@@ -325,6 +326,16 @@ TEST_CASE("uvim: depths, codes and logits that would silently give class 0 are r
     CHECK_THROWS_WITH(uvim::classes_of(logits, 2, tiny.grid),
                       "uvim: the logits (4, 12) hold nan in row 0, column 1 (from 0); all must be finite, trap_nan(true) names "
                       "the operation that made it");
+}
+
+TEST_CASE(
+    "uvim: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line says what is missing") {
+    Random random(1);
+    const auto table = [&](const uvim::Config& config) { return uvim::parameters(uvim::make_weights(config, random), config); };
+    for (const std::string& path : golden_files("uvim")) {
+        const uvim::Config config = golden_config(Golden(path));
+        check_told(config, table, uvim::config_of, "the size of the images");
+    }
 }
 
 TEST_SUITE_END();
