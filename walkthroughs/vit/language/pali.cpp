@@ -154,8 +154,9 @@ static void step_3_train(Lesson& lesson, const pali::Weights& w, const pali::Con
     std::vector<float> losses;
     {
         ShowProgress progress("training", steps);
+        // At a constant rate the loss still jumps now and then, and so does the table; a rate that falls to 0 ends that.
         losses = train(objective, nothing_decays(variables(pali::parameters(w, config))),
-                       {.schedule = {.peak = 2e-3f, .steps = steps, .descent = Descent::none}}, &progress);
+                       {.schedule = {.peak = 2e-3f, .steps = steps, .descent = Descent::cosine}}, &progress);
     }
     const Smoothed curve = smoothed(losses, std::max(1, steps / 60));
     lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}});
@@ -168,13 +169,14 @@ static void step_3_train(Lesson& lesson, const pali::Weights& w, const pali::Con
     }
     lesson.table(rows);
     lesson.why(
-        "the prompt alone decides what the same picture is asked. Colours are found on most new pairs too. Of shapes and captions of pairs "
-        "never seen, only what the pictures say against the habits of 16 pairs comes through: an answer is written by a "
-        "language model, and to know which pairs there are is easier than to see.");
-    lesson.claim_at_least("colours, pairs of training; chance is 0.2", seen[colour_task], 0.8);
+        "the prompt alone decides what the same picture is asked. Pairs of training are answered without a fault once the learning "
+        "rate has fallen to 0. Colours are found on most new pairs too, shapes on fewer. Of captions of pairs never seen, only what "
+        "the pictures say against the habits of 16 pairs comes through: an answer is written by a language model, and to know "
+        "which pairs there are is easier than to see.");
+    lesson.claim_at_least("colours, pairs of training; chance is 0.2", seen[colour_task], 0.97);
     lesson.claim_at_least("colours, pairs never seen; chance is 0.2", unseen[colour_task], 0.45);
-    lesson.claim_at_least("shapes, pairs of training; chance is 0.25", seen[shape_task], 0.7);
-    lesson.claim_at_least("captions, pairs of training; chance is 0.05", seen[caption_task], 0.7);
+    lesson.claim_at_least("shapes, pairs of training; chance is 0.25", seen[shape_task], 0.95);
+    lesson.claim_at_least("captions, pairs of training; chance is 0.05", seen[caption_task], 0.95);
     lesson.claim_at_least("captions: pairs of training less pairs never seen", seen[caption_task] - unseen[caption_task], 0.2);
 }
 
