@@ -44,8 +44,8 @@ Image empty_picture(Random& random, int side = shape_picture_side);
 Image picture_of(ColouredShape shape, Random& random);
 std::vector<Image> pictures_of(const std::vector<ColouredShape>& shapes, Random& random);
 
-// A picture of the user's own as these models read it: shorter side resized, the middle cut out.
-//   throws  std::invalid_argument with the path unless it has three channels
+// A picture of the user's own as these models read it: grey in three channels, shorter side resized, the middle cut out.
+//   throws  std::invalid_argument with the path as read_image does
 Image own_picture(const std::string& path, int side = shape_picture_side);
 
 // --- words ---

@@ -70,13 +70,16 @@ TEST_CASE("parts_of_list: between semicolons, without blanks at the ends") {
     CHECK_THROWS_WITH(parts_of_list(" ; "), "there is nothing in \" ; \"; separate several sentences by semicolons");
 }
 
-TEST_CASE("own_picture: the middle of the user's picture; grey is refused with its path") {
+TEST_CASE("own_picture: the middle of the user's picture, grey in three channels") {
     const TemporaryFolder folder;
     const std::string colour = folder.file("colour.ppm", std::string("P6 6 2 255\n") + std::string(36, '\xff'));
     CHECK(shape(own_picture(colour, 2)) == "2 x 2 x 3");
     CHECK(own_picture(colour, 2)(0, 0, 0) == Approx(1));
     const std::string grey = folder.file("grey.pgm", std::string("P5 2 2 255\n") + std::string(4, '\xff'));
-    CHECK(error_of([&] { own_picture(grey); }) == grey + ": a picture in colour is needed, this one has 1 channel");
+    CHECK(shape(own_picture(grey, 2)) == "2 x 2 x 3");
+    CHECK(own_picture(grey, 2)(1, 1, 2) == Approx(1));
+    const std::string none = folder.path("none.png");
+    CHECK(error_of([&] { own_picture(none); }).starts_with(none + ": "));
 }
 
 TEST_SUITE_END();

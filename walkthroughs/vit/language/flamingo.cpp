@@ -317,7 +317,7 @@ int main(int argc, char** argv) {
     Choices choices;
     options.add("text-steps", choices.text_steps, "training steps of the language model", 1, 100'000);
     options.add("steps", choices.steps, "training steps of the new layers", 1, 100'000);
-    options.add("image", choices.image, "a PPM file to write about");
+    options.add("image", choices.image, "a PPM or PNG file to write about");
     options.add("text", choices.text, "the prompt after the picture, such as \"it is a red\"");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
