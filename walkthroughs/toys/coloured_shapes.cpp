@@ -142,3 +142,9 @@ std::vector<std::string> parts_of_list(const std::string& list) {
     require(!parts.empty(), "there is nothing in \"", list, "\"; separate several sentences by semicolons");
     return parts;
 }
+
+void check_own(const std::string& image, const std::string& text, const WordList& words) {
+    if (!image.empty()) own_picture(image);
+    if (text.empty()) return;
+    for (const std::string& sentence : parts_of_list(text)) words.ids(sentence);
+}

@@ -73,3 +73,7 @@ TokenBatch caption_tokens(const std::vector<ColouredShape>& shapes, const WordLi
 
 // What stands between semicolons, without blanks at the ends.   throws std::invalid_argument when that is nothing
 std::vector<std::string> parts_of_list(const std::string& list);
+
+// Reads the user's own picture and sentences, where given, before anything is trained: an error costs no waiting.
+//   throws  std::invalid_argument as own_picture, parts_of_list and WordList::ids do
+void check_own(const std::string& image, const std::string& text, const WordList& words);

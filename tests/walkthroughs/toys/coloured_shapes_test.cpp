@@ -82,4 +82,16 @@ TEST_CASE("own_picture: the middle of the user's picture, grey in three channels
     CHECK(error_of([&] { own_picture(none); }).starts_with(none + ": "));
 }
 
+TEST_CASE("check_own: a missing picture, an empty list and an unknown word throw; what is not given is not checked") {
+    const TemporaryFolder folder;
+    const WordList list = shape_words({"<pad>"}, {});
+    const std::string white = folder.file("white.ppm", std::string("P6 1 1 255\n") + std::string(3, '\xff')),
+                      none = folder.path("none.ppm");
+    CHECK(error_of([&] { check_own("", "", list); }) == "");
+    CHECK(error_of([&] { check_own(white, "a red disc; a bar", list); }) == "");
+    CHECK(error_of([&] { check_own(none, "", list); }).starts_with(none + ": "));
+    CHECK(error_of([&] { check_own("", "a red disc; an elephant", list); }).starts_with("the word an is not one of"));
+    CHECK(error_of([&] { check_own("", ";", list); }) == error_of([] { parts_of_list(";"); }));
+}
+
 TEST_SUITE_END();

@@ -7,6 +7,7 @@
 //   next     dff.cpp teaches the same scene what its parts are called
 #include <algorithm>
 #include <cmath>
+#include <ctime>
 #include <numbers>
 #include <string>
 #include <vector>
@@ -194,6 +195,9 @@ static void step_4_corners(Lesson& lesson) {
 
 // --- fitting ---
 
+// Of all threads together: unlike the time on the clock it hardly depends on what else the machine is doing.
+static double processor_seconds_now() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
+
 namespace {
 
 // Looks at views that are not trained on, 16 times on the way.
@@ -205,15 +209,16 @@ public:
     bool after_step(int step, float loss) override {
         progress.update(step, loss);
         if ((step + 1) % std::max(1, steps / 16) == 0) {
-            const double begin = seconds_now();
+            const double begin = seconds_now(), processor_begin = processor_seconds_now();
             curve.x.push_back(static_cast<float>(step + 1));
             curve.y.push_back(static_cast<float>(mean_psnr(views, scene, config)));
             seconds_of_judging += seconds_now() - begin;
+            processor_seconds_of_judging += processor_seconds_now() - processor_begin;
         }
         return true;
     }
     Series curve;
-    double seconds_of_judging = 0;
+    double seconds_of_judging = 0, processor_seconds_of_judging = 0;
 
 private:
     const std::vector<View>& views;
@@ -226,7 +231,7 @@ private:
 struct Fitted {
     plenoxels::Scene scene;
     Series curve;  // PSNR of views not trained on
-    double train = 0, test = 0, seconds = 0;
+    double train = 0, test = 0, seconds = 0, processor_seconds = 0;
 };
 
 }  // namespace
@@ -236,9 +241,10 @@ static Fitted fitted(const Photographs& photographs, const Choices& choices, con
     Fitted result{fog(choices.voxels, choices), {}};
     const plenoxels::Config config = config_of(choices);
     WatchFit watch(name, photographs.test, result.scene, config, recipe.steps);
-    const double begin = seconds_now();
+    const double begin = seconds_now(), processor_begin = processor_seconds_now();
     plenoxels::fit(result.scene, pixel_rays(photographs.train), config, recipe, seed, &watch);
     result.seconds = seconds_now() - begin - watch.seconds_of_judging;
+    result.processor_seconds = processor_seconds_now() - processor_begin - watch.processor_seconds_of_judging;
     result.curve = watch.curve;
     result.train = mean_psnr(photographs.train, result.scene, config);
     result.test = mean_psnr(photographs.test, result.scene, config);
@@ -274,7 +280,7 @@ static Fitted step_5_fit(Lesson& lesson, const Photographs& photographs, const C
         "gets a share of its error; where rays from several sides agree, a surface condenses.");
     if (is_the_scene_of_the_lesson(choices)) {
         lesson.claim_at_least("PSNR of views not trained on, in dB", fit.test, 33);
-        lesson.claim_at_most("seconds of fitting", fit.seconds, 20);
+        lesson.claim_at_most("processor seconds of fitting, all threads together", fit.processor_seconds, 30);
     }
     lesson.claim_at_least("gain over the fog, in dB", fit.test - before, 5);
     return fit;

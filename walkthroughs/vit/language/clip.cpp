@@ -325,6 +325,7 @@ static void published(Lesson& lesson, const Choices& choices) {
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
     if (!choices.weights.empty()) return published(lesson, choices);
     const WordList words = shape_words({"<pad>"}, {"<start>", "<end>"});
+    check_own(choices.image, choices.text, words);
     const clip::Config config = toy_config(words);
     Random random(seed);
     clip::Weights w = clip::make_weights(config, random);

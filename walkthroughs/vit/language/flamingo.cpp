@@ -297,6 +297,7 @@ static void step_own(Lesson& lesson, const Choices& choices, const flamingo::Wei
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const WordList words = shape_words({"<pad>"}, {"it", "is", ".", "<image>"});
+    check_own(choices.image, choices.text, words);
     const flamingo::Config config = toy_config(words);
     Random random(seed);
     const gpt::Weights language = gpt::make_weights(config.language, random);

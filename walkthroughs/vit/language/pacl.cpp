@@ -480,6 +480,7 @@ static void step_7_small(Lesson& lesson, int seed) {
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const WordList words = shape_words({"<pad>"}, {"<start>", "<end>"});
+    check_own(choices.image, choices.text, words);
     const clip::Config clip_sizes = clip_config(words);
     Random random(seed);
     clip::Weights clip_weights = clip::make_weights(clip_sizes, random);

@@ -196,6 +196,7 @@ static void step_4_ask(Lesson& lesson, const Choices& choices, const pali::Weigh
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const WordList words = shape_words({"<pad>", "</s>"}, {"colour", "shape", "caption", "?"});
+    check_own(choices.image, choices.text, words);
     const pali::Config config = toy_config(words);
     Random random(seed);
     const pali::Weights w = pali::make_weights(config, random, 0.2f);
