@@ -338,4 +338,37 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("vitdet: config_of reads every variant: without positions, windows or pyramid, with residual blocks") {
+    Random random(1);
+    const auto table = [&](const vitdet::Config& config) {
+        return vitdet::parameters(vitdet::make_weights(config, random), config);
+    };
+    const vitdet::Config fixture = config_of_fixture(Golden(golden_files("vitdet")[0]));
+    const std::string window = "the side of a window, in tokens; 0 without windows";
+    vitdet::Config config = fixture;
+    config.relative_positions = false;  // then the shapes do not tell the heads
+    check_told(config, table, vitdet::config_of, "the number of heads");
+    config = fixture;
+    config.window = 0;
+    config.windowed = {};
+    check_told(config, table, vitdet::config_of, window);
+    config = fixture;
+    config.windowed = {};  // windows, but in no block
+    check_told(config, table, vitdet::config_of, window);
+    config = fixture;
+    config.windowed = {0, 1, 2};
+    config.residual = {1, 2};
+    config.class_position = false;
+    config.scales = {1, 0.5};
+    check_told(config, table, vitdet::config_of, window);
+    config = fixture;
+    config.absolute_positions = false;
+    config.query_key_value_bias = false;
+    config.pyramid_channels = 0;
+    check_told(config, table, vitdet::config_of, window);
+    config = fixture;
+    config.table_height = 5;  // maps that are not square
+    check_told(config, table, vitdet::config_of, window);
+}
+
 TEST_SUITE_END();

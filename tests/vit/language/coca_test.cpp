@@ -226,9 +226,13 @@ TEST_CASE(
     Random random(1);
     const auto table = [&](const coca::Config& config) { return coca::parameters(coca::make_weights(config, random), config); };
     for (const std::string& path : golden_files("coca")) {
-        coca::Config config = config_of_fixture(Golden(path));
-        config.vision.grid.height = config.vision.grid.width;  // a square grid of positions tells the size
-        check_told(config, table, coca::config_of, "the width of a head (vision_cfg)");
+        const coca::Config config = config_of_fixture(Golden(path));
+        const PatchGrid& grid = config.vision.grid;
+        coca::Config square = config;
+        square.vision.grid.height = square.vision.grid.width;  // a square grid of positions tells the size
+        const std::string missing = "the width of a head (vision_cfg)";
+        check_told(square, table, coca::config_of, missing);
+        check_told(config, table, coca::config_of, grid.height == grid.width ? missing : "the size of the images");
     }
 }
 

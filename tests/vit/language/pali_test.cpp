@@ -184,9 +184,13 @@ TEST_CASE(
     Random random(1);
     const auto table = [&](const pali::Config& config) { return pali::parameters(pali::make_weights(config, random), config); };
     for (const std::string& path : golden_files("pali")) {
-        pali::Config config = config_of_fixture(Golden(path));
-        config.vision.grid.height = config.vision.grid.width;  // a square grid of positions tells the size
-        check_told(config, table, pali::config_of, "the number of heads of the ViT");
+        const pali::Config config = config_of_fixture(Golden(path));
+        const PatchGrid& grid = config.vision.grid;
+        pali::Config square = config;
+        square.vision.grid.height = square.vision.grid.width;  // a square grid of positions tells the size
+        const std::string missing = "the number of heads of the ViT";
+        check_told(square, table, pali::config_of, missing);
+        check_told(config, table, pali::config_of, grid.height == grid.width ? missing : "the size of the images");
     }
 }
 
