@@ -341,15 +341,14 @@ static Activation activation_of(const ModelConfig& further, const std::string& p
     return activation_of_name(gated ? name.substr(6) : name);
 }
 
-Config config_of(const Safetensors& checkpoint, const Told& told) {
-    const std::string stored = name_in_file(checkpoint, "shared.weight", load_rules({}));
-    const std::string words = stored.empty() ? "shared.weight" : stored;
-    const auto depth_of = [&checkpoint](const std::string& stack) {
-        int depth = 0;
-        while (checkpoint.has(stack + ".block." + std::to_string(depth) + ".layer.0.SelfAttention.q.weight")) ++depth;
-        return depth;
+Config sizes_of(const Safetensors& checkpoint, const std::string& prefix) {
+    const std::string stored = name_in_file(checkpoint, prefix + "shared.weight", load_rules({}));
+    const std::string words = stored.empty() ? prefix + "shared.weight" : stored;
+    const auto depth_of = [&](const std::string& stack) {
+        return count_blocks(checkpoint, prefix + stack + ".block.", ".layer.0.SelfAttention.q.weight");
     };
-    const std::string first = "encoder.block.0.layer.0.SelfAttention.", mlp = "encoder.block.0.layer.1.DenseReluDense.";
+    const std::string block = prefix + "encoder.block.0.layer.", first = block + "0.SelfAttention.",
+                      mlp = block + "1.DenseReluDense.", output = prefix + "lm_head.weight";
     Config config;
     config.vocabulary = checkpoint.dimension(words, 0);
     config.width = checkpoint.dimension(words, 1);
@@ -360,8 +359,12 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
     config.head_width = checkpoint.dimension(first + "q.weight", 0) / std::max(1, config.heads);
     config.gated = checkpoint.has(mlp + "wi_0.weight");
     config.mlp_width = checkpoint.dimension(mlp + (config.gated ? "wi_0.weight" : "wi.weight"), 0);
-    config.tied = !checkpoint.has("lm_head.weight") || identical(checkpoint.matrix("lm_head.weight"), checkpoint.matrix(words));
+    config.tied = !checkpoint.has(output) || identical(checkpoint.matrix(output), checkpoint.matrix(words));
+    return config;
+}
 
+Config config_of(const Safetensors& checkpoint, const Told& told) {
+    Config config = sizes_of(checkpoint);
     const ModelConfig further(checkpoint, told);
     further.require_agrees(settings::width, config.width);
     further.require_agrees(settings::heads, config.heads);

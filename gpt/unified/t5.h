@@ -78,6 +78,9 @@ LoadRules load_rules(const Config& config);
 //   throws   std::invalid_argument with the path when it is not a T5 checkpoint, or the activation of its gate is unknown
 Config config_of(const Safetensors& checkpoint, const Told& told = {});
 
+// The part of it that tensor shapes determine, of a T5 whose tensors have this prefix; the rest keeps the defaults.
+Config sizes_of(const Safetensors& checkpoint, const std::string& prefix = "");
+
 // What tensor shapes do not determine, for save(parameters(w, config), path, metadata(config)).
 std::map<std::string, std::string> metadata(const Config& config);
 

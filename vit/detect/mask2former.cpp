@@ -556,4 +556,45 @@ Parameters parameters(const Weights& w, const Config& config) {
     return table;
 }
 
+// --- the configuration of a checkpoint ---
+
+// What shapes do not tell.
+static std::vector<Member> told_members(Config& config) {
+    using From = Member::From;
+    return {{{"the number of heads", {"nheads", "num_attention_heads"}, "--heads N"}, &config.heads, From::file},
+            {{"the place of the norms", {"pre_norm"}}, &config.pre_norm},
+            {settings::eps, &config.eps},
+            {{"the activation function", {"activation", "activation_function"}}, &config.activation},
+            {{"the weight of the class loss", {"class_weight"}}, &config.class_weight},
+            {{"the weight of the mask loss", {"mask_weight"}}, &config.mask_weight},
+            {{"the weight of the dice loss", {"dice_weight"}}, &config.dice_weight},
+            {{"the weight of 'no object'", {"no_object_weight"}}, &config.no_object_weight},
+            {{"the number of points", {"train_num_points"}}, &config.points},
+            {{"the oversampling of points", {"oversample_ratio"}}, &config.oversample},
+            {{"the fraction of important points", {"importance_sample_ratio"}}, &config.importance}};
+}
+
+Config config_of(const Safetensors& checkpoint, const Told& told) {
+    const std::string predictor = "sem_seg_head.predictor.", mlps = predictor + "transformer_ffn_layers.",
+                      expand = ".linear1.weight", maps = predictor + "input_proj.0.weight";
+    Config config;
+    config.queries = size_of(checkpoint, predictor + "query_feat.weight", 0);
+    config.width = size_of(checkpoint, predictor + "query_feat.weight", 1);
+    config.levels = size_of(checkpoint, predictor + "level_embed.weight", 0);
+    config.layers = count_blocks(checkpoint, mlps, expand);
+    if (config.layers > 0) config.mlp_width = size_of(checkpoint, mlps + "0" + expand, 0);
+    config.classes = size_of(checkpoint, predictor + "class_embed.weight", 0) - 1;  // the last is "no object"
+    config.mask_channels = size_of(checkpoint, predictor + "mask_embed.layers.2.weight", 0);
+    config.feature_channels = checkpoint.has(maps) ? size_of(checkpoint, maps, 1) : config.width;
+    config.always_project = checkpoint.has(maps) && config.feature_channels == config.width;
+    read_members(ModelConfig(checkpoint, told), told_members(config));
+    check(config);
+    return config;
+}
+
+std::map<std::string, std::string> metadata(const Config& config) {
+    Config copy = config;
+    return metadata_of("mask2former", told_members(copy));
+}
+
 }  // namespace mask2former

@@ -11,8 +11,11 @@
 //   neighbour  owl_vit.h predicts a box for each image token; here learned queries predict masks, and attend only inside them
 //   next     mask2former.cpp, then its walkthrough
 #pragma once
+#include <map>
+#include <string>
 #include <vector>
 
+#include "nn/layers/model_config.h"
 #include "nn/layers/transformer.h"
 #include "nn/maps/convolution.h"
 #include "nn/maps/map.h"
@@ -74,6 +77,13 @@ Weights make_weights(const Config& config, Random& random);
 
 // Names of the published checkpoints, sem_seg_head.predictor.*
 Parameters parameters(const Weights& w, const Config& config);
+
+// The configuration of a checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks for it.
+//   throws  std::invalid_argument in one line that says what is missing, and its cures
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
 
 // --- forward ---
 

@@ -188,4 +188,42 @@ Parameters parameters(const Weights& w, const Config& config) {
     return table;
 }
 
+// --- the configuration of a checkpoint ---
+
+// What shapes do not tell: of a region only height * width * channels is in them.
+static std::vector<Member> told_members(Config& config) {
+    using From = Member::From;
+    return {{{"the height of a region", {"roi_height"}}, &config.region_height, From::file},
+            {{"the width of a region", {"roi_width"}}, &config.region_width, From::file},
+            {{"the temperature", {"temperature"}}, &config.temperature},
+            {{"the weight of the distillation loss", {"feat_distill_weight"}}, &config.distill_weight},
+            {{"whether the classifier is normalised", {"normalize_classifier"}}, &config.unit_classifier},
+            {{"whether region embeddings are normalised", {"normalize_visual"}}, &config.unit_regions},
+            {{"whether novel classes are masked in training", {"mask_rare"}}, &config.mask_rare}};
+}
+
+Config config_of(const Safetensors& checkpoint, const Told& told) {
+    const std::string head = "frcnn_layer_0/fast_rcnn_head/";
+    Config config;
+    config.clip_width = size_of(checkpoint, head + "class-predict/kernel", 0);
+    config.classes = size_of(checkpoint, head + "class-predict/kernel", 1);
+    config.hidden = size_of(checkpoint, head + "project-to-clip/kernel", 0);
+    config.layers = 0;
+    while (checkpoint.has(head + "fc" + std::to_string(6 + config.layers) + "/kernel")) ++config.layers;
+    config.double_branch = checkpoint.has(head + "distill-project-to-clip/kernel");
+    read_members(ModelConfig(checkpoint, told), told_members(config));
+    const int inputs = size_of(checkpoint, head + (config.layers > 0 ? "fc6/kernel" : "project-to-clip/kernel"), 0);
+    const int area = config.region_height * config.region_width;
+    require(area > 0 && inputs % area == 0, checkpoint.path, ": regions of ", config.region_height, " x ", config.region_width,
+            " places do not divide the ", inputs, " inputs of the first layer; give its roi_height and roi_width");
+    config.region_channels = inputs / area;
+    check(config);
+    return config;
+}
+
+std::map<std::string, std::string> metadata(const Config& config) {
+    Config copy = config;
+    return metadata_of("vild", told_members(copy));
+}
+
 }  // namespace vild

@@ -11,10 +11,12 @@
 //   neighbour  owl_vit.h has one box for each image token; here boxes are proposed first, and each region is classified
 //   next     vild.cpp, then its walkthrough
 #pragma once
+#include <map>
 #include <string>
 #include <vector>
 
 #include "nn/layers/linear.h"
+#include "nn/layers/model_config.h"
 
 namespace vild {
 
@@ -53,6 +55,13 @@ Weights make_weights(const Config& config, Random& random);
 
 // Names of the published TensorFlow checkpoints. `classes` is a constant, so it is loaded and saved but not trained.
 Parameters parameters(const Weights& w, const Config& config);
+
+// The configuration of a checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks for it.
+//   throws  std::invalid_argument in one line that says what is missing, and its cures
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
 
 struct BranchSteps {
     Var projected;   // (regions, D)

@@ -372,4 +372,104 @@ Parameters parameters(const Weights& w, const Config& config) {
     return table;
 }
 
+// --- the configuration of a checkpoint ---
+
+static const std::string net = "backbone.net.";
+static const Setting windowed_blocks{"the blocks with window attention", {"window_block_indexes"}};
+
+// With relative positions the shapes tell the heads: a table is as wide as one of them.
+static std::vector<Member> told_members(Config& config) {
+    using From = Member::From;
+    return {{settings::heads, &config.heads, config.relative_positions ? From::shapes : From::file},
+            {{"the side of a window, in tokens; 0 without windows", {"window_size"}}, &config.window, From::file},
+            {{"whether the pyramid has one more level", {"top_level"}}, &config.top_level},
+            {settings::eps, &config.eps}};
+}
+
+// "0,2" or [0, 2]; "" and [] are an empty list.
+static std::vector<int> list_of(const ModelConfig& further, const Setting& setting) {
+    const std::string words = further.words(setting);
+    return words.empty() || words == "[]" ? std::vector<int>() : further.integers(setting);
+}
+
+static std::string list_text(const std::vector<int>& numbers) {
+    std::string words;
+    for (const int number : numbers) words += (words.empty() ? "" : ",") + std::to_string(number);
+    return words;
+}
+
+static void read_blocks(const Safetensors& checkpoint, Config& config) {
+    const std::string projection = net + "patch_embed.proj.weight", first = net + "blocks.0.";
+    config.width = size_of(checkpoint, projection, 0);
+    config.channels = size_of(checkpoint, projection, 1);
+    config.patch_size = size_of(checkpoint, projection, 2);
+    config.depth = count_blocks(checkpoint, net + "blocks.", ".mlp.fc1.weight");
+    config.mlp_width = size_of(checkpoint, first + "mlp.fc1.weight", 0);
+    config.query_key_value_bias = checkpoint.has(first + "attn.qkv.bias");
+    config.relative_positions = checkpoint.has(first + "attn.rel_pos_h");
+    if (config.relative_positions) config.heads = config.width / std::max(1, size_of(checkpoint, first + "attn.rel_pos_h", 1));
+    config.residual.clear();
+    for (int l = 0; l < config.depth; ++l)
+        if (checkpoint.has(net + "blocks." + std::to_string(l) + ".residual.conv1.weight")) config.residual.push_back(l);
+}
+
+// A table of s*s positions, or of one more for a class token.
+static void read_positions(const Safetensors& checkpoint, Config& config) {
+    config.absolute_positions = checkpoint.has(net + "pos_embed");
+    if (!config.absolute_positions) return;
+    const int rows = size_of(checkpoint, net + "pos_embed", 1);
+    config.position_side = static_cast<int>(std::sqrt(static_cast<double>(rows)));
+    const int square = config.position_side * config.position_side;
+    config.class_position = rows == square + 1;
+    require(rows == square || rows == square + 1, checkpoint.path, ": ", rows,
+            " absolute positions are neither a square nor one more than a square");
+}
+
+// The tables of a global block have 2 h - 1 and 2 w - 1 rows.
+static void read_table_sizes(const Safetensors& checkpoint, Config& config) {
+    if (!config.relative_positions) return;
+    for (int l = 0; l < config.depth; ++l) {
+        if (is_windowed(config, l)) continue;
+        const std::string table = net + "blocks." + std::to_string(l) + ".attn.rel_pos_";
+        config.table_height = (size_of(checkpoint, table + "h", 0) + 1) / 2;
+        config.table_width = (size_of(checkpoint, table + "w", 0) + 1) / 2;
+    }
+}
+
+// The names tell the levels and the layers of each, whose last is the convolution that smooths.
+static void read_pyramid(const Safetensors& checkpoint, Config& config) {
+    config.scales.clear();
+    config.pyramid_channels = 0;
+    for (const double scale : {4.0, 2.0, 1.0, 0.5}) {
+        if (config.patch_size / scale < 1) continue;  // no such level
+        const std::string level = "backbone.simfp_" + std::to_string(level_number(scale, config)) + ".";
+        for (int layer = 0; layer < 6; ++layer) {
+            const std::string norm = level + std::to_string(layer) + ".norm.weight";
+            if (!checkpoint.has(norm)) continue;
+            config.pyramid_channels = size_of(checkpoint, norm, 0);
+            if (config.scales.empty() || config.scales.back() != scale) config.scales.push_back(scale);
+        }
+    }
+}
+
+Config config_of(const Safetensors& checkpoint, const Told& told) {
+    Config config;
+    read_blocks(checkpoint, config);
+    read_positions(checkpoint, config);
+    read_pyramid(checkpoint, config);
+    const ModelConfig further(checkpoint, told);
+    read_members(further, told_members(config));
+    config.windowed = config.window > 0 ? list_of(further, windowed_blocks) : std::vector<int>();
+    read_table_sizes(checkpoint, config);
+    check(config);
+    return config;
+}
+
+std::map<std::string, std::string> metadata(const Config& config) {
+    Config copy = config;
+    std::map<std::string, std::string> all = metadata_of("vitdet", told_members(copy));
+    if (config.window > 0) all[windowed_blocks.keys[0]] = list_text(config.windowed);
+    return all;
+}
+
 }  // namespace vitdet

@@ -10,10 +10,12 @@
 //   neighbour  vit.h (vit) attends to all patches in every block; here most blocks attend inside windows
 //   next     vitdet.cpp, then its walkthrough
 #pragma once
+#include <map>
 #include <string>
 #include <vector>
 
 #include "nn/data/image.h"
+#include "nn/layers/model_config.h"
 #include "nn/layers/transformer.h"
 #include "nn/maps/convolution.h"
 #include "nn/maps/map.h"
@@ -80,6 +82,13 @@ Weights make_weights(const Config& config, Random& random, const Init& init = {}
 
 // Names of the released Mask R-CNN checkpoints. Levels are named after their stride: simfp_2 has stride 4.
 Parameters parameters(const Weights& w, const Config& config);
+
+// The configuration of a checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks for it.
+//   throws  std::invalid_argument in one line that says what is missing, and its cures
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
 
 // log2 of a level's stride in pixels, the number in its names: scale 4 and P = 16 give 2.
 //   throws  std::invalid_argument when the stride is below one pixel

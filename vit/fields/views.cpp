@@ -13,40 +13,101 @@ static std::string folder_of_path(const std::string& path) {
     return slash == std::string::npos ? "" : path.substr(0, slash + 1);
 }
 
-static Matrix pose_of(const Json& rows, const std::string& path) {
-    const std::vector<Json>& list = rows.as_array();
-    require(list.size() == 4, path, ": a transform_matrix of ", list.size(), " rows, it must be 4 x 4");
+static std::string name_of_frame(const std::string& path, std::size_t number) {
+    return path + ": frame " + std::to_string(number);
+}
+
+// The member of an object of the file.   throws std::invalid_argument that begins with `where` and ends with the cure
+static const Json& needed(const Json& object, const char* name, Json::Kind kind, const std::string& where, const char* cure) {
+    require(object.kind == Json::Kind::object, where, " is not a JSON object {...}; ", cure);
+    const Json* const value = object.find(name);
+    require(value != nullptr && value->kind == kind, where, value == nullptr ? " has no " : " has another kind of value for ",
+            name, "; ", cure);
+    return *value;
+}
+
+// A rotation has columns of length 1 at right angles, and its third is the cross product of the first two.
+static void require_rotation(const Matrix& pose, const std::string& where) {
+    const double tolerance = 0.01;  // files are written with few digits
+    const auto dot = [&](int a, int b) { return pose(0, a) * pose(0, b) + pose(1, a) * pose(1, b) + pose(2, a) * pose(2, b); };
+    bool fits = true;
+    for (int a = 0; a < 3; ++a)
+        for (int b = 0; b <= a; ++b) fits = fits && std::abs(dot(a, b) - (a == b ? 1 : 0)) < tolerance;
+    const double determinant = pose(0, 0) * (pose(1, 1) * pose(2, 2) - pose(2, 1) * pose(1, 2)) -
+                               pose(1, 0) * (pose(0, 1) * pose(2, 2) - pose(2, 1) * pose(0, 2)) +
+                               pose(2, 0) * (pose(0, 1) * pose(1, 2) - pose(1, 1) * pose(0, 2));
+    require(fits && determinant > 0, where,
+            ": the first three columns of transform_matrix are no rotation; they are the camera's right, up and backward "
+            "directions, each of length 1");
+}
+
+static Matrix pose_of(const Json& frame, const std::string& where) {
+    const char* const cure = "it is a list of 4 lists of 4 numbers, camera to world";
+    const std::vector<Json>& list = needed(frame, "transform_matrix", Json::Kind::array, where, cure).items;
+    require(list.size() == 4, where, ": a transform_matrix of ", list.size(), " rows, it must be 4 x 4");
     Matrix pose(3, 4);
     for (int i = 0; i < 4; ++i) {
-        const std::vector<Json>& row = list[i].as_array();
-        require(row.size() == 4, path, ": a transform_matrix with ", row.size(), " numbers in a row, it must be 4 x 4");
+        require(list[i].kind == Json::Kind::array && list[i].items.size() == 4, where, ": row ", i,
+                " of transform_matrix does not hold 4 numbers, it must be 4 x 4");
         for (int j = 0; j < 4; ++j) {
-            const double number = row[j].as_number();
-            if (i < 3) pose(i, j) = static_cast<float>(number);
+            const Json& number = list[i].items[j];
+            require(number.kind == Json::Kind::number, where, ": transform_matrix holds something that is not a number in row ",
+                    i);
+            if (i < 3) pose(i, j) = static_cast<float>(number.number);
         }
     }
+    require_rotation(pose, where);
     return pose;
 }
 
-std::vector<View> read_views(const std::string& path) {
+// The path of a frame's image: relative to the JSON file, its extension may be omitted.
+static std::string image_path(const std::string& path, std::string name, const std::string& where) {
+    if (name.starts_with("./")) name = name.substr(2);
+    const std::string stem = name.starts_with("/") ? name : folder_of_path(path) + name;
+    for (const char* const extension : {"", ".png", ".ppm"})
+        if (is_file(stem + extension)) return stem + extension;
+    require(false, where, ": there is no image ", stem,
+            ", also with .png or .ppm at the end; file_path is relative to the JSON file");
+    return stem;
+}
+
+View reduced(const View& view, int width) {
+    require(width >= 1, "reduced: a width of ", width, " pixels, it must be at least 1");
+    if (view.picture.width <= width) return view;
+    const double factor = static_cast<double>(width) / view.picture.width;
+    const int height = std::max(1, static_cast<int>(std::lround(view.picture.height * factor)));
+    View smaller{view.camera, resize_bilinear_antialiased(view.picture, height, width)};
+    smaller.camera.height = height;
+    smaller.camera.width = width;
+    smaller.camera.focal *= factor;
+    smaller.camera.centre_x *= factor;
+    smaller.camera.centre_y *= factor;
+    return smaller;
+}
+
+static View view_of(const Json& frame, double angle, const std::string& path, const std::string& where) {
+    const char* const cure = "it is the path of a PNG or PPM image";
+    const std::string image = image_path(path, needed(frame, "file_path", Json::Kind::string, where, cure).string, where);
+    View view{{}, read_image(image)};
+    require(view.picture.channels == 3, where, ": ", image, " is ", shape(view.picture), ", it must have 3 channels");
+    view.camera = {.height = view.picture.height,
+                   .width = view.picture.width,
+                   .focal = view.picture.width / (2 * std::tan(angle / 2)),
+                   .centre_x = view.picture.width / 2.0,
+                   .centre_y = view.picture.height / 2.0,
+                   .pose = pose_of(frame, where)};
+    return view;
+}
+
+std::vector<View> read_views(const std::string& path, int widest) {
     const Json file = read_json(path);
-    const double angle = file.at("camera_angle_x").as_number();
+    const char* const cure = "NeRF's format has camera_angle_x, the horizontal field of view in radians, and frames";
+    const double angle = needed(file, "camera_angle_x", Json::Kind::number, path, cure).number;
     require(angle > 0 && angle < std::numbers::pi, path, ": camera_angle_x is ", angle, ", it must lie between 0 and pi");
     std::vector<View> views;
-    for (const Json& frame : file.at("frames").as_array()) {
-        std::string name = frame.at("file_path").as_string();
-        if (name.starts_with("./")) name = name.substr(2);
-        const std::string folder = folder_of_path(path);
-        if (!name.ends_with(".ppm") && !name.ends_with(".png")) name += is_file(folder + name + ".png") ? ".png" : ".ppm";
-        View view{{}, read_image(folder + name)};
-        require(view.picture.channels == 3, path, ": ", name, " is ", shape(view.picture), ", it must have 3 channels");
-        view.camera = {.height = view.picture.height,
-                       .width = view.picture.width,
-                       .focal = view.picture.width / (2 * std::tan(angle / 2)),
-                       .centre_x = view.picture.width / 2.0,
-                       .centre_y = view.picture.height / 2.0,
-                       .pose = pose_of(frame.at("transform_matrix"), path)};
-        views.push_back(view);
+    for (const Json& frame : needed(file, "frames", Json::Kind::array, path, cure).items) {
+        const View view = view_of(frame, angle, path, name_of_frame(path, views.size()));
+        views.push_back(widest > 0 ? reduced(view, widest) : view);
     }
     require(!views.empty(), path, ": there are no frames; give at least one, with its file_path and transform_matrix");
     return views;

@@ -15,8 +15,15 @@ struct View {
     Image picture;  // 3 channels
 };
 
-// throws std::invalid_argument with the path and the fault: no frames, a matrix of another size, an image without colours
-std::vector<View> read_views(const std::string& path);
+// Reads the JSON and its images.
+//   widest  wider images are reduced to this width, in pixels; 0 = as they are
+//   throws  std::invalid_argument with the path, the frame and the fault: a member that is missing or of another kind, no frames, a
+//           transform_matrix that is not 4 x 4 or not a rotation and a position, an image that is missing or has no colours
+std::vector<View> read_views(const std::string& path, int widest = 0);
+
+// The view with an image of `width` pixels, antialiased; its camera sees the same directions. An image that is not wider stays as it
+// is.   throws std::invalid_argument for a width below 1
+View reduced(const View& view, int width);
 
 // Writes the JSON and, beside it, NAME-0.ppm, NAME-1.ppm, ... for a path NAME.json.
 //   throws  std::invalid_argument when there is no view, or the views have not one field of view

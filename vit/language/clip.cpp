@@ -139,8 +139,8 @@ Image preprocess(const Image& photograph, const VisionConfig& config, const Prep
     require(side == config.grid.width && config.grid.channels == 3,
             "clip: photographs are prepared for square images of 3 channels, not for ", side, " x ", config.grid.width, " x ",
             config.grid.channels);
-    const Image resized = resize_shorter_side(photograph, shorter);  // (side or more, side or more, 3)
-    const Image middle = centre_crop(resized, side, side);           // (side, side, 3)
+    const Image resized = resize_shorter_side(in_colour(photograph), shorter);  // (side or more, side or more, 3)
+    const Image middle = centre_crop(resized, side, side);                      // (side, side, 3)
     return normalise(middle, how.mean, how.standard_deviation);
 }
 

@@ -197,9 +197,9 @@ struct Preparation {
 //           crop_size that differs from the model's images, or not three channels
 Preparation preparation_of(const std::string& checkpoint_path, const VisionConfig& config);
 
-// A photograph as the model expects it: the shorter side resized (bicubic, antialiased), a centre crop, (x - mean) / standard
-// deviation in each channel.
-//   throws  std::invalid_argument unless the grid is square and both have three channels
+// A photograph as the model expects it: grey in three channels, the shorter side resized (bicubic, antialiased), a centre crop,
+// (x - mean) / standard deviation in each channel.
+//   throws  std::invalid_argument unless the grid is square and has three channels, and the photograph one or three
 Image preprocess(const Image& photograph, const VisionConfig& config, const Preparation& how = {});
 
 // Where the parts of its towers lie, for nn/interpret: the outputs are the embeddings of the class token and of the end token before

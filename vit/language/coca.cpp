@@ -11,6 +11,7 @@
 #include "nn/layers/names.h"
 #include "nn/training/contrastive.h"
 #include "nn/training/loss.h"
+#include "vit/vit.h"
 
 namespace coca {
 
@@ -284,6 +285,66 @@ Parameters parameters(const Weights& w, const Config& config) {
     add_parameters(table, decoder + "ln_final", w.decoder_norm);
     table.push_back({decoder + "text_projection", {D, V}, Stored::as_it_is, {w.output.weight}});
     return table;
+}
+
+// --- the configuration of a checkpoint ---
+
+// What shapes do not tell. open_clip gives the image tower the width of a head, the other parts a number of heads.
+static std::vector<Member> told_members(Config& config, int& head_width) {
+    using From = Member::From;
+    return {{{"the width (vision_cfg)", {"vision_cfg.width"}}, &config.vision.width, From::shapes},
+            {{"the width (text_cfg)", {"text_cfg.width"}}, &config.width, From::shapes},
+            {{"the width of a head (vision_cfg)", {"vision_cfg.head_width"}}, &head_width, From::file},
+            {{"the number of heads of the pooler", {"vision_cfg.attn_pooler_heads"}}, &config.pooler_heads, From::file},
+            {{"the number of heads (text_cfg)", {"text_cfg.heads"}}, &config.text_heads, From::file},
+            {{"the number of heads (multimodal_cfg)", {"multimodal_cfg.heads"}}, &config.decoder_heads, From::file},
+            {{"the eps of the norms (vision_cfg)", {"vision_cfg.layer_norm_eps"}}, &config.vision.eps},
+            {{"the activation function (vision_cfg)", {"vision_cfg.hidden_act"}}, &config.vision.activation},
+            {settings::eps, &config.eps},
+            {{"the padding token", {"pad_id"}}, &config.padding_token},
+            {{"the form of the mask of [cls]", {"correct_cls_mask"}}, &config.correct_class_mask},
+            {{"the weight of the contrastive loss", {"clip_loss_weight"}}, &config.contrastive_weight},
+            {{"the weight of the caption loss", {"caption_loss_weight"}}, &config.caption_weight}};
+}
+
+static void read_shapes(const Safetensors& checkpoint, Config& config) {
+    const std::string blocks = "transformer.resblocks.", expand = ".mlp.c_fc.weight";
+    clip::VisionConfig& vision = config.vision;
+    vision.width = size_of(checkpoint, "visual.conv1.weight", 0);
+    vision.grid.channels = size_of(checkpoint, "visual.conv1.weight", 1);
+    vision.grid.patch_size = size_of(checkpoint, "visual.conv1.weight", 2);
+    vision.depth = count_blocks(checkpoint, "visual." + blocks, expand);
+    vision.mlp_width = size_of(checkpoint, "visual." + blocks + "0" + expand, 0);
+    config.queries = size_of(checkpoint, "visual.attn_pool.query", 0);
+    config.vocabulary = size_of(checkpoint, "text.token_embedding.weight", 0);
+    config.width = size_of(checkpoint, "text.token_embedding.weight", 1);
+    config.positions = size_of(checkpoint, "text.positional_embedding", 0) - 1;  // the last row is that of [cls]
+    config.text_depth = count_blocks(checkpoint, "text." + blocks, expand);
+    config.decoder_depth = count_blocks(checkpoint, "text_decoder.resblocks.", expand);
+}
+
+Config config_of(const Safetensors& checkpoint, const Told& told) {
+    Config config;
+    read_shapes(checkpoint, config);
+    const ModelConfig further(checkpoint, told);
+    const int N = size_of(checkpoint, "visual.positional_embedding", 0) - 1;
+    vit::set_image_size(config.vision.grid, N, further, checkpoint.path);
+    int head_width = 0;
+    read_members(further, told_members(config, head_width));
+    require(head_width > 0 && config.vision.width % head_width == 0, checkpoint.path, ": heads of width ", head_width,
+            " do not divide the image tower's width of ", config.vision.width, "; give its vision_cfg.head_width");
+    config.vision.heads = config.vision.width / head_width;
+    check(config);
+    return config;
+}
+
+std::map<std::string, std::string> metadata(const Config& config) {
+    Config copy = config;
+    const PatchGrid& grid = config.vision.grid;
+    int head_width = config.vision.width / config.vision.heads;
+    std::map<std::string, std::string> all = metadata_of("coca", told_members(copy, head_width));
+    all["image_size"] = std::to_string(grid.height) + "," + std::to_string(grid.width);
+    return all;
 }
 
 }  // namespace coca

@@ -9,6 +9,8 @@
 //   neighbour  clip.h has the contrastive loss alone; here a decoder writes the caption from the same image tokens
 //   next     coca.cpp, then its walkthrough
 #pragma once
+#include <map>
+#include <string>
 #include <vector>
 
 #include "nn/layers/pooler.h"
@@ -70,6 +72,13 @@ Weights make_weights(const Config& config, Random& random);
 
 // Names and layout of open_clip's checkpoints.
 Parameters parameters(const Weights& w, const Config& config);
+
+// The configuration of a checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks for it.
+//   throws  std::invalid_argument in one line that says what is missing, and its cures
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
 
 // --- the model ---
 

@@ -240,4 +240,74 @@ Parameters parameters(const Weights& w, const Config& config) {
     return table;
 }
 
+// --- the configuration of a checkpoint ---
+
+// What shapes do not tell: first of the language model, under GPT-2's own names.
+static std::vector<Member> told_members(Config& config) {
+    using From = Member::From;
+    gpt::Config& language = config.language;
+    return {{settings::width, &language.width, From::shapes},
+            {settings::depth, &language.depth, From::shapes},
+            {settings::heads, &language.heads, From::file},
+            {settings::activation, &language.activation, From::file},
+            {settings::eps, &language.eps},
+            {{"the number of heads of the resampler", {"perceiver.heads"}}, &config.resampler.heads, From::file},
+            {{"the number of heads of the gated layers", {"cross_attn.heads"}}, &config.heads, From::file},
+            {{"the token that marks an image", {"media_token_id"}}, &config.image_token, From::file},
+            {{"whether a token sees only the last image", {"only_attend_immediate_media"}}, &config.only_last_image},
+            {{"the eps of the new norms", {"cross_attn.layer_norm_eps"}}, &config.eps}};
+}
+
+static const std::string language_prefix = "lang_encoder.transformer.";
+
+static void read_shapes(const Safetensors& checkpoint, gpt::Config& language) {
+    const std::string inner = ".decoder_layer.mlp.c_fc.weight";
+    language.vocabulary = size_of(checkpoint, language_prefix + "wte.weight", 0);
+    language.width = size_of(checkpoint, language_prefix + "wte.weight", 1);
+    language.positions = size_of(checkpoint, language_prefix + "wpe.weight", 0);
+    language.depth = count_blocks(checkpoint, language_prefix + "h.", inner);
+    language.mlp_width = size_of(checkpoint, language_prefix + "h.0" + inner, 1);
+    language.order = checkpoint.has(language_prefix + "ln_f.weight") ? Order::pre : Order::post;
+    language.tied = !checkpoint.has("lang_encoder.lm_head.weight");
+}
+
+static void read_shapes(const Safetensors& checkpoint, ResamplerShape& resampler) {
+    resampler.latents = size_of(checkpoint, "perceiver.latents", 0);
+    resampler.width = size_of(checkpoint, "perceiver.latents", 1);
+    resampler.depth = count_blocks(checkpoint, "perceiver.layers.", ".0.to_q.weight");
+    resampler.mlp_width = size_of(checkpoint, "perceiver.layers.0.1.1.weight", 0);
+    resampler.frames = checkpoint.has("perceiver.frame_embs") ? size_of(checkpoint, "perceiver.frame_embs", 0) : 1;
+}
+
+// The width of a head, when `inner` columns of queries belong to all heads.
+static int width_of_head(int inner, int heads, const std::string& path, const char* which) {
+    require(heads > 0 && inner % heads == 0, path, ": ", heads, " heads of the ", which, " do not divide its ", inner,
+            " columns of queries");
+    return inner / heads;
+}
+
+Config config_of(const Safetensors& checkpoint, const Told& told) {
+    Config config;
+    read_shapes(checkpoint, config.language);
+    read_shapes(checkpoint, config.resampler);
+    const std::string blocks = language_prefix + "h.", gated = ".gated_cross_attn_layer.";
+    int first = 0;  // the first block with a gated layer before it
+    while (first < config.language.depth && !checkpoint.has(blocks + std::to_string(first) + gated + "attn_gate")) ++first;
+    config.every = first + 1;
+    const std::string layer = blocks + std::to_string(first) + gated;
+    config.mlp_width = size_of(checkpoint, layer + "ff.1.weight", 0);
+    read_members(ModelConfig(checkpoint, told), told_members(config));
+    const int resampler_inner = size_of(checkpoint, "perceiver.layers.0.0.to_q.weight", 0);
+    const int gated_inner = size_of(checkpoint, layer + "attn.to_q.weight", 0);
+    config.resampler.head_width = width_of_head(resampler_inner, config.resampler.heads, checkpoint.path, "resampler");
+    config.head_width = width_of_head(gated_inner, config.heads, checkpoint.path, "gated layers");
+    check(config);
+    return config;
+}
+
+std::map<std::string, std::string> metadata(const Config& config) {
+    Config copy = config;
+    return metadata_of("flamingo", told_members(copy));
+}
+
 }  // namespace flamingo

@@ -11,6 +11,8 @@
 //   neighbour  gpt.h (gpt) stays frozen; new are the gated cross-attention layers between its blocks
 //   next     flamingo.cpp, then its walkthrough
 #pragma once
+#include <map>
+#include <string>
 #include <vector>
 
 #include "gpt/gpt.h"
@@ -56,6 +58,13 @@ void freeze_language_model(const Weights& w, const Config& config);
 // Names and layout of OpenFlamingo's checkpoints: all parameters, or only the trained ones.
 Parameters parameters(const Weights& w, const Config& config);
 Parameters trained_parameters(const Weights& w, const Config& config);
+
+// The configuration of a checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks for it.
+//   throws  std::invalid_argument in one line that says what is missing, and its cures
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
 
 struct GatedSteps {
     Var norm;                  // (B*L, E)

@@ -5,6 +5,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/base/finite.h"
+#include "nn/layers/model_config.h"
 #include "nn/layers/norm.h"
 #include "nn/maps/resize.h"
 #include "nn/training/contrastive.h"
@@ -132,6 +133,28 @@ Parameters parameters(const Weights& w) {
     add_parameters(table, "vision_embedder.fc2", w.contract);
     add_parameters(table, "text_embedder", w.text);
     return table;
+}
+
+// The patch grid has no tensor.
+static std::vector<Member> told_members(Config& config) {
+    using From = Member::From;
+    return {{{"the number of rows of patches", {"grid_height"}}, &config.rows, From::file},
+            {{"the number of columns of patches", {"grid_width"}}, &config.cols, From::file}};
+}
+
+Config config_of(const Safetensors& checkpoint, const Told& told) {
+    Config config;
+    config.width = size_of(checkpoint, "vision_embedder.linear.weight", 0);
+    config.vision_width = size_of(checkpoint, "vision_embedder.linear.weight", 1);
+    config.text_width = size_of(checkpoint, "text_embedder.weight", 1);
+    read_members(ModelConfig(checkpoint, told), told_members(config));
+    check(config);
+    return config;
+}
+
+std::map<std::string, std::string> metadata(const Config& config) {
+    Config copy = config;
+    return metadata_of("pacl", told_members(copy));
 }
 
 }  // namespace pacl

@@ -11,6 +11,8 @@
 //   neighbour  clip.h compares a sentence with the whole image; here with each of its patches
 //   next     pacl.cpp, then its walkthrough
 #pragma once
+#include <map>
+#include <string>
 #include <vector>
 
 #include "nn/maps/map.h"
@@ -38,6 +40,13 @@ struct Weights {
 Weights make_weights(const Config& config, Random& random);
 
 Parameters parameters(const Weights& w);
+
+// The configuration of a checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks for it.
+//   throws  std::invalid_argument in one line that says what is missing, and its cures
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
 
 struct Steps {
     Var vision_embeddings;  // (B*N, D)  v = linear(f) + contract(relu(expand(f)))

@@ -6,6 +6,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/layers/embedding.h"
+#include "nn/layers/model_config.h"
 #include "nn/training/loss.h"
 
 namespace pali {
@@ -102,6 +103,53 @@ Parameters parameters(const Weights& w, const Config& config) {
     add_parameters(table, "visual_projection", w.projection);
     for (const Parameter& of_language : t5::parameters(w.language, config.language, "t5.")) table.push_back(of_language);
     return table;
+}
+
+// --- the configuration of a checkpoint ---
+
+// What shapes do not tell, of both halves; the same names as in their own files, after "vit." and "t5.".
+static std::vector<Member> told_members(Config& config) {
+    using From = Member::From;
+    vit::Config& vision = config.vision;
+    t5::Config& language = config.language;
+    return {{{"the width of the ViT", {"vit.hidden_size"}}, &vision.width, From::shapes},
+            {{"the width of the T5", {"t5.d_model"}}, &language.width, From::shapes},
+            {{"the number of heads of the ViT", {"vit.num_attention_heads"}}, &vision.heads, From::file},
+            {{"the eps of the norms of the ViT", {"vit.layer_norm_eps"}}, &vision.eps},
+            {{"the activation function of the ViT", {"vit.hidden_act"}}, &vision.activation},
+            {{"the activation of the MLP of the T5", {"t5.dense_act_fn"}}, &language.activation, From::file},
+            {{"the distance from which on all share a bucket", {"t5.relative_attention_max_distance"}}, &language.max_distance},
+            {{"the eps of the norms of the T5", {"t5.layer_norm_epsilon"}}, &language.eps},
+            {{"the padding token", {"t5.pad_token_id"}}, &language.padding_token},
+            {{"the end token", {"t5.eos_token_id"}}, &language.end_token},
+            {{"the token that the decoder starts with", {"t5.decoder_start_token_id"}}, &language.start_token}};
+}
+
+Config config_of(const Safetensors& checkpoint, const Told& told) {
+    const std::string projection = "vit.embeddings.patch_embeddings.projection.weight", layer = "vit.encoder.layer.";
+    Config config;
+    vit::Config& vision = config.vision;
+    vision.width = size_of(checkpoint, projection, 0);
+    vision.grid.channels = size_of(checkpoint, projection, 1);
+    vision.grid.patch_size = size_of(checkpoint, projection, 2);
+    vision.depth = count_blocks(checkpoint, layer, ".output.dense.weight");
+    vision.mlp_width = size_of(checkpoint, layer + "0.intermediate.dense.weight", 0);
+    vision.query_key_value_bias = checkpoint.has(layer + "0.attention.attention.query.bias");
+    const ModelConfig further(checkpoint, told);
+    const int N = size_of(checkpoint, "vit.embeddings.position_embeddings", 1) - 1;
+    vit::set_image_size(vision.grid, N, further, checkpoint.path);
+    config.language = t5::sizes_of(checkpoint, "t5.");
+    read_members(further, told_members(config));
+    check(config);
+    return config;
+}
+
+std::map<std::string, std::string> metadata(const Config& config) {
+    Config copy = config;
+    const PatchGrid& grid = config.vision.grid;
+    std::map<std::string, std::string> all = metadata_of("pali", told_members(copy));
+    all["image_size"] = std::to_string(grid.height) + "," + std::to_string(grid.width);
+    return all;
 }
 
 }  // namespace pali

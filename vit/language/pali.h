@@ -11,6 +11,8 @@
 //   neighbour  t5.h (gpt/unified) reads text; here image tokens precede it
 //   next     pali.cpp, then its walkthrough; gpt/unified/t5.h and vit/vit.h are its halves
 #pragma once
+#include <map>
+#include <string>
 #include <vector>
 
 #include "gpt/unified/t5.h"
@@ -36,6 +38,13 @@ Weights make_weights(const Config& config, Random& random, float output_stddev =
 
 // Names of the halves as published, under vit. and t5.
 Parameters parameters(const Weights& w, const Config& config);
+
+// The configuration of a checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks for it.
+//   throws  std::invalid_argument in one line that says what is missing, and its cures
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
 
 struct ImageSteps {
     vit::Steps vision;

@@ -15,6 +15,17 @@ struct Taps {
 
 }  // namespace
 
+Image in_colour(const Image& image) {
+    require(image.channels == 1 || image.channels == 3, "in_colour: an image of ", image.channels,
+            " channels, it must have 1 (grey) or 3 (red, green, blue)");
+    if (image.channels == 3) return image;
+    Image colour(image.height, image.width, 3);
+    for (int y = 0; y < image.height; ++y)
+        for (int x = 0; x < image.width; ++x)
+            for (int c = 0; c < 3; ++c) colour(y, x, c) = image(y, x, 0);
+    return colour;
+}
+
 // Keys' cubic kernel at distance d >= 0: 1 at 0, 0 at 1 and from 2 on.
 static double cubic_kernel(double d) {
     const double a = -0.5;

@@ -6,6 +6,10 @@
 #pragma once
 #include "nn/data/image.h"
 
+// A grey image with its values in all three channels; an image in colour as it is. Pillow's convert("RGB") does the same.
+//   throws   std::invalid_argument for another number of channels
+Image in_colour(const Image& image);
+
 // Antialiased bicubic interpolation: Keys' kernel with a = -0.5; for downsampling it is widened by the same factor, so that every
 // source pixel counts. First across, then down; values are clamped to 0 ... 1 after each, as 8-bit pixels are.
 //   image    values 0 ... 1

@@ -13,6 +13,7 @@
 #include "nn/layers/embedding.h"
 #include "nn/layers/names.h"
 #include "nn/training/loss.h"
+#include "vit/vit.h"
 
 namespace pix2seq {
 
@@ -442,6 +443,88 @@ Parameters parameters(const Weights& w, const Config& config) {
     add_parameters(table, decoder + "decoder/dec_layers/", w.decoder, pix2seq_decoder_names, config.decoder_heads, "/");
     add_parameters(table, decoder + "output_ln/*", w.decoder_norm, spelling);
     return table;
+}
+
+// --- the configuration of a checkpoint ---
+
+static const Setting projection_setting{"how the encoder's output is projected", {"dec_proj_mode"}};
+
+// What shapes do not tell; the heads are a dimension of the published tensors.
+static std::vector<Member> told_members(Config& config) {
+    using From = Member::From;
+    Vocabulary& vocabulary = config.vocabulary;
+    return {{{"the width of the encoder", {"dim_att"}}, &config.width, From::shapes},
+            {{"the width of the decoder", {"dim_att_dec"}}, &config.decoder_width, From::shapes},
+            {{"the number of heads of the encoder", {"num_heads"}}, &config.heads, From::shapes},
+            {{"the number of heads of the decoder", {"num_heads_dec"}}, &config.decoder_heads, From::shapes},
+            {{"the number of bins", {"quantization_bins"}}, &vocabulary.bins, From::file},
+            {{"the token of bin 0", {"coord_vocab_shift"}}, &vocabulary.coordinate_shift, From::file},
+            {{"the token of class 0", {"base_vocab_shift"}}, &vocabulary.base_shift},
+            {{"the token of the noise class", {"fake_class_token"}}, &vocabulary.fake_class},
+            {{"the token of the task", {"task_vocab_id"}}, &vocabulary.task},
+            {{"the eps of the norms", {"layer_norm_epsilon", "layer_norm_eps"}}, &config.eps}};
+}
+
+static void read_shapes(const Safetensors& checkpoint, Config& config) {
+    const std::string stem = "model/encoder/stem_conv/kernel", encoder = "model/encoder/transformer_encoder/enc_layers/",
+                      decoder = "model/decoder/decoder/dec_layers/", hidden = "/mlp/mlp_layers/0/dense1/kernel",
+                      tokens = "model/decoder/token_embedding";
+    config.shared_embedding = checkpoint.has(tokens);
+    const std::string table = config.shared_embedding ? tokens : "model/decoder/inp_token_embedding";
+    config.grid.patch_size = size_of(checkpoint, stem, 0);
+    config.grid.channels = size_of(checkpoint, stem, 2);
+    config.width = size_of(checkpoint, stem, 3);
+    config.depth = count_blocks(checkpoint, encoder, hidden);
+    config.heads = size_of(checkpoint, encoder + "0/mha/_query_dense/kernel", 1);
+    config.mlp_width = size_of(checkpoint, encoder + "0" + hidden, 1);
+    config.vocabulary.size = size_of(checkpoint, table, 0);
+    config.decoder_width = size_of(checkpoint, table, 1);
+    config.decoder_depth = count_blocks(checkpoint, decoder, hidden);
+    config.decoder_heads = size_of(checkpoint, decoder + "0/self_mha/_query_dense/kernel", 1);
+    config.decoder_mlp_width = size_of(checkpoint, decoder + "0" + hidden, 1);
+    config.length = size_of(checkpoint, "model/decoder/seq_pos_emb", 0);
+    config.class_token = checkpoint.has("model/encoder/cls_token_emb");
+    config.output_bias = checkpoint.has("model/decoder/outp_bias");
+}
+
+// Learned positions are tensors; sines and cosines are not, so that the size of the images must be told.
+static void read_positions(const Safetensors& checkpoint, const ModelConfig& further, Config& config) {
+    const std::string positions = "model/encoder/vis_pos_emb";
+    config.positions = checkpoint.has(positions) ? Positions::learned : Positions::sine;
+    if (config.positions == Positions::learned) {
+        vit::set_image_size(config.grid, size_of(checkpoint, positions, 0), further, checkpoint.path);
+    } else {
+        const std::vector<int> size = further.integers(settings::image_size);
+        config.grid.height = size.front();
+        config.grid.width = size.back();
+    }
+    if (checkpoint.has("model/proj_mlp/mlp_layers/0/dense1/kernel"))
+        config.projection = Projection::mlp;
+    else if (config.positions == Positions::learned)
+        config.projection = checkpoint.has("model/vis_pos_emb") ? Projection::linear_p : Projection::linear;
+    else
+        config.projection = projection_of_name(further.words(projection_setting));
+}
+
+Config config_of(const Safetensors& checkpoint, const Told& told) {
+    Config config;
+    read_shapes(checkpoint, config);
+    const ModelConfig further(checkpoint, told);
+    read_positions(checkpoint, further, config);
+    read_members(further, told_members(config));
+    check(config);
+    return config;
+}
+
+std::map<std::string, std::string> metadata(const Config& config) {
+    Config copy = config;
+    std::map<std::string, std::string> all = metadata_of("pix2seq", told_members(copy));
+    all["image_size"] = std::to_string(config.grid.height) + "," + std::to_string(config.grid.width);
+    const Projection projection = config.projection;
+    all[projection_setting.keys[0]] = projection == Projection::mlp      ? "mlp"
+                                      : projection == Projection::linear ? "linear"
+                                                                         : "linear_p";
+    return all;
 }
 
 }  // namespace pix2seq

@@ -11,11 +11,13 @@
 //   neighbour  mask2former.h (vit/detect) predicts a set and matches it; here boxes are written one after the other as tokens
 //   next     pix2seq.cpp, then its walkthrough
 #pragma once
+#include <map>
 #include <string>
 #include <vector>
 
 #include "nn/data/image.h"
 #include "nn/data/patches.h"
+#include "nn/layers/model_config.h"
 #include "nn/text/memory.h"
 
 namespace pix2seq {
@@ -157,6 +159,13 @@ Weights make_weights(const Config& config, Random& random, const Init& init = {}
 
 // Names, shapes and layout of the published TensorFlow checkpoints.
 Parameters parameters(const Weights& w, const Config& config);
+
+// The configuration of a checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks for it.
+//   throws  std::invalid_argument in one line that says what is missing, and its cures
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
 
 struct EncoderSteps {
     Matrix patches;    // (B*N, P*P*C)

@@ -812,4 +812,80 @@ LoadRules load_rules() {
     return {.ignored_prefixes = {"decoder/cross_position_", "discrete_vae/decoder/", "discrete_vae/post_quant_conv/"}};
 }
 
+// --- the configuration of a checkpoint ---
+
+// What shapes do not tell: of each half, one table holds the positions of text and of patches or codes.
+static std::vector<Member> told_members(Config& config) {
+    using From = Member::From;
+    return {{{"the width", {"emb_dim"}}, &config.width, From::shapes},
+            {{"the number of heads", {"num_heads"}}, &config.heads, From::shapes},
+            {settings::patch_size, &config.grid.patch_size, From::file},
+            {{"the longest prompt", {"encoder_max_text_length"}}, &config.encoder_text, From::file},
+            {{"the longest answer", {"decoder_max_text_length"}}, &config.decoder_text, From::file},
+            {{"the number of codes in a row", {"decoder_img_width"}}, &config.decoder_grid, From::file},
+            {{"the side of the pictures of the VQ-GAN", {"vae_resolution"}}, &config.vae.resolution, From::file},
+            {{"the largest distance between tokens", {"max_distance"}}, &config.max_distance},
+            {{"the largest distance between patches", {"img_max_distance"}}, &config.max_image_distance},
+            {{"the eps of the norms", {"layer_norm_epsilon", "layer_norm_eps"}}, &config.eps},
+            {{"the groups of the VQ-GAN's norms", {"vae_num_groups"}}, &config.vae.groups},
+            {{"the eps of the VQ-GAN's norms", {"vae_norm_eps"}}, &config.vae.eps}};
+}
+
+static void read_shapes(const Safetensors& checkpoint, Config& config) {
+    const std::string encoder = "encoder/layers_", decoder = "decoder/layers_", hidden = "/mlp/wi_0/kernel",
+                      distances = "encoder/relpos_bias/";
+    config.image_vocabulary = size_of(checkpoint, "discrete_vae/quantize/embedding", 0);
+    config.vocabulary = size_of(checkpoint, "token_embedder/embedding", 0) - config.image_vocabulary;
+    config.width = size_of(checkpoint, "token_embedder/embedding", 1);
+    config.encoder_depth = count_blocks(checkpoint, encoder, hidden);
+    config.decoder_depth = count_blocks(checkpoint, decoder, hidden);
+    config.mlp_width = size_of(checkpoint, encoder + "0" + hidden, 1);
+    config.heads = size_of(checkpoint, distances + "rel_embedding", 0);
+    config.buckets = size_of(checkpoint, distances + "rel_embedding", 1);
+    config.head_width = size_of(checkpoint, encoder + "0/attention/query/kernel", 1) / std::max(1, config.heads);
+    const int pairs = size_of(checkpoint, distances + "image_rel_embedding", 1);  // 4 N^2: a quadrant, and N x N buckets
+    config.image_buckets = static_cast<int>(std::lround(std::sqrt(pairs / 4.0)));
+}
+
+// The levels of the VQ-GAN; one with attention is named by its side.
+static void read_vae(const Safetensors& checkpoint, VaeConfig& vae) {
+    const std::string encoder = "discrete_vae/encoder/", level = encoder + "down_", convolution = "/conv1/kernel";
+    vae.filters = size_of(checkpoint, encoder + "conv_in/kernel", 3);
+    vae.code_width = size_of(checkpoint, "discrete_vae/quantize/embedding", 1);
+    vae.res_blocks = count_blocks(checkpoint, level + "0_block_", convolution);
+    vae.multipliers.clear();
+    vae.attention_sides.clear();
+    const int levels = count_blocks(checkpoint, level, "_block_0" + convolution);
+    for (int l = 0; l < levels; ++l) {
+        const std::string name = level + std::to_string(l);
+        vae.multipliers.push_back(size_of(checkpoint, name + "_block_0" + convolution, 3) / std::max(1, vae.filters));
+        if (checkpoint.has(name + "_attn_0/q/kernel")) vae.attention_sides.push_back(vae.resolution >> l);
+    }
+}
+
+Config config_of(const Safetensors& checkpoint, const Told& told) {
+    Config config;
+    read_shapes(checkpoint, config);
+    const ModelConfig further(checkpoint, told);
+    const std::vector<int> size = further.integers(settings::image_size);
+    config.grid.height = size.front();
+    config.grid.width = size.back();
+    read_members(further, told_members(config));
+    require(config.grid.patch_size > 0, checkpoint.path, ": patches of side ", config.grid.patch_size, ", it must be at least 1");
+    const int area = config.grid.patch_size * config.grid.patch_size;
+    config.grid.channels = size_of(checkpoint, "encoder/image_projection/kernel", 0) / area;
+    config.encoder_patches = size_of(checkpoint, "encoder/position_embedding/embedding", 0) - config.encoder_text;
+    config.decoder_codes = size_of(checkpoint, "decoder/position_embedding/embedding", 0) - config.decoder_text;
+    read_vae(checkpoint, config.vae);
+    check(config);
+    return config;
+}
+
+std::map<std::string, std::string> metadata(const Config& config) {
+    Config copy = config;
+    std::map<std::string, std::string> all = metadata_of("unified_io", told_members(copy));
+    all["image_size"] = std::to_string(config.grid.height) + "," + std::to_string(config.grid.width);
+    return all;
+}
+
 }  // namespace unified_io

@@ -13,11 +13,13 @@
 //   next     unified_io.cpp
 #pragma once
 #include <array>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "nn/data/image.h"
 #include "nn/data/patches.h"
+#include "nn/layers/model_config.h"
 #include "nn/layers/transformer.h"
 #include "nn/maps/convolution.h"
 #include "nn/maps/group_norm.h"
@@ -120,6 +122,13 @@ Weights make_weights(const Config& config, Random& random);
 
 // Names and layout of the published checkpoints: "encoder/layers_0/attention/query/kernel".
 Parameters parameters(const Weights& w, const Config& config);
+
+// The configuration of a checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks for it.
+//   throws  std::invalid_argument in one line that says what is missing, and its cures
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
 
 // Unused tensors of published files: the bias of cross-attention, and the VQ-GAN's decoder.
 LoadRules load_rules();

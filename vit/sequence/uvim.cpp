@@ -8,6 +8,7 @@
 #include "nn/autograd/rearrange.h"
 #include "nn/autograd/rows.h"
 #include "nn/base/finite.h"
+#include "nn/data/text.h"
 #include "nn/layers/names.h"
 #include "nn/layers/position.h"
 #include "nn/maps/resize.h"
@@ -408,6 +409,97 @@ Parameters parameters(const Weights& w, const Config& config) {
     table.push_back({"state/dictionary", {config.words, C}, Stored::as_it_is, {w.dictionary.sums}});
     table.push_back({"state/counts", {config.words}, Stored::as_it_is, {w.dictionary.counts}});
     return table;
+}
+
+// --- the configuration of a checkpoint ---
+
+static const Setting output_names{"the outputs", {"outputs"}}, unknown_names{"the outputs whose class 0 is unknown", {"unknown"}};
+
+// What shapes do not tell; the heads are a dimension of the published tensors.
+static std::vector<Member> told_members(Config& config) {
+    using From = Member::From;
+    return {{settings::width, &config.width, From::shapes},
+            {settings::heads, &config.heads, From::shapes},
+            {{"the length of the code", {"code_len"}}, &config.code_length, config.resize_bottleneck ? From::file : From::shapes},
+            {{"the momentum of the dictionary", {"dict_momentum"}}, &config.momentum},
+            {{"the count below which a code is restarted", {"min_count"}}, &config.min_count},
+            {{"the perturbation of a restarted code", {"perturb"}}, &config.perturb},
+            {{"the weight of the commitment loss", {"w_commitment"}}, &config.commitment},
+            {{"the eps of the standardisation", {"standardize_epsilon"}}, &config.standardise_eps},
+            {{"the eps of the norms", {"layer_norm_epsilon", "layer_norm_eps"}}, &config.eps}};
+}
+
+void read_image_size(Grid& grid, const ModelConfig& further) {
+    const std::vector<int> size = further.integers(settings::image_size);
+    grid.height = size.front();
+    grid.width = size.back();
+}
+
+static void read_blocks(const Safetensors& checkpoint, Config& config) {
+    const std::string block = "encoderblock_", inner = "/MlpBlock_0/Dense_0/kernel", base = "params/decoder/" + block;
+    config.oracle_depth = count_blocks(checkpoint, "params/encoder/" + block, inner);
+    config.base_depth = count_blocks(checkpoint, base, inner);
+    config.width = size_of(checkpoint, base + "0" + inner, 0);
+    config.mlp_width = size_of(checkpoint, base + "0" + inner, 1);
+    config.heads = size_of(checkpoint, base + "0/MultiHeadDotProductAttention_0/query/kernel", 1);
+    config.learned_positions = checkpoint.has("params/pos_embedding_encoder");
+    config.words = size_of(checkpoint, "state/dictionary", 0);
+    config.word_width = size_of(checkpoint, "state/dictionary", 1);
+    config.resize_bottleneck = !checkpoint.has("params/bottleneck_downsample");
+    if (!config.resize_bottleneck) config.code_length = size_of(checkpoint, "params/bottleneck_downsample", 1);
+}
+
+// A model that sees the image has a tensor with the sides of its patches; for others they are told.
+static void read_grid(const Safetensors& checkpoint, const ModelConfig& further, Config& config) {
+    const std::string to_oracle = "params/ctx_enc_embedding/kernel", to_base = "params/ctx_dec_embedding/kernel";
+    config.oracle_sees_image = checkpoint.has(to_oracle);
+    config.base_sees_image = checkpoint.has(to_base);
+    read_image_size(config.grid, further);
+    if (config.oracle_sees_image || config.base_sees_image) {
+        const std::string kernel = config.base_sees_image ? to_base : to_oracle;
+        config.grid.patch_height = size_of(checkpoint, kernel, 0);
+        config.grid.patch_width = size_of(checkpoint, kernel, 1);
+        config.grid.channels = size_of(checkpoint, kernel, 2);
+    } else {
+        const std::vector<int> sides = further.integers(settings::patch_size);
+        config.grid.patch_height = sides.front();
+        config.grid.patch_width = sides.back();
+    }
+}
+
+static void read_outputs(const Safetensors& checkpoint, const ModelConfig& further, Config& config) {
+    const std::vector<std::string> unknown = split(further.words(unknown_names, ""), ',');
+    config.outputs.clear();
+    for (const std::string& name : split(further.words(output_names), ',')) {
+        const int classes = size_of(checkpoint, "params/embedding_" + name + "/kernel", 0);
+        config.outputs.push_back({name, classes, std::find(unknown.begin(), unknown.end(), name) != unknown.end()});
+    }
+}
+
+Config config_of(const Safetensors& checkpoint, const Told& told) {
+    Config config;
+    read_blocks(checkpoint, config);
+    const ModelConfig further(checkpoint, told);
+    read_grid(checkpoint, further, config);
+    read_outputs(checkpoint, further, config);
+    read_members(further, told_members(config));
+    check(config);
+    return config;
+}
+
+std::map<std::string, std::string> metadata(const Config& config) {
+    Config copy = config;
+    std::map<std::string, std::string> all = metadata_of("uvim", told_members(copy));
+    all["image_size"] = std::to_string(config.grid.height) + "," + std::to_string(config.grid.width);
+    all["patch_size"] = std::to_string(config.grid.patch_height) + "," + std::to_string(config.grid.patch_width);
+    std::string names, unknown;
+    for (const Output& output : config.outputs) {
+        names += (names.empty() ? "" : ",") + output.name;
+        if (output.ignores_class_0) unknown += (unknown.empty() ? "" : ",") + output.name;
+    }
+    all[output_names.keys[0]] = names;
+    if (!unknown.empty()) all[unknown_names.keys[0]] = unknown;
+    return all;
 }
 
 }  // namespace uvim

@@ -13,10 +13,12 @@
 //   neighbour  pix2seq.h writes the output token by token; here only a short code is written, and one pass computes the output
 //   next     uvim.cpp, then its walkthrough
 #pragma once
+#include <map>
 #include <string>
 #include <vector>
 
 #include "nn/data/image.h"
+#include "nn/layers/model_config.h"
 #include "nn/layers/transformer.h"
 #include "vit/mask_latents/vector_quantizer.h"
 
@@ -44,6 +46,9 @@ struct Grid {
 
 // throws  std::invalid_argument when the patches do not divide the picture, or a size is not positive; `who` begins the message
 void check(const Grid& grid, const char* who);
+
+// Reads H and W from where nn/layers/model_config.h looks: "512" or "512,384".
+void read_image_size(Grid& grid, const ModelConfig& further);
 
 // The patches of all images, stacked, channel fastest: (B*n, a*channels).
 //   note    patchify_all() of nn/data/patches.h for patches of any shape
@@ -101,6 +106,13 @@ Weights make_weights(const Config& config, Random& random, const Init& init = {.
 
 // Names, shapes and layout of the published checkpoints, "params/..." and "state/...".
 Parameters parameters(const Weights& w, const Config& config);
+
+// The configuration of a checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks for it.
+//   throws  std::invalid_argument in one line that says what is missing, and its cures
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
 
 // --- labels ---
 

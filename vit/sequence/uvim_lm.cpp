@@ -182,4 +182,43 @@ Parameters parameters(const Weights& w, const Config& config) {
     return table;
 }
 
+// --- the configuration of a checkpoint ---
+
+// What shapes do not tell; the heads are a dimension of the published tensors.
+static std::vector<Member> told_members(Config& config) {
+    using From = Member::From;
+    return {{settings::width, &config.width, From::shapes},
+            {settings::heads, &config.heads, From::shapes},
+            {{"the length of the code", {"seq_len"}}, &config.code_length, config.learned_positions ? From::shapes : From::file},
+            {{"the eps of the norms", {"layer_norm_epsilon", "layer_norm_eps"}}, &config.eps}};
+}
+
+Config config_of(const Safetensors& checkpoint, const Told& told) {
+    const std::string patches = "params/EmbedPatches/kernel", block = "params/encoder/encoderblock_",
+                      inner = "/MlpBlock_0/Dense_0/kernel", positions = "params/pos_embedding_decoder";
+    Config config;
+    config.grid.patch_height = size_of(checkpoint, patches, 0);
+    config.grid.patch_width = size_of(checkpoint, patches, 1);
+    config.grid.channels = size_of(checkpoint, patches, 2);
+    config.width = size_of(checkpoint, patches, 3);
+    config.depth = count_blocks(checkpoint, block, inner);
+    config.mlp_width = size_of(checkpoint, block + "0" + inner, 1);
+    config.heads = size_of(checkpoint, block + "0/MultiHeadDotProductAttention_0/query/kernel", 1);
+    config.vocabulary = size_of(checkpoint, "params/decoder/EmbedTargets/embedding", 0);
+    config.learned_positions = checkpoint.has(positions);
+    if (config.learned_positions) config.code_length = size_of(checkpoint, positions, 1);
+    const ModelConfig further(checkpoint, told);
+    uvim::read_image_size(config.grid, further);
+    read_members(further, told_members(config));
+    check(config);
+    return config;
+}
+
+std::map<std::string, std::string> metadata(const Config& config) {
+    Config copy = config;
+    std::map<std::string, std::string> all = metadata_of("uvim_lm", told_members(copy));
+    all["image_size"] = std::to_string(config.grid.height) + "," + std::to_string(config.grid.width);
+    return all;
+}
+
 }  // namespace uvim_lm

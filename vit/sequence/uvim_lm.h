@@ -8,6 +8,8 @@
 //   neighbour  pix2seq.h writes boxes; here the text is the guiding code of uvim.h
 //   next     uvim_lm.cpp, then the walkthrough of uvim.h
 #pragma once
+#include <map>
+#include <string>
 #include <vector>
 
 #include "nn/text/memory.h"
@@ -41,6 +43,13 @@ struct Weights {
 //   throws  std::invalid_argument for an inconsistent config
 Weights make_weights(const Config& config, Random& random, const Init& init = {.draw = Draw::xavier_uniform});
 Parameters parameters(const Weights& w, const Config& config);
+
+// The configuration of a checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks for it.
+//   throws  std::invalid_argument in one line that says what is missing, and its cures
+Config config_of(const Safetensors& checkpoint, const Told& told = {});
+
+// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+std::map<std::string, std::string> metadata(const Config& config);
 
 // Codes as tokens, and back: token = code + 1, because 0 starts each text.
 //   words_of throws std::invalid_argument for the token 0, which is not a code

@@ -80,9 +80,7 @@ std::vector<Image> pictures_of(const std::vector<ColouredShape>& shapes, Random&
 }
 
 Image own_picture(const std::string& path, int side) {
-    const Image picture = read_image(path);
-    require(picture.channels == 3, path, ": a picture in colour is needed, this one has ", picture.channels, " channel");
-    return centre_crop(resize_shorter_side(picture, side), side, side);
+    return centre_crop(resize_shorter_side(in_colour(read_image(path)), side), side, side);
 }
 
 // --- words ---
@@ -143,4 +141,10 @@ std::vector<std::string> parts_of_list(const std::string& list) {
     }
     require(!parts.empty(), "there is nothing in \"", list, "\"; separate several sentences by semicolons");
     return parts;
+}
+
+void check_own(const std::string& image, const std::string& text, const WordList& words) {
+    if (!image.empty()) own_picture(image);
+    if (text.empty()) return;
+    for (const std::string& sentence : parts_of_list(text)) words.ids(sentence);
 }

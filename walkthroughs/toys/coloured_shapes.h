@@ -44,8 +44,8 @@ Image empty_picture(Random& random, int side = shape_picture_side);
 Image picture_of(ColouredShape shape, Random& random);
 std::vector<Image> pictures_of(const std::vector<ColouredShape>& shapes, Random& random);
 
-// A picture of the user's own as these models read it: shorter side resized, the middle cut out.
-//   throws  std::invalid_argument with the path unless it has three channels
+// A picture of the user's own as these models read it: grey in three channels, shorter side resized, the middle cut out.
+//   throws  std::invalid_argument with the path as read_image does
 Image own_picture(const std::string& path, int side = shape_picture_side);
 
 // --- words ---
@@ -73,3 +73,7 @@ TokenBatch caption_tokens(const std::vector<ColouredShape>& shapes, const WordLi
 
 // What stands between semicolons, without blanks at the ends.   throws std::invalid_argument when that is nothing
 std::vector<std::string> parts_of_list(const std::string& list);
+
+// Reads the user's own picture and sentences, where given, before anything is trained: an error costs no waiting.
+//   throws  std::invalid_argument as own_picture, parts_of_list and WordList::ids do
+void check_own(const std::string& image, const std::string& text, const WordList& words);

@@ -8,6 +8,7 @@
 #include "nn/autograd/rearrange.h"
 #include "nn/training/optimizer.h"
 #include "tests/fixture_views.h"
+#include "tests/nn/data/told_config.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("mask2former");
@@ -423,6 +424,18 @@ TEST_CASE("mask2former: misuse that would silently give wrong classes and masks 
     targets[0].height = 0;
     CHECK(error_of([&] { losses(steps, targets, draws, tiny); }).find("each is a row with one number a pixel") !=
           std::string::npos);
+}
+
+TEST_CASE(
+    "mask2former: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line says what is missing") {
+    Random random(1);
+    const auto table = [&](const mask2former::Config& config) {
+        return mask2former::parameters(mask2former::make_weights(config, random), config);
+    };
+    for (const std::string& path : golden_files("mask2former")) {
+        const mask2former::Config config = config_of_fixture(Golden(path));
+        check_told(config, table, mask2former::config_of, "the number of heads");
+    }
 }
 
 TEST_SUITE_END();

@@ -5,6 +5,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/training/loss.h"
 #include "tests/fixture_views.h"
+#include "tests/nn/data/told_config.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("vild");
@@ -167,6 +168,16 @@ TEST_CASE("training_losses: a wrong depth, empty or mismatched regions and wrong
     CHECK_THROWS_WITH(
         vild::ensemble({{0.5f, 0.5f}}, {{0.5f, 0.5f}}, {1}),
         "ensemble: (1, 2) and (1, 2) with 1 marks of base classes; both must have the same shape, and each class one mark");
+}
+
+TEST_CASE(
+    "vild: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line says what is missing") {
+    Random random(1);
+    const auto table = [&](const vild::Config& config) { return vild::parameters(vild::make_weights(config, random), config); };
+    for (const std::string& path : golden_files("vild")) {
+        const vild::Config config = config_of_fixture(Golden(path));
+        check_told(config, table, vild::config_of, "the height of a region");
+    }
 }
 
 TEST_SUITE_END();

@@ -8,6 +8,7 @@
 #include "nn/autograd/rearrange.h"
 #include "nn/training/loss.h"
 #include "tests/fixture_views.h"
+#include "tests/nn/data/told_config.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("vitdet");
@@ -323,6 +324,51 @@ TEST_CASE("vitdet: depths, blocks and axes that the weights do not have are refu
     CHECK_THROWS_WITH(vitdet::offsets(0), "offsets: an axis of 0 tokens, it must have at least 1");
     CHECK(without_place(error_of([&] { vitdet::table_for(Matrix(3, 4), 0); })) ==
           "table_for: an axis of 0 tokens, it must have at least 1");
+}
+
+TEST_CASE(
+    "vitdet: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line says what is missing") {
+    Random random(1);
+    const auto table = [&](const vitdet::Config& config) {
+        return vitdet::parameters(vitdet::make_weights(config, random), config);
+    };
+    for (const std::string& path : golden_files("vitdet")) {
+        const vitdet::Config config = config_of_fixture(Golden(path));
+        check_told(config, table, vitdet::config_of, "the side of a window, in tokens; 0 without windows");
+    }
+}
+
+TEST_CASE("vitdet: config_of reads every variant: without positions, windows or pyramid, with residual blocks") {
+    Random random(1);
+    const auto table = [&](const vitdet::Config& config) {
+        return vitdet::parameters(vitdet::make_weights(config, random), config);
+    };
+    const vitdet::Config fixture = config_of_fixture(Golden(golden_files("vitdet")[0]));
+    const std::string window = "the side of a window, in tokens; 0 without windows";
+    vitdet::Config config = fixture;
+    config.relative_positions = false;  // then the shapes do not tell the heads
+    check_told(config, table, vitdet::config_of, "the number of heads");
+    config = fixture;
+    config.window = 0;
+    config.windowed = {};
+    check_told(config, table, vitdet::config_of, window);
+    config = fixture;
+    config.windowed = {};  // windows, but in no block
+    check_told(config, table, vitdet::config_of, window);
+    config = fixture;
+    config.windowed = {0, 1, 2};
+    config.residual = {1, 2};
+    config.class_position = false;
+    config.scales = {1, 0.5};
+    check_told(config, table, vitdet::config_of, window);
+    config = fixture;
+    config.absolute_positions = false;
+    config.query_key_value_bias = false;
+    config.pyramid_channels = 0;
+    check_told(config, table, vitdet::config_of, window);
+    config = fixture;
+    config.table_height = 5;  // maps that are not square
+    check_told(config, table, vitdet::config_of, window);
 }
 
 TEST_SUITE_END();

@@ -42,24 +42,74 @@ TEST_CASE("read_views: the format of NeRF's scenes, with image names without ext
     CHECK(read_views(path)[0].picture.pixels[0] == 0);
 }
 
-TEST_CASE("read_views: a broken file throws with its path") {
+TEST_CASE("read_views: a broken file throws with its path, the frame and the fault") {
     const TemporaryFolder folder;
-    const std::string path = folder.path("views.json");
+    const std::string path = folder.path("views.json"), frame_1 = path + ": frame 1";
+    write_image(folder.path("good.ppm"), Image(2, 2, 3));
     write_image(folder.path("grey.pgm"), Image(2, 2, 1));
-    write_image(folder.path("grey.ppm"), Image(2, 2, 1));
     const auto error_with = [&](const std::string& text) {
         write_file_atomically(path, text);
         return error_of([&] { read_views(path); });
     };
+    const std::string format = "; NeRF's format has camera_angle_x, the horizontal field of view in radians, and frames";
+    CHECK(error_with("[1]") == path + " is not a JSON object {...}" + format);
+    CHECK(error_with("{\"fl_x\": 100, \"frames\": []}") == path + " has no camera_angle_x" + format);
+    CHECK(error_with("{\"camera_angle_x\": 0.7, \"frames\": {}}") == path + " has another kind of value for frames" + format);
     CHECK(error_with("{\"camera_angle_x\": 0.7, \"frames\": []}") ==
           path + ": there are no frames; give at least one, with its file_path and transform_matrix");
     CHECK(error_with("{\"camera_angle_x\": 4, \"frames\": []}") ==
           path + ": camera_angle_x is 4.000000, it must lie between 0 and pi");
-    const std::string frame = "{\"camera_angle_x\": 0.7, \"frames\": [{\"file_path\": \"grey\", \"transform_matrix\": ";
-    CHECK(error_with(frame + "[[1, 0], [0, 1]]}]}") == path + ": grey.ppm is 2 x 2 x 1, it must have 3 channels");
-    write_image(folder.path("grey.ppm"), Image(2, 2, 3));
-    CHECK(error_with(frame + "[[1, 0], [0, 1]]}]}") == path + ": a transform_matrix of 2 rows, it must be 4 x 4");
     CHECK(error_of([&] { write_views(path, {}); }) == path + ": there are no views to write; give at least one");
+
+    // The second frame is broken.
+    const std::string identity = "[[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 3], [0, 0, 0, 1]]";
+    const auto error_of_frame = [&](const std::string& name, const std::string& matrix) {
+        return error_with("{\"camera_angle_x\": 0.7, \"frames\": [{\"file_path\": \"good\", \"transform_matrix\": " + identity +
+                          "}, {\"file_path\": " + name + ", \"transform_matrix\": " + matrix + "}]}");
+    };
+    CHECK(error_of_frame("\"good\"", "[[1, 0], [0, 1]]") == frame_1 + ": a transform_matrix of 2 rows, it must be 4 x 4");
+    CHECK(error_of_frame("\"good\"", "[[1], [0], [0], [0]]") ==
+          frame_1 + ": row 0 of transform_matrix does not hold 4 numbers, it must be 4 x 4");
+    CHECK(error_of_frame("\"good\"", "[[1, 0, 0, 0], [0, 1, 0, \"x\"], [0, 0, 1, 3], [0, 0, 0, 1]]") ==
+          frame_1 + ": transform_matrix holds something that is not a number in row 1");
+    const std::string rotation =
+        frame_1 +
+        ": the first three columns of transform_matrix are no rotation; they are the camera's right, up and backward "
+        "directions, each of length 1";
+    CHECK(error_of_frame("\"good\"", "[[1, 0, 0, 0], [0, 2, 0, 0], [0, 0, 1, 3], [0, 0, 0, 1]]") == rotation);    // length 2
+    CHECK(error_of_frame("\"good\"", "[[1, 0.1, 0, 0], [0, 1, 0, 0], [0, 0, 1, 3], [0, 0, 0, 1]]") == rotation);  // an angle
+    CHECK(error_of_frame("\"good\"", "[[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, -1, 3], [0, 0, 0, 1]]") == rotation);   // mirrored
+    CHECK(error_of_frame("3", identity) ==
+          frame_1 + " has another kind of value for file_path; it is the path of a PNG or PPM image");
+    CHECK(error_of_frame("\"none\"", identity) ==
+          frame_1 + ": there is no image " + folder.path("none") +
+              ", also with .png or .ppm at the end; file_path is relative to the JSON file");
+    CHECK(error_of_frame("\"grey.pgm\"", identity) ==
+          frame_1 + ": " + folder.path("grey.pgm") + " is 2 x 2 x 1, it must have 3 channels");
+    CHECK(error_with("{\"camera_angle_x\": 0.7, \"frames\": [{\"file_path\": \"good\"}]}") ==
+          path + ": frame 0 has no transform_matrix; it is a list of 4 lists of 4 numbers, camera to world");
+}
+
+TEST_CASE("reduced: the image has fewer pixels, and its corner pixels look past the same edges") {
+    View view = small_view(0.25f);  // 2 x 4 pixels
+    view.picture = Image(8, 16, 3, 0.25f);
+    view.camera = look_at({0, -3, 1}, {}, {0, 0, 1}, 8, 16, 50);
+    const View smaller = reduced(view, 4);
+    CHECK(smaller.picture.height == 2);
+    CHECK(smaller.picture.width == 4);
+    CHECK(smaller.picture(1, 3, 2) == Approx(0.25));
+    // The upper left corner of a picture is the point (0, 0) whatever the number of pixels: the same ray.
+    const Matrix corner = rays_of_pixels(view.camera, {0}).directions, same = rays_of_pixels(smaller.camera, {0}).directions;
+    for (int k = 0; k < 3; ++k) CHECK(corner(0, k) == Approx(same(0, k)));
+    CHECK(pixel_rays({smaller}).rays.count() == 8);
+    CHECK(reduced(view, 16).picture.width == 16);
+    CHECK(reduced(view, 100).picture.width == 16);
+    CHECK(error_of([&] { reduced(view, 0); }) == "reduced: a width of 0 pixels, it must be at least 1");
+
+    const TemporaryFolder folder;
+    write_views(folder.path("views.json"), {view});
+    CHECK(read_views(folder.path("views.json"))[0].picture.width == 16);
+    CHECK(read_views(folder.path("views.json"), 4)[0].picture.width == 4);
 }
 
 TEST_CASE("places_on_sphere: all at the same distance, from top to bottom, their mean near the origin") {

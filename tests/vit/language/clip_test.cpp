@@ -510,6 +510,7 @@ TEST_CASE("preprocess: resizes the shorter side, crops the centre, normalises ea
     CHECK(seen(2, 1, 0) == Approx(0.069043).epsilon(0.2));
     Image white(4, 4, 3, 1);
     CHECK(clip::preprocess(white, config)(0, 0, 2) == Approx((1 - 0.40821073) / 0.27577711));
+    CHECK(clip::preprocess(Image(5, 4, 1, 1), config).pixels == clip::preprocess(white, config).pixels);  // grey
     CHECK_THROWS_WITH(clip::preprocess(white, {.grid = {.height = 4, .width = 6, .patch_size = 2, .channels = 3}}),
                       "clip: photographs are prepared for square images of 3 channels, not for 4 x 6 x 3");
 }

@@ -7,6 +7,7 @@
 #include "nn/layers/norm.h"
 #include "nn/training/loss.h"
 #include "tests/fixture_views.h"
+#include "tests/nn/data/told_config.h"
 #include "tests/test.h"
 #include "tests/vit/vit_fixture.h"
 
@@ -218,6 +219,21 @@ TEST_CASE("coca: an inconsistent config or batch throws an error that gives the 
     CHECK_THROWS_WITH(coca::read_images({Image(4, 4, 3)}, w, tiny), "coca: image 0 is 4 x 4 x 3, this model reads 4 x 6 x 3");
     CHECK_THROWS_WITH(coca::Captioner(tiny_images(1), w, tiny, 7),
                       "coca: a caption of 7 tokens, at most 6 can be read; ask for fewer");
+}
+
+TEST_CASE(
+    "coca: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line says what is missing") {
+    Random random(1);
+    const auto table = [&](const coca::Config& config) { return coca::parameters(coca::make_weights(config, random), config); };
+    for (const std::string& path : golden_files("coca")) {
+        const coca::Config config = config_of_fixture(Golden(path));
+        const PatchGrid& grid = config.vision.grid;
+        coca::Config square = config;
+        square.vision.grid.height = square.vision.grid.width;  // a square grid of positions tells the size
+        const std::string missing = "the width of a head (vision_cfg)";
+        check_told(square, table, coca::config_of, missing);
+        check_told(config, table, coca::config_of, grid.height == grid.width ? missing : "the size of the images");
+    }
 }
 
 TEST_SUITE_END();

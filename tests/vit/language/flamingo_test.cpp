@@ -6,6 +6,7 @@
 #include "nn/autograd/rearrange.h"
 #include "nn/training/loss.h"
 #include "tests/fixture_views.h"
+#include "tests/nn/data/told_config.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("flamingo");
@@ -216,6 +217,18 @@ TEST_CASE("flamingo: an inconsistent config or batch throws an error that gives 
     bad.heads = 0;
     CHECK_THROWS_WITH(flamingo::make_weights(bad, w.language, random),
                       "flamingo: 0 heads of 4 and inner width 9: sizes must be positive");
+}
+
+TEST_CASE(
+    "flamingo: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line says what is missing") {
+    Random random(1);
+    const auto table = [&](const flamingo::Config& config) {
+        return flamingo::parameters(flamingo::make_weights(config, gpt::make_weights(config.language, random), random), config);
+    };
+    for (const std::string& path : golden_files("flamingo")) {
+        const flamingo::Config config = config_of_fixture(Golden(path));
+        check_told(config, table, flamingo::config_of, "the number of heads");
+    }
 }
 
 TEST_SUITE_END();

@@ -5,6 +5,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "tests/fixture_views.h"
+#include "tests/nn/data/told_config.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("pacl");
@@ -158,6 +159,16 @@ TEST_CASE("pacl: an invalid config, and NaN that would silently be class 0, are 
                       "trap_nan(true) names the operation that made it");
     CHECK(without_place(error_of([&] { pacl::segment(draws(6, 5, 1), draws(2, 4, 1), 0, 6, w, tiny); })) ==
           "resize: a map of 0 x 6 pixels, both must be at least 1");
+}
+
+TEST_CASE(
+    "pacl: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line says what is missing") {
+    Random random(1);
+    const auto table = [&](const pacl::Config& config) { return pacl::parameters(pacl::make_weights(config, random)); };
+    for (const std::string& path : golden_files("pacl")) {
+        const pacl::Config config = config_of_fixture(Golden(path));
+        check_told(config, table, pacl::config_of, "the number of rows of patches");
+    }
 }
 
 TEST_SUITE_END();

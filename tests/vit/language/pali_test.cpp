@@ -6,6 +6,7 @@
 #include "nn/autograd/rearrange.h"
 #include "nn/training/loss.h"
 #include "tests/fixture_views.h"
+#include "tests/nn/data/told_config.h"
 #include "tests/test.h"
 #include "tests/vit/vit_fixture.h"
 
@@ -176,6 +177,21 @@ TEST_CASE("pali: inconsistent arguments throw an error that gives the reason") {
     bad.vision.classes = 3;
     CHECK_THROWS_WITH(pali::make_weights(bad, random),
                       "pali: the image tower has 3 classes, it needs none; set vision.classes to 0");
+}
+
+TEST_CASE(
+    "pali: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line says what is missing") {
+    Random random(1);
+    const auto table = [&](const pali::Config& config) { return pali::parameters(pali::make_weights(config, random), config); };
+    for (const std::string& path : golden_files("pali")) {
+        const pali::Config config = config_of_fixture(Golden(path));
+        const PatchGrid& grid = config.vision.grid;
+        pali::Config square = config;
+        square.vision.grid.height = square.vision.grid.width;  // a square grid of positions tells the size
+        const std::string missing = "the number of heads of the ViT";
+        check_told(square, table, pali::config_of, missing);
+        check_told(config, table, pali::config_of, grid.height == grid.width ? missing : "the size of the images");
+    }
 }
 
 TEST_SUITE_END();

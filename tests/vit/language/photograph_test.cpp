@@ -11,6 +11,18 @@ static Image row_of_pixels(const std::vector<float>& values) {
     return image;
 }
 
+TEST_CASE("in_colour: grey stands in all three channels, colour stays") {
+    Image grey(1, 2, 1);
+    grey(0, 1, 0) = 0.5f;
+    const Image colour = in_colour(grey);
+    CHECK(shape(colour) == "1 x 2 x 3");
+    CHECK(colour.pixels == std::vector<float>{0, 0, 0, 0.5f, 0.5f, 0.5f});
+    const Image red(1, 1, 3, 0.25f);
+    CHECK(in_colour(red).pixels == red.pixels);
+    CHECK_THROWS_WITH(in_colour(Image(1, 1, 2)),
+                      "in_colour: an image of 2 channels, it must have 1 (grey) or 3 (red, green, blue)");
+}
+
 TEST_CASE("resize_bicubic_antialiased: halving averages eight pixels, by hand") {
     // 8 -> 4: new pixel 1 lies at 3.0 between old pixels 2 and 3 (centres 2.5, 3.5); the kernel is stretched by 2.
     // distances / 2 of old pixels 0 ... 6: 1.25 0.75 0.25 0.25 0.75 1.25 1.75; k(0.25) = 0.8671875, k(0.75) = 0.2265625,

@@ -7,6 +7,7 @@
 #include "nn/autograd/rearrange.h"
 #include "nn/base/random.h"
 #include "tests/fixture_views.h"
+#include "tests/nn/data/told_config.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("pix2seq");
@@ -371,6 +372,29 @@ TEST_CASE("pix2seq: boxes, labels, draws and logits that would silently become o
                       "nucleus: p = 5.000000 of 2 logits; p lies between 0 and 1, and there must be a logit");
     CHECK_THROWS_WITH(pix2seq::detect(two_pictures(), w, tiny, 0),
                       "pix2seq: 0 new tokens, it must be 1 to 7, the longest sequence");
+}
+
+TEST_CASE(
+    "pix2seq: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line says what is missing") {
+    Random random(1);
+    const auto table = [&](const pix2seq::Config& config) {
+        return pix2seq::parameters(pix2seq::make_weights(config, random), config);
+    };
+    for (const std::string& path : golden_files("pix2seq")) {
+        const pix2seq::Config config = config_of_fixture(Golden(path));
+        const bool told_by_shapes = config.positions == pix2seq::Positions::learned && config.grid.down() == config.grid.across();
+        const std::string missing = told_by_shapes ? "the number of bins" : "the size of the images";
+        check_told(config, table, pix2seq::config_of, missing);
+    }
+    // Learned positions of a square: the size is in the shapes; without an MLP after the projection they tell that too.
+    pix2seq::Config square = config_of_fixture(Golden(golden_files("pix2seq")[0]));
+    square.grid.height = square.grid.width;
+    square.positions = pix2seq::Positions::learned;
+    for (const pix2seq::Projection projection :
+         {pix2seq::Projection::linear, pix2seq::Projection::linear_p, pix2seq::Projection::mlp}) {
+        square.projection = projection;
+        check_told(square, table, pix2seq::config_of, "the number of bins");
+    }
 }
 
 TEST_SUITE_END();

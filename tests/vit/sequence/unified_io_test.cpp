@@ -8,6 +8,7 @@
 #include "nn/autograd/rearrange.h"
 #include "tests/fixture_views.h"
 #include "tests/golden.h"
+#include "tests/nn/data/told_config.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("unified_io");
@@ -534,6 +535,18 @@ TEST_CASE("unified_io: boxes that end before they begin, and invalid masks, are 
                       "unified_io: a box in a picture of 0 x 0, both must be at least 1");
     CHECK_THROWS_WITH(unified_io::forward(source, two_targets, w, config),
                       "unified_io: a mask of patches holds 0.500000, it must hold 1 (seen) and 0 (not seen)");
+}
+
+TEST_CASE(
+    "unified_io: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line says what is missing") {
+    Random random(1);
+    const auto table = [&](const unified_io::Config& config) {
+        return unified_io::parameters(unified_io::make_weights(config, random), config);
+    };
+    for (const std::string& path : golden_files("unified_io")) {
+        const unified_io::Config config = config_of_fixture(Golden(path));
+        check_told(config, table, unified_io::config_of, "the size of the images");
+    }
 }
 
 TEST_SUITE_END();

@@ -3,6 +3,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "tests/fixture_views.h"
+#include "tests/nn/data/told_config.h"
 
 TEST_SUITE_BEGIN("uvim_lm");
 
@@ -131,6 +132,18 @@ TEST_CASE("uvim_lm: a depth that the weights do not have, words below 0 and empt
     CHECK_THROWS_WITH(uvim_lm::tokens_of({0, -1}), "uvim_lm: word -1 of a code, they are counted from 0");
     CHECK_THROWS_WITH(uvim_lm::words_of({0}), "uvim_lm: token 0 is no word of the dictionary: it starts a text");
     CHECK_THROWS_WITH(uvim_lm::shifted({1, 2}, 0), "uvim_lm: texts of 0 tokens, there must be at least 1");
+}
+
+TEST_CASE(
+    "uvim_lm: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line says what is missing") {
+    Random random(1);
+    const auto table = [&](const uvim_lm::Config& config) {
+        return uvim_lm::parameters(uvim_lm::make_weights(config, random), config);
+    };
+    for (const std::string& path : golden_files("uvim_lm")) {
+        const uvim_lm::Config config = golden_config(Golden(path));
+        check_told(config, table, uvim_lm::config_of, "the size of the images");
+    }
 }
 
 TEST_SUITE_END();

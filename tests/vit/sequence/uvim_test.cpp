@@ -5,6 +5,7 @@
 
 #include "nn/autograd/operations.h"
 #include "tests/fixture_views.h"
+#include "tests/nn/data/told_config.h"
 
 TEST_SUITE_BEGIN("uvim");
 
@@ -325,6 +326,39 @@ TEST_CASE("uvim: depths, codes and logits that would silently give class 0 are r
     CHECK_THROWS_WITH(uvim::classes_of(logits, 2, tiny.grid),
                       "uvim: the logits (4, 12) hold nan in row 0, column 1 (from 0); all must be finite, trap_nan(true) names "
                       "the operation that made it");
+}
+
+TEST_CASE(
+    "uvim: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line says what is missing") {
+    Random random(1);
+    const auto table = [&](const uvim::Config& config) { return uvim::parameters(uvim::make_weights(config, random), config); };
+    for (const std::string& path : golden_files("uvim")) {
+        const uvim::Config config = golden_config(Golden(path));
+        check_told(config, table, uvim::config_of, "the size of the images");
+    }
+}
+
+TEST_CASE("uvim: config_of keeps the order of the outputs, which of them ignore class 0, and patches that no tensor shows") {
+    Random random(1);
+    const auto table = [&](const uvim::Config& config) { return uvim::parameters(uvim::make_weights(config, random), config); };
+    uvim::Config config = golden_config(Golden(golden_files("uvim")[0]));
+    config.outputs = {{"semantics", 4}, {"depth", 3, true}};
+    config.oracle_sees_image = config.base_sees_image = false;
+    config.grid = {.height = 8, .width = 12, .patch_height = 2, .patch_width = 4};
+    check_told(config, table, uvim::config_of, "the size of the images");
+    const TemporaryFolder folder;
+    const std::string path = folder.path("model.safetensors");
+    save(table(config), path, uvim::metadata(config));
+    const uvim::Config read = uvim::config_of(Safetensors(path));
+    CHECK(read.grid.patch_height == 2);
+    CHECK(read.grid.patch_width == 4);
+    CHECK(read.grid.height == 8);
+    REQUIRE(read.outputs.size() == 2);
+    CHECK(read.outputs[1].name == "depth");
+    CHECK(read.outputs[1].classes == 3);
+    CHECK(read.outputs[1].ignores_class_0);
+    CHECK_FALSE(read.outputs[0].ignores_class_0);
+    CHECK_FALSE(read.base_sees_image);
 }
 
 TEST_SUITE_END();

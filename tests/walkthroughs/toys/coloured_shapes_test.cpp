@@ -70,13 +70,28 @@ TEST_CASE("parts_of_list: between semicolons, without blanks at the ends") {
     CHECK_THROWS_WITH(parts_of_list(" ; "), "there is nothing in \" ; \"; separate several sentences by semicolons");
 }
 
-TEST_CASE("own_picture: the middle of the user's picture; grey is refused with its path") {
+TEST_CASE("own_picture: the middle of the user's picture, grey in three channels") {
     const TemporaryFolder folder;
     const std::string colour = folder.file("colour.ppm", std::string("P6 6 2 255\n") + std::string(36, '\xff'));
     CHECK(shape(own_picture(colour, 2)) == "2 x 2 x 3");
     CHECK(own_picture(colour, 2)(0, 0, 0) == Approx(1));
     const std::string grey = folder.file("grey.pgm", std::string("P5 2 2 255\n") + std::string(4, '\xff'));
-    CHECK(error_of([&] { own_picture(grey); }) == grey + ": a picture in colour is needed, this one has 1 channel");
+    CHECK(shape(own_picture(grey, 2)) == "2 x 2 x 3");
+    CHECK(own_picture(grey, 2)(1, 1, 2) == Approx(1));
+    const std::string none = folder.path("none.png");
+    CHECK(error_of([&] { own_picture(none); }).starts_with(none + ": "));
+}
+
+TEST_CASE("check_own: a missing picture, an empty list and an unknown word throw; what is not given is not checked") {
+    const TemporaryFolder folder;
+    const WordList list = shape_words({"<pad>"}, {});
+    const std::string white = folder.file("white.ppm", std::string("P6 1 1 255\n") + std::string(3, '\xff')),
+                      none = folder.path("none.ppm");
+    CHECK(error_of([&] { check_own("", "", list); }) == "");
+    CHECK(error_of([&] { check_own(white, "a red disc; a bar", list); }) == "");
+    CHECK(error_of([&] { check_own(none, "", list); }).starts_with(none + ": "));
+    CHECK(error_of([&] { check_own("", "a red disc; an elephant", list); }).starts_with("the word an is not one of"));
+    CHECK(error_of([&] { check_own("", ";", list); }) == error_of([] { parts_of_list(";"); }));
 }
 
 TEST_SUITE_END();

@@ -299,6 +299,8 @@ static void step_own(Lesson& lesson, const Choices& choices, const clip::Weights
 // A published checkpoint on the user's picture: no toy, no training.
 static void published(Lesson& lesson, const Choices& choices) {
     lesson.step("What does a published model see?", "softmax over sentences of exp(s) cos", choices.weights);
+    require(!choices.image.empty() && !choices.text.empty(),
+            "--weights needs --image and --text, sentences separated by semicolons");
     const NoTape evaluation;
     const Safetensors file(choices.weights);
     Told told;
@@ -309,13 +311,12 @@ static void published(Lesson& lesson, const Choices& choices) {
     const clip::Weights w = clip::make_weights(config, random);
     load(clip::is_openai_layout(file) ? clip::openai_parameters(w, config) : clip::parameters(w, config), file,
          clip::load_rules());
-    require(!choices.vocabulary.empty() && !choices.merges.empty(),
-            "--weights needs --vocab and --merges, the published files of its tokens");
-    const clip::Tokenizer tokenizer = clip::load_vocabulary(choices.vocabulary, choices.merges);
-    require(tokenizer.size() == config.text.vocabulary, choices.vocabulary, ": ", tokenizer.size(), " tokens, the model has ",
+    const std::string folder = choices.weights.substr(0, choices.weights.rfind('/') + 1);
+    const std::string vocabulary = choices.vocabulary.empty() ? folder + "vocab.json" : choices.vocabulary;
+    const clip::Tokenizer tokenizer =
+        clip::load_vocabulary(vocabulary, choices.merges.empty() ? folder + "merges.txt" : choices.merges);
+    require(tokenizer.size() == config.text.vocabulary, vocabulary, ": ", tokenizer.size(), " tokens, the model has ",
             config.text.vocabulary);
-    require(!choices.image.empty() && !choices.text.empty(),
-            "--weights needs --image and --text, sentences separated by semicolons");
     const std::vector<std::string> given = parts_of_list(choices.text);
     const clip::Preparation how = clip::preparation_of(choices.weights, config.vision);
     const Image photograph = read_image(choices.image), seen = clip::preprocess(photograph, config.vision, how);
@@ -330,6 +331,7 @@ static void published(Lesson& lesson, const Choices& choices) {
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
     if (!choices.weights.empty()) return published(lesson, choices);
     const WordList words = shape_words({"<pad>"}, {"<start>", "<end>"});
+    check_own(choices.image, choices.text, words);
     const clip::Config config = toy_config(words);
     Random random(seed);
     clip::Weights w = clip::make_weights(config, random);
@@ -354,9 +356,11 @@ int main(int argc, char** argv) {
     options.add("text", choices.text, "sentences, separated by semicolons, of the words that the lesson prints");
     options.add("image-heads", choices.image_heads, "with --weights: heads of the image tower; 0: what config.json says", 0, 256);
     options.add("text-heads", choices.text_heads, "with --weights: heads of the text tower; 0: what config.json says", 0, 256);
-    options.add("weights", choices.weights, "a published CLIP checkpoint (safetensors): only scores --image against --text");
-    options.add("vocab", choices.vocabulary, "its vocab.json");
-    options.add("merges", choices.merges, "its merges.txt");
+    options.add(
+        "weights", choices.weights,
+        "a published CLIP checkpoint (safetensors, its config.json and preprocessor_config.json beside it): only scores --image against --text");
+    options.add("vocab", choices.vocabulary, "its vocab.json; without it the one in the same folder");
+    options.add("merges", choices.merges, "its merges.txt; without it the one in the same folder");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

@@ -254,6 +254,7 @@ static void step_own(Lesson& lesson, const Choices& choices, const coca::Weights
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const WordList words = shape_words({"<pad>"}, {"<start>", "<end>"});
+    check_own(choices.image, choices.text, words);
     const coca::Config config = toy_config(words);
     Random random(seed);
     coca::Weights w = coca::make_weights(config, random);

@@ -303,6 +303,7 @@ static void step_own(Lesson& lesson, const Choices& choices, const flamingo::Wei
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const WordList words = shape_words({"<pad>"}, {"it", "is", ".", "<image>"});
+    check_own(choices.image, choices.text, words);
     const flamingo::Config config = toy_config(words);
     Random random(seed);
     const gpt::Weights language = gpt::make_weights(config.language, random);
@@ -324,7 +325,7 @@ int main(int argc, char** argv) {
     Choices choices;
     options.add("text-steps", choices.text_steps, "training steps of the language model", 1, 100'000);
     options.add("steps", choices.steps, "training steps of the new layers", 1, 100'000);
-    options.add("image", choices.image, "a PPM file to write about");
+    options.add("image", choices.image, "a PPM or PNG file to write about");
     options.add("text", choices.text, "the prompt after the picture, such as \"it is a red\"");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });

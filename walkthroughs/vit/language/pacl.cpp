@@ -489,6 +489,7 @@ static void step_7_small(Lesson& lesson, int seed) {
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const WordList words = shape_words({"<pad>"}, {"<start>", "<end>"});
+    check_own(choices.image, choices.text, words);
     const clip::Config clip_sizes = clip_config(words);
     Random random(seed);
     clip::Weights clip_weights = clip::make_weights(clip_sizes, random);
@@ -522,7 +523,7 @@ int main(int argc, char** argv) {
     options.add("clip-steps", choices.clip_steps, "training steps of the frozen CLIP", 1, 100'000);
     options.add("steps", choices.steps, "training steps of the head", 1, 100'000);
     options.add("text", choices.text, "shapes to look for, separated by semicolons; two of them are painted in step 6");
-    options.add("image", choices.image, "a PPM file to look for them in");
+    options.add("image", choices.image, "a PPM or PNG file to look for them in");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

@@ -154,8 +154,9 @@ static void step_3_train(Lesson& lesson, const pali::Weights& w, const pali::Con
     std::vector<float> losses;
     {
         ShowProgress progress("training", steps);
+        // At a constant rate the loss still jumps now and then, and so does the table; a rate that falls to 0 ends that.
         losses = train(objective, nothing_decays(variables(pali::parameters(w, config))),
-                       {.schedule = {.peak = 2e-3f, .steps = steps, .descent = Descent::none}}, &progress);
+                       {.schedule = {.peak = 2e-3f, .steps = steps, .descent = Descent::cosine}}, &progress);
     }
     const Smoothed curve = smoothed(losses, std::max(1, steps / 60));
     lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}}, {"training step", "loss, nats"});
@@ -169,11 +170,13 @@ static void step_3_train(Lesson& lesson, const pali::Weights& w, const pali::Con
     lesson.predict("What fraction of the captions of pairs never seen is right?", {unseen[caption_task], 0.1});
     lesson.table(rows);
     lesson.why(
-        "the prompt alone selects the task for the same picture. Colours are found on most new pairs too, shapes and captions of pairs never seen less often: the decoder is a language model, and it is easier to learn which 16 pairs exist than to see.");
-    lesson.claim_at_least("colours, pairs of training; chance is 0.2", seen[colour_task], 0.8);
+        "the prompt alone selects the task for the same picture. Pairs of training are answered without error once the learning "
+        "rate has fallen to 0. Colours are found on most new pairs too, shapes and captions of pairs never seen less often: the "
+        "decoder is a language model, and it is easier to learn which pairs exist than to see them.");
+    lesson.claim_at_least("colours, pairs of training; chance is 0.2", seen[colour_task], 0.97);
     lesson.claim_at_least("colours, pairs never seen; chance is 0.2", unseen[colour_task], 0.45);
-    lesson.claim_at_least("shapes, pairs of training; chance is 0.25", seen[shape_task], 0.7);
-    lesson.claim_at_least("captions, pairs of training; chance is 0.05", seen[caption_task], 0.7);
+    lesson.claim_at_least("shapes, pairs of training; chance is 0.25", seen[shape_task], 0.95);
+    lesson.claim_at_least("captions, pairs of training; chance is 0.05", seen[caption_task], 0.95);
     lesson.claim_at_least("captions: pairs of training less pairs never seen", seen[caption_task] - unseen[caption_task], 0.2);
 }
 
@@ -193,6 +196,7 @@ static void step_4_ask(Lesson& lesson, const Choices& choices, const pali::Weigh
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const WordList words = shape_words({"<pad>", "</s>"}, {"colour", "shape", "caption", "?"});
+    check_own(choices.image, choices.text, words);
     const pali::Config config = toy_config(words);
     Random random(seed);
     const pali::Weights w = pali::make_weights(config, random, 0.2f);
