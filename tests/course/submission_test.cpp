@@ -4,6 +4,7 @@
 
 #include "nn/data/file.h"
 #include "nn/data/json.h"
+#include "nn/data/text.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
 
@@ -51,7 +52,7 @@ static Graded graded_with(int right, bool passed) {
     graded.comparison.asked = 4;
     graded.comparison.right = right;
     if (right < 4) graded.comparison.name = "an answer", graded.comparison.place = "1 of 2 numbers differ";
-    graded.cases = {{passed, "        a line with \xff\n"}};
+    graded.cases = {{.passed = passed, .said = "        a line with \xff\n"}};
     return graded;
 }
 
@@ -61,6 +62,13 @@ TEST_CASE("results_json: a public test counts at most in proportion to right ans
     CHECK(graded_with(4, false).score() == 4);
     CHECK(graded_with(0, true).score() == 0);
     CHECK(graded_with(2, true).score() == 3);
+    Graded by_steps = graded_with(4, false);
+    by_steps.cases[0].steps = 3, by_steps.cases[0].of_steps = 4;
+    CHECK(by_steps.score() == 4);  // a plain case has no parts
+    by_steps.task.cases[0].by_steps = true;
+    CHECK(by_steps.score() == 5.5);
+    by_steps.comparison.right = 1;
+    CHECK(by_steps.score() == 1.5);  // of 2 points at most a quarter, as of the questions
     Graded refused = graded_with(4, true);
     refused.refused = "it does not compile";
     CHECK(refused.score() == 0);
@@ -88,6 +96,10 @@ TEST_CASE("report_of: the first answer that differs, and what was expected only 
     CHECK(report_of(graded, false).find("expected 4") == std::string::npos);
     CHECK(report_of(graded, false).find("cause      fits: yours = expected * 0.75") != std::string::npos);
     CHECK(report_of(graded, false).starts_with("down   3 of 6\n"));
+    CHECK(paragraph("head  ", "one\ntwo") == "head  one\n      two\n");
+    for (const std::string& line :
+         split_lines(paragraph("head  ", "a word of " + std::string(60, 'x') + " and more of it, and more")))
+        CHECK(line.size() <= 80);
 }
 
 TEST_SUITE_END();
