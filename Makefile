@@ -126,7 +126,10 @@ course-%: course-build
 ## make sheet-NAME          a worksheet for pencil and paper; ARGS="--seed 7 --key", ARGS=--help
 sheet-%: $(OUT)/run_sheet
 	@$(OUT)/run_sheet $* $(ARGS)
-check-% watch-% hint-%: course-build
+check-% hint-%: course-build
+	@$(OUT)/run_course $(subst -, ,$@) $(course_options)
+watch-%:  # it builds by itself, and a file that does not compile yet is no reason not to start
+	@test -x $(OUT)/run_course || $(MAKE) course-build
 	@$(OUT)/run_course $(subst -, ,$@) $(course_options)
 # ---- Running ----
 ## make walk-NAME           run one walkthrough; its options go into ARGS="..."
