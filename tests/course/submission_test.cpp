@@ -1,6 +1,7 @@
 #include "course/grade/submission.h"
 
 #include <filesystem>
+#include <set>
 
 #include "nn/data/file.h"
 #include "nn/data/json.h"
@@ -77,6 +78,15 @@ TEST_CASE("results_json: a public test counts at most in proportion to right ans
 TEST_CASE("results_json: the fields that Gradescope reads, whatever bytes a test has printed") {
     const Json results = parse_json(results_json({graded_with(4, true), graded_with(2, false)}, 1.5), "results.json");
     CHECK(results.at("execution_time").as_number() == 1.5);
+    // the names of Gradescope's documentation, "Autograder Specifications", section "Output Format"
+    const std::set<std::string> top{
+        "score",      "execution_time",    "output",     "output_format", "test_output_format", "test_name_format",
+        "visibility", "stdout_visibility", "extra_data", "tests",         "leaderboard"},
+        of_test{"score",  "max_score",     "status", "name",       "name_format", "number",
+                "output", "output_format", "tags",   "visibility", "extra_data"};
+    for (const JsonMember& member : results.as_object()) CHECK(top.count(member.name) == 1);
+    for (const Json& test : results.at("tests").as_array())
+        for (const JsonMember& member : test.as_object()) CHECK(of_test.count(member.name) == 1);
     const auto& tests = results.at("tests").as_array();
     REQUIRE(tests.size() == 2);
     CHECK(tests[0].at("name").as_string() == "down: Down");
