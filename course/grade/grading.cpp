@@ -62,6 +62,7 @@ static CaseResult run_case(const PublicCase& one, const Programs& programs, bool
             graded.said += "        " + line + "\n";
             ++kept;
         }
+    if (graded.said.empty()) graded.said = "        what it printed does not end as a test does; was it too much?\n";
     return graded;
 }
 
