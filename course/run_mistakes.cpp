@@ -429,6 +429,9 @@ int main(int count, char** arguments) {
         const int missed = plant_all(chosen, choices);
         std::printf("%zu mistakes planted, %zu caught, %d not\n", chosen.size(), chosen.size() - missed, missed);
         if (choices.sampled == 0 && !choices.changed) write_tables(all);
+        if (const std::size_t rowless = without_row(all).size(); rowless > 0)
+            std::printf("%zu of %zu mistakes have no row in %s: make mistakes ARGS=--missing\n", rowless, all.size(),
+                        table_path.c_str());
         return missed == 0 ? 0 : 1;
     } catch (const std::exception& error) {
         std::fprintf(stderr, "%s\n", error.what());
