@@ -16,5 +16,8 @@ sheet-%: $(OUT)/run_sheet
 ## make debug-task-NAME     a question that gdb or lldb answers; ARGS="--answer 3", ARGS=--help; NAME=list: all of them
 debug-task-%: $(OUT)/run_debugger
 	@$(OUT)/run_debugger $* $(ARGS)
-check-% watch-% hint-%: course-build
+check-% hint-%: course-build
+	@$(OUT)/run_course $(subst -, ,$@) $(course_options)
+watch-%:  # it builds by itself, and a file that does not compile yet is no reason not to start
+	@test -x $(OUT)/run_course || $(MAKE) course-build
 	@$(OUT)/run_course $(subst -, ,$@) $(course_options)

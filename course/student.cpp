@@ -37,29 +37,32 @@ static Task task_named(const std::string& name) {
     return {};
 }
 
-static bool is_written(const Task& task) {
-    return body_of(read_file(task.file), task.body, task.file).find(not_written(task.name)) == std::string::npos;
-}
+static bool is_written(const Task& task) { return !is_blank(body_of(read_file(task.file), task.body, task.file), task.name); }
+
+static std::string full_score(const Task& task) { return std::to_string(task.points) + " of " + std::to_string(task.points); }
 
 int list_tasks() {
-    std::string module, next;
+    std::string module;
     int points = 0, of = 0, done = 0;
     const std::vector<Task> tasks = all_tasks();
+    const Task* next = nullptr;  // the shortest one that is not done
     for (const Task& task : tasks) {
         if (task.module != module) std::printf("%s%s\n", module.empty() ? "" : "\n", task.module.c_str());
         module = task.module;
         const std::string score = state_of(task.name, "score");  // "6 of 6"
-        const bool complete = score == std::to_string(task.points) + " of " + std::to_string(task.points);
-        const std::string state = score.empty() ? (is_written(task) ? "not checked" : "") : score;
-        std::printf("  [%s] %-16s %-40s %3d min  %2d points  %s\n", complete ? "x" : " ", task.name.c_str(), task.title.c_str(),
-                    task.minutes, task.points, state.c_str());
+        const bool complete = score == full_score(task);
+        const char* const mark = complete ? "x" : is_written(task) ? "-" : " ";
+        std::printf("  [%s] %-14s  %-36s  %2d min  %s\n", mark, task.name.c_str(), task.title.c_str(), task.minutes,
+                    score.empty() ? (std::to_string(task.points) + " points").c_str() : score.c_str());
         done += complete;
         of += task.points;
         points += complete ? task.points : 0;
-        if (next.empty() && !complete) next = task.name;
+        if (!complete && (next == nullptr || task.minutes < next->minutes)) next = &task;
     }
     std::printf("\n%d of %zu tasks done, %d of %d points.", done, tasks.size(), points, of);
-    if (!next.empty()) std::printf(" Next: make check-%s, make hint-%s", next.c_str(), next.c_str());
+    if (next != nullptr)
+        std::printf(" Next: %s, in %s\n    make check-%s    make hint-%s", next->name.c_str(), next->file.c_str(),
+                    next->name.c_str(), next->name.c_str());
     std::printf("\n");
     return 0;
 }
@@ -85,7 +88,8 @@ int check_task(const std::string& name, const Tree& tree) {
     }
     std::string contract;
     for (const Contract& one : task.contracts) contract += (contract.empty() ? "" : ", ") + one.file + " (" + one.function + ")";
-    std::printf("    read       %s\n    hint       make hint-%s\n", contract.c_str(), name.c_str());
+    std::printf("    write      %s\n    read       %s\n    hint       make hint-%s\n", task.file.c_str(), contract.c_str(),
+                name.c_str());
     return 1;
 }
 
@@ -96,7 +100,13 @@ int next_hint(const std::string& name) {
     const std::optional<long> read = whole_number(state_of(name, "hints"));
     const std::size_t seen = read && *read > 0 ? static_cast<std::size_t>(*read) : 0;
     const std::size_t now = std::min(seen + 1, ladder.size());
-    for (std::size_t k = 0; k < now; ++k) std::printf("hint %zu of %zu   %s\n", k + 1, ladder.size(), ladder[k].c_str());
+    for (std::size_t k = 0; k < now; ++k) {
+        const std::string head = "hint " + std::to_string(k + 1) + " of " + std::to_string(ladder.size()) + "   ";
+        if (k < task.hints.size())
+            std::printf("%s", paragraph(head, ladder[k]).c_str());
+        else
+            std::printf("%s%s", head.c_str(), ladder[k].c_str());  // code keeps its lines
+    }
     remember(name, "hints", std::to_string(now));
     std::string all;
     for (const Task& one : all_tasks())

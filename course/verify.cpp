@@ -51,6 +51,20 @@ static std::vector<Graded> graded_all(const Exam& exam, const Tree& tree, std::s
     return grade_bodies(exam, bodies, tree, "build/course/runs", with_cases);
 }
 
+// Every task as the tree has it: nothing is cut out and put in.
+static std::vector<Graded> graded_as_built(const Exam& exam, const Tree& tree, bool with_cases) {
+    const std::string complaint = build(tree, with_cases);
+    require(complaint.empty(), "course: the solution does not compile: ", complaint);
+    std::vector<Graded> all;
+    for (const Task& task : exam.tasks) {
+        Graded graded;
+        graded.task = task;
+        grade(graded, programs_of(tree), exam.seed, exam.expected.at(task.name), with_cases, false);
+        all.push_back(graded);
+    }
+    return all;
+}
+
 static std::string solution_body(const Task& task) { return body_in(read_file(task.file), task); }
 static std::string last_hint_body(const Task& task) { return checks_at_the_door(solution_body(task)) + "\n" + task.code; }
 static std::string blank_body(const Task& task) {
@@ -63,14 +77,57 @@ static void all_points(Proof& proof, const std::vector<Graded>& graded, const st
     say(what + ": " + std::to_string(graded.size()) + " tasks graded");
 }
 
-// A blank earns nothing: every answer is the message of the blank, and every public case of the task fails.
-static void no_points(Proof& proof, const std::vector<Graded>& graded) {
-    for (const Graded& one : graded) {
-        proof.holds(one.score() == 0 && one.refused.empty(), one.task.name + ": a blank earns nothing\n" + report_of(one, true));
-        for (std::size_t k = 0; k < one.cases.size(); ++k)
-            proof.holds(!one.cases[k].passed, one.task.name + ": the blank fails " + one.task.cases[k].title);
+static bool says_unwritten(const std::string& words, const Task& task) {
+    return words.find(not_written(task.name)) != std::string::npos;
+}
+
+// The blank's own task: no point, and every public case fails.
+static void earns_nothing(Proof& proof, const Graded& one) {
+    proof.holds(one.score() == 0, one.task.name + ": a blank earns nothing\n" + report_of(one, true));
+    for (std::size_t k = 0; k < one.cases.size(); ++k)
+        proof.holds(!one.cases[k].passed, one.task.name + ": the blank fails " + one.task.cases[k].title);
+}
+
+// Another task beside the blank: what it loses, it loses by calling the blank, and the failure says so.
+//   returns  whether it waits for the blank
+static bool names_the_blank(Proof& proof, const Graded& one, const Task& blank) {
+    bool waits = false;
+    if (one.comparison.right < one.comparison.asked) {
+        waits = true;
+        proof.holds(says_unwritten(one.comparison.difference, blank),
+                    one.task.name + ": an answer is wrong while only " + blank.name + " is blank\n" + report_of(one, true));
     }
-    say("blanks: " + std::to_string(graded.size()) + " tasks graded");
+    for (std::size_t k = 0; k < one.cases.size(); ++k) {
+        if (one.cases[k].passed) continue;
+        waits = true;
+        proof.holds(says_unwritten(one.cases[k].said, blank),
+                    one.task.name + ": a case fails while only " + blank.name + " is blank\n" + report_of(one, true));
+    }
+    return waits;
+}
+
+// Each task alone is blanked, and all tasks of its module are asked and tested.
+static void blanks_fail_their_own(Proof& proof, const Exam& exam, const Tree& tree, bool with_cases) {
+    std::string waiting;
+    for (const Task& blank : exam.tasks) {
+        const std::string solution = read_file(tree.folder + "/" + blank.file);
+        const Change change(tree, blank.file, with_body(solution, blank.body, blank_body(blank) + "\n", blank.file));
+        const std::string complaint = build(tree, with_cases);
+        proof.holds(complaint.empty(), blank.name + ": a blank compiles\n" + complaint);
+        if (!complaint.empty()) continue;
+        for (const Task& task : exam.tasks) {
+            if (task.module != blank.module) continue;
+            Graded graded;
+            graded.task = task;
+            grade(graded, programs_of(tree), exam.seed, exam.expected.at(task.name), with_cases, false);
+            if (task.name == blank.name)
+                earns_nothing(proof, graded);
+            else if (names_the_blank(proof, graded, blank))
+                waiting += " " + task.name + " for " + blank.name + ",";
+        }
+    }
+    say("blanks: " + std::to_string(exam.tasks.size()) +
+        " tasks graded; waiting for another:" + (waiting.empty() ? " none" : waiting));
 }
 
 // Every mistake inside of the function is caught by the questions, and named by its numbers or by a relation.
@@ -166,9 +223,9 @@ int verify(const VerifyOptions& options, const Tree& here) {
     Exam exam = make_exams(tasks, {options.seed}, {}, tree, true, say)[0];
     if (!options.with_cases)
         for (Task& task : exam.tasks) task.cases.clear();
-    all_points(proof, graded_all(exam, tree, solution_body, options.with_cases), "the solution");
+    all_points(proof, graded_as_built(exam, tree, options.with_cases), "the solution");
     all_points(proof, graded_all(exam, tree, last_hint_body, options.with_cases), "the last hint");
-    no_points(proof, graded_all(exam, tree, blank_body, options.with_cases));
+    blanks_fail_their_own(proof, exam, tree, options.with_cases);
     mistakes_are_named(proof, exam);
     hostile_bodies_earn_nothing(proof, exam, tree, options.with_cases);
     twists_separate(proof, tasks, options.seed, tree);

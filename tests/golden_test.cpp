@@ -1,6 +1,11 @@
 #include "tests/golden.h"
 
+#include <algorithm>
 #include <cmath>
+#include <filesystem>
+
+#include "tests/golden_steps.h"
+#include "tests/temporary_folder.h"
 
 TEST_SUITE_BEGIN("golden");
 
@@ -20,6 +25,21 @@ TEST_CASE("Golden::not_used: lists the expected numbers that no test has compare
     golden.leave_out("logits", "to see that it can be done");
     CHECK(golden.not_used().find(" expected.logits") == std::string::npos);
     CHECK_FALSE(golden.not_used().empty());
+}
+
+TEST_CASE("steps_compared: counts the steps of each fixture that agree, each once") {
+    const TemporaryFolder folder;
+    std::filesystem::copy_file(golden_files("vit").front(), folder.path("vit-a.safetensors"));
+    const StepsCompared before = steps_compared();
+    const Golden golden(folder.path("vit-a.safetensors"));
+    const auto is_step = [](const auto& entry) {
+        return entry.first.starts_with("expected.") || entry.first.starts_with("grad.");
+    };
+    CHECK(steps_compared().all - before.all == std::count_if(golden.file.tensors.begin(), golden.file.tensors.end(), is_step));
+    CHECK(steps_compared().agreed == before.agreed);
+    golden.check("loss", golden.expected("loss"));
+    golden.check("loss", golden.expected("loss"));
+    CHECK(steps_compared().agreed == before.agreed + 1);
 }
 
 TEST_CASE("largest_share_of_rows: a small element may differ by a fraction of the largest in its row") {

@@ -39,6 +39,9 @@ std::string blanked(const std::string& text, const std::string& signature, const
 // What blanked() makes a function say when it is called.
 std::string not_written(const std::string& name);
 
+// Does a body still say so? In a comment it may.
+bool is_blank(const std::string& body, const std::string& name);
+
 // Why a body is not accepted, in one line; "" when it is.
 //   without  names that this task does not allow
 std::string objection(const std::string& body, const std::vector<std::string>& without);

@@ -2,18 +2,24 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "nn/base/require.h"
 #include "nn/data/text.h"
 
 static constexpr double seconds_to_answer = 10, seconds_for_a_case = 20;
 
+double CaseResult::share(const PublicCase& one) const {
+    if (passed || !one.by_steps || of_steps == 0) return passed;
+    return static_cast<double>(steps) / of_steps;
+}
+
 double Graded::drawn_score() const { return refused.empty() ? task.drawn_points() * comparison.share() : 0; }
 
 double Graded::public_score() const {
     if (!refused.empty()) return 0;
     double claimed = 0;
-    for (std::size_t k = 0; k < cases.size(); ++k) claimed += cases[k].passed ? task.cases[k].points : 0;
+    for (std::size_t k = 0; k < cases.size(); ++k) claimed += task.cases[k].points * cases[k].share(task.cases[k]);
     return std::min(claimed, task.public_points() * comparison.share());
 }
 
@@ -23,6 +29,17 @@ bool Graded::complete() const { return std::abs(score() - task.points) < 1e-9; }
 static std::string as_filter(std::string title) {
     std::replace(title.begin(), title.end(), ',', '?');
     return title;
+}
+
+// "31 of 104 fixture steps agree ..." of a line of the test program. A line that a student's code printed is one too; it gains
+// nothing that the questions do not grant.
+static void read_steps(const std::string& line, CaseResult& graded) {
+    const std::vector<std::string> words = split(line, ' ');
+    if (words.size() < 6 || words[1] != "of" || words[3] != "fixture" || words[4] != "steps") return;
+    const std::optional<long> steps = whole_number(words[0]), all = whole_number(words[2]);
+    if (!steps || !all || *steps < 0 || *all <= 0 || *steps > *all || *all > 100000) return;
+    graded.steps = static_cast<int>(*steps);
+    graded.of_steps = static_cast<int>(*all);
 }
 
 static CaseResult run_case(const PublicCase& one, const Programs& programs, bool as_nobody) {
@@ -35,14 +52,17 @@ static CaseResult run_case(const PublicCase& one, const Programs& programs, bool
     CaseResult graded;
     graded.passed = result.ended_well && !lines.empty() && lines.back() == "1 passed, 0 failed";
     if (graded.passed) return graded;
-    graded.said = result.timed_out || lines.empty() ? result.how : "";
+    graded.timed_out = result.timed_out;
+    if (result.timed_out || lines.empty()) graded.said = "        " + result.how + "\n";
     int kept = 0;
+    for (const std::string& line : lines) read_steps(line, graded);
     for (const std::string& line : lines)
         if (line.find("ERROR") != std::string::npos || kept > 0) {
             if (line.starts_with("====") || kept >= 6) break;
             graded.said += "        " + line + "\n";
             ++kept;
         }
+    if (graded.said.empty()) graded.said = "        what it printed does not end as a test does; was it too much?\n";
     return graded;
 }
 
@@ -54,13 +74,38 @@ void grade(Graded& graded, const Programs& programs, int seed, const Expected& e
     graded.comparison = compare(read_answers(graded.asked.answers), expected);
     graded.cases.clear();
     if (!with_cases) return;
-    for (const PublicCase& one : graded.task.cases) graded.cases.push_back(run_case(one, programs, as_nobody));
+    bool endless = false;
+    for (const PublicCase& one : graded.task.cases) {
+        graded.cases.push_back(endless ? CaseResult{.said = "        not run: the one before did not end\n"}
+                                       : run_case(one, programs, as_nobody));
+        endless = endless || graded.cases.back().timed_out;
+    }
 }
 
 static std::string points_text(double points) {
     const long hundredths = std::lround(points * 100);
     std::string text = std::to_string(hundredths / 100);
     if (hundredths % 100 != 0) text += "." + std::string(hundredths % 100 < 10 ? "0" : "") + std::to_string(hundredths % 100);
+    return text;
+}
+
+std::string paragraph(const std::string& head, const std::string& words) {
+    constexpr std::size_t most = 80;
+    std::string text;
+    for (const std::string& given : split_lines(words)) {
+        std::string line = text.empty() ? head : std::string(head.size(), ' ');
+        bool begun = false;
+        for (const std::string& word : split(given, ' ')) {
+            if (begun && line.size() + 1 + word.size() > most) {
+                text += line + "\n";
+                line = std::string(head.size(), ' ');
+                begun = false;
+            }
+            line += (begun ? " " : "") + word;
+            begun = true;
+        }
+        text += line + "\n";
+    }
     return text;
 }
 
@@ -73,18 +118,19 @@ std::string report_of(const Graded& graded, bool numbers) {
               points_text(graded.drawn_score()) + " of " + std::to_string(task.drawn_points()) + " points\n";
     if (!c.name.empty()) {
         const bool silent = c.difference.ends_with("no answer came");
-        report += "    first      " + c.name + ": " +
-                  (silent    ? "no answer, the program " + graded.asked.how
-                   : numbers ? c.difference
-                             : c.place) +
-                  "\n";
-        if (!c.cause.empty()) report += "    cause      " + c.cause + "\n";
-        if (!c.hint.empty()) report += "    look       " + c.hint + "\n";
+        const std::string& seen = numbers ? c.difference : c.place;
+        report += paragraph("    first      ", c.name + ": " + (silent ? "no answer, the program " + graded.asked.how : seen));
+        if (!c.cause.empty()) report += paragraph("    cause      ", c.cause);
+        if (!c.hint.empty()) report += paragraph("    look       ", c.hint);
     }
     for (std::size_t k = 0; k < graded.cases.size(); ++k) {
-        report += std::string("    ") + (graded.cases[k].passed ? "passed     " : "FAILED     ") + task.cases[k].suite + ": " +
-                  task.cases[k].title + "\n";
-        if (!graded.cases[k].passed) report += graded.cases[k].said;
+        const CaseResult& result = graded.cases[k];
+        report +=
+            paragraph(result.passed ? "    passed     " : "    FAILED     ", task.cases[k].suite + ": " + task.cases[k].title);
+        if (!result.passed && task.cases[k].by_steps && result.of_steps > 0)
+            report += "    steps      " + text(result.steps) + " of " + text(result.of_steps) +
+                      " steps of its fixtures agree before the first that differs\n";
+        if (!result.passed) report += result.said;
     }
     return report;
 }

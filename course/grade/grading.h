@@ -14,8 +14,11 @@
 #include "course/grade/tree.h"
 
 struct CaseResult {
-    bool passed = false;
-    std::string said;  // what the test printed, when it failed
+    bool passed = false, timed_out = false;
+    std::string said;             // what the test printed, when it failed
+    int steps = 0, of_steps = 0;  // of its fixtures: those before the first that differs
+
+    double share(const PublicCase& one) const;  // of its points
 };
 
 struct Graded {
@@ -33,6 +36,9 @@ struct Graded {
 
 // Asks the questions of the seed and, if wanted, runs the public cases.
 void grade(Graded& graded, const Programs& programs, int seed, const Expected& expected, bool with_cases, bool as_nobody);
+
+// Words in lines of at most 80 columns, the first after `head`, the others below its end. Line ends in the words stay.
+std::string paragraph(const std::string& head, const std::string& words);
 
 // The block of lines that a student reads.
 //   numbers  whether what was expected may be shown: for public seeds, not for those of a grader

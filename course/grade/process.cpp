@@ -30,7 +30,7 @@ static void become_limited(const RunLimits& limits) {
     limit(RLIMIT_CPU, static_cast<rlim_t>(4 * limits.seconds) + 2);  // several threads
     limit(RLIMIT_FSIZE, rlim_t{1} << 28);
 #ifndef __SANITIZE_ADDRESS__
-    limit(RLIMIT_AS, rlim_t{1} << 33);
+    limit(RLIMIT_AS, rlim_t{1} << 31);
 #endif
     if (limits.as_nobody && geteuid() == 0) {
         limit(RLIMIT_NPROC, 256);

@@ -50,7 +50,7 @@ Handed handed_body(const Task& task, const std::string& text) {
         const std::string body = body_of(text, task.body, task.file);
         const std::string why = objection(body, task.without);
         if (!why.empty()) return {"", task.file + ": " + task.name + ": " + why};
-        if (body.find(not_written(task.name)) != std::string::npos) return {"", "not written yet"};
+        if (is_blank(body, task.name)) return {"", "not written yet"};
         return {body, ""};
     } catch (const std::exception& error) {
         return {"", error.what()};

@@ -63,7 +63,7 @@ std::string sealed_text(const Task& task) {
     for (const Contract& contract : task.contracts) text += key_line("contract", contract.file + " " + contract.function);
     text += key_line("equation", task.equation);
     for (const PublicCase& one : task.cases)
-        text += key_line("case", std::to_string(one.points) + " " + one.suite + ": " + one.title);
+        text += key_line(one.by_steps ? "steps" : "case", std::to_string(one.points) + " " + one.suite + ": " + one.title);
     for (const std::string& name : task.without) text += key_line("without", name);
     for (const std::string& hint : task.hints) text += key_line("hint", hint);
     for (const std::string& line : split_lines(task.code)) text += key_line("sealed", turned(line));
@@ -84,8 +84,9 @@ Task read_task(const std::string& path) {
         require(line.size() <= value_begin ||
                     line.substr(key.size(), value_begin - key.size()).find_first_not_of(' ') == std::string::npos,
                 place, ": the value begins in column ", value_begin + 1);
-        if (key == "case") {
+        if (key == "case" || key == "steps") {
             task.cases.push_back(case_of(value, place));
+            task.cases.back().by_steps = key == "steps";
         } else if (key == "contract") {
             task.contracts.push_back(contract_of(value, place));
         } else if (key == "without") {

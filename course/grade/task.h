@@ -3,13 +3,15 @@
 //   format   every line is a key of at most 8 letters, spaces up to column 10, a value:
 //                title    Who may attend to whom
 //                module   attention
-//                points   6                    of which the lines of `case` say how many belong to public tests
+//                points   6                    of which the lines of `case` and `steps` say how many belong to public tests
 //                minutes  20
 //                file     nn/layers/mask.cpp
 //                body     MayAttend causal(int queries, int keys)      as it stands before the opening brace
 //                contract nn/layers/mask.h causal                      file and name; its comment is the handout
 //                equation may(i, j) = [j <= m - n + i]
 //                case     2 mask: each mask as a picture: 1 = may attend        points, suite and title of a test
+//                steps    3 vit: parity: every step ...                        the same for a test that compares with a fixture:
+//                                               each step before the first that differs earns its part of the points
 //                without  attend                a name that the answer may not use, because it is the answer
 //                hint     ...                   two in words
 //                code     ...                   the last hint: the lines of a body that earns all points; in what students get
@@ -22,6 +24,7 @@
 struct PublicCase {
     int points = 0;
     std::string suite, title;
+    bool by_steps = false;  // a fixture's steps earn parts of the points
 };
 
 struct Contract {

@@ -115,8 +115,9 @@ std::string handout_html(const std::string& module, int seed, const std::vector<
         }
         page += "<p>" + std::to_string(task.drawn_points()) + " points for right answers to the questions of the grader's seed";
         for (const PublicCase& one : task.cases)
-            page +=
-                "; " + std::to_string(one.points) + " for the public test <i>" + escaped(one.suite + ": " + one.title) + "</i>";
+            page += "; " + std::to_string(one.points) +
+                    (one.by_steps ? " for the steps of the public test <i>" : " for the public test <i>") +
+                    escaped(one.suite + ": " + one.title) + "</i>";
         page += ".</p>\n";
     }
     return page + "</body></html>\n";

@@ -39,6 +39,8 @@ TEST_CASE("blanked: keeps the checks; the rest throws \"not implemented\"") {
     CHECK(blank.starts_with("#pragma GCC diagnostic ignored \"-Wunused-parameter\"\n"));
     CHECK(blank.find("require(x > 0") != std::string::npos);
     CHECK(blank.find("return 2 * x") == std::string::npos);
+    CHECK(is_blank(body_of(blank, "int twice(int x)", "a.cpp"), "twice"));
+    CHECK_FALSE(is_blank("// ::fail({\"" + not_written("twice") + "\"});\n return 1;", "twice"));  // commented out
     CHECK(blank.find("::fail({\"course: twice is not written yet; its contract is in a.h\"});") != std::string::npos);
     const std::string both = blanked(blank, "int other(int x)", "other", "a.h", "a.cpp");
     CHECK(both.find("#pragma", both.find("// int twice")) == std::string::npos);  // only once, at the top
@@ -56,6 +58,8 @@ TEST_CASE("objection: rejects code that reaches beyond its braces at compile tim
     CHECK(why(" asm(\".incbin \\\"file\\\"\"); ") == "asm is not allowed in an answer");
     CHECK(why(" __builtin_exit(0); ") == "__builtin_exit is a name of the compiler's own");
     CHECK(why(" std::exit(0); ") == "exit is not allowed in an answer");
+    CHECK(why(" static int x [[gnu::section(\".data\\n.incbin \\\"file\\\"\")]] = 1; ") == "gnu is not allowed in an answer");
+    CHECK(why(" std::basic_ifstream<char> in(\"solution\"); ") == "basic_ifstream is not allowed in an answer");
     CHECK(why(" return attend(q, k, v, 1); ") == "attend may not be used in this task: it is what the task asks for");
     CHECK(why(" return attended; ") == "");
     CHECK(why(" /* ") == "a comment does not end");

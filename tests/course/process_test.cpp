@@ -1,5 +1,9 @@
 #include "course/grade/process.h"
 
+#include <unistd.h>
+
+#include <filesystem>
+
 #include "nn/base/clock.h"
 #include "nn/data/file.h"
 #include "tests/temporary_folder.h"
@@ -37,6 +41,24 @@ TEST_CASE("run: stops endless loops, endless output, endless answers and remaini
     CHECK(shell("sleep 3").ended_well);
     CHECK_FALSE(is_file(folder.path("late")));
     CHECK(seconds_now() - begin < 30);
+}
+
+TEST_CASE("run: as nobody, a program cannot delete, change or read what is closed to it") {
+    if (geteuid() != 0) return;  // only root can become somebody else
+    const TemporaryFolder folder;
+    const std::string results = folder.path("results.json"), secret = folder.path("secret");
+    write_file_atomically(results, "0 points");
+    write_file_atomically(secret, "the solution");
+    std::filesystem::permissions(results, std::filesystem::perms(0644));
+    std::filesystem::permissions(secret, std::filesystem::perms(0600));
+    RunLimits limits;
+    limits.as_nobody = true;
+    const std::string attack = "rm -f " + results + "; echo 100 points > " + results + "; cat " + secret + "; id -u";
+    CHECK(run({"sh", "-c", attack}, "/", limits).output.ends_with("\n65534\n"));
+    CHECK(run({"sh", "-c", attack}, "/", limits).output.find("the solution") == std::string::npos);
+    CHECK(read_file(results) == "0 points");
+    limits.as_nobody = false;
+    CHECK(run({"cat", secret}, "/", limits).output == "the solution");
 }
 
 TEST_SUITE_END();

@@ -1,9 +1,11 @@
 #include "course/grade/submission.h"
 
 #include <filesystem>
+#include <set>
 
 #include "nn/data/file.h"
 #include "nn/data/json.h"
+#include "nn/data/text.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
 
@@ -51,7 +53,7 @@ static Graded graded_with(int right, bool passed) {
     graded.comparison.asked = 4;
     graded.comparison.right = right;
     if (right < 4) graded.comparison.name = "an answer", graded.comparison.place = "1 of 2 numbers differ";
-    graded.cases = {{passed, "        a line with \xff\n"}};
+    graded.cases = {{.passed = passed, .said = "        a line with \xff\n"}};
     return graded;
 }
 
@@ -61,6 +63,13 @@ TEST_CASE("results_json: a public test counts at most in proportion to right ans
     CHECK(graded_with(4, false).score() == 4);
     CHECK(graded_with(0, true).score() == 0);
     CHECK(graded_with(2, true).score() == 3);
+    Graded by_steps = graded_with(4, false);
+    by_steps.cases[0].steps = 3, by_steps.cases[0].of_steps = 4;
+    CHECK(by_steps.score() == 4);  // a plain case has no parts
+    by_steps.task.cases[0].by_steps = true;
+    CHECK(by_steps.score() == 5.5);
+    by_steps.comparison.right = 1;
+    CHECK(by_steps.score() == 1.5);  // of 2 points at most a quarter, as of the questions
     Graded refused = graded_with(4, true);
     refused.refused = "it does not compile";
     CHECK(refused.score() == 0);
@@ -69,6 +78,15 @@ TEST_CASE("results_json: a public test counts at most in proportion to right ans
 TEST_CASE("results_json: the fields that Gradescope reads, whatever bytes a test has printed") {
     const Json results = parse_json(results_json({graded_with(4, true), graded_with(2, false)}, 1.5), "results.json");
     CHECK(results.at("execution_time").as_number() == 1.5);
+    // the names of Gradescope's documentation, "Autograder Specifications", section "Output Format"
+    const std::set<std::string> top{
+        "score",      "execution_time",    "output",     "output_format", "test_output_format", "test_name_format",
+        "visibility", "stdout_visibility", "extra_data", "tests",         "leaderboard"},
+        of_test{"score",  "max_score",     "status", "name",       "name_format", "number",
+                "output", "output_format", "tags",   "visibility", "extra_data"};
+    for (const JsonMember& member : results.as_object()) CHECK(top.count(member.name) == 1);
+    for (const Json& test : results.at("tests").as_array())
+        for (const JsonMember& member : test.as_object()) CHECK(of_test.count(member.name) == 1);
     const auto& tests = results.at("tests").as_array();
     REQUIRE(tests.size() == 2);
     CHECK(tests[0].at("name").as_string() == "down: Down");
@@ -88,6 +106,10 @@ TEST_CASE("report_of: the first answer that differs, and what was expected only 
     CHECK(report_of(graded, false).find("expected 4") == std::string::npos);
     CHECK(report_of(graded, false).find("cause      fits: yours = expected * 0.75") != std::string::npos);
     CHECK(report_of(graded, false).starts_with("down   3 of 6\n"));
+    CHECK(paragraph("head  ", "one\ntwo") == "head  one\n      two\n");
+    for (const std::string& line :
+         split_lines(paragraph("head  ", "a word of " + std::string(60, 'x') + " and more of it, and more")))
+        CHECK(line.size() <= 80);
 }
 
 TEST_SUITE_END();

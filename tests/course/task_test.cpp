@@ -24,6 +24,7 @@ static const std::string example =
     "contract a.h down\n"
     "equation y = x - 1\n"
     "case     2 a: down: by one, always\n"
+    "steps    1 a: parity: every step\n"
     "without  lower\n"
     "hint     which way?\n"
     "hint     by how much?\n"
@@ -38,8 +39,10 @@ TEST_CASE("read_task: a task's lines, code keeps its indentation, a title may ho
     CHECK(task.body == "int down(int x)");
     CHECK(task.cases[0].suite == "a");
     CHECK(task.cases[0].title == "down: by one, always");
-    CHECK(task.public_points() == 2);
-    CHECK(task.drawn_points() == 4);
+    CHECK_FALSE(task.cases[0].by_steps);
+    CHECK(task.cases[1].by_steps);
+    CHECK(task.public_points() == 3);
+    CHECK(task.drawn_points() == 3);
     CHECK(task.code == "if (x == 0) return -1;\n    return x - 1;\n");
 }
 
@@ -61,11 +64,11 @@ TEST_CASE("read_task: rejects missing, unknown and repeated keys, and names the 
         write_file_atomically(path, text);
         return error_of([&] { read_task(path); });
     };
-    CHECK(error(example + "points   7\n") == path + ":15: a second line of points");
-    CHECK(error(example + "pionts   7\n") == path + ":15: there is no key pionts");
+    CHECK(error(example + "points   7\n") == path + ":16: a second line of points");
+    CHECK(error(example + "pionts   7\n") == path + ":16: there is no key pionts");
     CHECK(error(example + "hint     a third\n") == path + ": 3 lines of hint, expected 2; the third hint is the code");
-    CHECK(error(example + "case     four a: b\n") == path + ":15: case is \"four\", expected a number from 0 to 1000");
-    CHECK(error(example + "case     4 a: b\n") ==
+    CHECK(error(example + "case     four a: b\n") == path + ":16: case is \"four\", expected a number from 0 to 1000");
+    CHECK(error(example + "case     3 a: b\n") ==
           path + ": the cases take 6 of 6 points, something must be left for the questions of the seed");
     CHECK(error("title    Down\n") == path + ": there is no line of module");
 }
