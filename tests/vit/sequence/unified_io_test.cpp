@@ -536,4 +536,9 @@ TEST_CASE("unified_io: boxes that end before they begin, and invalid masks, are 
                       "unified_io: a mask of patches holds 0.500000, it must hold 1 (seen) and 0 (not seen)");
 }
 
+TEST_CASE("coordinate_of: a place in a picture without pixels is refused") {
+    CHECK_THROWS_WITH(unified_io::coordinate_of(32500, 0, 0),
+                      "unified_io: a place in a picture of 0 x 0, both must be at least 1");
+}
+
 TEST_SUITE_END();
