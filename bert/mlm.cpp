@@ -22,7 +22,16 @@ Draws make_draws(Random& random, int sequences, int length, int vocabulary) {
     return draws;
 }
 
+static void check(const char* place, const Corruption& how) {
+    for (const double share : {how.select, static_cast<double>(how.mask), static_cast<double>(how.random)})
+        require(share >= 0 && share <= 1, place, ": a fraction of ", share,
+                ", it must be from 0 to 1; BERT's are 0.15, 0.8 and 0.5");
+    require(how.most >= 0 && how.mask_id >= 0, place, ": at most ", how.most, " tokens become id ", how.mask_id,
+            ", neither may be negative");
+}
+
 Corrupted corrupt_batch(const std::vector<int>& ids, const std::vector<int>& special, const Draws& draws, const Corruption& how) {
+    check("corrupt_batch", how);
     const std::size_t n = ids.size();
     require(special.size() == n && draws.u_select.size() == n && draws.u_mask.size() == n && draws.u_random.size() == n &&
                 draws.random_words.size() == n,
@@ -67,6 +76,7 @@ static std::size_t selected_count(std::size_t length, const Corruption& how) {
 
 Corrupted corrupt_candidates(const std::vector<int>& ids, const std::vector<int>& special, const CandidateDraws& draws,
                              const Corruption& how) {
+    check("corrupt_candidates", how);
     require(special.size() == ids.size(), "corrupt_candidates: ", special.size(), " flags for ", ids.size(),
             " ids, each needs one");
     std::vector<int> candidates;  // positions
@@ -146,6 +156,7 @@ Losses loss(const Steps& steps, const std::vector<int>& labels, const std::vecto
 
 std::vector<Guess> best_guesses(const Matrix& logits, int row, int count) {
     require(row >= 0 && row < logits.rows, "best_guesses: row ", row, " of ", logits.rows, ", counted from 0");
+    require(count >= 0, "best_guesses: ", count, " guesses, there cannot be fewer than 0");
     const Matrix p = softmax_rows(slice_rows(logits, row, 1)).value();  // (1, V)
     std::vector<Guess> guesses;
     for (int id = 0; id < p.cols; ++id) guesses.push_back({id, p[id]});

@@ -1,6 +1,7 @@
 #include "rlhf/dpo.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
@@ -50,6 +51,9 @@ LogProbabilities log_probabilities(const Batch& batch, const gpt::Weights& w, co
 
 LossSteps loss(const LogProbabilities& policy, const LogProbabilities& reference, const Config& config) {
     const float beta = config.beta, eps = config.label_smoothing;
+    require(beta > 0 && std::isfinite(beta), "dpo: beta is ", beta, ", it must be a number above 0; 0.1 is usual");
+    require(eps >= 0 && eps < 0.5f, "dpo: a label smoothing of ", eps,
+            ", it must be from 0 to below 0.5: from there on the labels say nothing, or the opposite");
     const Matrix& ref_chosen = reference.chosen.value();
     const Matrix& ref_rejected = reference.rejected.value();
     LossSteps steps;

@@ -105,6 +105,10 @@ Matrix whiten(const Matrix& x, const Matrix& mask, bool keep_mean) {
 }
 
 Matrix generalised_advantages(const Matrix& rewards, const Matrix& values, const Matrix& mask, float discount, float trace) {
+    require(same_shape(values, rewards) && same_shape(mask, rewards), "generalised_advantages: rewards ", rewards, ", values ",
+            values, " and a mask ", mask, ", the shapes must be equal");
+    require(discount >= 0 && discount <= 1 && trace >= 0 && trace <= 1, "generalised_advantages: a discount of ", discount,
+            " and a lambda of ", trace, ", both must be from 0 to 1; 1 and 0.95 are usual");
     Matrix advantages(rewards.rows, rewards.cols);
     for (int b = 0; b < rewards.rows; ++b) {
         float next_value = 0, next_advantage = 0;  // beyond the end of the answer there is nothing
@@ -136,6 +140,10 @@ RewardSteps rewards_and_advantages(const std::vector<float>& scores, const Matri
                 same_shape(reference_log_probabilities, mask) && same_shape(old_values, mask),
             "ppo: ", scores.size(), " scores, log-probabilities ", old_log_probabilities, " and ", reference_log_probabilities,
             ", values ", old_values, " for a mask of ", mask, "; each token needs one of each");
+    require(std::isfinite(beta), "ppo: a KL coefficient of ", beta, ", it must be a number");
+    for (int b = 0; b < B; ++b)
+        require(std::isfinite(scores[b]), "ppo: the score of episode ", b, " is ", scores[b],
+                ", it must be a number; look for a NaN in the reward model");
     RewardSteps steps;
     steps.kl = Matrix(B, columns);
     steps.non_score_reward = Matrix(B, columns);
@@ -242,6 +250,10 @@ float mean_of(const std::vector<float>& numbers) {
 
 float next_kl_coefficient(float beta, float mean_kl, int episodes, const Config& config) {
     if (!config.adaptive) return beta;
+    require(config.kl_target > 0 && config.kl_horizon > 0, "next_kl_coefficient: a KL target of ", config.kl_target,
+            " and a horizon of ", config.kl_horizon, ", both must be above 0; 6 and 10000 are usual");
+    require(std::isfinite(mean_kl) && episodes > 0, "next_kl_coefficient: a mean KL of ", mean_kl, " over ", episodes,
+            " episodes; it must be a number, of at least 1 episode");
     const float e = std::clamp(mean_kl / config.kl_target - 1, -0.2f, 0.2f);
     return beta * (1 + e * episodes / config.kl_horizon);
 }

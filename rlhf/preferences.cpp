@@ -42,6 +42,7 @@ Pairs all_pairs(const std::vector<int>& group, const std::vector<int>& ranks) {
 float bradley_terry(float reward_i, float reward_j) { return 1 / (1 + std::exp(reward_j - reward_i)); }
 
 Var differences(const Var& rewards, const Pairs& pairs) {
+    require(rewards.cols() == 1, "differences: rewards ", rewards.value(), ", they must be one column, a row for each answer");
     std::vector<int> better, worse;
     for (const Pair& pair : pairs.list) {
         better.push_back(pair.better);
@@ -86,6 +87,10 @@ float gumbel(float u) {
 std::vector<int> rank(const std::vector<float>& scores, const Person& person, const std::vector<float>& draws) {
     require(scores.size() == draws.size(), "rank: ", scores.size(), " scores and ", draws.size(),
             " draws, each answer needs both");
+    require(person.noise >= 0 && person.tie_margin >= 0, "rank: noise ", person.noise, " and a tie margin of ", person.tie_margin,
+            ", neither may be negative");
+    for (std::size_t k = 0; k < scores.size(); ++k)
+        require(std::isfinite(scores[k]), "rank: the score of answer ", k, " is ", scores[k], ", it must be a number");
     std::vector<float> noisy;
     for (std::size_t k = 0; k < scores.size(); ++k)
         noisy.push_back(scores[k] + (person.noise > 0 ? person.noise * gumbel(draws[k]) : 0));

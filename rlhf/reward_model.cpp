@@ -25,6 +25,11 @@ Steps forward(const std::vector<int>& tokens, const std::vector<int>& lengths, c
 
 // Row g averages over the pairs of ranking g: (rankings, pairs).
 static Matrix averaging(const preferences::Pairs& pairs) {
+    require(pairs.group.size() == pairs.list.size(), "reward_model: ", pairs.group.size(), " numbers of rankings for ",
+            pairs.list.size(), " pairs, each needs one");
+    for (const int g : pairs.group)
+        require(g >= 0 && g < pairs.groups, "reward_model: a pair of ranking ", g, ", there are ", pairs.groups,
+                ", counted from 0");
     std::vector<int> count(pairs.groups);
     for (const int g : pairs.group) ++count[g];
     Matrix mean(pairs.groups, static_cast<int>(pairs.list.size()));

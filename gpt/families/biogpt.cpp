@@ -55,6 +55,8 @@ Weights add_virtual_tokens(const Weights& w, Config& config, int count, Random& 
 }
 
 std::vector<int> with_soft_prompt(const std::vector<int>& source, int count, const Config& config) {
+    require(count >= 0 && count <= config.vocabulary, "with_soft_prompt: ", count,
+            " virtual tokens, the vocabulary with them has ", config.vocabulary, "; call add_virtual_tokens first");
     std::vector<int> prompt = source;
     for (int k = config.vocabulary - count; k < config.vocabulary; ++k) prompt.push_back(k);
     return prompt;

@@ -25,6 +25,8 @@ std::vector<float> alibi_slopes(int heads) {
 }
 
 Matrix alibi_bias(const std::vector<float>& slopes, int queries, int keys) {
+    require(!slopes.empty() && queries >= 0 && queries <= keys, "alibi_bias: ", slopes.size(), " slopes, ", queries,
+            " queries and ", keys, " keys; each head needs a slope, and the queries are the last of the keys");
     const int H = static_cast<int>(slopes.size());
     Matrix bias(H * queries, keys);  // (H n, m)
     for (int h = 0; h < H; ++h) {

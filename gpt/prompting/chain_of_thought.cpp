@@ -27,12 +27,16 @@ static int count_of(const Task& task, const Questions& questions) {
 Questions make_questions(const Task& task, Random& random, int questions) {
     require(task.digits > 0 && task.count > 0, "chain_of_thought: ", task.count, " digits modulo ", task.digits,
             ", both must be at least 1");
+    require(questions >= 0, "chain_of_thought: ", questions, " questions, there cannot be fewer than 0");
     Questions digits;
     for (int k = 0; k < questions * task.count; ++k) digits.push_back(random.below(task.digits));
     return digits;
 }
 
 std::vector<int> partial_sums(const Task& task, const Questions& questions) {
+    for (const int digit : questions)
+        require(digit >= 0 && digit < task.digits, "chain_of_thought: a digit ", digit, " of ", task.digits,
+                ", they are counted from 0");
     std::vector<int> sums;
     for (std::size_t k = 0; k < questions.size(); ++k) {
         const int before = k % task.count == 0 ? 0 : sums.back();

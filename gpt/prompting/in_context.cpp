@@ -13,6 +13,7 @@ namespace in_context {
 // --- the text ---
 
 Batch make_batch(const Task& task, Random& random, int sequences) {
+    require(sequences > 0, "in_context: ", sequences, " sequences, there must be at least 1");
     require(task.inputs > 0 && task.labels > 0 && task.pairs > 0, "in_context: ", task.inputs, " inputs, ", task.labels,
             " labels, ", task.pairs, " pairs, each must be at least 1");
     Batch batch;
@@ -30,8 +31,11 @@ Batch make_batch(const Task& task, Random& random, int sequences) {
 }
 
 std::vector<int> prompt_of(const Task& task, const std::vector<std::pair<int, int>>& examples, int query) {
+    require(query >= 0 && query < task.inputs, "in_context: a query ", query, " of ", task.inputs, " inputs, counted from 0");
     std::vector<int> ids;
     for (const auto& [x, label] : examples) {
+        require(x >= 0 && x < task.inputs && label >= 0 && label < task.labels, "in_context: an example of input ", x,
+                " and label ", label, ", there are ", task.inputs, " and ", task.labels, ", counted from 0");
         ids.push_back(x);
         ids.push_back(task.inputs + label);
     }
@@ -41,7 +45,10 @@ std::vector<int> prompt_of(const Task& task, const std::vector<std::pair<int, in
 
 // --- the best possible answer ---
 
-static double never_shown(const Task& task, int shots) { return std::pow(1 - 1.0 / task.inputs, shots); }
+static double never_shown(const Task& task, int shots) {
+    require(shots >= 0, "in_context: ", shots, " shots, there cannot be fewer than 0");
+    return std::pow(1 - 1.0 / task.inputs, shots);
+}
 
 double best_accuracy(const Task& task, int shots) { return 1 - never_shown(task, shots) * (1 - 1.0 / task.labels); }
 

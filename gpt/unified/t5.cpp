@@ -17,6 +17,8 @@ namespace t5 {
 // --- positions ---
 
 int relative_bucket(int offset, bool both_ways, int buckets, int max_distance) {
+    require(buckets >= 4 && max_distance > buckets / 2, "relative_bucket: ", buckets, " buckets up to distance ", max_distance,
+            "; there must be at least 4, and half of them fewer than the distance");
     const int n = both_ways ? buckets / 2 : buckets;  // buckets of one direction
     const int base = both_ways && offset > 0 ? n : 0;
     const int distance = both_ways ? std::abs(offset) : std::max(-offset, 0);
@@ -215,6 +217,8 @@ Corrupted corrupt(const std::vector<int>& ids, const std::vector<char>& is_hidde
         }
         corrupted.target.push_back(ids[t]);
     }
+    require(next_sentinel >= 0, "corrupt: the hidden spans need ", first_sentinel - next_sentinel + 1, " sentinels, from ",
+            first_sentinel, " downwards there are fewer ids; hide fewer spans");
     corrupted.target.push_back(next_sentinel);
     corrupted.input.push_back(end_token);
     corrupted.target.push_back(end_token);

@@ -265,6 +265,9 @@ Image normalise(const Image& image, const std::vector<float>& mean, const std::v
     const std::size_t C = static_cast<std::size_t>(image.channels);
     require(mean.size() == C && standard_deviation.size() == C, "normalise: ", mean.size(), " means and ",
             standard_deviation.size(), " deviations for a ", shape(image), " image, one of each for every channel is needed");
+    for (const float deviation : standard_deviation)
+        require(deviation > 0, "normalise: a standard deviation of ", deviation,
+                ", it must be above 0; 1 leaves a channel as it is");
     Image result = image;
     for (std::size_t k = 0; k < image.pixels.size(); ++k)
         result.pixels[k] = (image.pixels[k] - mean[k % C]) / standard_deviation[k % C];

@@ -185,8 +185,8 @@ Matrix half_residual(const Matrix& discarded, Normalisation normalisation) {
 }
 
 Matrix class_map(const Matrix& joint) {
-    require(joint.rows >= 1 && joint.cols >= 2, "class_map: attention ", joint,
-            " must have a class token and at least one other");
+    require(joint.rows == joint.cols && joint.cols >= 2, "class_map: attention ", joint,
+            " must have a row and a column for the class token and for at least one other");
     require_finite(joint, "class_map", "attention weights");
     Matrix map = slice_cols(slice_rows(joint, 0, 1), 1, joint.cols - 1);
     const float largest = *std::max_element(map.begin(), map.end());

@@ -20,7 +20,13 @@
 static const float minus_infinity = -std::numeric_limits<float>::infinity();
 
 Matrix attend_textbook(const Matrix& q, const Matrix& k, const Matrix& v, int heads, const Attending& how) {
-    const int h = q.cols / heads, groups = k.cols / h, value_width = v.cols / groups;
+    require(heads > 0 && q.cols > 0 && q.cols % heads == 0, "attend_textbook: ", heads, " heads do not divide a width of ",
+            q.cols);
+    const int h = q.cols / heads, groups = k.cols / h;
+    require(groups > 0 && k.cols == groups * h && heads % groups == 0 && v.cols % groups == 0, "attend_textbook: q ", q, " has ",
+            heads, " heads of width ", h, ", k ", k, " must hold a number of such heads that divides ", heads, ", and v ", v,
+            " as many");
+    const int value_width = v.cols / groups;
     const float scale = how.scale != 0 ? how.scale : 1 / std::sqrt(static_cast<float>(h));
     const Segments queries = how.segments.list.empty() ? Segments::one(q.rows) : how.segments;
     const Segments keys = !how.key_segments.list.empty() ? how.key_segments
@@ -174,6 +180,8 @@ static std::vector<Piece> cut_into_pieces(const Plan& plan) {
 static Plan make_plan(const Var& q, const Var& k, const Var& v, int heads, const Attending& how, Where where) {
     require(k.rows() == v.rows(), where, "attend: k ", k.value(), " and v ", v.value(), " must be equally high");
     require(heads > 0 && q.cols() % heads == 0, where, "attend: ", heads, " heads do not divide a width of ", q.cols());
+    require(how.scale >= 0 && std::isfinite(how.scale), where, "attend: a scale of ", how.scale,
+            ", it must be a number above 0, or 0 for 1 / sqrt(head width)");
     Plan plan;
     plan.heads = heads;
     plan.head_width = q.cols() / heads;
@@ -422,6 +430,8 @@ static Attended attend_in_steps(const Var& q, const Var& k, const Var& v, const 
 // --- with a cache ---
 
 KeyValueCache make_cache(int sequences, int capacity, int key_width, int value_width) {
+    require(sequences > 0 && capacity > 0 && key_width > 0, "make_cache: ", sequences, " sequences of ", capacity,
+            " tokens with keys of width ", key_width, ", each must be at least 1");
     KeyValueCache cache{.sequences = sequences, .capacity = capacity};
     cache.keys = Var(Matrix(sequences * capacity, key_width));
     cache.values = Var(Matrix(sequences * capacity, value_width > 0 ? value_width : key_width));

@@ -164,6 +164,7 @@ static Explained unit_rows_explained(const Record& y, const std::vector<Var>&) {
 }
 
 Var unit_rows(const Var& x, float eps, Where where) {
+    require(eps >= 0, where, "unit_rows: eps is ", eps, ", it is the least divisor and cannot be negative; 1e-12 is usual");
     const int D = x.cols();
     UnitRowsRecord* const kept = new UnitRowsRecord;
     kept->eps = eps;

@@ -88,6 +88,8 @@ Resampler make_resampler(Random& random, const ResamplerShape& shape, const Init
                            .key_bias = false,
                            .value_bias = false,
                            .bias = false};
+    require(shape.depth > 0 && shape.heads > 0 && shape.head_width > 0, "make_resampler: ", shape.depth, " layers of ",
+            shape.heads, " heads of width ", shape.head_width, ", each must be at least 1");
     Resampler w;
     w.latents = make_weight(random, shape.latents, shape.width, init);
     if (shape.frames > 1) w.frames = make_weight(random, shape.frames, shape.width, init);

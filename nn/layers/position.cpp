@@ -12,6 +12,7 @@
 Matrix sine_code(const std::vector<double>& coordinates, int width, SineOrder order, double base) {
     require(width >= 2 && width % 2 == 0, "sine_code: a width of ", width,
             " is not made of pairs of a sine and a cosine; an even one is");
+    require(base > 0 && std::isfinite(base), "sine_code: a base of ", base, ", it must be a number above 0; 10000 is usual");
     const int pairs = width / 2;
     Matrix code = Matrix::unset(static_cast<int>(coordinates.size()), width);
     for (int i = 0; i < code.rows; ++i)
@@ -111,6 +112,7 @@ Var rotate(const Var& x, const std::vector<int>& positions, int head_width, floa
             " in an input of shape ", x.value(), "; heads must be even and fill the width");
     require(static_cast<int>(positions.size()) == x.rows(), where, "rotate: ", positions.size(), " positions for the rows of ",
             x.value(), ", each needs one");
+    require(base > 0 && std::isfinite(base), where, "rotate: a base of ", base, ", it must be a number above 0; 10000 is usual");
     RotateRecord* const kept = new RotateRecord;
     kept->positions = positions;
     kept->head_width = head_width;

@@ -96,6 +96,8 @@ StackSteps stack(const Var& z0, const std::vector<Block>& blocks, const BlockOpt
                  const std::vector<BlockContext>& contexts) {
     require(contexts.size() == 1 || contexts.size() == blocks.size(), "stack: ", contexts.size(), " contexts for ", blocks.size(),
             " blocks; give one for all, or one for each");
+    require(contexts.size() == blocks.size() || !contexts[0].self.cache, "stack: one cache of keys and values for ",
+            blocks.size(), " blocks, each needs its own; make the cache with the depth of the model");
     StackSteps steps{.blocks = {}, .output = z0};
     for (std::size_t l = 0; l < blocks.size(); ++l) {
         const InBlock in_block(static_cast<int>(l));

@@ -248,6 +248,12 @@ static bool is_finished(const std::vector<int>& written, const Limits& limits) {
     return written.back() == limits.end_of_text || ends_in_repetition(written, limits.repetitions);
 }
 
+static void check(const char* place, const Limits& limits) {
+    require(limits.new_tokens >= 0, place, ": ", limits.new_tokens, " new tokens, there cannot be fewer than 0");
+    require(limits.repetitions >= 0, place, ": an end after ", limits.repetitions,
+            " repetitions, there cannot be fewer than 0 (0 = never)");
+}
+
 // Checks the shape of a reader's logits.
 static void check_answer(const char* place, const Matrix& logits, int sequences, const Limits& limits) {
     require(logits.rows == sequences && logits.cols > 0, place, ": the reader gave logits ", logits, " for ", sequences,
@@ -264,7 +270,7 @@ std::vector<std::vector<int>> generate(const TokenBatch& prompts, TokenReader& r
     for (int b = 0; b < B; ++b)
         require(prompts.is_token(b, T - 1), "generate: prompt ", b,
                 " ends in padding, and what follows would follow that; pad on the left");
-    require(limits.new_tokens >= 0, "generate: ", limits.new_tokens, " new tokens, there cannot be fewer than 0");
+    check("generate", limits);
     const bool greedy = is_greedy(sampling);
     require(greedy || (draws.rows == B && draws.cols == limits.new_tokens), "generate: draws are ", draws, ", ", B,
             " prompts and ", limits.new_tokens, " new tokens need (", B, ", ", limits.new_tokens, ")");
@@ -347,7 +353,7 @@ std::vector<Beam> beam_search(const std::vector<int>& prompt, int width, TokenRe
     const int length = static_cast<int>(prompt.size());
     require(width > 0 && length > 0, "beam_search: ", width, " beams for a prompt of ", length,
             " tokens, both must be at least 1");
-    require(limits.new_tokens >= 0, "beam_search: ", limits.new_tokens, " new tokens, there cannot be fewer than 0");
+    check("beam_search", limits);
     require(alpha >= 0 && alpha < infinity, "beam_search: alpha is ", alpha, ", it must be finite and not below 0");
     std::vector<Beam> beams(1), finished;  // begins with one empty beam
     TokenBatch next = equal_batch(prompt, length);

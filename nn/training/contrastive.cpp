@@ -8,6 +8,8 @@
 #include "nn/training/loss.h"
 
 Var scaled_cosines(const Var& unit_a, const Var& unit_b, const Var& log_scale, Where where) {
+    require(log_scale.rows() == 1 && log_scale.cols() == 1, where, "scaled_cosines: a logarithm of the scale of shape ",
+            log_scale.value(), ", it must be (1, 1), one for all cosines");
     const Var cosines = matmul_transposed(unit_a, unit_b, where);  // (n, m)
     return multiply(cosines, exp(log_scale, where), where);        // (n, m)
 }

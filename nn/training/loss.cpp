@@ -91,6 +91,8 @@ Var weighted_mean(const Var& losses, const std::vector<float>& weights, float ep
     Matrix column(losses.rows(), 1);
     double total = 0;
     for (int i = 0; i < column.rows; ++i) {
+        require(std::isfinite(weights[i]), where, "weighted_mean: the weight of row ", i, " is ", weights[i],
+                ", it must be a number");
         column(i, 0) = weights[i];
         total += weights[i];
     }
@@ -176,8 +178,15 @@ Var weighted_cross_entropy(const Var& logits, const std::vector<int>& labels, co
                  where);
 }
 
+// For a target outside them the loss has no minimum: descent would lower it for ever.
+static void require_from_0_to_1(const char* name, const Matrix& targets, Where where) {
+    for (const float target : targets)
+        require(target >= 0 && target <= 1, where, name, ": a target of ", target, ", it must be a probability from 0 to 1");
+}
+
 Var binary_losses(const Var& logits, const Matrix& targets, Where where) {
     require_same_shape("binary_losses", logits, targets, where);
+    require_from_0_to_1("binary_losses", targets, where);
     return subtract(softplus(logits, where), multiply(logits, targets, where), where);  // (n, m)
 }
 
@@ -190,6 +199,7 @@ Var binary_cross_entropy(const Var& logits, const Matrix& targets, Where where) 
 Var focal_losses(const Var& logits, const Matrix& targets, float alpha, float gamma, Where where) {
     require_same_shape("focal_losses", logits, targets, where);
     require(gamma >= 0, where, "focal_losses: gamma is ", gamma, ", it may not be negative");
+    require(alpha >= 0 && alpha <= 1, where, "focal_losses: alpha is ", alpha, ", it must lie between 0 and 1; 0.25 is usual");
     Matrix sign = Matrix::unset(targets.rows, targets.cols), balance = Matrix::unset(targets.rows, targets.cols);
     for (std::size_t k = 0; k < targets.size(); ++k) {
         require(targets[k] == 0 || targets[k] == 1, where, "focal_losses: a target of ", targets[k], ", each must be 0 or 1");
@@ -204,6 +214,7 @@ Var focal_losses(const Var& logits, const Matrix& targets, float alpha, float ga
 
 Var dice_losses(const Var& logits, const Matrix& targets, Where where) {
     require_same_shape("dice_losses", logits, targets, where);
+    require_from_0_to_1("dice_losses", targets, where);
     const Var t = targets;
     const Var p = sigmoid(logits, where);                                                       // (n, m)
     const Var both = shift(scale(row_sums(multiply(p, t, where), where), 2, where), 1, where);  // (n, 1)  2 sum p t + 1
@@ -217,6 +228,8 @@ float accuracy(const Matrix& logits, const std::vector<int>& labels) {
     int counted = 0, right = 0;
     for (int i = 0; i < logits.rows; ++i) {
         if (labels[i] == ignored_label) continue;
+        require(labels[i] >= 0 && labels[i] < logits.cols, "accuracy: label ", labels[i], " of row ", i, " is not one of ",
+                logits.cols, " classes, nor ", ignored_label, " (ignored)");
         ++counted;
         const int best = argmax_row(logits, i);  // that of a NaN, if there is one
         right += best == labels[i] && !std::isnan(logits(i, best));

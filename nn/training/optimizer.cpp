@@ -19,6 +19,14 @@ static void require_trained(const char* name, const std::vector<Var>& variables)
                 " is a constant, make it with parameter()");
 }
 
+// A variable that is listed twice, as both names of a tied matrix, would move twice in every step.
+static void require_distinct(const char* name, const std::vector<Var>& variables) {
+    for (std::size_t i = 0; i < variables.size(); ++i)
+        for (std::size_t j = 0; j < i; ++j)
+            require(!variables[i].same_as(variables[j]), name, ": variables ", j, " and ", i, " are the same, of shape ",
+                    variables[i].value(), "; list it once");
+}
+
 static void require_same_shape(const char* name, const Var& variable) {
     require(same_shape(variable.gradient(), variable.value()), name, ": a gradient of shape ", variable.gradient(),
             " for a variable of shape ", variable.value());
@@ -47,6 +55,7 @@ AdamW::AdamW(std::vector<Var> decayed, std::vector<Var> not_decayed, AdamWConfig
     decayed_count = static_cast<int>(variables.size());
     variables.insert(variables.end(), not_decayed.begin(), not_decayed.end());
     require_trained("AdamW", variables);
+    require_distinct("AdamW", variables);
     m.resize(variables.size());
     v.resize(variables.size());
     variable_steps.resize(variables.size());
@@ -105,6 +114,7 @@ Sgd::Sgd(std::vector<Var> given, float learning_rate, float momentum) : learning
     require(momentum >= 0 && momentum < 1, "Sgd: a momentum of ", momentum, ", it must be from 0 to below 1; 0.9 is usual");
     variables = std::move(given);
     require_trained("Sgd", variables);
+    require_distinct("Sgd", variables);
     m = zeros_like(variables);
 }
 

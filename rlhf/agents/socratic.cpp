@@ -58,6 +58,8 @@ static std::vector<int> best_of(const std::vector<double>& scores, int keep) {
 Perception perceive(const Sense& sense, const WordList& list) {
     require(list.keep >= 1 && list.words.size() >= static_cast<std::size_t>(list.keep), "socratic: ", list.keep, " of the ",
             list.words.size(), " words for {", list.slot, "} are to be kept, it must be at least 1 of them");
+    require(sense != nullptr, "socratic: the words for {", list.slot,
+            "} have no sense that scores them; give one, as Eyes::look");
     Perception perception{.scores = scores_of(sense, sentences_of(list.words, list.sentence)), .best = {}, .words = {}};
     perception.best = best_of(perception.scores, list.keep);
     for (const int word : perception.best) perception.words.push_back(list.words[word]);

@@ -240,6 +240,25 @@ TEST_SUITE("mlm") {
             "mlm: labels for the next sentence, but this model has no pooler; set pooler = true, or give no labels for it");
         CHECK(mlm::parameters(w, without_pooler).back().name == "cls.predictions.transform.LayerNorm.bias");
     }
+
+    TEST_CASE("corrupt_batch, corrupt_candidates, best_guesses: fractions and counts that mean nothing are refused") {
+        Random random(1);
+        const mlm::Draws draws = mlm::make_draws(random, 1, 2, 9);
+        const std::string rule = ", it must be from 0 to 1; BERT's are 0.15, 0.8 and 0.5";
+        CHECK(error_of([&] {
+                  mlm::corrupt_batch({5, 6}, {0, 0}, draws, {.select = 1.5});
+              }) == "corrupt_batch: a fraction of 1.500000" + rule);
+        CHECK(error_of([&] {
+                  mlm::corrupt_batch({5, 6}, {0, 0}, draws, {.mask = -1});
+              }) == "corrupt_batch: a fraction of -1.000000" + rule);
+        const mlm::CandidateDraws candidates = mlm::make_candidate_draws(random, 2, 9);
+        CHECK(error_of([&] {
+                  mlm::corrupt_candidates({5, 6}, {0, 0}, candidates, {.random = 2});
+              }) == "corrupt_candidates: a fraction of 2.000000" + rule);
+        CHECK_THROWS_WITH(mlm::corrupt_candidates({5, 6}, {0, 0}, candidates, {.most = -1}),
+                          "corrupt_candidates: at most -1 tokens become id 103, neither may be negative");
+        CHECK_THROWS_WITH(mlm::best_guesses(Matrix(1, 3), 0, -1), "best_guesses: -1 guesses, there cannot be fewer than 0");
+    }
 }
 
 TEST_CASE("load_rules: embedding and bias load from the decoder's names alone, and both copies must agree") {

@@ -293,4 +293,27 @@ TEST_CASE("ppo: inconsistent shapes and episodes throw") {
         "ppo: 1 scores, log-probabilities (1, 2) and (1, 3), values (1, 2) for a mask of (1, 2); each token needs one of each");
 }
 
+TEST_CASE("generalised_advantages, next_kl_coefficient: shapes and settings that give no numbers are refused") {
+    const Matrix x(1, 2, 1);
+    CHECK_THROWS_WITH(ppo::generalised_advantages(x, Matrix(2, 2), x, 1, 0.5f),
+                      "generalised_advantages: rewards (1, 2), values (2, 2) and a mask (1, 2), the shapes must be equal");
+    CHECK_THROWS_WITH(ppo::generalised_advantages(x, x, x, 2, 0.5f),
+                      "generalised_advantages: a discount of 2.000000 and a lambda of 0.500000, both must be from 0 to 1; 1 and "
+                      "0.95 are usual");
+    CHECK_THROWS_WITH(ppo::next_kl_coefficient(0.1f, 1, 4, {.kl_horizon = 0}),
+                      "next_kl_coefficient: a KL target of 6.000000 and a horizon of 0.000000, both must be above 0; 6 and 10000 "
+                      "are usual");
+    CHECK_THROWS_WITH(ppo::next_kl_coefficient(0.1f, std::nanf(""), 4, {}),
+                      "next_kl_coefficient: a mean KL of nan over 4 episodes; it must be a number, of at least 1 episode");
+    CHECK(ppo::next_kl_coefficient(0.1f, std::nanf(""), 4, {.adaptive = false}) == 0.1f);
+}
+
+TEST_CASE("rewards_and_advantages: a score or a KL coefficient that is no number is refused") {
+    const Matrix x(1, 2, 1);
+    CHECK_THROWS_WITH(ppo::rewards_and_advantages({std::nanf("")}, x, x, x, x, 0.1f, {}),
+                      "ppo: the score of episode 0 is nan, it must be a number; look for a NaN in the reward model");
+    CHECK_THROWS_WITH(ppo::rewards_and_advantages({1}, x, x, x, x, std::nanf(""), {}),
+                      "ppo: a KL coefficient of nan, it must be a number");
+}
+
 TEST_SUITE_END();

@@ -165,4 +165,13 @@ TEST_CASE("preferences: invalid arguments throw") {
     CHECK(error_of([] { gumbel(1); }).starts_with("gumbel: the draw is 1"));
 }
 
+TEST_CASE("differences, rank: rewards that are not a column, negative noise and scores that are no numbers are refused") {
+    CHECK_THROWS_WITH(preferences::differences(Matrix(2, 2), {.list = {{0, 1}}, .group = {0}, .groups = 1}),
+                      "differences: rewards (2, 2), they must be one column, a row for each answer");
+    CHECK_THROWS_WITH(preferences::rank({1, 2}, {.noise = -1}, {0.5f, 0.5f}),
+                      "rank: noise -1.000000 and a tie margin of 0.000000, neither may be negative");
+    CHECK_THROWS_WITH(preferences::rank({1, std::nanf("")}, {}, {0.5f, 0.5f}),
+                      "rank: the score of answer 1 is nan, it must be a number");
+}
+
 TEST_SUITE_END();

@@ -138,4 +138,11 @@ TEST_CASE("reward_model: invalid lengths and batches without a pair throw") {
                       "reward_model: no ranking has a pair, all answers are tied; rank answers that differ");
 }
 
+TEST_CASE("loss: pairs of a ranking that does not exist, or of none, are refused") {
+    CHECK_THROWS_WITH(reward_model::loss(Matrix(2, 1), {.list = {{0, 1}}, .group = {3}, .groups = 1}),
+                      "reward_model: a pair of ranking 3, there are 1, counted from 0");
+    CHECK_THROWS_WITH(reward_model::loss(Matrix(2, 1), {.list = {{0, 1}}, .group = {}, .groups = 1}),
+                      "reward_model: 0 numbers of rankings for 1 pairs, each needs one");
+}
+
 TEST_SUITE_END();

@@ -31,6 +31,8 @@ MaskSchedule schedule_of_name(const std::string& name) {
 
 // gamma(r). In double: N cos(pi / 3) is 8 for N = 16, and 7.9999995 in float.
 double hidden_share(const MaskSchedule& schedule, double r, double total) {
+    require(r >= 0 && r <= 1 && total > 0, "hidden_share: r is ", r, " for ", total,
+            " tokens; r must be from 0 to 1, and there must be a token");
     double gamma = 0;
     switch (schedule.shape) {
         case Shape::cosine: gamma = std::cos(std::numbers::pi / 2 * r); break;
@@ -134,6 +136,8 @@ std::vector<int> empty_pictures(const std::vector<int>& classes, const Config& c
 }
 
 std::vector<int> words_of(const std::vector<int>& ids, const Config& config) {
+    require(ids.size() % (config.count() + 1) == 0, "maskgit: ", ids.size(), " ids are not whole sequences of a class and ",
+            config.count(), " words");
     std::vector<int> words;
     for (std::size_t k = 0; k < ids.size(); ++k)
         if (k % (config.count() + 1) != 0) words.push_back(ids[k]);
@@ -212,6 +216,8 @@ std::vector<Round> decode(const std::vector<int>& ids, const Draws& draws, const
     const int length = config.count() + 1, B = static_cast<int>(ids.size()) / length, rounds = how.rounds - how.first_round;
     require(rounds > 0 && how.first_round >= 0, "maskgit: decoding from round ", how.first_round, " of ", how.rounds,
             ", there is none to do; rounds are counted from 0");
+    require(how.choice_temperature >= 0 && std::isfinite(how.choice_temperature), "maskgit: a choice temperature of ",
+            how.choice_temperature, ", it must be a number from 0 on; 4.5 is usual");
     require(!ids.empty() && ids.size() % length == 0, "maskgit: ", ids.size(), " ids are not whole sequences of a class and ",
             length - 1, " words");
     require(draws.words.rows == rounds * B * length && draws.words.cols == config.words && draws.choice.rows == rounds * B &&

@@ -63,10 +63,13 @@ Var squared_distances(const Var& x, const Var& codebook, Where where) {
 }
 
 std::vector<int> nearest_codes(const Matrix& distances) {
+    require(distances.cols > 0, "nearest_codes: distances ", distances, ", there must be at least one code");
     std::vector<int> ids;
     for (int i = 0; i < distances.rows; ++i) {
         const float* const row = distances.row(i);
-        ids.push_back(static_cast<int>(std::min_element(row, row + distances.cols) - row));
+        const float* const nearest = std::min_element(row, row + distances.cols);
+        require(!std::isnan(*nearest), "nearest_codes: a distance of row ", i, " is NaN; look for a NaN in the features");
+        ids.push_back(static_cast<int>(nearest - row));
     }
     return ids;
 }

@@ -9,6 +9,8 @@
 // --- choosing ---
 
 std::vector<int> sorting_order(const Matrix& numbers) {
+    for (std::size_t k = 0; k < numbers.size(); ++k)
+        require(!std::isnan(numbers[k]), "sorting_order: number ", k, " of ", numbers, " is NaN, which has no place in an order");
     std::vector<int> order;
     order.reserve(numbers.size());
     for (int b = 0; b < numbers.rows; ++b) {
@@ -63,7 +65,13 @@ Matrix draw_masks(Random& random, int count, int places, int hidden) {
     return hide(permutations, places, 0, hidden);
 }
 
+static void require_ones_and_zeros(const char* name, const Matrix& mask) {
+    for (const float mark : mask)
+        require(mark == 0 || mark == 1, name, ": a mask ", mask, " holds ", mark, ", it must hold 1 (hidden) and 0 (visible)");
+}
+
 static std::vector<int> rows_marked(const Matrix& mask, float mark) {
+    require_ones_and_zeros("masking", mask);
     std::vector<int> rows;
     for (std::size_t k = 0; k < mask.size(); ++k)
         if (mask[k] == mark) rows.push_back(static_cast<int>(k));
@@ -79,6 +87,7 @@ std::vector<int> visible_rows(const Matrix& mask) { return rows_marked(mask, 0);
 Var cover(const Var& x, const Var& token, const Matrix& mask, Where where) {
     require(static_cast<std::size_t>(x.rows()) == mask.size(), where, "cover: a mask ", mask, " for ", x.rows(),
             " patches, one number is needed for each");
+    require_ones_and_zeros("cover", mask);
     const Var m = reshape(mask, x.rows(), 1);                                     // (B*N, 1)
     const Var visible = multiply(x, subtract(Matrix(1, 1, 1), m, where), where);  // (B*N, D)  zeros where hidden
     return add(visible, matmul(m, token, where), where);                          // (B*N, D)

@@ -248,6 +248,8 @@ static void check(const Config& config) {
                 (config.channel_mean.empty() || static_cast<int>(config.channel_mean.size()) == config.grid.channels),
             "videomae: ", static_cast<int>(config.channel_mean.size()), " means and ",
             static_cast<int>(config.channel_std.size()), " standard deviations for ", config.grid.channels, " channels");
+    for (const float deviation : config.channel_std)
+        require(deviation > 0, "videomae: a standard deviation of ", deviation, " of a channel, it must be above 0");
 }
 
 static std::vector<Block> make_blocks(Random& random, int width, int depth, const Config& config, const Init& init) {

@@ -496,6 +496,7 @@ std::array<int, 4> words_of_box(const Box& box, int width, int height, const Pla
 }
 
 float coordinate_of(int id, int width, int height, const Places& places) {
+    require(width > 0 && height > 0, "unified_io: a place in a picture of ", width, " x ", height, ", both must be at least 1");
     const int bin = places.last + 1 - id - places.ordinary;  // one more than was written
     return static_cast<float>(static_cast<double>(bin) * std::max(width, height) / places.bins);
 }

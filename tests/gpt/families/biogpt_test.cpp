@@ -184,4 +184,12 @@ TEST_CASE("biogpt: config_of restores what metadata wrote, for the sizes of ever
         check_told(config_of_fixture(Golden(path)), table, biogpt::config_of, "the number of heads", biogpt::load_rules());
 }
 
+TEST_CASE("with_soft_prompt: more virtual tokens than the vocabulary holds, and fewer than 0, are refused") {
+    const biogpt::Config config{.vocabulary = 9};
+    CHECK_THROWS_WITH(biogpt::with_soft_prompt({1}, 10, config),
+                      "with_soft_prompt: 10 virtual tokens, the vocabulary with them has 9; call add_virtual_tokens first");
+    CHECK_THROWS_WITH(biogpt::with_soft_prompt({1}, -1, config),
+                      "with_soft_prompt: -1 virtual tokens, the vocabulary with them has 9; call add_virtual_tokens first");
+}
+
 TEST_SUITE_END();

@@ -213,4 +213,10 @@ TEST_CASE("bloom: a depth that the weights do not have, an eps below 0 and a tex
     check_refusals("bloom", bloom::make_weights(config, random), config);
 }
 
+TEST_CASE("alibi_bias: more queries than keys, and no head, are refused") {
+    const std::string rule = "; each head needs a slope, and the queries are the last of the keys";
+    CHECK(error_of([] { bloom::alibi_bias({0.5f}, 4, 2); }) == "alibi_bias: 1 slopes, 4 queries and 2 keys" + rule);
+    CHECK(error_of([] { bloom::alibi_bias({}, 2, 2); }) == "alibi_bias: 0 slopes, 2 queries and 2 keys" + rule);
+}
+
 TEST_SUITE_END();

@@ -138,4 +138,14 @@ TEST_CASE("make_batch: a task without inputs, labels or pairs throws") {
                       "in_context: 0 inputs, 4 labels, 12 pairs, each must be at least 1");
 }
 
+TEST_CASE("make_batch, prompt_of, best_accuracy: no sequence, inputs that do not exist and negative shots are refused") {
+    Random random(1);
+    const in_context::Task task{.inputs = 3, .labels = 2};
+    CHECK_THROWS_WITH(in_context::make_batch(task, random, 0), "in_context: 0 sequences, there must be at least 1");
+    CHECK_THROWS_WITH(in_context::prompt_of(task, {}, 3), "in_context: a query 3 of 3 inputs, counted from 0");
+    CHECK_THROWS_WITH(in_context::prompt_of(task, {{1, 2}}, 0),
+                      "in_context: an example of input 1 and label 2, there are 3 and 2, counted from 0");
+    CHECK_THROWS_WITH(in_context::best_accuracy(task, -1), "in_context: -1 shots, there cannot be fewer than 0");
+}
+
 TEST_SUITE_END();

@@ -374,4 +374,16 @@ TEST_CASE("t5: texts that are all padding, sources that are not the encoded ones
                       "t5: 3 queries are the last of 2 keys; there must be 1 to that many");
 }
 
+TEST_CASE("relative_bucket, corrupt: buckets that cannot be told apart, and more spans than sentinels, are refused") {
+    CHECK_THROWS_WITH(t5::relative_bucket(1, true, 0, 16),
+                      "relative_bucket: 0 buckets up to distance 16; there must be at least 4, and half of them fewer than the "
+                      "distance");
+    CHECK_THROWS_WITH(t5::relative_bucket(1, true, 8, 4),
+                      "relative_bucket: 8 buckets up to distance 4; there must be at least 4, and half of them fewer than the "
+                      "distance");
+    CHECK_THROWS_WITH(t5::corrupt({5, 6, 7}, {1, 0, 1}, 1, 9),
+                      "corrupt: the hidden spans need 3 sentinels, from 1 downwards there are fewer ids; hide fewer spans");
+    CHECK_NOTHROW(t5::corrupt({5, 6, 7}, {1, 0, 1}, 2, 9));
+}
+
 TEST_SUITE_END();

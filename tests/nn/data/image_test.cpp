@@ -277,3 +277,8 @@ TEST_CASE("parse_images: two images in a row, of different sizes; a P2 or P3 fil
           "clip: 2 x 1 x 1 needs 2 bytes of samples, the file holds 1");
     CHECK(error_of([&] { parse_images("", "clip"); }) == error_of([&] { parse_image("", "clip"); }));
 }
+
+TEST_CASE("normalise: a standard deviation that is not positive is refused") {
+    CHECK_THROWS_WITH(normalise(Image(1, 1, 2), {0, 0}, {1, 0}),
+                      "normalise: a standard deviation of 0.000000, it must be above 0; 1 leaves a channel as it is");
+}

@@ -332,12 +332,17 @@ TEST_CASE("rollout: weights that are not square, not finite or negative are refu
     CHECK_THROWS_WITH(rollout::half_residual(Matrix(2, 3), rollout::Normalisation::rows),
                       "rollout: attention weights (2, 3) must be square, a row and a column for each token");
     CHECK_THROWS_WITH(rollout::class_map(Matrix(1, 1)),
-                      "class_map: attention (1, 1) must have a class token and at least one other");
+                      "class_map: attention (1, 1) must have a row and a column for the class token and for at least one other");
     CHECK_THROWS_WITH(
         rollout::class_map(Matrix(2, 2)),
         "class_map: the largest weight of the class token is 0.000000, it must be above 0 to be a measure of the others");
     CHECK_THROWS_WITH(rollout::weighted_mean(good, Matrix(1, 2), 1),
                       "rollout: attention weights (2, 2) and a gradient (1, 2), the shapes must be equal");
+}
+
+TEST_CASE("class_map: attention that is not square is refused") {
+    CHECK_THROWS_WITH(rollout::class_map(Matrix(2, 3, 1)),
+                      "class_map: attention (2, 3) must have a row and a column for the class token and for at least one other");
 }
 
 TEST_SUITE_END();

@@ -304,4 +304,19 @@ TEST_CASE("attend, attention: sizes that do not fit are refused with the sizes")
           "attend: the bias is (4, 4), 2 heads of 4 queries and 4 keys need (8, 4), or (8, 4) for all segments");
 }
 
+TEST_CASE("attend, attend_textbook, make_cache: a scale below 0, heads that do not divide, and empty caches are refused") {
+    const Matrix x(2, 6, 1);
+    CHECK(without_place(error_of([&] { attend(x, x, x, 2, {.scale = -1}); })) ==
+          "attend: a scale of -1.000000, it must be a number above 0, or 0 for 1 / sqrt(head width)");
+    CHECK(without_place(error_of([&] { attend(x, x, x, 2, {.scale = std::nanf("")}); })) ==
+          "attend: a scale of nan, it must be a number above 0, or 0 for 1 / sqrt(head width)");
+    CHECK_THROWS_WITH(attend_textbook(x, x, x, 4), "attend_textbook: 4 heads do not divide a width of 6");
+    CHECK_THROWS_WITH(attend_textbook(x, x, x, 0), "attend_textbook: 0 heads do not divide a width of 6");
+    CHECK_THROWS_WITH(attend_textbook(x, Matrix(2, 2, 1), x, 2),
+                      "attend_textbook: q (2, 6) has 2 heads of width 3, k (2, 2) must hold a number of such heads that divides "
+                      "2, and v (2, 6) as many");
+    CHECK_THROWS_WITH(make_cache(1, 0, 4), "make_cache: 1 sequences of 0 tokens with keys of width 4, each must be at least 1");
+    CHECK_THROWS_WITH(make_cache(1, 3, 0), "make_cache: 1 sequences of 3 tokens with keys of width 0, each must be at least 1");
+}
+
 TEST_SUITE_END();

@@ -95,4 +95,9 @@ TEST_CASE("unit_rows: every row gets norm 1, and one shorter than eps is divided
     check_close("gradient of a row of zeros", zero.gradient(), Matrix{{2, 2}});
 }
 
+TEST_CASE("unit_rows: a negative eps is refused") {
+    CHECK(without_place(error_of([] { unit_rows(Matrix(1, 2, 1), -1); })) ==
+          "unit_rows: eps is -1.000000, it is the least divisor and cannot be negative; 1e-12 is usual");
+}
+
 TEST_SUITE_END();

@@ -88,4 +88,12 @@ TEST_CASE("resample: tokens that do not divide into sequences are refused") {
                       "resample: 5 tokens are not 2 frames of equally many; give a multiple of 2");
 }
 
+TEST_CASE("make_resampler: no layer and no head are refused") {
+    Random random(1);
+    CHECK_THROWS_WITH(make_resampler(random, {.depth = 0}),
+                      "make_resampler: 0 layers of 8 heads of width 64, each must be at least 1");
+    CHECK_THROWS_WITH(make_resampler(random, {.heads = 0}),
+                      "make_resampler: 6 layers of 0 heads of width 64, each must be at least 1");
+}
+
 TEST_SUITE_END();

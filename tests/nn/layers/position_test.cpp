@@ -91,4 +91,13 @@ TEST_CASE("rotate: gradients agree with finite differences; wrong arguments are 
           "rotate: 1 positions for the rows of (2, 6), each needs one");
 }
 
+TEST_CASE("sine_code, rotate: a base that is not above 0 is refused") {
+    CHECK_THROWS_WITH(sine_code({1}, 4, SineOrder::halves, 0),
+                      "sine_code: a base of 0.000000, it must be a number above 0; 10000 is usual");
+    CHECK(without_place(error_of([] { rotate(Matrix(1, 4, 1), {1}, 4, -5); })) ==
+          "rotate: a base of -5.000000, it must be a number above 0; 10000 is usual");
+    CHECK(without_place(error_of([] { rotate(Matrix(1, 4, 1), {1}, 4, std::nanf("")); })) ==
+          "rotate: a base of nan, it must be a number above 0; 10000 is usual");
+}
+
 TEST_SUITE_END();

@@ -219,4 +219,13 @@ TEST_CASE("make_block: Init::residual scales the two matrices that write to the 
     CHECK(identical(smaller.mlp.expand.weight.value(), plain.mlp.expand.weight.value()));
 }
 
+TEST_CASE("stack: a single cache for several blocks is refused, the second block would read the keys of the first") {
+    Random random(1);
+    KeyValueCache cache = make_cache(1, 3, 4);
+    const std::vector<Block> blocks{make_block(random, {.width = 4}), make_block(random, {.width = 4})};
+    CHECK_THROWS_WITH(
+        stack(Matrix(1, 4, 1), blocks, {}, BlockContext{.self = {.cache = &cache}}),
+        "stack: one cache of keys and values for 2 blocks, each needs its own; make the cache with the depth of the model");
+}
+
 TEST_SUITE_END();

@@ -421,4 +421,13 @@ TEST_CASE("generate, beam_search, sampling: wrong settings are refused with plac
     CHECK(generate_greedily(prompt, model, {.new_tokens = 0}) == std::vector<std::vector<int>>(1));
 }
 
+TEST_CASE("generate: a negative number of repetitions is refused") {
+    struct Nothing : TokenReader {
+        Matrix read(const TokenBatch&) override { return Matrix(1, 3); }
+        void select(const std::vector<int>&) override {}
+    } nothing;
+    CHECK_THROWS_WITH(generate_greedily(make_batch({{1}}), nothing, {.repetitions = -1}),
+                      "generate: an end after -1 repetitions, there cannot be fewer than 0 (0 = never)");
+}
+
 TEST_SUITE_END();

@@ -49,4 +49,9 @@ TEST_CASE("contrastive: logits that are not square are refused") {
           "contrastive: logits of shape (2, 3), row i and column i must be a pair, so they are square");
 }
 
+TEST_CASE("scaled_cosines: a scale that is not one number is refused, even where it would broadcast") {
+    CHECK(without_place(error_of([] { scaled_cosines(Matrix(2, 3, 1), Matrix(2, 3, 1), Matrix(1, 2)); })) ==
+          "scaled_cosines: a logarithm of the scale of shape (1, 2), it must be (1, 1), one for all cosines");
+}
+
 TEST_SUITE_END();

@@ -182,4 +182,29 @@ TEST_CASE("binary_losses, focal_losses, weighted_cross_entropy: arguments that d
           "weighted_cross_entropy: 1 weights for the 2 classes of (1, 2), each needs one");
 }
 
+TEST_CASE("binary_losses, dice_losses, focal_losses: a target that is no probability, and an alpha beyond 1, are refused") {
+    const float nan = std::nanf("");
+    CHECK(without_place(error_of([] {
+              binary_losses(Matrix(1, 2), Matrix{{1, 2}});
+          })) == "binary_losses: a target of 2.000000, it must be a probability from 0 to 1");
+    CHECK(without_place(error_of([&] {
+              binary_losses(Matrix(1, 2), Matrix{{0, nan}});
+          })) == "binary_losses: a target of nan, it must be a probability from 0 to 1");
+    CHECK(without_place(error_of([] {
+              dice_losses(Matrix(1, 2), Matrix{{1, -0.5f}});
+          })) == "dice_losses: a target of -0.500000, it must be a probability from 0 to 1");
+    CHECK(without_place(error_of([] { focal_losses(Matrix(1, 1), Matrix{{1}}, 1.5f); })) ==
+          "focal_losses: alpha is 1.500000, it must lie between 0 and 1; 0.25 is usual");
+    CHECK_NOTHROW(focal_losses(Matrix(1, 1), Matrix{{1}}, 1));
+    CHECK_NOTHROW(binary_losses(Matrix(1, 2), Matrix{{0, 1}}));
+}
+
+TEST_CASE("accuracy, weighted_mean: a label that is no class, and a weight that is no number, are refused") {
+    CHECK_THROWS_WITH(accuracy(Matrix(2, 3), {0, 3}), "accuracy: label 3 of row 1 is not one of 3 classes, nor -100 (ignored)");
+    CHECK_THROWS_WITH(accuracy(Matrix(1, 3), {-1}), "accuracy: label -1 of row 0 is not one of 3 classes, nor -100 (ignored)");
+    CHECK(without_place(error_of([] {
+              weighted_mean(Matrix(2, 1), {1, std::nanf("")});
+          })) == "weighted_mean: the weight of row 1 is nan, it must be a number");
+}
+
 TEST_SUITE_END();

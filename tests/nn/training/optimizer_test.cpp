@@ -240,3 +240,9 @@ TEST_CASE("AdamW, Sgd: find the minimum of a quadratic") {
         CHECK(w.value()(0, 1) == Approx(2).epsilon(1e-3));
     }
 }
+
+TEST_CASE("AdamW, Sgd: a variable that is listed twice is refused") {
+    const Var a = parameter(Matrix(1, 2)), b = parameter(Matrix(3, 1));
+    CHECK_THROWS_WITH(AdamW({a, b}, {a}), "AdamW: variables 0 and 2 are the same, of shape (1, 2); list it once");
+    CHECK_THROWS_WITH(Sgd({a, b, b}), "Sgd: variables 1 and 2 are the same, of shape (3, 1); list it once");
+}

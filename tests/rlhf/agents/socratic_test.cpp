@@ -211,4 +211,9 @@ TEST_CASE("socratic: NaN scores, and moments out of order, are refused") {
                       "socratic: a moment at -1 seconds follows one at -1; moments must be in order, from 0 seconds on");
 }
 
+TEST_CASE("perceive: words without a sense are refused") {
+    CHECK_THROWS_WITH(socratic::perceive(nullptr, {.slot = "place", .words = {"a street"}}),
+                      "socratic: the words for {place} have no sense that scores them; give one, as Eyes::look");
+}
+
 TEST_SUITE_END();

@@ -287,4 +287,11 @@ TEST_CASE(
                       "maskgit: 2 ids are not whole sequences of a class and 2 words");
 }
 
+TEST_CASE("hidden_share, words_of: an r outside 0 to 1, and ids that are no whole pictures, are refused") {
+    CHECK_THROWS_WITH(maskgit::hidden_share({}, 1.5, 16),
+                      "hidden_share: r is 1.500000 for 16.000000 tokens; r must be from 0 to 1, and there must be a token");
+    CHECK_THROWS_WITH(maskgit::words_of({1, 2, 3}, {.down = 2, .across = 2}),
+                      "maskgit: 3 ids are not whole sequences of a class and 4 words");
+}
+
 TEST_SUITE_END();

@@ -140,4 +140,10 @@ TEST_CASE("vector_quantizer: inconsistent shapes, ids and rates throw an error t
         "for 2 codes, or more draws are needed");
 }
 
+TEST_CASE("nearest_codes: no code, and distances of NaN, are refused") {
+    CHECK_THROWS_WITH(nearest_codes(Matrix(2, 0)), "nearest_codes: distances (2, 0), there must be at least one code");
+    CHECK_THROWS_WITH(nearest_codes(Matrix(1, 2, std::nanf(""))),
+                      "nearest_codes: a distance of row 0 is NaN; look for a NaN in the features");
+}
+
 TEST_SUITE_END();

@@ -112,4 +112,14 @@ TEST_CASE("cover: hidden rows become the token, the others stay; only hidden row
           "cover: a mask (1, 3) for 4 patches, one number is needed for each");
 }
 
+TEST_CASE("cover, hidden_rows, sorting_order: masks of other numbers than 0 and 1, and noise that is NaN, are refused") {
+    CHECK(without_place(error_of([] {
+              cover(Matrix(2, 1), Matrix(1, 1), Matrix{{1, 0.5f}});
+          })) == "cover: a mask (1, 2) holds 0.500000, it must hold 1 (hidden) and 0 (visible)");
+    CHECK_THROWS_WITH(hidden_rows(Matrix{{1, 2}}),
+                      "masking: a mask (1, 2) holds 2.000000, it must hold 1 (hidden) and 0 (visible)");
+    CHECK_THROWS_WITH(sorting_order(Matrix{{0, std::nanf("")}}),
+                      "sorting_order: number 1 of (1, 2) is NaN, which has no place in an order");
+}
+
 TEST_SUITE_END();

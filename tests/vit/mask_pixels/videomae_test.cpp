@@ -242,4 +242,12 @@ TEST_CASE(
         check_told(golden_config(Golden(path)), table, videomae::config_of, "the size of the images");
 }
 
+TEST_CASE("make_weights: a channel's standard deviation of 0 is refused") {
+    Random random(1);
+    videomae::Config config;
+    config.channel_std = {1, 0, 1};
+    CHECK_THROWS_WITH(videomae::make_weights(config, random),
+                      "videomae: a standard deviation of 0.000000 of a channel, it must be above 0");
+}
+
 TEST_SUITE_END();

@@ -549,4 +549,9 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("coordinate_of: a place in a picture without pixels is refused") {
+    CHECK_THROWS_WITH(unified_io::coordinate_of(32500, 0, 0),
+                      "unified_io: a place in a picture of 0 x 0, both must be at least 1");
+}
+
 TEST_SUITE_END();
