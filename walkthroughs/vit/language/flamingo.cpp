@@ -186,8 +186,7 @@ static std::string gradient_length(const Var& v) {
     return g.size() == 0 ? "none" : fixed(std::sqrt(squares), 5);
 }
 
-static void step_3_gradients(Lesson& lesson, const flamingo::Weights& w, const flamingo::Config& config, const Texts& texts,
-                             const WordList& words) {
+static void step_3_gradients(Lesson& lesson, const flamingo::Weights& w, const flamingo::Config& config, const Texts& texts) {
     lesson.step("Where do gradients flow in the first step?", "d z / d a = attention (1 - tanh(a)^2)");
     const Tape tape;
     backward(flamingo::loss(forward(texts, w, config), flamingo::labels_of(texts.tokens, config)));
