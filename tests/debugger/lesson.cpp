@@ -1,4 +1,4 @@
-// lesson.cpp: what debugger_test.cpp steps through in gdb. Never run for its own sake.
+// lesson.cpp: what tests/tools/debugger_test.cpp steps through in gdb. Never run for its own sake.
 #include <algorithm>
 #include <functional>
 #include <string>

@@ -1,4 +1,4 @@
-# thirty_steps.py: what debugger_test.cpp lets gdb do after tools/debugger/in_gdb.py: thirty times `step`, and where each one ended.
+# thirty_steps.py: what tests/tools/debugger_test.cpp lets gdb do after tools/debugger/in_gdb.py: thirty times `step`, and where each one ended.
 import gdb
 
 gdb.execute("run", to_string=True)
