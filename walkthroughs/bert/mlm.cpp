@@ -73,7 +73,7 @@ static std::vector<std::string> painted_lines(const Reading& reading, const mlm:
     for (int t = 0; t < reading.size(); ++t) {
         const std::string word =
             painted(reading.word(corrupted.ids[t]), fate_of(corrupted, t, reading.ids[t], reading.vocabulary.mask), colours);
-        if (display_width(lines.back()) + display_width(word) > 88) lines.emplace_back();
+        if (display_width(lines.back()) + display_width(word) > 71) lines.emplace_back();
         lines.back() += word + " ";
     }
     return lines;

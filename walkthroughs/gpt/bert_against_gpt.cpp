@@ -86,8 +86,8 @@ static void step_masks(Lesson& lesson, bool english) {
     lesson.pictures({{"BERT: every token to all", heat_map(all, lesson.colours, masked, masked)},
                      {"GPT: only to earlier tokens", heat_map(past, lesson.colours, whole, whole)}});
     if (!english) lesson.say("Мама мыла раму: Mama washed(f.) the frame, the first sentence of a Russian primer.");
-    lesson.lines({english ? "[CLS] Mother [MASK] a book [SEP]   BERT reads the sentence with a masked word"
-                          : "[CLS] Мама [MASK] раму [SEP]   BERT reads the sentence with a masked word",
+    lesson.lines({english ? "[CLS] Mother [MASK] a book [SEP]   BERT reads a sentence with a masked word"
+                          : "[CLS] Мама [MASK] раму [SEP]   BERT reads a sentence with a masked word",
                   english ? "[CLS] Mother ...                   GPT reads the words before it"
                           : "[CLS] Мама ...                 GPT reads the words before it"});
     lesson.why(

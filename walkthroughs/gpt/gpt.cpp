@@ -175,7 +175,7 @@ static Learned step_train(Lesson& lesson, const gpt::Weights& w, const gpt::Conf
         if (pause == 0) learned.first = learned.last;
         lesson.say("after ", pauses[pause], " steps, held-out loss ", fixed(learned.last, 3), " = ",
                    fixed(learned.last / std::log(2.0) / corpus.bytes_per_token, 2), " bits per byte:");
-        lesson.lines(wrapped(on_one_line(written_text(w, config, corpus, choices.seed)), 88));
+        lesson.lines(wrapped(on_one_line(written_text(w, config, corpus, choices.seed)), 71));
     }
     lesson.curves({curve}, {"training step", "loss, nats"});
     learned.unigram = unigram_loss(corpus);

@@ -121,8 +121,11 @@ void Lesson::labelled(std::string_view label, const std::string& words) {
 // A line of code in pieces of at most `width` columns; those after the first are indented by four more than the line.
 static std::vector<std::string> code_pieces(const std::string& line, int width) {
     if (display_width(line) <= width) return {line};
-    const std::string margin(std::min(line.find_first_not_of(' '), line.size()), ' ');
-    std::vector<std::string> pieces = wrapped(line.substr(margin.size()), width - static_cast<int>(margin.size()) - 4);
+    std::size_t spaces = std::min(line.find_first_not_of(' '), line.size());
+    const std::string code = line.substr(spaces);
+    if (static_cast<int>(spaces) > width / 3) spaces = 8;  // aligned with a bracket far to the right: no room would be left
+    const std::string margin(spaces, ' ');
+    std::vector<std::string> pieces = wrapped(code, width - static_cast<int>(margin.size()) - 4);
     for (std::size_t k = 0; k < pieces.size(); ++k) pieces[k] = joined({margin, k == 0 ? "" : "    ", pieces[k]});
     return pieces;
 }

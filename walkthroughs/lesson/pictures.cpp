@@ -482,10 +482,11 @@ std::vector<std::string> table(const std::vector<std::vector<std::string>>& rows
             widths[c] = std::max(widths[c], display_width(row[c]));
             least[c] = std::max(least[c], unbroken_width(row[c]));
         }
-    // Too wide: gaps of two, then the widest column that can be broken becomes narrower.
+    // Too wide: gaps of two, then the widest column that can be broken becomes narrower, at last gaps of one.
     int excess = std::accumulate(widths.begin(), widths.end(), 3 * (static_cast<int>(columns) - 1)) - most_width;
-    const std::string gap(most_width > 0 && excess > 0 ? 2 : 3, ' ');
-    if (gap.size() == 2) excess -= static_cast<int>(columns) - 1;
+    const int gaps = static_cast<int>(columns) - 1;
+    std::string gap(most_width > 0 && excess > 0 ? 2 : 3, ' ');
+    if (gap.size() == 2) excess -= gaps;
     for (; most_width > 0 && excess > 0; --excess) {
         std::size_t widest = columns;
         for (std::size_t c = 0; c < columns; ++c)
@@ -493,6 +494,7 @@ std::vector<std::string> table(const std::vector<std::vector<std::string>>& rows
         if (widest == columns) break;
         --widths[widest];
     }
+    if (most_width > 0 && excess > 0) gap = " ";
 
     std::vector<std::string> lines;
     for (std::size_t r = 0; r < rows.size(); ++r) {

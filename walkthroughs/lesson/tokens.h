@@ -10,7 +10,7 @@ std::string shown_token(const std::string& token);
 
 // Lines of at most `width` columns in which adjacent tokens have different backgrounds, or a bar after each token in plain text.
 //   tokens  any bytes, shown as above; a line end also ends the line
-std::vector<std::string> token_lines(const std::vector<std::string>& tokens, Colours colours, int width = 100);
+std::vector<std::string> token_lines(const std::vector<std::string>& tokens, Colours colours, int width = 71);
 
 // The value of --text: the content of the file of this name when there is one, otherwise the words themselves.
 //   throws  std::invalid_argument when the file exists but cannot be read

@@ -99,7 +99,7 @@ static std::string step_refused(Lesson& lesson, const Matrix& x) {
     } catch (const std::invalid_argument& error) {
         message = error.what();
     }
-    lesson.lines({message});
+    lesson.say(message);
     lesson.why(
         "the first must have as many columns as the second has rows. The message names the caller's line, so that you need not "
         "search inside the library.");

@@ -141,7 +141,7 @@ TEST_CASE("curves: names of the axes above and below the frame; a long legend ta
 TEST_CASE("table: a limited width narrows the gaps and wraps words, not numbers") {
     const std::vector<std::vector<std::string>> rows{{"what it is", "n"}, {"one two three", "1000000"}};
     CHECK(table(rows, 20) == Lines{"what it is         n", "-----------  -------", "one two      1000000", "three"});
-    CHECK(table(rows, 1) == Lines{"what         n", "it is", "-----  -------", "one    1000000", "two", "three"});
+    CHECK(table(rows, 1) == Lines{"what        n", "it is", "----- -------", "one   1000000", "two", "three"});
     CHECK(table(rows, 23) == table(rows));
 }
 
