@@ -277,8 +277,8 @@ static void walk(Lesson& lesson, const Choices& choices) {
     lesson.step("Does it hold?");
     const Loss &f32 = losses[0], &bf16 = losses[1], &int8 = losses[2];
     lesson.claim_at_most("perplexity with bfloat16 over that with floats, minus 1",
-                         std::abs(bf16.perplexity / f32.perplexity - 1), 0.002);
-    lesson.claim_at_most("the same with int8", std::abs(int8.perplexity / f32.perplexity - 1), 0.002);
+                         std::abs(bf16.perplexity / f32.perplexity - 1), 0.0005);
+    lesson.claim_at_most("the same with int8", std::abs(int8.perplexity / f32.perplexity - 1), 0.001);
     lesson.claim_at_most("largest change of a logit with bfloat16, over their deviation", bf16.logit_change, 0.02);
     lesson.claim_at_most("the same with int8", int8.logit_change, 0.05);
     lesson.claim_at_least("bytes of floats over those of int8", f32.bytes / int8.bytes, 3.5);
