@@ -68,11 +68,17 @@ bool identical(const Matrix& a, const Matrix& b) {
 
 Matrix transpose(const Matrix& m) {
     Matrix result = Matrix::unset(m.cols, m.rows);
-    const int side = 16;  // one square block at a time, so that source and result stay in the cache
+    // One square block at a time, through a copy: source and result then touch each cache line once. Without it a stride of a power
+    // of two puts the lines of a block into the same places of the cache, where they displace each other.
+    constexpr int side = 16;
+    float block[side][side];
     for (int i0 = 0; i0 < m.rows; i0 += side)
-        for (int j0 = 0; j0 < m.cols; j0 += side)
-            for (int i = i0; i < std::min(i0 + side, m.rows); ++i)
-                for (int j = j0; j < std::min(j0 + side, m.cols); ++j) result(j, i) = m(i, j);
+        for (int j0 = 0; j0 < m.cols; j0 += side) {
+            const int rows = std::min(side, m.rows - i0), cols = std::min(side, m.cols - j0);
+            for (int i = 0; i < rows; ++i)
+                for (int j = 0; j < cols; ++j) block[j][i] = m(i0 + i, j0 + j);
+            for (int j = 0; j < cols; ++j) std::copy_n(block[j], rows, result.row(j0 + j) + i0);
+        }
     return result;
 }
 

@@ -33,6 +33,9 @@ static std::FILE* open_for_reading(const std::string& path) {
 std::string read_file(const std::string& path, std::size_t limit) {
     std::FILE* const file = open_for_reading(path);
     std::string bytes;
+    std::error_code unknown;  // the length of a pipe
+    const std::uintmax_t length = std::filesystem::file_size(path, unknown);
+    if (!unknown && length <= limit) bytes.reserve(length + 1);  // a string that grows copies everything again and again
     char piece[1 << 16];
     std::size_t count = 0;
     while (bytes.size() <= limit && (count = std::fread(piece, 1, sizeof piece, file)) > 0) bytes.append(piece, count);
