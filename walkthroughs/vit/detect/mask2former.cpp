@@ -12,6 +12,7 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/maps/group_norm.h"
 #include "nn/maps/resize.h"
 #include "nn/training/train.h"
 #include "vit/detect/annotate.h"
@@ -21,7 +22,7 @@
 
 namespace {
 struct Choices {
-    int steps = 450;
+    int steps = 800;
     int side = 16;    // pixels
     int objects = 2;  // at most
     bool whole = false;
@@ -59,7 +60,7 @@ static void add_mask(Scene& scene, int label) {
     scene.target.labels.push_back(label);
 }
 
-// Discs and squares that do not touch, above and below a horizon; what is below it and not covered is ground, the sky is nothing.
+// Discs and squares that do not touch, at least 7 pixels wide: a smaller disc is a square without its four corner pixels, above and below a horizon; what is below it and not covered is ground, the sky is nothing.
 static Scene draw_scene(Random& random, const Choices& choices) {
     const int side = choices.side, horizon = side / 2 + random.below(side / 4);
     Scene scene{.image = Image(side, side, 3)};
@@ -75,7 +76,7 @@ static Scene draw_scene(Random& random, const Choices& choices) {
     const int wanted = 1 + random.below(choices.objects);
     for (int trial = 0; trial < 50 && static_cast<int>(scene.truth.labels.size()) < wanted; ++trial) {
         const bool disc = random.below(2) == 0;
-        const int size = 4 + random.below(side / 6), top = random.below(side - size + 1), left = random.below(side - size + 1);
+        const int size = 7 + random.below(side / 8), top = random.below(side - size + 1), left = random.below(side - size + 1);
         bool free = true;
         for (int y = std::max(0, top - 1); y < std::min(side, top + size + 1); ++y)
             for (int x = std::max(0, left - 1); x < std::min(side, left + size + 1); ++x)
@@ -121,22 +122,30 @@ static mask2former::Config config_of_toy() {
 }
 
 namespace {
-// Maps at strides 2, 4 and 8, and back: each level plus what the coarser one knows, a small feature pyramid.
+// Maps at strides 2, 4 and 8, and back: each level plus what the coarser one knows, a small feature pyramid. The first convolution
+// sees every pixel, for discs and squares differ only in a few at their corners.
 struct PixelDecoder {
-    Convolution down[3], lateral[3], mask;
+    Convolution first, down[3], lateral[3], mask;
+    Norm first_norm, down_norm[3];
 
     explicit PixelDecoder(Random& random) {
         const Init init{.draw = Draw::xavier_uniform};
+        first = make_convolution(random, 3, 3, 32, init);
+        first_norm = make_layer_norm(32);
         for (int k = 0; k < 3; ++k) {
-            down[k] = make_convolution(random, 3, k == 0 ? 3 : 32, 32, init);
+            down[k] = make_convolution(random, 3, 32, 32, init);
+            down_norm[k] = make_layer_norm(32);
             lateral[k] = make_convolution(random, 1, 32, 32, init);
         }
         mask = make_convolution(random, 3, 32, 32, init);
     }
 
     void add_to(Parameters& table) const {
+        add_parameters(table, "first", first, 3);
+        add_parameters(table, "first.norm", first_norm);
         for (int k = 0; k < 3; ++k) {
             add_parameters(table, "stem." + text(k), down[k], 3);
+            add_parameters(table, "stem." + text(k) + ".norm", down_norm[k]);
             add_parameters(table, "lateral." + text(k), lateral[k], 1);
         }
         add_parameters(table, "mask", mask, 3);
@@ -158,12 +167,19 @@ struct Segmenter {
 };
 }  // namespace
 
+// A 3 x 3 convolution, its norm in groups of 4 channels, and relu.
+static Map normed_convolution(const Map& x, const Convolution& convolution, const Norm& norm, int stride) {
+    const Map y = convolve(x, convolution, {.side = 3, .stride = stride, .padding = Padding::all(1)});
+    Map z = group_norm(y, norm, 8, 1e-5f);
+    z.pixels = activate(z.pixels, Activation::relu);
+    return z;
+}
+
 static mask2former::Steps segment(const std::vector<Image>& images, const Segmenter& model) {
     const PixelDecoder& d = model.decoder;
-    Map x = map_of(images), maps[3];
+    Map x = normed_convolution(map_of(images), d.first, d.first_norm, 1), maps[3];
     for (int k = 0; k < 3; ++k) {
-        x = convolve(x, d.down[k], {.side = 3, .stride = 2, .padding = Padding::all(1)});
-        x.pixels = activate(x.pixels, Activation::relu);
+        x = normed_convolution(x, d.down[k], d.down_norm[k], 2);
         maps[k] = convolve(x, d.lateral[k], {.side = 1});
     }
     for (int k = 1; k >= 0; --k)
@@ -257,6 +273,29 @@ static double semantic_accuracy(const std::vector<Scene>& scenes, const std::vec
         }
     }
     return right / all;
+}
+
+// Counts, for targets of class c (row), the class of the found segment that shares more than half with it; the last column: none.
+static Matrix named_as(const std::vector<Scene>& scenes, const std::vector<Answer>& answers) {
+    const int K = static_cast<int>(class_names.size());
+    Matrix counts(K, K + 1);
+    for (std::size_t i = 0; i < scenes.size(); ++i) {
+        const PanopticImage found = panoptic_of(answers[i]), &truth = scenes[i].truth;
+        for (std::size_t t = 0; t < truth.labels.size(); ++t) {
+            int name = K;
+            for (std::size_t f = 0; f < found.labels.size(); ++f) {
+                double both = 0, either = 0;
+                for (std::size_t k = 0; k < truth.ids.size(); ++k) {
+                    const bool ours = found.ids[k] == static_cast<int>(f) + 1, theirs = truth.ids[k] == static_cast<int>(t) + 1;
+                    both += ours && theirs;
+                    either += ours || theirs;
+                }
+                if (2 * both > either) name = found.labels[f];  // at most one segment shares so much
+            }
+            ++counts(truth.labels[t], name);
+        }
+    }
+    return counts;
 }
 
 // --- pictures ---
@@ -370,7 +409,7 @@ static void step_3_train(Lesson& lesson, const Segmenter& model, const Choices& 
     lesson.step("What is the loss?", "the same loss on every layer's prediction", text(choices.steps) + " steps");
     const PanopticQuality before = quality_of(test, answers_of(test, model));
     const Recipe recipe{
-        .schedule = {.peak = 2e-3f, .warm_up = choices.steps / 20, .steps = choices.steps, .descent = Descent::linear},
+        .schedule = {.peak = 3e-3f, .warm_up = choices.steps / 20, .steps = choices.steps, .descent = Descent::linear},
         .batch = 8};
     SegmentingLoss objective(model, choices, recipe.batch);
     std::vector<float> losses;
@@ -495,28 +534,38 @@ static void walk(Lesson& lesson, const Choices& choices) {
     lesson.table({{"PQ", "SQ", "RQ", "found", "false", "missed", "pixels right"},
                   {fixed(q.quality, 3), fixed(q.segmentation, 3), fixed(q.recognition, 3), text(q.true_positives),
                    text(q.false_positives), text(q.missed), fixed(pixels, 3)}});
+    const Matrix names = named_as(test, answers);
+    std::vector<std::vector<std::string>> rows{{"targets", "called disc", "called square", "called ground", "not found"}};
+    for (int c = 0; c < names.rows; ++c) {
+        rows.push_back({class_names[c]});
+        for (int j = 0; j < names.cols; ++j) rows.back().push_back(text(static_cast<int>(names(c, j))));
+    }
+    lesson.table(rows);
     lesson.why(
         "SQ measures how well the found segments fit, RQ how many of the segments are found; a segment counts as found when more "
         "than half of it and its target is common to both. The averages over discs, squares and ground are taken one by one, so "
-        "PQ is not exactly the product.");
+        "PQ is not exactly the product. The second table says what RQ lacks: targets that were not found, or were called by "
+        "another name. Masks are learned first. Disc and square differ only at their corners and come apart late, after more than "
+        "half of the steps: with --steps 300 nearly all targets are found, and a third of the shapes have the wrong name.");
     lesson.say("Next: vit/detect/owl_vit takes its queries in words.");
-    lesson.claim_at_least("panoptic quality on new scenes", q.quality, 0.42);
-    lesson.claim_at_least("share of pixels below and in objects whose class is right", pixels, 0.8);
+    if (choices.steps < Choices().steps) return;  // measured with the usual number of steps or more
+    lesson.claim_at_least("panoptic quality on new scenes", q.quality, choices.whole ? 0.6 : 0.7);
+    lesson.claim_at_least("share of pixels below and in objects whose class is right", pixels, choices.whole ? 0.8 : 0.87);
 }
 
 int main(int argc, char** argv) {
     Options options("vit/detect/mask2former", "Six queries find objects; three tasks read the same answer.",
-                    "15 seconds on two cores");
+                    "20 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps", 1, 100'000);
-    options.add("whole", choices.whole, "24 x 24 pixels, up to three objects, 800 steps: a minute and a half");
+    options.add("whole", choices.whole, "24 x 24 pixels, up to three objects, 1500 steps: two minutes");
     options.add_output("out", choices.out, "a PPM or PNG file: scene, semantic, instance, panoptic, for four scenes");
     options.read_or_exit(argc, argv);
     choices.seed = options.seed;
     if (choices.whole) {
         choices.side = 24;
         choices.objects = 3;
-        choices.steps = 800;
+        choices.steps = 1500;
     }
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices); });
 }
