@@ -15,6 +15,11 @@
     if (shown(e) && e.clientWidth > 0 && e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).overflowX !== 'visible') complain(`cut on paper, ${e.scrollWidth} of ${e.clientWidth} pixels`, e);
   }
 
+  for (const words of document.querySelectorAll('svg text')) {
+    const a = words.getBoundingClientRect(), b = words.closest('svg').getBoundingClientRect();
+    if (a.width && (a.left < b.left - 1 || a.right > b.right + 1 || a.top < b.top - 1 || a.bottom > b.bottom + 1)) complain('words of a drawing are cut', words);
+  }
+
   // ---- for those who do not see, or do not use a mouse ----
   for (const e of document.images) { if (!e.alt.trim()) complain('a picture without words', e); if (!e.naturalWidth) complain('a broken picture', e); }
   for (const e of document.querySelectorAll('main svg, main canvas')) if (shown(e) && !(e.getAttribute('aria-label') || e.querySelector('title') || e.getAttribute('aria-hidden'))) complain('a drawing without words', e);

@@ -126,6 +126,16 @@ static std::string contents(const std::string& folder, const std::vector<std::st
     return html;
 }
 
+// The ledger of a README, for a page in the book's own folder; "" when it has none.
+static std::string ledger_of(const std::string& readme, const std::string& words, const std::vector<std::string>& pages) {
+    const std::string ledger = markdown_section(words, "Ledger of differences");
+    if (ledger.empty()) return "";
+    return markdown_html(ledger.substr(ledger.find('\n')), [&](const std::string& target) {
+        const std::string link = link_in_book(target, readme, pages);  // seen from the README, not from the book's folder
+        return link.find("://") != std::string::npos || link.empty() ? link : without_detours(folder_of(readme) + link);
+    });
+}
+
 // A lesson is written without knowing of the book; here it gets a way back.
 static void link_to_contents(const std::string& folder, const std::string& lesson) {
     const std::string mark = "<nav aria-label=\"steps\">\n", link = "<p class=\"up\">";
@@ -139,18 +149,17 @@ static void link_to_contents(const std::string& folder, const std::string& lesso
 
 void write_book(const std::string& folder, const std::string& systems) {
     std::vector<std::string> lessons, readmes{"README.md"}, pages{"index.html", "systems.html", "ledgers.html"};
-    for (const std::string& path : files_below(folder)) {
-        const std::string name = path.substr(folder.size() + 1);
-        const bool is_lesson = name.ends_with(".html") && name.find('/') != std::string::npos &&
-                               !name.ends_with("/README.html") && !name.ends_with("/MISTAKES.html");
-        if (is_lesson) lessons.push_back(name);
-    }
-    require(!lessons.empty(), "book: there is no page of a lesson in ", folder, "; make pages writes them");
     for (const std::string& chapter : chapters)
         for (const std::string& path : files_below(chapter))
             if (path.ends_with(".md")) readmes.push_back(path);
-    pages.insert(pages.end(), lessons.begin(), lessons.end());
     for (const std::string& readme : readmes) pages.push_back(readme.substr(0, readme.size() - 3) + ".html");
+    for (const std::string& path : files_below(folder)) {
+        const std::string name = path.substr(folder.size() + 1);
+        const bool is_ours = std::find(pages.begin(), pages.end(), name) != pages.end();  // written by an earlier call
+        if (name.ends_with(".html") && !is_ours) lessons.push_back(name);
+    }
+    require(!lessons.empty(), "book: there is no page of a lesson in ", folder, "; make pages writes them");
+    pages.insert(pages.end(), lessons.begin(), lessons.end());
 
     std::string ledgers, ledger_links;
     for (const std::string& readme : readmes) {
@@ -159,12 +168,8 @@ void write_book(const std::string& folder, const std::string& systems) {
             markdown_html(words, [&](const std::string& target) { return link_in_book(target, readme, pages); });
         std::filesystem::create_directories(folder + "/" + folder_of(path));
         write_file_atomically(folder + "/" + path, book_page(readme, path, body));
-        const std::string ledger = markdown_section(words, "Ledger of differences");
-        if (ledger.empty()) continue;
-        const std::string rows = markdown_html(ledger.substr(ledger.find('\n')), [&](const std::string& target) {
-            const std::string link = link_in_book(target, readme, pages);  // seen from the README, not from the book's folder
-            return link.find("://") != std::string::npos || link.empty() ? link : without_detours(folder_of(path) + link);
-        });
+        const std::string rows = ledger_of(readme, words, pages);
+        if (rows.empty()) continue;
         const std::string place = folder_of(readme).empty() ? readme : place_of(readme);
         ledgers += "<section id=\"" + escaped(place) + "\"><h2>" + escaped(place) + "</h2>\n" + rows + "</section>\n";
         ledger_links += "<li><a href=\"ledgers.html#" + escaped(place) + "\">" + escaped(place) + "</a></li>\n";

@@ -135,7 +135,14 @@ static std::string colour_bar(double left, double height, const Range& range) {
     for (int k = 0; k < stops; ++k)
         svg += "<rect x=\"" + place(left) + "\" y=\"" + place(k * step) + "\" width=\"10\" height=\"" + place(step + 0.3) +
                "\" fill=\"" + hex_colour(colours, k, 0) + "\"/>";
-    return svg + svg_text(left + 14, 9, short_digits(range.high, 3)) + svg_text(left + 14, bar, short_digits(range.low, 3));
+    return svg + svg_text(left + 14, 11, short_digits(range.high, 3)) + svg_text(left + 14, bar, short_digits(range.low, 3));
+}
+
+// In pixels, about.
+static double longest_name(const std::vector<std::string>& names) {
+    int columns = 0;
+    for (const std::string& name : names) columns = std::max(columns, display_width(name));
+    return 7.7 * columns;
 }
 
 std::string heat_html(const Matrix& m, const std::string& caption, const std::vector<std::string>& row_names,
@@ -149,14 +156,14 @@ std::string heat_html(const Matrix& m, const std::string& caption, const std::ve
     const bool named_cells = !row_names.empty() || !col_names.empty();  // large enough for a line of letters
     const double least = named_cells ? 14.0 : m.size() > most_cells ? 1.0 : 6.0;
     const double cell = std::clamp(200.0 / std::max(m.rows, m.cols), least, 22.0);
-    std::size_t longest = 0;
-    for (const std::string& name : row_names) longest = std::max(longest, static_cast<std::size_t>(display_width(name)));
-    const double margin = row_names.empty() ? 0 : 7.0 * static_cast<double>(longest) + 6;
+    const double row_length = longest_name(row_names), col_length = longest_name(col_names);
+    const double margin =
+        std::max(row_names.empty() ? 0 : row_length + 8, 0.5 * col_length - 0.5 * cell);  // names slant by 60 degrees
     const double width = m.cols * cell, height = m.rows * cell;
-    const double bottom = std::max(height, 48.0) + (col_names.empty() ? 4 : 70);
+    const double bottom = std::max(height + (col_names.empty() ? 4 : 0.87 * col_length + 16), 52.0);
     std::string svg = joined({named_cells ? "<svg class=\"named\"" : "<svg", " role=\"img\" aria-label=\"", escaped(caption),
-                              ": ", escaped(stats_text(m)), "\" viewBox=\"0 0 ", place(margin + width + 66), " ", place(bottom),
-                              "\" width=\"", place(margin + width + 66), "\" height=\"", place(bottom), "\">"});
+                              ": ", escaped(stats_text(m)), "\" viewBox=\"0 0 ", place(margin + width + 96), " ", place(bottom),
+                              "\" width=\"", place(margin + width + 96), "\" height=\"", place(bottom), "\">"});
     const auto named = [](const std::vector<std::string>& names, int k) {
         return static_cast<std::size_t>(k) < names.size() ? names[static_cast<std::size_t>(k)] : text(k);
     };
