@@ -115,7 +115,7 @@ struct Guess {
 };
 std::vector<Guess> best_guesses(const Matrix& logits, int row, int count = 5);
 
-// Where its parts lie, for nn/interpret: the outputs are the words of every place.
+// Where its parts lie, for nn/interpret: the outputs are the logits of every position.
 Inside inside(const Weights& w, const bert::Config& config);
 
 }  // namespace mlm

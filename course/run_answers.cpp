@@ -1,4 +1,4 @@
-// run_answers.cpp: asks the function of one task and writes what it answers. It knows no right answer: whoever grades starts it,
+// run_answers.cpp: asks the function of one task and writes what it answers. It knows no right answer: the grader starts it,
 // reads the answers and compares them.
 //
 //   run_answers TASK SEED PIPE     PIPE is the number of an open file; 1 writes to the screen
@@ -19,7 +19,7 @@ int main(int count, char** arguments) {
     }
     std::FILE* const file = fdopen(static_cast<int>(*pipe), "w");
     if (file == nullptr) {
-        std::fprintf(stderr, "run_answers: %ld is no open file\n", *pipe);
+        std::fprintf(stderr, "run_answers: %ld is not an open file\n", *pipe);
         return 2;
     }
     try {

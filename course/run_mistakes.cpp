@@ -170,7 +170,7 @@ static bool has_outcome(const Mistake& mistake) {
 
 static Outcome kept_outcome(const Mistake& mistake) {
     const std::vector<std::string> lines = split_lines(read_file(outcome_path(mistake)));
-    require(lines.size() == 3 && lines[0].size() == 2, outcome_path(mistake), ": is no outcome");
+    require(lines.size() == 3 && lines[0].size() == 2, outcome_path(mistake), ": is not an outcome");
     Outcome o;
     o.built = lines[0][0] == '1';
     o.caught = lines[0][1] == '1';
@@ -299,7 +299,7 @@ static std::string matrix_text(const std::vector<Mistake>& mistakes, const std::
                 cell(relation) + " | " + suspect + " |\n";
     }
     const std::string all = std::to_string(mistakes.size());
-    return "# Mistakes, and who notices\n\nWritten by `make mistakes`, which plants every mistake of `course/mistakes` in a copy "
+    return "# Mistakes, and the tests that catch them\n\nWritten by `make mistakes`, which plants every mistake of `course/mistakes` in a copy "
            "of the project, one at a\ntime, "
            "and runs the tests.\n\n- caught by the test that the table names: " +
            std::to_string(caught) + " of " + all +

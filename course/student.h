@@ -14,7 +14,7 @@ int list_tasks();
 // Asks and tests one task in the tree here, whose programs are built.   returns 0 when it has all points
 int check_task(const std::string& name, const Tree& tree);
 
-// One more rung of the ladder.
+// Shows one more hint.
 int next_hint(const std::string& name);
 
 // Checks again whenever the task's file is saved, until it has all points.

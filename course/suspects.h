@@ -27,5 +27,5 @@ bool is_telling(const std::string& failure);
 
 bool same_failure(const std::string& a, const std::string& b);
 
-// The names of the mistakes that make this failure, each once; {} when nobody is known, or more than three.
+// The names of the mistakes that make this failure, each once; {} when none is known, or more than three.
 std::vector<std::string> suspected(const std::vector<Suspect>& suspects, const std::string& title, const std::string& failure);

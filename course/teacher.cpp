@@ -49,7 +49,7 @@ std::map<std::string, Mistake> twists_of(const std::vector<Task>& tasks, const P
         for (const Mistake& mistake : inside)
             if (wanted.erase(mistake.name) > 0) twists[task.name] = mistake;
     }
-    require(wanted.empty(), "course: the twist ", wanted.empty() ? "" : *wanted.begin(), " is no mistake inside of a task of ",
+    require(wanted.empty(), "course: the twist ", wanted.empty() ? "" : *wanted.begin(), " is not a mistake inside of a task of ",
             options.module);
     return twists;
 }
@@ -82,7 +82,7 @@ static std::string command_output(const std::string& command) {
     return text;
 }
 
-// doctest's header, so that nobody has to install it; "" when the compiler does not find it.
+// doctest's header, so that it need not be installed; "" when the compiler does not find it.
 static std::string doctest_header() {
     const std::string option = is_file("build/doctest/option") ? split_lines(read_file("build/doctest/option"))[0] : "";
     std::string listed = command_output("printf '#include <doctest/doctest.h>\\n' | ${CXX:-c++} " + option +
@@ -235,7 +235,7 @@ int grade_submission(const std::string& module, const std::string& submission, c
     const Exam exam = read_exam("course/expected", all_tasks(module));
     std::map<std::string, Handed> bodies;
     for (const Task& task : exam.tasks) bodies[task.name] = handed_body(task, handed_in(submission, task.file));
-    const std::string complaint = build(here, true);  // what has to be built before anything of a student's takes nobody's time
+    const std::string complaint = build(here, true);  // what is built before a student's code does not count as its time
     require(complaint.empty(), "course: the solution does not compile: ", complaint);
     Tree tree = here;
     tree.build_seconds = 120;

@@ -13,7 +13,7 @@ struct PackOptions {
 };
 
 // The twists of a module's tasks, by task.
-//   throws  std::invalid_argument when a name is none of a mistake inside of one of the tasks
+//   throws  std::invalid_argument when a name is not that of a mistake inside of one of the tasks
 std::map<std::string, Mistake> twists_of(const std::vector<Task>& tasks, const PackOptions& options);
 
 // Writes build/course/MODULE-SEED: starter.tar.gz, handout.html, autograder.zip, quiz.txt, quiz.gift.
@@ -28,7 +28,7 @@ int grade_submission(const std::string& module, const std::string& submission, c
                      const std::string& scratch, const Tree& here);
 
 struct VerifyOptions {
-    int sample = 0;  // so many tasks, spread over the table; 0 = all, and the starters are built, not only looked at
+    int sample = 0;  // number of tasks, spread over the table; 0 = all, and the starters are built, not only looked at
     int seed = 271;
     std::string only;        // one task
     bool with_cases = true;  // false: the questions alone, without the public tests, whose program takes longest to link

@@ -4,7 +4,7 @@
 //            preferences & relationship to IPO", 2023 (cDPO: label smoothing); Azar et al., 2023, arXiv 2310.12036 (IPO)
 //   shows    that the optimum pi* = pi_ref exp(r / beta) / Z can be solved for r, and that Z cancels in a comparison
 //   equations [DPO 7] [cDPO 3] [IPO 17]
-//   symbols  B pairs   T tokens, padded on the right   V words   h = log pi(chosen) / pi_ref(chosen) - the same of rejected
+//   symbols  B pairs   T tokens, padded on the right   V vocabulary   h = log pi(chosen) / pi_ref(chosen) - the same of rejected
 //   next     dpo.cpp; exact.h computes the optimum that DPO and PPO approximate
 #pragma once
 #include <vector>

@@ -4,7 +4,7 @@
 //            arXiv 1506.02438; for language: Ziegler et al., 2019, arXiv 1909.08593; Ouyang et al. (InstructGPT), 2022
 //   shows    that a prompt is the initial state, a token is an action, and the score comes once, at the end
 //   equations [GAE 16] [PPO 7]
-//   symbols  B episodes   T tokens each (prompt, answer, padding on the right)   V words
+//   symbols  B episodes   T tokens each (prompt, answer, padding on the right)   V vocabulary
 //            Column t of every (B, T-1) matrix belongs to token t+1, the action taken after tokens 0 ... t.
 //   differs  policy and value function share one trunk (InstructGPT has two networks); entropy is reported, not part of the loss
 //   next     ppo.cpp, exact.h (the optimum), then the walkthrough

@@ -1,7 +1,7 @@
 // drawn.h: the questions that a task's function is asked: small inputs, their sizes and numbers drawn from a seed.
 //
 //   shows    that a new seed is a new exam: the questions are here, the answers are those of our own solution
-//   rule     what is drawn never depends on what was answered, so that the same seed asks everybody the same
+//   rule     what is drawn never depends on what was answered, so that the same seed asks all students the same
 //   sizes    all of one question differ and none is 1 where it could hide a mistake; `round` 0, 1, 2 brings other sizes
 //   use      static const Drawn causal("causal", [](Random& random, int round, Answers& answers) { ... });
 //   next     attention.cpp, vit.cpp, language.cpp, rlhf.cpp: one of these for each task; course/run_answers.cpp asks them

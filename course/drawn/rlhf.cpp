@@ -46,7 +46,7 @@ static const Drawn reward_loss("reward_loss", [](Random& random, int round, Answ
     pairs.list = {{0, 1}, {0, 2}, {0, 3}, {1, 2}, {3, 2}, {5, 4}, {6, 7}, {6, 8}, {7, 8}};
     pairs.group = {0, 0, 0, 0, 0, 1, 3, 3, 3};
     pairs.groups = 4;
-    const int answered = 9 + round;  // of the answers behind the ninth none is in a pair
+    const int answered = 9 + round;  // no answer after the ninth is in a pair
     const Var rewards = parameter(normal_matrix(random, answered, 1));
     const auto steps = [&] { return reward_model::loss(rewards, pairs); };
     answers.ask("differences", [&] { return steps().differences; });

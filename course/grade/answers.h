@@ -49,5 +49,5 @@ private:
 
 std::string text_of(const Answer& answer);
 
-// The answers of a text that may be anything: reading ends at the first line that is no answer.
+// The answers of a text that may be anything: reading ends at the first line that is not an answer.
 std::vector<Answer> read_answers(std::string_view text);

@@ -13,7 +13,7 @@ static bool begins_word(char c) {
 }
 static bool in_word(char c) { return begins_word(c) || std::isdigit(static_cast<unsigned char>(c)); }
 
-// The place after the literal that opens at text[at] with a quote; npos when it does not end on its line.
+// The index after the literal that opens at text[at] with a quote; npos when it does not end on its line.
 static std::size_t after_quoted(const std::string& text, std::size_t at) {
     const char quote = text[at];
     for (++at; at < text.size() && text[at] != '\n'; ++at) {
@@ -34,32 +34,44 @@ static std::size_t after_raw(const std::string& text, std::size_t at) {
     return end == std::string::npos ? end : end + close.size();
 }
 
+// The index after the white space or the comment that begins at text[at]: `at` when neither does, npos when a comment does not end.
+static std::size_t after_blank(const std::string& text, std::size_t at) {
+    if (std::isspace(static_cast<unsigned char>(text[at]))) return at + 1;
+    if (text.compare(at, 2, "//") == 0) return std::min(text.find('\n', at), text.size());
+    if (text.compare(at, 2, "/*") != 0) return at;
+    const std::size_t close = text.find("*/", at + 2);
+    return close == std::string::npos ? close : close + 2;
+}
+
+// The index after the word, the number (1'000, 0x1p-3f) or the single character at text[at].
+static std::size_t after_word(const std::string& text, std::size_t at) {
+    std::size_t end = at + 1;
+    if (begins_word(text[at])) {
+        while (end < text.size() && in_word(text[end])) ++end;
+    } else if (std::isdigit(static_cast<unsigned char>(text[at]))) {
+        while (end < text.size() &&
+               (in_word(text[end]) || text[end] == '.' ||
+                (text[end] == '\'' && end + 1 < text.size() && in_word(text[end + 1])) ||
+                ((text[end] == '+' || text[end] == '-') && std::string("eEpP").find(text[end - 1]) != std::string::npos)))
+            ++end;
+    }
+    return end;
+}
+
 std::vector<Token> tokens_of(const std::string& text, std::string* complaint) {
     std::vector<Token> tokens;
     std::string ignored;
     std::string& why = complaint ? *complaint : ignored;
     why.clear();
-    for (std::size_t at = 0; at < text.size();) {
+    for (std::size_t at = 0, end = 0; at < text.size(); at = end) {
         const char c = text[at];
-        const std::string two = text.substr(at, 2);
-        std::size_t end = at + 1;
-        if (std::isspace(static_cast<unsigned char>(c))) {
-            ++at;
-            continue;
+        end = after_blank(text, at);
+        if (end == std::string::npos) {
+            why = "a comment does not end";
+            return tokens;
         }
-        if (two == "//") {
-            at = std::min(text.find('\n', at), text.size());
-            continue;
-        }
-        if (two == "/*") {
-            const std::size_t close = text.find("*/", at + 2);
-            if (close == std::string::npos) {
-                why = "a comment does not end";
-                return tokens;
-            }
-            at = close + 2;
-            continue;
-        }
+        if (end != at) continue;
+        std::string word;
         if (c == '"' || c == '\'') {
             const bool raw = c == '"' && !tokens.empty() && tokens.back().end == at && tokens.back().word.ends_with('R') &&
                              tokens.back().word.size() <= 3;
@@ -68,21 +80,12 @@ std::vector<Token> tokens_of(const std::string& text, std::string* complaint) {
                 why = "a text in quotes does not end";
                 return tokens;
             }
-            tokens.push_back({raw ? "R\"" : std::string(1, c), at, end});
-            at = end;
-            continue;
+            word = raw ? "R\"" : std::string(1, c);
+        } else {
+            end = after_word(text, at);
+            word = text.substr(at, end - at);
         }
-        if (begins_word(c)) {
-            while (end < text.size() && in_word(text[end])) ++end;
-        } else if (std::isdigit(static_cast<unsigned char>(c))) {  // 1'000, 0x1p-3f
-            while (end < text.size() &&
-                   (in_word(text[end]) || text[end] == '.' ||
-                    (text[end] == '\'' && end + 1 < text.size() && in_word(text[end + 1])) ||
-                    ((text[end] == '+' || text[end] == '-') && std::string("eEpP").find(text[end - 1]) != std::string::npos)))
-                ++end;
-        }
-        tokens.push_back({text.substr(at, end - at), at, end});
-        at = end;
+        tokens.push_back({word, at, end});
     }
     return tokens;
 }

@@ -14,7 +14,7 @@ struct Token {
     std::size_t begin, end;
 };
 
-// The tokens of C++ source. Comments, and what stands inside of literals, are none.
+// The tokens of C++ source. Comments, and what stands inside of literals, are not tokens.
 //   complaint  if given: why the text ends inside of a comment or a literal, "" when it does not
 std::vector<Token> tokens_of(const std::string& text, std::string* complaint = nullptr);
 

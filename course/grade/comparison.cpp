@@ -50,7 +50,7 @@ Expected read_expected(const std::string& path) {
 
 bool same_answer(const Answer& given, const Answer& expected) {
     if (given.name != expected.name || given.error.empty() != expected.error.empty()) return false;
-    if (!given.error.empty()) return true;  // both refuse; the words may be anybody's own
+    if (!given.error.empty()) return true;  // both refuse; the words may differ
     if (!same_shape(given.value, expected.value)) return false;
     return std::equal(given.value.begin(), given.value.end(), expected.value.begin(), agree);
 }

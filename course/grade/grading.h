@@ -2,7 +2,7 @@
 //
 //   trust    A program that holds a student's code decides nothing. Its answers are compared here, in another process, which
 //            alone writes results. A public test judges inside of the student's process; so public points count at most in the
-//            proportion of answers that were found right here, and nobody gains by a faked test.
+//            proportion of answers that were found right here, and a faked test gains nothing.
 //   next     submission.h grades all that was handed in
 #pragma once
 #include <string>

@@ -1,4 +1,4 @@
-// process.h: runs a program that nobody trusts: with a time limit, limited memory and files, and as another user where that is
+// process.h: runs an untrusted program: with a time limit, limited memory and files, and as another user where that is
 // possible. What it prints is only text; what it answers comes through a pipe of its own, as text too.
 //
 //   limits   when the time is over, the whole process group is killed; a program that leaves children behind leaves none running

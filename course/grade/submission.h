@@ -11,7 +11,7 @@
 
 #include "course/grade/grading.h"
 
-// The text of a file that was handed in: at its place, or under its name anywhere in the folder.
+// The text of a file that was handed in: at its path, or under its name anywhere in the folder.
 //   returns  "" when it is not there, or there twice
 std::string handed_in(const std::string& folder, const std::string& file);
 

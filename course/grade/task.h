@@ -15,7 +15,7 @@
 //                without  attend                a name that the answer may not use, because it is the answer
 //                hint     ...                   two in words
 //                code     ...                   the last hint: the lines of a body that earns all points; in what students get
-//                                               it is `sealed`: its letters are turned by 13, so that nobody reads it by accident
+//                                               it is `sealed`: its letters are turned by 13, so that it is not read by accident
 //   next     body.h takes the function out of a file, drawn.h asks it questions, grading.h counts
 #pragma once
 #include <string>

@@ -69,8 +69,8 @@ static const char* const style =
     "table { border-collapse: collapse } td, th { padding: .1rem .8rem .1rem 0; text-align: left }\n"
     "@media print { h2 { break-before: page } }\n</style></head><body>\n";
 
-std::string handout_html(const std::string& module, int seed, const std::vector<Task>& tasks,
-                         const std::map<std::string, Mistake>& twists) {
+// What the course asks for, and a row for each task.
+static std::string introduction(const std::string& module, int seed, const std::vector<Task>& tasks) {
     int points = 0, minutes = 0;
     std::string rows;
     for (const Task& task : tasks) {
@@ -79,46 +79,64 @@ std::string handout_html(const std::string& module, int seed, const std::vector<
         rows += "<tr><td><a href=\"#" + task.name + "\">" + escaped(task.title) + "</a></td><td>" + std::to_string(task.points) +
                 "</td><td>" + std::to_string(task.minutes) + "</td><td><code>" + task.file + "</code></td></tr>\n";
     }
-    std::string page =
-        head + escaped(module) + style + "<h1>" + escaped(module) + "</h1>\n<p>" + std::to_string(tasks.size()) + " functions, " +
-        std::to_string(points) + " points, about " + std::to_string(minutes) + " minutes. Handout of seed " +
-        std::to_string(seed) + ". You need a C++20 compiler and make.</p>\n" +
-        preformatted(
-            "make course            what there is to do, and what is done\n"
-            "make check-NAME        asks your function and says what differs, and why\n"
-            "make watch-NAME        the same whenever you save\n"
-            "make hint-NAME         one more hint") +
-        "<p>The grader takes the body of each function out of your file and puts it into its own copy of the project, one task "
-        "at "
-        "a time. So write inside of the function; a lambda can be a helper. It asks the same questions as <code>make "
-        "check</code> "
-        "with other numbers and sizes.</p>\n<table><tr><th>task</th><th>points</th><th>minutes</th><th>file</th></tr>\n" +
-        rows + "</table>\n";
+    return "<h1>" + escaped(module) + "</h1>\n<p>" + std::to_string(tasks.size()) + " functions, " + std::to_string(points) +
+           " points, about " + std::to_string(minutes) + " minutes. Handout of seed " + std::to_string(seed) +
+           ". You need a C++20 compiler and make.</p>\n" +
+           preformatted(
+               "make course            what there is to do, and what is done\n"
+               "make check-NAME        asks your function and says what differs, and why\n"
+               "make watch-NAME        the same whenever you save\n"
+               "make hint-NAME         one more hint") +
+           "<p>The grader takes the body of each function out of your file and puts it into its own copy of the project, one task "
+           "at a time. So write inside of the function; a lambda can be a helper. It asks the same questions as <code>make "
+           "check</code> with other numbers and sizes.</p>\n<table><tr><th>task</th><th>points</th><th>minutes</th><th>file</th>"
+           "</tr>\n" +
+           rows + "</table>\n";
+}
+
+// What the points of a task are for.
+static std::string points_of(const Task& task) {
+    std::string words =
+        "<p>" + std::to_string(task.drawn_points()) + " points for right answers to the questions of the grader's seed";
+    for (const PublicCase& one : task.cases)
+        words += "; " + std::to_string(one.points) +
+                 (one.by_steps ? " for the steps of the public test <i>" : " for the public test <i>") +
+                 escaped(one.suite + ": " + one.title) + "</i>";
+    return words + ".</p>\n";
+}
+
+// The section of one task.
+//   twist   a mistake that this course asks for, or null
+//   opened  headers whose first comment is in the page already; the header of this task is added
+static std::string section_of(const Task& task, const Mistake* twist, std::set<std::string>& opened) {
+    std::string section = "<h2 id=\"" + task.name + "\">" + escaped(task.title) + "</h2>\n<p>" + std::to_string(task.points) +
+                          " points, " + std::to_string(task.minutes) + " minutes. In <code>" + task.file +
+                          "</code>; <code>make check-" + task.name + "</code></p>\n" + preformatted(task.body) +
+                          "<p class=\"equation\">" + escaped(task.equation) + "</p>\n";
+    if (twist != nullptr)
+        section += "<p class=\"twist\"><b>In this course, other than in the paper:</b> " + escaped(twist->says) +
+                   ". This is what is asked for here, whatever the contract below says.</p>\n";
+    for (const Contract& contract : task.contracts)
+        section += "<p><code>" + contract.file + "</code></p>\n" + preformatted(contract_text(contract));
+    const std::string header = task.contracts.back().file;
+    if (header.ends_with(".h") && opened.insert(header).second)
+        section +=
+            "<details><summary>" + header + " begins with</summary>\n" + preformatted(opening_comment(header)) + "</details>\n";
+    if (!task.without.empty()) {
+        section += "<p>Not to be used, because it is the answer:";
+        for (const std::string& name : task.without) section += " <code>" + escaped(name) + "</code>";
+        section += "</p>\n";
+    }
+    return section + points_of(task);
+}
+
+std::string handout_html(const std::string& module, int seed, const std::vector<Task>& tasks,
+                         const std::map<std::string, Mistake>& twists) {
+    std::string page = head + escaped(module) + style + introduction(module, seed, tasks);
     std::set<std::string> opened;
     for (const Task& task : tasks) {
-        page += "<h2 id=\"" + task.name + "\">" + escaped(task.title) + "</h2>\n<p>" + std::to_string(task.points) + " points, " +
-                std::to_string(task.minutes) + " minutes. In <code>" + task.file + "</code>; <code>make check-" + task.name +
-                "</code></p>\n" + preformatted(task.body) + "<p class=\"equation\">" + escaped(task.equation) + "</p>\n";
-        if (const auto twist = twists.find(task.name); twist != twists.end())
-            page += "<p class=\"twist\"><b>In this course, other than in the paper:</b> " + escaped(twist->second.says) +
-                    ". This is what is asked for here, whatever the contract below says.</p>\n";
-        for (const Contract& contract : task.contracts)
-            page += "<p><code>" + contract.file + "</code></p>\n" + preformatted(contract_text(contract));
-        const std::string header = task.contracts.back().file;
-        if (header.ends_with(".h") && opened.insert(header).second)
-            page += "<details><summary>" + header + " begins with</summary>\n" + preformatted(opening_comment(header)) +
-                    "</details>\n";
-        if (!task.without.empty()) {
-            page += "<p>Not to be used, because it is the answer:";
-            for (const std::string& name : task.without) page += " <code>" + escaped(name) + "</code>";
-            page += "</p>\n";
-        }
-        page += "<p>" + std::to_string(task.drawn_points()) + " points for right answers to the questions of the grader's seed";
-        for (const PublicCase& one : task.cases)
-            page += "; " + std::to_string(one.points) +
-                    (one.by_steps ? " for the steps of the public test <i>" : " for the public test <i>") +
-                    escaped(one.suite + ": " + one.title) + "</i>";
-        page += ".</p>\n";
+        const auto twist = twists.find(task.name);
+        page += section_of(task, twist == twists.end() ? nullptr : &twist->second, opened);
     }
     return page + "</body></html>\n";
 }

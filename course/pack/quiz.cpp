@@ -9,7 +9,7 @@ static std::string trimmed(const std::string& words) {
     return begin == std::string::npos ? "" : words.substr(begin, words.find_last_not_of(' ') - begin + 1);
 }
 
-// The cells of a line "| a | b |"; none when it is no row of a table.
+// The cells of a line "| a | b |"; none when it is not a row of a table.
 static std::vector<std::string> cells(const std::string& line) {
     std::vector<std::string> found;
     if (!line.starts_with("|") || line.starts_with("| ---") || line.starts_with("|---")) return found;

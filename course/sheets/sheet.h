@@ -20,7 +20,7 @@ struct Question {
     std::string label;  // "A", "B", ...: what an answer line begins with
     std::string asked;  // "the weight of key 2 in row 0"
     double number = 0;  // the answer
-    std::string words;  // the answer where it is no number; then `number` is not used
+    std::string words;  // the answer where it is not a number; then `number` is not used
 };
 
 struct Sheet {

@@ -166,7 +166,7 @@ static float alpha(const Config& config) {
 
 static BlockOptions options_of(const Config& config) {
     if (config.version == Version::glm) return {.heads = config.heads, .eps = config.eps, .activation = Activation::gelu_tanh};
-    // DeepNorm: x = N(z), z' = alpha x + f(x). The more blocks there are, the less one of them changes what is carried past it.
+    // DeepNorm: x = N(z), z' = alpha x + f(x). The more blocks there are, the less one of them changes the residual stream.
     return {.heads = config.heads,
             .eps = config.eps,
             .activation = Activation::gelu,

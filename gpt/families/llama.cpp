@@ -118,7 +118,7 @@ static std::string name_in(const Safetensors& checkpoint, const std::string& nam
     return stored.empty() ? name : stored;
 }
 
-// Whether the output matrix is the table of words: not stored at all, or stored a second time.
+// Whether the output matrix is the token embedding: not stored at all, or stored a second time.
 static bool is_tied(const Safetensors& checkpoint, const std::string& words) {
     const std::string output = name_in(checkpoint, "lm_head.weight", "output.weight");
     return !checkpoint.has(output) || identical(checkpoint.matrix(output), checkpoint.matrix(words));

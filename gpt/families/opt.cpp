@@ -27,7 +27,7 @@ static BlockOptions options_of(const Config& config) {
 }
 
 // Everything between ids and the last norm.
-//   rows  of the table of positions, one for each token
+//   rows  of the position embedding, one for each token
 static Steps read(const std::vector<int>& ids, const std::vector<int>& rows, const std::vector<BlockContext>& contexts,
                   const Weights& w, const Config& config) {
     check(config);

@@ -80,7 +80,7 @@ static PatchGrid grid_of(const Image& image, const Config& config) {
     return grid;
 }
 
-// What is observed at step t, in the order of the stream; the place counts on through all kinds.
+// What is observed at step t, in the order of the stream; the position counts on through all kinds.
 static void add_observations(std::vector<Token>& stream, const Episode& episode, int t, const Config& config) {
     int place = 0;
     if (!episode.images.empty())

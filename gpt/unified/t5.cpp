@@ -126,7 +126,7 @@ Steps forward(const TokenBatch& source, const TokenBatch& target, const Weights&
     return steps;
 }
 
-// A table of words whose entries have standard deviation 1 would give logits of deviation sqrt(E); the factor takes that back.
+// A token embedding whose entries have standard deviation 1 would give logits of standard deviation sqrt(E); the factor takes that back.
 Var logits_of(const Var& hidden, const Weights& w, const Config& config) {
     const Var scaled = config.tied ? scale(hidden, 1 / std::sqrt(static_cast<float>(config.width))) : hidden;
     return matmul_transposed(scaled, w.output);  // (B*T, V)

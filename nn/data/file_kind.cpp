@@ -129,6 +129,6 @@ std::string kind_of_names(const std::vector<std::string_view>& names) {
 std::string read_text_file(const std::string& path, std::size_t limit) {
     const std::string bytes = read_file(path, limit);
     const std::string other = kind_that_is_no_text(bytes);
-    require(other.empty(), path, ": is no text, it looks like ", other);
+    require(other.empty(), path, ": is not text, it looks like ", other);
     return std::string(without_byte_order_mark(bytes));
 }

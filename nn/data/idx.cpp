@@ -13,10 +13,10 @@ static unsigned byte_at(std::string_view bytes, std::size_t at) { return static_
 static std::vector<std::uint32_t> checked_dimensions(std::string_view bytes, std::string_view source, std::size_t wanted) {
     const bool is_idx = bytes.size() >= 2 && byte_at(bytes, 0) == 0 && byte_at(bytes, 1) == 0;
     const std::string other = is_idx ? "" : kind_of_bytes(bytes);
-    require(other.empty(), source, ": is no IDX file, it looks like ", other);
+    require(other.empty(), source, ": is not an IDX file, it looks like ", other);
     const std::size_t header = 4 + 4 * wanted;
     require(bytes.size() >= header, source, ": ", bytes.size(), " bytes are too few for an IDX file of ", wanted, " dimensions");
-    require(byte_at(bytes, 0) == 0 && byte_at(bytes, 1) == 0, source, ": is no IDX file, it must begin with two bytes 0");
+    require(byte_at(bytes, 0) == 0 && byte_at(bytes, 1) == 0, source, ": is not an IDX file, it must begin with two bytes 0");
     require(byte_at(bytes, 2) == 8, source, ": holds numbers of type ", byte_at(bytes, 2), ", only bytes (type 8) are read");
     require(byte_at(bytes, 3) == wanted, source, ": has ", byte_at(bytes, 3), " dimensions, ", wanted,
             wanted == 3 ? " are needed (images)" : " is needed (labels)");

@@ -35,7 +35,7 @@ public:
         const char kind = bytes.size() >= 2 && bytes[0] == 'P' ? bytes[1] : '?';
         const bool known = kind == '2' || kind == '3' || kind == '5' || kind == '6';
         const std::string other = known ? "" : looks_like(bytes);
-        require(known, source, ": is no PNG, PPM or PGM file, it must begin as PNG files do or with P2, P3, P5 or P6", other);
+        require(known, source, ": is not a PNG, PPM or PGM file, it must begin as PNG files do or with P2, P3, P5 or P6", other);
         at = 2;
         const int channels = kind == '3' || kind == '6' ? 3 : 1;
         const int width = number("the width", 1, largest_side);
@@ -90,7 +90,7 @@ private:
         Image image(height, width, channels);
         for (float& x : image.pixels) x = scaled(number("a sample", 0, maximum));
         skip_spaces();
-        require(at == bytes.size(), source, ": byte ", at, ": something stands behind the last sample");
+        require(at == bytes.size(), source, ": byte ", at, ": something follows the last sample");
         return image;
     }
 

@@ -118,7 +118,7 @@ private:
 
     void refuse_rest() {
         skip_spaces();
-        if (at < text.size()) wrong(at, "something stands behind the end of the value");
+        if (at < text.size()) wrong(at, "something follows the end of the value");
     }
 
     [[noreturn]] void wrong_end() { wrong(text.size(), "the text ends too early"); }
@@ -262,7 +262,7 @@ private:
             }
             const std::string_view run = text.substr(plain, at - plain);
             const std::size_t valid = valid_utf8_length(run);
-            if (valid < run.size()) wrong(plain + valid, "these bytes are no UTF-8");
+            if (valid < run.size()) wrong(plain + valid, "these bytes are not UTF-8");
             result += run;
             if (text[at++] == '"') break;
             result += escaped_character(begin);

@@ -103,11 +103,11 @@ static std::string read_header(const RandomAccessFile& file, const std::string& 
     const bool is_object = fits && header_size > 0 && begin[8] == '{';
     const std::string kind = is_object ? "" : kind_of_bytes(begin);
     const std::string other = kind == "a safetensors file" ? "" : kind;  // a broken one
-    require(other.empty(), path, ": is no safetensors file, it looks like ", other);
+    require(other.empty(), path, ": is not a safetensors file, it looks like ", other);
     require(long_enough, path, ": ", file.size(), " bytes are too few for a safetensors file");
-    require(fits, path, ": is no safetensors file: a header of ", header_size, " bytes is announced, ", file.size() - 8,
+    require(fits, path, ": is not a safetensors file: a header of ", header_size, " bytes is announced, ", file.size() - 8,
             " follow", header_size > longest_header ? "; at most 100000000 are read" : "");
-    require(is_object, path, ": is no safetensors file: the header is no JSON object");
+    require(is_object, path, ": is not a safetensors file: the header is not a JSON object");
     std::string header(header_size, ' ');
     file.read(8, header.data(), header.size());
     return header;

@@ -105,7 +105,7 @@ public:
         const int method = bits.next_byte(), flags = bits.next_byte();
         require((method & 15) == 8 && method >> 4 <= 7 && (method * 256 + flags) % 31 == 0 && (flags & 32) == 0, source,
                 ": the compressed bytes begin with ", method, " ", flags,
-                ", which is no header of a zlib stream without dictionary");
+                ", which is not a header of a zlib stream without dictionary");
         bool last = false;
         while (!last) {
             last = bits.bit() == 1;
@@ -121,7 +121,7 @@ public:
         require(sum == adler32(bytes), source, ": the check sum of the unpacked bytes is ", adler32(bytes), ", the file says ",
                 sum);
         require(bits.place() == stream.size(), source, ": ", stream.size() - bits.place(),
-                " bytes stand behind the compressed ones");
+                " bytes follow the compressed ones");
         return std::move(bytes);
     }
 

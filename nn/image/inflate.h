@@ -16,7 +16,7 @@ std::uint32_t adler32(std::string_view bytes);
 //   most     no more bytes than that are unpacked, so that a small file cannot fill the memory
 //   source   names the stream in messages
 //   throws   std::invalid_argument with the source and what is wrong: cut off, more than `most`, a code or a distance that does not
-//            exist, another check sum, bytes behind the end
+//            exist, another check sum, bytes after the end
 std::string zlib_unpacked(std::string_view stream, std::size_t most, std::string_view source);
 
 // A zlib stream of stored blocks; zlib_unpacked gives the bytes back.

@@ -53,7 +53,7 @@ public:
     PngReader(std::string_view bytes, std::string_view source) : bytes(bytes), source(source) {}
 
     Pixels picture() {
-        require(is_png(bytes), source, ": is no PNG file");
+        require(is_png(bytes), source, ": is not a PNG file");
         at = signature.size();
         read_header(chunk("IHDR"));
         std::string compressed;
@@ -65,10 +65,11 @@ public:
             if (name == "IDAT") compressed += data;
             ended = name == "IEND";
             const bool known = name == "PLTE" || name == "IDAT" || name == "IEND";
-            const bool needed = name[0] >= 'A' && name[0] <= 'Z';  // a capital: nobody may skip it who does not know it
+            const bool needed =
+                name[0] >= 'A' && name[0] <= 'Z';  // a capital: a reader that does not know it must refuse the file
             require(known || !needed, source, ": the chunk ", name, " is not known here, and cannot be skipped");
         }
-        require(at == bytes.size(), source, ": ", bytes.size() - at, " bytes stand behind the end of the picture");
+        require(at == bytes.size(), source, ": ", bytes.size() - at, " bytes follow the end of the picture");
         require(type != ColourType::palette || (!palette.empty() && palette.size() % 3 == 0 && palette.size() <= 768), source,
                 ": a palette of ", palette.size(), " bytes, it must be 3 for each of 1 to 256 colours");
         const std::size_t row_bytes = (static_cast<std::size_t>(width) * samples_of_pixel() * depth + 7) / 8;

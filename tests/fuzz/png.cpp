@@ -1,4 +1,4 @@
-// png.cpp: any bytes as a PNG file. The check sums are written by us, so that what stands behind them is reached; either a picture of the
+// png.cpp: any bytes as a PNG file. The check sums are written by us, so that what follows them is reached; either a picture of the
 // size that the file says, which reads back from the file that we write of it, or one line of refusal.
 // covers nn/image/png.cpp PngReader|parse_png
 // covers nn/image/inflate.cpp Inflater|Code|Bits|zlib_unpacked
@@ -11,7 +11,7 @@
 
 #include "nn/image/inflate.h"
 
-// Puts the right sum behind each chunk whose length fits.
+// Puts the right sum after each chunk whose length fits.
 static void mend_sums(std::string& file) {
     std::size_t at = 8;
     while (file.size() - at >= 12 && at < file.size()) {

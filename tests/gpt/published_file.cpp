@@ -24,13 +24,14 @@ void make_exact_in_half(const Parameters& parameters) {
 static std::uint16_t half_bits(float x, Precision precision) {
     const std::uint32_t bits = std::bit_cast<std::uint32_t>(x);
     if (precision == Precision::bfloat16) {
-        require((bits & 0xFFFF) == 0, "published_file: ", x, " is no bfloat16; round it first");
+        require((bits & 0xFFFF) == 0, "published_file: ", x, " is not a bfloat16; round it first");
         return static_cast<std::uint16_t>(bits >> 16);
     }
     const std::uint32_t sign = bits >> 31, mantissa = bits & 0x7FFFFF;
     if (x == 0) return static_cast<std::uint16_t>(sign << 15);
     const int exponent = static_cast<int>((bits >> 23) & 0xFF) - 127 + 15;
-    require(exponent > 0 && exponent < 31 && (mantissa & 0x1FFF) == 0, "published_file: ", x, " is no float16; round it first");
+    require(exponent > 0 && exponent < 31 && (mantissa & 0x1FFF) == 0, "published_file: ", x,
+            " is not a float16; round it first");
     return static_cast<std::uint16_t>(sign << 15 | static_cast<std::uint32_t>(exponent) << 10 | mantissa >> 13);
 }
 

@@ -154,7 +154,7 @@ struct QualitySums {
 static void require_panoptic(const PanopticImage& image) {
     for (const int id : image.ids)
         require(id >= 0 && id <= static_cast<int>(image.labels.size()), "panoptic_quality: a pixel of segment ", id,
-                ", there are ", image.labels.size(), " labels, of segments from 1 on; 0 is no segment");
+                ", there are ", image.labels.size(), " labels, of segments from 1 on; 0 is not a segment");
 }
 
 static void add_image(QualitySums& sums, const PanopticImage& found, const PanopticImage& truth, int label) {

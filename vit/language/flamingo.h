@@ -76,7 +76,7 @@ struct GatedSteps {
 
 struct Steps {
     ResamplerSteps resampler;  // latents (B*T*R, Dv): "media"
-    Matrix sees;               // (B*L, T)  1 where a token may look at an image
+    Matrix sees;               // (B*L, T)  1 where a token may attend to an image
     Var embeddings;            // (B*L, E)
     std::vector<GatedSteps> gated;
     std::vector<BlockSteps> blocks;  // of the language model

@@ -531,7 +531,7 @@ std::vector<FoundBox> boxes_of(const std::vector<int>& answer, int width, int he
         found.box = {.x1 = read(1), .y1 = read(0), .x2 = read(3), .y2 = read(2)};
         while (at < ids.size() && !is_place(ids[at], places)) {
             require(ids[at] > places.end_token, "unified_io: word ", at, ", ", ids[at],
-                    ", in the label of a box is no word of a text; its words are above ", places.end_token);
+                    ", in the label of a box is not a word of a text; its words are above ", places.end_token);
             found.label.push_back(ids[at++]);
         }
         require(!found.label.empty(), "unified_io: the box that ends at word ", at,

@@ -25,7 +25,7 @@ std::vector<int> tokens_of(const std::vector<int>& code) {
 std::vector<int> words_of(const std::vector<int>& tokens) {
     std::vector<int> code;
     for (const int token : tokens) {
-        require(token > 0, "uvim_lm: token ", token, " is no word of the dictionary: it starts a text");
+        require(token > 0, "uvim_lm: token ", token, " is not a word of the dictionary: it starts a text");
         code.push_back(token - 1);
     }
     return code;

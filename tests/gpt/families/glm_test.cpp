@@ -224,7 +224,7 @@ TEST_CASE("glm: part A is bidirectional and independent of part B; part B is cau
     for (const glm::Version version : both_versions) {
         const Matrix one = logits_of_text({6, 1, 8, 4, 7, 9, 10}, version);
         const Matrix later = logits_of_text({6, 1, 8, 4, 7, 11, 12}, version);  // other tokens from column 5 on
-        const Matrix right = logits_of_text({6, 1, 12, 4, 7, 9, 10}, version);  // another token behind the mask
+        const Matrix right = logits_of_text({6, 1, 12, 4, 7, 9, 10}, version);  // another token after the mask
         CHECK(identical(slice_rows(one, 0, 5), slice_rows(later, 0, 5)));
         CHECK(!identical(slice_rows(one, 5, 1), slice_rows(later, 5, 1)));
         CHECK(difference(slice_rows(one, 0, 1), slice_rows(right, 0, 1)) != "");

@@ -104,7 +104,7 @@ TEST_CASE("relative_bucket: small distances one by one, then each bucket is wide
     const std::vector<int> distances{0, 1, 2, 3, 4, 5, 6, 8, 11, 12, 16, 500}, buckets{0, 1, 2, 3, 4, 4, 5, 6, 6, 7, 7, 7};
     for (std::size_t i = 0; i < distances.size(); ++i) CHECK(t5::relative_bucket(-distances[i], false, 8, 16) == buckets[i]);
     CHECK(t5::relative_bucket(3, false, 8, 16) == 0);  // a key after the query, which a decoder never sees
-    // both ways half of them for each: e = 2, keys behind the query from bucket 4 on
+    // both ways half of them for each: e = 2, keys after the query from bucket 4 on
     CHECK(t5::relative_bucket(-1, true, 8, 16) == 1);
     CHECK(t5::relative_bucket(1, true, 8, 16) == 5);
     CHECK(t5::relative_bucket(0, true, 8, 16) == 0);

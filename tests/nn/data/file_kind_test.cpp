@@ -52,7 +52,7 @@ TEST_CASE("read_text_file: drops a byte order mark, refuses binary files") {
                                      "abc\n")) == "abc\n");
     CHECK(read_text_file(folder.file("b", "abc\n")) == "abc\n");
     const std::string path = folder.file("c", "\x89PNG\r\n\x1A\n...");
-    CHECK(error_of([&] { read_text_file(path); }) == path + ": is no text, it looks like a PNG picture");
+    CHECK(error_of([&] { read_text_file(path); }) == path + ": is not text, it looks like a PNG picture");
 }
 
 TEST_CASE("kind_of_names: one characteristic name is enough, with any prefix, as a whole component") {

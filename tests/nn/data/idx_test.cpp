@@ -34,10 +34,11 @@ TEST_CASE("read_labelled_images: the digits of the project: 1437 for training, 3
 
 TEST_CASE("parse_idx_images: an inconsistent file is refused in one line") {
     CHECK(refusal("") == "x: 0 bytes are too few for an IDX file of 3 dimensions");
-    CHECK(refusal("\x1F\x8B") == "x: is no IDX file, it looks like a file compressed with gzip; unpack it first: gunzip -k FILE");
+    CHECK(refusal("\x1F\x8B") ==
+          "x: is not an IDX file, it looks like a file compressed with gzip; unpack it first: gunzip -k FILE");
     std::string other = two_images;
     other[0] = 1;
-    CHECK(refusal(other) == "x: is no IDX file, it must begin with two bytes 0");
+    CHECK(refusal(other) == "x: is not an IDX file, it must begin with two bytes 0");
     other = two_images;
     other[2] = 0x0D;
     CHECK(refusal(other) == "x: holds numbers of type 13, only bytes (type 8) are read");

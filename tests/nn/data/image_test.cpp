@@ -49,12 +49,12 @@ TEST_CASE("parse_image: 16 bits per sample, big-endian") {
 }
 
 TEST_CASE("parse_image: an invalid file is refused in one line") {
-    CHECK(refusal("") == "x: is no PNG, PPM or PGM file, it must begin as PNG files do or with P2, P3, P5 or P6");
+    CHECK(refusal("") == "x: is not a PNG, PPM or PGM file, it must begin as PNG files do or with P2, P3, P5 or P6");
     CHECK(refusal("P4 1 1 ") ==
-          "x: is no PNG, PPM or PGM file, it must begin as PNG files do or with P2, P3, P5 or P6; it looks like a PBM or PAM "
+          "x: is not a PNG, PPM or PGM file, it must begin as PNG files do or with P2, P3, P5 or P6; it looks like a PBM or PAM "
           "picture; "
           "convert it: magick FILE FILE.ppm");
-    CHECK(refusal("\x89PNG") == "x: is no PNG, PPM or PGM file, it must begin as PNG files do or with P2, P3, P5 or P6");
+    CHECK(refusal("\x89PNG") == "x: is not a PNG, PPM or PGM file, it must begin as PNG files do or with P2, P3, P5 or P6");
     CHECK(refusal("P5") == "x: ends where the width should be");
     CHECK(refusal("P5 # no end") == "x: ends where the width should be");
     CHECK(refusal("P51 1 1 a") == "x: byte 2: the width must be a number");
@@ -76,7 +76,7 @@ TEST_CASE("parse_image: an invalid file is refused in one line") {
           "x: 1000000 x 1000000 x 3 needs 3000000000000 numbers, the file ends before");
     CHECK(refusal("P2 3 1 255 1") == "x: 1 x 3 x 1 needs 3 numbers, the file ends before");
     CHECK(refusal("P2 2 1 255 1   ") == "x: ends where a sample should be");
-    CHECK(refusal("P2 1 1 255 1 2") == "x: byte 13: something stands behind the last sample");
+    CHECK(refusal("P2 1 1 255 1 2") == "x: byte 13: something follows the last sample");
     CHECK(refusal("P2 1 1 7 8") == "x: byte 9: a sample is 8, it must be from 0 to 7");
     CHECK(refusal("P2 1 1 7 -1") == "x: byte 9: a sample must be a number");
 }
@@ -243,12 +243,12 @@ TEST_CASE("read_image: reads the first of several images in a P5 or P6 file") {
     CHECK(refusal("P5 1 1 255\naP6 1 1 255\nabc") == "x: 1 x 1 x 1 needs 1 bytes of samples, the file holds 15");
     CHECK(refusal("P5 1 1 255\naP5") == "x: 1 x 1 x 1 needs 1 bytes of samples, the file holds 3");
     CHECK(refusal("P5 1 1 255\naP5x") == "x: 1 x 1 x 1 needs 1 bytes of samples, the file holds 4");
-    CHECK(refusal("P2 1 1 255\n7\nP2 1 1 255\n7\n") == "x: byte 13: something stands behind the last sample");
+    CHECK(refusal("P2 1 1 255\n7\nP2 1 1 255\n7\n") == "x: byte 13: something follows the last sample");
 }
 
 TEST_CASE("read_image: a JPEG is named, a broken PNG is one") {
     const auto refusal = [](const std::string& bytes) { return error_of([&] { parse_image(bytes, "x"); }); };
-    const std::string none = "x: is no PNG, PPM or PGM file, it must begin as PNG files do or with P2, P3, P5 or P6";
+    const std::string none = "x: is not a PNG, PPM or PGM file, it must begin as PNG files do or with P2, P3, P5 or P6";
     CHECK(refusal("\x89PNG\r\n\x1A\n and so on").starts_with("x: ends at byte 18, where a chunk should follow"));
     CHECK(refusal("\xFF\xD8\xFF\xE0") == none + "; it looks like a JPEG picture; convert it to PPM: magick FILE FILE.ppm");
     CHECK(refusal("no picture") == none);

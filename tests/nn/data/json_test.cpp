@@ -64,7 +64,7 @@ TEST_CASE("Json: a value of another type is refused with its type and line") {
 TEST_CASE("parse_json: invalid JSON is refused in one line with its position") {
     CHECK(refusal("") == "x: line 1, byte 0: the text ends too early");
     CHECK(refusal("[1,\n 2") == "x: line 2, byte 6: the text ends too early");
-    CHECK(refusal("{}\n{}") == "x: line 2, byte 3: something stands behind the end of the value");
+    CHECK(refusal("{}\n{}") == "x: line 2, byte 3: something follows the end of the value");
     CHECK(refusal("[1,]") == "x: line 1, byte 3: a value is needed here");
     CHECK(refusal("[1 2]") == "x: line 1, byte 3: a comma or ] is needed here");
     CHECK(refusal("{\"a\" 1}") == "x: line 1, byte 5: a colon is needed here");
@@ -92,7 +92,7 @@ TEST_CASE("parse_json: invalid JSON is refused in one line with its position") {
     CHECK(refusal("\"\\uD800\\u0041\"") == "x: line 1, byte 1: half a surrogate pair");
     CHECK(refusal("\"\\uDC00\\uD800\"") == "x: line 1, byte 1: half a surrogate pair");
     CHECK(refusal("\"a\nb\"") == "x: line 1, byte 2: a control character inside a string must be escaped");
-    CHECK(refusal("\"a\xFF\"") == "x: line 1, byte 2: these bytes are no UTF-8");
+    CHECK(refusal("\"a\xFF\"") == "x: line 1, byte 2: these bytes are not UTF-8");
     CHECK(refusal(std::string(300, '[')) == "x: line 1, byte 200: arrays and objects lie too deep inside one another");
 }
 
@@ -151,7 +151,7 @@ TEST_CASE("parse_json, read_json: a byte order mark is skipped at the front and 
     const std::string mark = "\xEF\xBB\xBF";
     CHECK(parse_json(mark + "[1]", "x").items.size() == 1);
     CHECK(refusal(mark + mark + "[1]") == "x: line 1, byte 3: a value is needed here");
-    CHECK(refusal("[1]" + mark) == "x: line 1, byte 3: something stands behind the end of the value");
+    CHECK(refusal("[1]" + mark) == "x: line 1, byte 3: something follows the end of the value");
     const TemporaryFolder folder;
     CHECK(read_json(folder.file("a.json", mark + "{}")).members.empty());
 }
@@ -160,7 +160,7 @@ TEST_CASE("read_json: a file of another kind is named") {
     const TemporaryFolder folder;
     const std::string path = folder.file("vocab.json", "\x1F\x8B\x08 and so on");
     CHECK(error_of([&] { read_json(path); }) ==
-          path + ": is no text, it looks like a file compressed with gzip; unpack it first: gunzip -k FILE");
+          path + ": is not text, it looks like a file compressed with gzip; unpack it first: gunzip -k FILE");
 }
 
 TEST_CASE("visit_members: each member in order, and the value limit is that of one member") {
@@ -174,7 +174,7 @@ TEST_CASE("visit_members: each member in order, and the value limit is that of o
     const auto error = [&](const std::string& text) { return error_of([&] { visit_members(text, "x", 3, visit); }); };
     CHECK(error("[1]") == "x: line 1, byte 0: an object is needed here");
     CHECK(error("{\"a\": [1, 2, 3]}") == "x: line 1, byte 13: too many values");
-    CHECK(error("{\"a\": 1} {}") == "x: line 1, byte 9: something stands behind the end of the value");
+    CHECK(error("{\"a\": 1} {}") == "x: line 1, byte 9: something follows the end of the value");
     CHECK(error("{\"a\": 1,}") == "x: line 1, byte 8: the name of a member is needed here, in quotation marks");
     CHECK(error("{\"a\": 1") == "x: line 1, byte 7: the text ends too early");
 }

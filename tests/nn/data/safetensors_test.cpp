@@ -187,10 +187,12 @@ TEST_CASE("Safetensors: an inconsistent header is refused before anything is all
     const std::string four(4, 'x');
     CHECK(refusal("") == ": 0 bytes are too few for a safetensors file");
     CHECK(refusal("1234567") == ": 7 bytes are too few for a safetensors file");
-    CHECK(refusal(std::string(8, '\xFF')) ==
-          ": is no safetensors file: a header of 18446744073709551615 bytes is announced, 0 follow; at most 100000000 are read");
-    CHECK(refusal(file_bytes("{}", "").substr(0, 9)) == ": is no safetensors file: a header of 2 bytes is announced, 1 follow");
-    CHECK(refusal(file_bytes("[]", "")) == ": is no safetensors file: the header is no JSON object");
+    CHECK(
+        refusal(std::string(8, '\xFF')) ==
+        ": is not a safetensors file: a header of 18446744073709551615 bytes is announced, 0 follow; at most 100000000 are read");
+    CHECK(refusal(file_bytes("{}", "").substr(0, 9)) ==
+          ": is not a safetensors file: a header of 2 bytes is announced, 1 follow");
+    CHECK(refusal(file_bytes("[]", "")) == ": is not a safetensors file: the header is not a JSON object");
     CHECK(refusal(file_bytes("{", "")) == ": header: line 1, byte 1: the text ends too early");
     CHECK(refusal(file_bytes("{\"x\":1}", "")) == ": tensor \"x\": json: line 1: an object is needed, this is a number");
     CHECK(refusal(file_bytes("{\"x\":{}}", "")) == ": tensor \"x\": json: line 1: the object has no member \"dtype\"");
@@ -265,10 +267,10 @@ TEST_CASE("Safetensors: a header of 100,000,000 bytes is read, a longer one or o
     largest.resize(100'000'000, ' ');
     CHECK(refusal(first_bytes(100'000'000) + largest) == "");
     CHECK(refusal(first_bytes(100'000'001) + largest + " ") ==
-          ": is no safetensors file: a header of 100000001 bytes is announced, 100000001 follow; at most 100000000 are read");
-    CHECK(refusal(first_bytes(3) + "{}") == ": is no safetensors file: a header of 3 bytes is announced, 2 follow");
-    CHECK(refusal(first_bytes(0) + "{}") == ": is no safetensors file: the header is no JSON object");
-    CHECK(refusal(file_bytes("\xEF\xBB\xBF{}", "")) == ": is no safetensors file: the header is no JSON object");
+          ": is not a safetensors file: a header of 100000001 bytes is announced, 100000001 follow; at most 100000000 are read");
+    CHECK(refusal(first_bytes(3) + "{}") == ": is not a safetensors file: a header of 3 bytes is announced, 2 follow");
+    CHECK(refusal(first_bytes(0) + "{}") == ": is not a safetensors file: the header is not a JSON object");
+    CHECK(refusal(file_bytes("\xEF\xBB\xBF{}", "")) == ": is not a safetensors file: the header is not a JSON object");
 }
 
 TEST_CASE("Safetensors: 20,000 dimensions are read quickly and shortened in messages") {
@@ -304,14 +306,14 @@ TEST_CASE("Safetensors: null metadata counts as none, as in the published reader
 
 TEST_CASE("Safetensors: a file of another kind is named by its first bytes") {
     CHECK(refusal("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 548105171\n") ==
-          ": is no safetensors file, it looks like a git-lfs pointer, not the file itself; fetch it: git lfs pull");
+          ": is not a safetensors file, it looks like a git-lfs pointer, not the file itself; fetch it: git lfs pull");
     CHECK(
         refusal("PK\x03\x04\x14 and more of it") ==
-        ": is no safetensors file, it looks like a zip archive, as PyTorch's .bin, .pt and .pth and NumPy's .npz are; a checkpoint "
+        ": is not a safetensors file, it looks like a zip archive, as PyTorch's .bin, .pt and .pth and NumPy's .npz are; a checkpoint "
         "must be converted to safetensors");
     CHECK(refusal("\x1F\x8B\x08") ==
-          ": is no safetensors file, it looks like a file compressed with gzip; unpack it first: gunzip -k FILE");
-    CHECK(refusal("P6 1 1 255 abc") == ": is no safetensors file, it looks like a PPM or PGM picture");
+          ": is not a safetensors file, it looks like a file compressed with gzip; unpack it first: gunzip -k FILE");
+    CHECK(refusal("P6 1 1 255 abc") == ": is not a safetensors file, it looks like a PPM or PGM picture");
     CHECK(refusal("{\"model_type\": \"gpt2\"}") == ": is JSON text, but no index of shards: there is no \"weight_map\"");
     CHECK(refusal("[1]") == ": is JSON text, but no index of shards: there is no \"weight_map\"");
 }
@@ -425,7 +427,7 @@ TEST_CASE("Safetensors: shards that do not match their index are refused in one 
     {
         const Shards shards;
         shards.folder.file("model-00002-of-00002.safetensors", "version https://git-lfs.github.com/spec/v1\n");
-        CHECK(shards.refusal().starts_with(shards.second + ": is no safetensors file, it looks like a git-lfs pointer"));
+        CHECK(shards.refusal().starts_with(shards.second + ": is not a safetensors file, it looks like a git-lfs pointer"));
     }
     const Shards shards;
     const std::string name = "model.safetensors.index.json";

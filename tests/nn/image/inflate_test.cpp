@@ -53,12 +53,12 @@ TEST_CASE("zlib_stored: what is wrapped comes back, of any length") {
 TEST_CASE("zlib_unpacked: whatever the stream lacks is named in one line") {
     CHECK(refusal("") == "x: the compressed bytes end in the middle, after 0");
     CHECK(refusal(bytes("7802")) ==
-          "x: the compressed bytes begin with 120 2, which is no header of a zlib stream without dictionary");
+          "x: the compressed bytes begin with 120 2, which is not a header of a zlib stream without dictionary");
     CHECK(refusal(bytes("780107")) == "x: a block of the compressed bytes is of kind 3, there are 0, 1 and 2");
     CHECK(refusal(bytes("7801010500faff6865")) == "x: the compressed bytes end in the middle, after 9");
     CHECK(refusal(bytes("7801010500faee68656c6c6f")) == "x: a stored block says its length twice, and differently: 5, 4357");
     CHECK(refusal(fixed, 17) == "x: more than the 17 bytes that belong there come out of the compressed ones");
-    CHECK(refusal(fixed + "!") == "x: 1 bytes stand behind the compressed ones");
+    CHECK(refusal(fixed + "!") == "x: 1 bytes follow the compressed ones");
     CHECK(refusal(fixed.substr(0, fixed.size() - 1) + "!")
               .starts_with("x: the check sum of the unpacked bytes is 1098712806, the file says "));
     CHECK(refusal(bytes("78016305")).starts_with("x: the compressed bytes"));

@@ -96,14 +96,14 @@ TEST_CASE("png_file: no pixels, two channels or too few samples are refused") {
 }
 
 TEST_CASE("parse_png: what is not read is refused in one line") {
-    CHECK(refusal("") == "x: is no PNG file");
+    CHECK(refusal("") == "x: is not a PNG file");
     CHECK(refusal(grey.substr(0, 19)) == "x: ends at byte 19, where a chunk should follow; the last is IEND");
     CHECK(refusal(grey.substr(0, 20)) == "x: the chunk IHDR says 13 bytes, the file ends before");
     CHECK(refusal(bytes("89504e470d0a1a0a0000000d49484452000000010000000108000000014d79abc3")) ==
           "x: is interlaced, which is not read here; convert it: magick FILE -interlace none FILE.ppm");
     CHECK(refusal(bytes("89504e470d0a1a0a0000000d49484452000000010000000110000000006aee4716")) ==
           "x: 16 bits a sample of colour type 0 are not read here; convert it: magick FILE -depth 8 FILE.ppm");
-    CHECK(refusal(grey + "!") == "x: 1 bytes stand behind the end of the picture");
+    CHECK(refusal(grey + "!") == "x: 1 bytes follow the end of the picture");
     std::string changed = grey;
     changed[45] = static_cast<char>(changed[45] + 1);
     CHECK(refusal(changed).starts_with("x: the check sum of the chunk IDAT is "));

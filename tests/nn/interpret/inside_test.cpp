@@ -115,19 +115,23 @@ TEST_CASE("inside: the language models say where their parts lie") {
     }
 }
 
+static t5::Config small_t5(bool tied) {
+    return {.vocabulary = 9,
+            .width = 8,
+            .encoder_depth = 2,
+            .decoder_depth = 2,
+            .heads = 2,
+            .head_width = 4,
+            .mlp_width = 12,
+            .tied = tied,
+            .buckets = 4,
+            .max_distance = 8};
+}
+
 TEST_CASE("inside: T5's two stacks are told apart, its decoder's outputs are the logits, tied or not") {
     Random random(2);
     for (const bool tied : {true, false}) {
-        const t5::Config config{.vocabulary = 9,
-                                .width = 8,
-                                .encoder_depth = 2,
-                                .decoder_depth = 2,
-                                .heads = 2,
-                                .head_width = 4,
-                                .mlp_width = 12,
-                                .tied = tied,
-                                .buckets = 4,
-                                .max_distance = 8};
+        const t5::Config config = small_t5(tied);
         const t5::Weights w = t5::make_weights(config, random);
         const TokenBatch source = make_batch({{3, 4, 5, 1}}), target = make_batch({{0, 6, 7}});
         const Run run = [&] { return t5::forward(source, target, w, config).decoder.logits; };
@@ -271,16 +275,7 @@ TEST_CASE("inside: every method of this folder finds the one token that decides,
 
 TEST_CASE("sweeps: in a model with several stacks the sizes say which; T5's encoder holds what differs, its decoder not yet") {
     Random random(5);
-    const t5::Config config{.vocabulary = 9,
-                            .width = 8,
-                            .encoder_depth = 2,
-                            .decoder_depth = 2,
-                            .heads = 2,
-                            .head_width = 4,
-                            .mlp_width = 12,
-                            .tied = false,
-                            .buckets = 4,
-                            .max_distance = 8};
+    const t5::Config config = small_t5(false);
     const t5::Weights w = t5::make_weights(config, random);
     const TokenBatch target = make_batch({{0, 6}});
     namespace patching = activation_patching;

@@ -78,7 +78,7 @@ TEST_CASE("mean_panoptic_quality: the mean over the classes that occur") {
     CHECK(mean_panoptic_quality({}, {}, 4).quality == 0);
     CHECK(error_of([] {
               panoptic_quality({{{1}, {}}}, {{{0}, {}}}, 0);
-          }) == "panoptic_quality: a pixel of segment 1, there are 0 labels, of segments from 1 on; 0 is no segment");
+          }) == "panoptic_quality: a pixel of segment 1, there are 0 labels, of segments from 1 on; 0 is not a segment");
 }
 
 TEST_CASE("metrics: arguments that would silently change the average are refused") {
@@ -109,7 +109,7 @@ TEST_CASE("metrics: arguments that would silently change the average are refused
     CHECK_THROWS_WITH(panoptic_quality({image}, {}, 0),
                       "panoptic_quality: segments found in 1 images, true ones in 0; there must be one of each for every image");
     CHECK_THROWS_WITH(panoptic_quality({{{2}, {1}}}, {{{0}, {}}}, 0),
-                      "panoptic_quality: a pixel of segment 2, there are 1 labels, of segments from 1 on; 0 is no segment");
+                      "panoptic_quality: a pixel of segment 2, there are 1 labels, of segments from 1 on; 0 is not a segment");
     CHECK_THROWS_WITH(panoptic_quality({{{0}, {}}}, {image}, 0),
                       "panoptic_quality: images of 1 and 2 pixels, both must have equally many");
     CHECK_THROWS_WITH(mean_panoptic_quality({image}, {image}, 2),

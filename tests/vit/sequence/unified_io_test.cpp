@@ -263,7 +263,7 @@ TEST_CASE("boxes_of: repeats of four coordinates and a label; the last bin throw
     CHECK_THROWS_WITH(unified_io::boxes_of({32999, 32899, 32799, 32699, 1}, 10, 10),
                       "unified_io: the box that ends at word 4 has no label; four places must be followed by at least one word");
     CHECK_THROWS_WITH(unified_io::boxes_of({32999, 32899, 32799, 32699, 0, 1}, 10, 10),
-                      "unified_io: word 4, 0, in the label of a box is no word of a text; its words are above 1");
+                      "unified_io: word 4, 0, in the label of a box is not a word of a text; its words are above 1");
 }
 
 TEST_CASE("pose_of: unlabelled and missing joints get the mean of the others") {

@@ -87,7 +87,7 @@ TEST_CASE("tokens_of, words_of: code k is token k + 1; 0 starts the text and is 
     CHECK(uvim_lm::tokens_of({0, 4}) == std::vector<int>{1, 5});
     CHECK(uvim_lm::words_of({1, 5}) == std::vector<int>{0, 4});
     CHECK(uvim_lm::shifted({1, 2, 3, 4, 5, 6}, 3) == std::vector<int>{0, 1, 2, 0, 4, 5});
-    CHECK_THROWS_WITH(uvim_lm::words_of({1, 0}), "uvim_lm: token 0 is no word of the dictionary: it starts a text");
+    CHECK_THROWS_WITH(uvim_lm::words_of({1, 0}), "uvim_lm: token 0 is not a word of the dictionary: it starts a text");
 }
 
 TEST_CASE("Reader: token by token equals the full pass, also after a selection of sequences") {
@@ -130,7 +130,7 @@ TEST_CASE("uvim_lm: a depth that the weights do not have, words below 0 and empt
                       "uvim_lm: encoder: the configuration says 3 blocks, the weights hold 2; pass the configuration that the "
                       "weights were made with");
     CHECK_THROWS_WITH(uvim_lm::tokens_of({0, -1}), "uvim_lm: word -1 of a code, they are counted from 0");
-    CHECK_THROWS_WITH(uvim_lm::words_of({0}), "uvim_lm: token 0 is no word of the dictionary: it starts a text");
+    CHECK_THROWS_WITH(uvim_lm::words_of({0}), "uvim_lm: token 0 is not a word of the dictionary: it starts a text");
     CHECK_THROWS_WITH(uvim_lm::shifted({1, 2}, 0), "uvim_lm: texts of 0 tokens, there must be at least 1");
 }
 

@@ -278,7 +278,7 @@ TEST_CASE("Lesson: long equations wrap, wide matrices show fewer columns; a line
 }
 
 static void nothing(Lesson&) {}
-static void refuse(Lesson&) { throw std::invalid_argument("x.ppm: is no PPM file"); }
+static void refuse(Lesson&) { throw std::invalid_argument("x.ppm: is not a PPM file"); }
 static void break_down(Lesson&) { throw std::runtime_error("no memory"); }
 
 TEST_CASE("give_lesson: a broken input file returns 2, another exception 1") {

@@ -113,7 +113,7 @@ static void step_2_vote(Lesson& lesson, const Image& image, const hog::Steps& st
     lesson.why(
         "a phase below 0 is counted from the last bin on, so a gradient and its opposite share a bin: an edge does not say which "
         "side is bright. The last column is the second to last divided by its length, for every cell and channel by itself.");
-    lesson.predict("Which bin has an upright edge, gy = 0, with " + text(config.bins) + " bins?",
+    lesson.predict("In which of the " + text(config.bins) + " bins is an upright edge, gy = 0?",
                    {std::floor(std::atan2(1.0, 0.0) / std::numbers::pi * config.bins), 0.5});
 }
 
