@@ -216,7 +216,7 @@ struct MergeLine {
 static MergeLine parse_merge(std::string_view line, int number, const std::string& place) {
     const std::vector<std::string> sides = split(line, ' ');
     const bool two_sides = sides.size() == 2 && !sides[0].empty() && !sides[1].empty();
-    require(two_sides, place, ": a merge is two tokens with one space between them");
+    require(two_sides, place, ": ", brief_string(line), " is no merge, which is two tokens with one space between them");
     for (const std::string& side : sides)
         for (const char32_t symbol : decode_utf8(side))
             require(byte_of(symbol) >= 0, place, ": the character ", encode_utf8(symbol), " stands for no byte");
@@ -247,11 +247,12 @@ static void check_order(const std::vector<MergeLine>& lines, std::string_view so
     for (int byte = 0; byte < 256; ++byte) made.emplace(1, static_cast<char>(byte));
     for (const MergeLine& line : lines) {
         for (const std::string& side : {line.left, line.right})
-            require(made.contains(side), source, ": line ", line.number, ": no byte and no earlier line makes ", quoted(side));
+            require(made.contains(side), source, ": line ", line.number, ": no byte and no earlier line makes ", quoted(side),
+                    "; is a line missing?");
         made.insert(line.left + line.right);
         const bool is_new = pairs.insert({line.left, line.right}).second;
         require(is_new, source, ": line ", line.number, ": ", quoted(line.left), " and ", quoted(line.right),
-                " are joined already");
+                " are joined already by an earlier line; leave one out");
     }
 }
 
@@ -291,14 +292,15 @@ static bool is_special_name(std::string_view name) { return name.size() > 2 && n
 // The names of the tokens in vocab.json, by id.
 static std::vector<std::string> parse_names(std::string_view vocab_json, std::string_view source) {
     const Json json = parse_json(vocab_json, source);
-    require(json.kind == Json::Kind::object, source, ": an object of tokens and their numbers is needed");
+    require(json.kind == Json::Kind::object, source, ": an object of tokens and their numbers is needed, as {\"a\": 0, ...}");
     const int count = static_cast<int>(json.members.size());
     std::vector<std::string> names(count);
     std::vector<bool> taken(count, false);
     for (const JsonMember& member : json.members) {
         require(!member.name.empty(), source, ": line ", member.value.line, ": a token without a name");
         const bool in_range = member.value.whole && member.value.integer >= 0 && member.value.integer < count;
-        require(in_range, source, ": the number of ", json_string(member.name), " is not one of 0 ... ", count - 1);
+        require(in_range, source, ": line ", member.value.line, ": the number of ", json_string(member.name), " is ",
+                brief_string(json_text(member.value)), ", it must be one of 0 ... ", count - 1);
         const std::size_t id = static_cast<std::size_t>(member.value.integer);
         require(!taken[id], source, ": the number ", id, " is given to ", json_string(names[id]), " and to ",
                 json_string(member.name));
@@ -374,6 +376,8 @@ static std::string type_of(const Json* part) {
 // Everything about a tokenizer that changes ids and is not done here.
 static void require_plain_bytes(const Json& tokenizer, std::string_view source) {
     const std::string cure = "; only a byte-level BPE that cuts a text as GPT-2 does is read here, give ids instead of words";
+    require(tokenizer.kind == Json::Kind::object && member_of(tokenizer, "model") != nullptr, source,
+            ": holds no \"model\", as every tokenizer.json of the tokenizers library does; is it another file?");
     const Json& model = tokenizer.at("model");
     const Json* const cut = member_of(tokenizer, "pre_tokenizer");
     require(type_of(&model) == "BPE", source, ": its model is ", brief_string(type_of(&model)), ", not BPE", cure);

@@ -98,7 +98,7 @@ public:
     // text: spaces { } spaces | spaces { string : value, ..., string : value } spaces
     void members_of_whole_text(const std::function<void(const JsonMember& member)>& visit) {
         skip_spaces();
-        if (peek() != '{') wrong(at, "an object is needed here");
+        if (peek() != '{') needs("an object");
         visit_each_member(0, visit);
         refuse_rest();
     }
@@ -121,7 +121,14 @@ private:
         if (at < text.size()) wrong(at, "something follows the end of the value");
     }
 
-    [[noreturn]] void wrong_end() { wrong(text.size(), "the text ends too early"); }
+    [[noreturn]] void wrong_end() { wrong(text.size(), "the text ends too early, it is cut off"); }
+
+    // "WHAT is needed here, not "x"", the character that stands there.
+    [[noreturn]] void needs(const std::string& what) {
+        const std::string_view rest = text.substr(at, 4);  // a character has at most 4 bytes
+        const std::string found = at < text.size() ? ", not " + json_string(encode_utf8(decode_utf8(rest).front())) : "";
+        wrong(at, what + " is needed here" + found);
+    }
 
     char peek() {
         if (at >= text.size()) wrong_end();
@@ -140,7 +147,7 @@ private:
     // value: null | true | false | number | string | array | object
     Json any_value(int depth) {
         skip_spaces();
-        if (--values_left < 0) wrong(at, "too many values");
+        if (--values_left < 0) wrong(at, "more than " + std::to_string(most_values) + " values");
         Json value;
         value.line = current_line();
         const char first = peek();
@@ -170,7 +177,7 @@ private:
             at += word.size();
             return;
         }
-        wrong(at, "a value is needed here");
+        needs("a value (a string in quotation marks, a number, true, false, null, an array, an object)");
     }
 
     // array: [ ] | [ value, ..., value ]
@@ -223,10 +230,10 @@ private:
     // member: spaces string spaces :
     std::string member_name() {
         skip_spaces();
-        if (peek() != '"') wrong(at, "the name of a member is needed here, in quotation marks");
+        if (peek() != '"') needs("the name of a member, in quotation marks,");
         std::string name = string_characters();
         skip_spaces();
-        if (peek() != ':') wrong(at, "a colon is needed here");
+        if (peek() != ':') needs("a colon");
         ++at;
         return name;
     }
@@ -235,8 +242,7 @@ private:
     bool comma_or(char closing) {
         skip_spaces();
         const char here = peek();
-        if (here != ',' && here != closing)
-            wrong(at, closing == ']' ? "a comma or ] is needed here" : "a comma or } is needed here");
+        if (here != ',' && here != closing) needs(closing == ']' ? "a comma or ]" : "a comma or }");
         ++at;
         return here == ',';
     }
@@ -285,7 +291,7 @@ private:
             case 't': return "\t";
             case 'u': return unicode_character(backslash);
         }
-        wrong(backslash, "no such escape");
+        wrong(backslash, json_string(text.substr(backslash, 2)) + " is no escape; a backslash is written as two");
     }
 
     // Characters beyond U+FFFF are written as two escapes: 10 bits of (character - 0x10000) in each.
@@ -306,7 +312,7 @@ private:
             const char digit = peek();
             const std::string_view digits = "0123456789abcdef";
             const std::size_t value = digits.find(digit >= 'A' && digit <= 'F' ? static_cast<char>(digit - 'A' + 'a') : digit);
-            if (value == std::string_view::npos) wrong(at, "four hexadecimal digits are needed here");
+            if (value == std::string_view::npos) needs("a hexadecimal digit, one of four,");
             number = number * 16 + static_cast<char32_t>(value);
             ++at;
         }
@@ -335,7 +341,7 @@ private:
         }
         const std::string_view digits = text.substr(begin, at - begin);
         const std::optional<double> number = decimal_number(digits);
-        if (!number) wrong(begin, "this number is too large");
+        if (!number) wrong(begin, "the number " + std::string(digits.substr(0, 40)) + " is too large");
         value.number = *number;
         const std::optional<long> integer = plain ? whole_number(digits) : std::nullopt;
         value.whole = integer.has_value();
@@ -343,7 +349,7 @@ private:
     }
 
     void skip_digits() {
-        if (peek() < '0' || peek() > '9') wrong(at, "a digit is needed here");
+        if (peek() < '0' || peek() > '9') needs("a digit");
         while (at < text.size() && text[at] >= '0' && text[at] <= '9') ++at;
     }
 };
@@ -358,7 +364,12 @@ void visit_members(std::string_view text, std::string_view source, long most_val
     JsonParser(text, source, most_values).members_of_whole_text(visit);
 }
 
-Json read_json(const std::string& path) { return parse_json(read_text_file(path), path); }
+Json read_json(const std::string& path) {
+    const std::string text = read_text_file(path);
+    const std::string kind = kind_of_bytes(text.substr(0, 64));
+    require(kind.empty() || kind.starts_with("JSON"), path, ": is no JSON file", looks_like(text.substr(0, 64)));
+    return parse_json(text, path);
+}
 
 std::string json_string(std::string_view words) {
     std::string result = "\"";

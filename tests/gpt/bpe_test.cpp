@@ -239,13 +239,18 @@ TEST_SUITE("tokenizer_gpt2") {
     }
 
     TEST_CASE("read_merges: errors give source, line and reason") {
-        CHECK_THROWS_WITH(bpe::read_merges("h e\nhe\n", "m"), "m: line 2: a merge is two tokens with one space between them");
-        CHECK_THROWS_WITH(bpe::read_merges("h  e\n", "m"), "m: line 1: a merge is two tokens with one space between them");
-        CHECK_THROWS_WITH(bpe::read_merges("\nh e\n", "m"), "m: line 1: a merge is two tokens with one space between them");
-        CHECK_THROWS_WITH(bpe::read_merges("h e\nhe ll\n", "m"), "m: line 2: no byte and no earlier line makes \"ll\"");
+        CHECK_THROWS_WITH(bpe::read_merges("h e\nhe\n", "m"),
+                          "m: line 2: \"he\" is no merge, which is two tokens with one space between them");
+        CHECK_THROWS_WITH(bpe::read_merges("h  e\n", "m"),
+                          "m: line 1: \"h  e\" is no merge, which is two tokens with one space between them");
+        CHECK_THROWS_WITH(bpe::read_merges("\nh e\n", "m"),
+                          "m: line 1: \"\" is no merge, which is two tokens with one space between them");
+        CHECK_THROWS_WITH(bpe::read_merges("h e\nhe ll\n", "m"),
+                          "m: line 2: no byte and no earlier line makes \"ll\"; is a line missing?");
         CHECK_THROWS_WITH(bpe::read_merges("a b\nb c\na bc\nab c\n", "m"),
                           "m: line 4: \"abc\" is made a second time; its id is only in the vocab.json that belongs to this file");
-        CHECK_THROWS_WITH(bpe::read_merges("a b\na b\n", "m"), "m: line 2: \"a\" and \"b\" are joined already");
+        CHECK_THROWS_WITH(bpe::read_merges("a b\na b\n", "m"),
+                          "m: line 2: \"a\" and \"b\" are joined already by an earlier line; leave one out");
         CHECK_THROWS_WITH(bpe::read_merges("a \u4E00\n", "m"), "m: line 1: the character \u4E00 stands for no byte");
         CHECK_THROWS_WITH(bpe::read_merges("a \xFF\n", "m"), "m: line 1: the character \uFFFD stands for no byte");
     }
@@ -278,12 +283,12 @@ TEST_SUITE("tokenizer_gpt2") {
         CHECK(error(json_with({"he"}), "h e\nhe l\n") == "m: line 2: v has no number for \"hel\"");
         CHECK(error(json_with({"he", "hel"}), "h e\n") == "v: no merge of m makes \"hel\"");
         CHECK(error("{\"a\": 0}", "") == "v: \"\u0100\", the symbol of byte 0, is missing");
-        CHECK(error("{\"a\": 1}", "") == "v: the number of \"a\" is not one of 0 ... 0");
+        CHECK(error("{\"a\": 1}", "") == "v: line 1: the number of \"a\" is \"1\", it must be one of 0 ... 0");
         CHECK(error("{\"a\": 0, \"b\": 0}", "") == "v: the number 0 is given to \"a\" and to \"b\"");
-        CHECK(error("{\"a\": 0.5}", "") == "v: the number of \"a\" is not one of 0 ... 0");
-        CHECK(error("{\"a\": \"0\"}", "") == "v: the number of \"a\" is not one of 0 ... 0");
+        CHECK(error("{\"a\": 0.5}", "") == "v: line 1: the number of \"a\" is \"0.5\", it must be one of 0 ... 0");
+        CHECK(error("{\"a\": \"0\"}", "") == "v: line 1: the number of \"a\" is \"\\\"0\\\"\", it must be one of 0 ... 0");
         CHECK(error("{\"\": 0}", "") == "v: line 1: a token without a name");
-        CHECK(error("[]", "") == "v: an object of tokens and their numbers is needed");
+        CHECK(error("[]", "") == "v: an object of tokens and their numbers is needed, as {\"a\": 0, ...}");
     }
 
     namespace {
@@ -354,7 +359,8 @@ TEST_SUITE("tokenizer_gpt2") {
         CHECK(error(with(&File::added, R"([{"id": 300, "content": "[PAD]"}])")) ==
               "t: the number 300 of \"[PAD]\" is not one of 0 ... 258");
         CHECK(error(with(&File::merges, R"(["h e"])")) == "t: no merge of t makes \"hel\"");
-        CHECK(error(with(&File::merges, R"(["h e l"])")) == "t: line 1: a merge is two tokens with one space between them");
+        CHECK(error(with(&File::merges, R"(["h e l"])")) ==
+              "t: line 1: \"h e l\" is no merge, which is two tokens with one space between them");
     }
 
     TEST_CASE("save_vocabulary: both files load again, and merges.txt alone") {

@@ -197,8 +197,8 @@ static std::vector<MergeLine> parse_merges(std::string_view file_content, std::s
         const int number = static_cast<int>(i) + 1;
         if (i == 0 && lines[i].find("#version") != std::string::npos) continue;
         const std::vector<std::string> sides = split(lines[i], ' ');
-        require(sides.size() == 2 && !sides[0].empty() && !sides[1].empty(), source, ": line ", number,
-                ": a merge is two tokens with one space between them");
+        require(sides.size() == 2 && !sides[0].empty() && !sides[1].empty(), source, ": line ", number, ": ",
+                brief_string(lines[i]), " is no merge, which is two tokens with one space between them");
         merges.push_back({sides[0], sides[1], number});
     }
     return merges;
@@ -242,7 +242,7 @@ static Tokenizer assemble(const std::vector<MergeLine>& merges, const Ids& ids, 
         vocabulary.merges.push_back({left, right, ids.at(line.left + line.right)});
         const std::uint64_t pair = static_cast<std::uint64_t>(left) << 32 | static_cast<std::uint32_t>(right);
         require(vocabulary.ranks.emplace(pair, rank).second, merges_source, ": line ", line.number, ": ", json_string(line.left),
-                " and ", json_string(line.right), " are joined already");
+                " and ", json_string(line.right), " are joined already by an earlier line; leave one out");
     }
     vocabulary.specials = {tokenizer.start, tokenizer.end};
     vocabulary.end_of_text = tokenizer.end;
@@ -258,8 +258,8 @@ Tokenizer read_merges(std::string_view file_content, std::string_view source) {
                         static_cast<int>(ids.size()));
     for (const MergeLine& line : merges) {
         for (const std::string& side : {line.left, line.right})
-            require(ids.contains(side), source, ": line ", line.number, ": no byte and no earlier line makes ",
-                    json_string(side));
+            require(ids.contains(side), source, ": line ", line.number, ": no byte and no earlier line makes ", json_string(side),
+                    "; is a line missing?");
         const bool is_new = ids.emplace(line.left + line.right, static_cast<int>(ids.size())).second;
         require(is_new, source, ": line ", line.number, ": ", json_string(line.left + line.right),
                 " is made a second time; which number it has, only the vocab.json of this file can tell");
@@ -271,13 +271,15 @@ Tokenizer read_merges(std::string_view file_content, std::string_view source) {
 Tokenizer read_vocabulary(std::string_view vocab_json, std::string_view vocab_source, std::string_view merges_txt,
                           std::string_view merges_source) {
     const Json json = parse_json(without_byte_order_mark(vocab_json), vocab_source);
-    require(json.kind == Json::Kind::object, vocab_source, ": an object of tokens and their numbers is needed");
+    require(json.kind == Json::Kind::object, vocab_source,
+            ": an object of tokens and their numbers is needed, as {\"a\": 0, ...}");
     const int count = static_cast<int>(json.members.size());
     std::vector<bool> taken(static_cast<std::size_t>(count), false);
     Ids ids;
     for (const JsonMember& member : json.members) {
         const bool in_range = member.value.whole && member.value.integer >= 0 && member.value.integer < count;
-        require(in_range, vocab_source, ": the number of ", json_string(member.name), " is not one of 0 ... ", count - 1);
+        require(in_range, vocab_source, ": line ", member.value.line, ": the number of ", json_string(member.name), " is ",
+                brief_string(json_text(member.value)), ", it must be one of 0 ... ", count - 1);
         const std::size_t id = static_cast<std::size_t>(member.value.integer);
         require(!taken[id], vocab_source, ": the number ", id, " is given twice, also to ", json_string(member.name));
         taken[id] = true;

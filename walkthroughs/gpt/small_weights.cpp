@@ -137,7 +137,7 @@ static std::vector<Loss> step_loss(Lesson& lesson, Trained& model, const Corpus&
     const Matrix exact = gpt::forward(ids, T, model.w, model.config).logits.value();  // (T, V)
     std::vector<std::vector<std::string>> rows{{"weights", "bytes a token", "perplexity", "largest change of a logit"}};
     std::vector<Loss> losses;
-    lesson.code("const SmallWeights small(format, [&] { model.read_token(); });");
+    lesson.code(4);
     for (const WeightFormat format : all_formats) {
         model.restore();
         const SmallWeights small(format, [&] { model.read_token(); });

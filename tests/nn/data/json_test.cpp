@@ -62,31 +62,37 @@ TEST_CASE("Json: a value of another type is refused with its type and line") {
 }
 
 TEST_CASE("parse_json: invalid JSON is refused in one line with its position") {
-    CHECK(refusal("") == "x: line 1, byte 0: the text ends too early");
-    CHECK(refusal("[1,\n 2") == "x: line 2, byte 6: the text ends too early");
+    CHECK(refusal("") == "x: line 1, byte 0: the text ends too early, it is cut off");
+    CHECK(refusal("[1,\n 2") == "x: line 2, byte 6: the text ends too early, it is cut off");
     CHECK(refusal("{}\n{}") == "x: line 2, byte 3: something follows the end of the value");
-    CHECK(refusal("[1,]") == "x: line 1, byte 3: a value is needed here");
-    CHECK(refusal("[1 2]") == "x: line 1, byte 3: a comma or ] is needed here");
-    CHECK(refusal("{\"a\" 1}") == "x: line 1, byte 5: a colon is needed here");
-    CHECK(refusal("{\"a\":1 \"b\"}") == "x: line 1, byte 7: a comma or } is needed here");
-    CHECK(refusal("{a:1}") == "x: line 1, byte 1: the name of a member is needed here, in quotation marks");
-    CHECK(refusal("{\"a\":1,}") == "x: line 1, byte 7: the name of a member is needed here, in quotation marks");
+    CHECK(
+        refusal("[1,]") ==
+        "x: line 1, byte 3: a value (a string in quotation marks, a number, true, false, null, an array, an object) is needed here, not \"]\"");
+    CHECK(refusal("[1 2]") == "x: line 1, byte 3: a comma or ] is needed here, not \"2\"");
+    CHECK(refusal("{\"a\" 1}") == "x: line 1, byte 5: a colon is needed here, not \"1\"");
+    CHECK(refusal("{\"a\":1 \"b\"}") == "x: line 1, byte 7: a comma or } is needed here, not \"\\\"\"");
+    CHECK(refusal("{a:1}") == "x: line 1, byte 1: the name of a member, in quotation marks, is needed here, not \"a\"");
+    CHECK(refusal("{\"a\":1,}") == "x: line 1, byte 7: the name of a member, in quotation marks, is needed here, not \"}\"");
     CHECK(refusal("{\"a\":1,\"a\":2}") == "x: line 1, byte 0: the object has two members \"a\"");
-    CHECK(refusal("nul!") == "x: line 1, byte 0: a value is needed here");
-    CHECK(refusal("nul") == "x: line 1, byte 3: the text ends too early");
-    CHECK(refusal("nan") == "x: line 1, byte 0: a value is needed here");
+    CHECK(
+        refusal("nul!") ==
+        "x: line 1, byte 0: a value (a string in quotation marks, a number, true, false, null, an array, an object) is needed here, not \"n\"");
+    CHECK(refusal("nul") == "x: line 1, byte 3: the text ends too early, it is cut off");
+    CHECK(
+        refusal("nan") ==
+        "x: line 1, byte 0: a value (a string in quotation marks, a number, true, false, null, an array, an object) is needed here, not \"n\"");
     CHECK(refusal("01") == "x: line 1, byte 0: a number must not begin with 0");
     CHECK(refusal("-01") == "x: line 1, byte 0: a number must not begin with 0");
-    CHECK(refusal("-") == "x: line 1, byte 1: the text ends too early");
-    CHECK(refusal("-a") == "x: line 1, byte 1: a digit is needed here");
-    CHECK(refusal("1.") == "x: line 1, byte 2: the text ends too early");
-    CHECK(refusal("[1.]") == "x: line 1, byte 3: a digit is needed here");
-    CHECK(refusal("[1e+]") == "x: line 1, byte 4: a digit is needed here");
-    CHECK(refusal("1e999") == "x: line 1, byte 0: this number is too large");
-    CHECK(refusal("\"a") == "x: line 1, byte 2: the text ends too early");
+    CHECK(refusal("-") == "x: line 1, byte 1: the text ends too early, it is cut off");
+    CHECK(refusal("-a") == "x: line 1, byte 1: a digit is needed here, not \"a\"");
+    CHECK(refusal("1.") == "x: line 1, byte 2: the text ends too early, it is cut off");
+    CHECK(refusal("[1.]") == "x: line 1, byte 3: a digit is needed here, not \"]\"");
+    CHECK(refusal("[1e+]") == "x: line 1, byte 4: a digit is needed here, not \"]\"");
+    CHECK(refusal("1e999") == "x: line 1, byte 0: the number 1e999 is too large");
+    CHECK(refusal("\"a") == "x: line 1, byte 2: the text ends too early, it is cut off");
     CHECK(refusal("\"a\\") == "x: line 1, byte 0: the string that begins here does not end");
-    CHECK(refusal("\"\\x\"") == "x: line 1, byte 1: no such escape");
-    CHECK(refusal("\"\\u12g4\"") == "x: line 1, byte 5: four hexadecimal digits are needed here");
+    CHECK(refusal("\"\\x\"") == "x: line 1, byte 1: \"\\\\x\" is no escape; a backslash is written as two");
+    CHECK(refusal("\"\\u12g4\"") == "x: line 1, byte 5: a hexadecimal digit, one of four, is needed here, not \"g\"");
     CHECK(refusal("\"\\uD800\"") == "x: line 1, byte 1: half a surrogate pair");
     CHECK(refusal("\"\\uD800\\n\"") == "x: line 1, byte 1: half a surrogate pair");
     CHECK(refusal("\"\\uD800\\u0041\"") == "x: line 1, byte 1: half a surrogate pair");
@@ -106,7 +112,7 @@ TEST_CASE("parse_json: two hundred nested arrays are read, one more is refused")
 
 TEST_CASE("parse_json: more values than allowed are refused") {
     CHECK_NOTHROW(parse_json("[0,0,0]", "x", 4));
-    CHECK_THROWS_WITH(parse_json("[0,0,0]", "x", 3), "x: line 1, byte 5: too many values");
+    CHECK_THROWS_WITH(parse_json("[0,0,0]", "x", 3), "x: line 1, byte 5: more than 3 values");
 }
 
 TEST_CASE("parse_json: a truncated text is refused, wherever it is cut") {
@@ -134,7 +140,7 @@ TEST_CASE("json_string, json_text: can be parsed back") {
 TEST_CASE("read_json: errors name the file") {
     const TemporaryFolder folder;
     const std::string path = folder.file("a.json", "{\n");
-    CHECK(error_of([&] { read_json(path); }) == path + ": line 2, byte 2: the text ends too early");
+    CHECK(error_of([&] { read_json(path); }) == path + ": line 2, byte 2: the text ends too early, it is cut off");
     CHECK(read_json(folder.file("b.json", "[1]")).items.size() == 1);
 }
 
@@ -150,7 +156,9 @@ TEST_CASE("parse_json: a low surrogate without a high one is refused") {
 TEST_CASE("parse_json, read_json: a byte order mark is skipped at the front and refused elsewhere") {
     const std::string mark = "\xEF\xBB\xBF";
     CHECK(parse_json(mark + "[1]", "x").items.size() == 1);
-    CHECK(refusal(mark + mark + "[1]") == "x: line 1, byte 3: a value is needed here");
+    CHECK(
+        refusal(mark + mark + "[1]") ==
+        "x: line 1, byte 3: a value (a string in quotation marks, a number, true, false, null, an array, an object) is needed here, not \"\uFEFF\"");
     CHECK(refusal("[1]" + mark) == "x: line 1, byte 3: something follows the end of the value");
     const TemporaryFolder folder;
     CHECK(read_json(folder.file("a.json", mark + "{}")).members.empty());
@@ -172,11 +180,11 @@ TEST_CASE("visit_members: each member in order, and the value limit is that of o
     visit_members("{}", "x", 1, visit);
     CHECK(seen.empty());
     const auto error = [&](const std::string& text) { return error_of([&] { visit_members(text, "x", 3, visit); }); };
-    CHECK(error("[1]") == "x: line 1, byte 0: an object is needed here");
-    CHECK(error("{\"a\": [1, 2, 3]}") == "x: line 1, byte 13: too many values");
+    CHECK(error("[1]") == "x: line 1, byte 0: an object is needed here, not \"[\"");
+    CHECK(error("{\"a\": [1, 2, 3]}") == "x: line 1, byte 13: more than 3 values");
     CHECK(error("{\"a\": 1} {}") == "x: line 1, byte 9: something follows the end of the value");
-    CHECK(error("{\"a\": 1,}") == "x: line 1, byte 8: the name of a member is needed here, in quotation marks");
-    CHECK(error("{\"a\": 1") == "x: line 1, byte 7: the text ends too early");
+    CHECK(error("{\"a\": 1,}") == "x: line 1, byte 8: the name of a member, in quotation marks, is needed here, not \"}\"");
+    CHECK(error("{\"a\": 1") == "x: line 1, byte 7: the text ends too early, it is cut off");
 }
 
 TEST_CASE("brief_string: up to 80 bytes unchanged, of more the first 60, never part of a character") {

@@ -193,7 +193,7 @@ TEST_CASE("Safetensors: an inconsistent header is refused before anything is all
     CHECK(refusal(file_bytes("{}", "").substr(0, 9)) ==
           ": is not a safetensors file: a header of 2 bytes is announced, 1 follow");
     CHECK(refusal(file_bytes("[]", "")) == ": is not a safetensors file: the header is not a JSON object");
-    CHECK(refusal(file_bytes("{", "")) == ": header: line 1, byte 1: the text ends too early");
+    CHECK(refusal(file_bytes("{", "")) == ": header: line 1, byte 1: the text ends too early, it is cut off");
     CHECK(refusal(file_bytes("{\"x\":1}", "")) == ": tensor \"x\": json: line 1: an object is needed, this is a number");
     CHECK(refusal(file_bytes("{\"x\":{}}", "")) == ": tensor \"x\": json: line 1: the object has no member \"dtype\"");
     CHECK(refusal(file_bytes("{\"__metadata__\":{\"a\":1}}", "")) ==
@@ -438,5 +438,5 @@ TEST_CASE("Safetensors: shards that do not match their index are refused in one 
     shards.folder.file(name, "{\"weight_map\": {}}");
     CHECK(shards.refusal() == shards.index + ": the weight_map names no tensor");
     shards.folder.file(name, "{\"weight_map\": {\"a\": ");
-    CHECK(shards.refusal() == shards.index + ": line 1, byte 21: the text ends too early");
+    CHECK(shards.refusal() == shards.index + ": line 1, byte 21: the text ends too early, it is cut off");
 }

@@ -124,13 +124,16 @@ TEST_CASE("load_vocabulary: vocab.json and merges.txt give the same tokenizer; t
     CHECK(loaded.start == 514);
     CHECK_THROWS_WITH(clip::read_vocabulary(json, "v", "a c\n", "m"), "m: line 1: there is no token \"ac\"");
     CHECK_THROWS_WITH(clip::read_vocabulary("{\"a\":0}", "v", "", "m"), "v: there is no token \"<|startoftext|>\"");
-    CHECK_THROWS_WITH(clip::read_vocabulary("{\"a\":1}", "v", "", "m"), "v: the number of \"a\" is not one of 0 ... 0");
+    CHECK_THROWS_WITH(clip::read_vocabulary("{\"a\":1}", "v", "", "m"),
+                      "v: line 1: the number of \"a\" is \"1\", it must be one of 0 ... 0");
     CHECK_THROWS_WITH(clip::read_vocabulary("{\"<|endoftext|>\":0,\"<|startoftext|>\":1}", "v", "", "m"),
                       "v: <|endoftext|> has the id 0, it must be the largest, 1: the model finds the end of a sentence by it");
     CHECK_THROWS_WITH(clip::read_merges("a b\na b\n", "m"),
                       "m: line 2: \"ab\" is made a second time; which number it has, only the vocab.json of this file can tell");
-    CHECK_THROWS_WITH(clip::read_merges("ab c\n", "m"), "m: line 1: no byte and no earlier line makes \"ab\"");
-    CHECK_THROWS_WITH(clip::read_merges("a  b\n", "m"), "m: line 1: a merge is two tokens with one space between them");
+    CHECK_THROWS_WITH(clip::read_merges("ab c\n", "m"),
+                      "m: line 1: no byte and no earlier line makes \"ab\"; is a line missing?");
+    CHECK_THROWS_WITH(clip::read_merges("a  b\n", "m"),
+                      "m: line 1: \"a  b\" is no merge, which is two tokens with one space between them");
 }
 
 TEST_SUITE_END();
