@@ -9,6 +9,8 @@
 #include "nn/base/require.h"
 #include "nn/data/file.h"
 
+static constexpr int seeds_tried = 5;  // the one of the options and those after it
+
 static void say(const std::string& line) {
     std::printf("%s\n", line.c_str());
     std::fflush(stdout);
@@ -44,13 +46,6 @@ static std::vector<Task> chosen_tasks(const VerifyOptions& options) {
 
 static std::string body_in(const std::string& text, const Task& task) { return body_of(text, task.body, task.file); }
 
-// Every task with one kind of body.
-static std::vector<Graded> graded_all(const Exam& exam, const Tree& tree, std::string (*body)(const Task&), bool with_cases) {
-    std::map<std::string, Handed> bodies;
-    for (const Task& task : exam.tasks) bodies[task.name] = {body(task), ""};
-    return grade_bodies(exam, bodies, tree, "build/course/runs", with_cases);
-}
-
 // Every task as the tree has it: nothing is cut out and put in.
 static std::vector<Graded> graded_as_built(const Exam& exam, const Tree& tree, bool with_cases) {
     const std::string complaint = build(tree, with_cases);
@@ -75,6 +70,27 @@ static void all_points(Proof& proof, const std::vector<Graded>& graded, const st
     for (const Graded& one : graded)
         proof.holds(one.complete(), one.task.name + ": " + what + " earns all points\n" + report_of(one, true));
     say(what + ": " + std::to_string(graded.size()) + " tasks graded");
+}
+
+// The last hint's body, of every task: the questions of every seed, the public tests once.
+static void hints_earn_all(Proof& proof, const std::vector<Exam>& exams, const Tree& tree, bool with_cases) {
+    for (const Task& task : exams[0].tasks) {
+        const std::string solution = read_file(tree.folder + "/" + task.file);
+        const Change change(tree, task.file, with_body(solution, task.body, last_hint_body(task) + "\n", task.file));
+        const std::string complaint = build(tree, with_cases);
+        proof.holds(complaint.empty(), task.name + ": the last hint compiles\n" + complaint);
+        if (!complaint.empty()) continue;
+        for (const Exam& exam : exams) {
+            Graded graded;
+            graded.task = task;
+            const bool first = exam.seed == exams[0].seed;
+            if (!first) graded.task.cases.clear();  // their points go to the questions
+            grade(graded, programs_of(tree), exam.seed, exam.expected.at(task.name), with_cases && first, false);
+            proof.holds(graded.complete(), task.name + ": the last hint earns all points, seed " + std::to_string(exam.seed) +
+                                               "\n" + report_of(graded, true));
+        }
+    }
+    say("the last hint: " + std::to_string(exams[0].tasks.size()) + " tasks graded, " + std::to_string(exams.size()) + " seeds");
 }
 
 static bool says_unwritten(const std::string& words, const Task& task) {
@@ -141,13 +157,14 @@ static void mistakes_are_named(Proof& proof, const Exam& exam) {
             ++planted;
             const Comparison known = compare(mistake.answers, expected), unknown = compare(mistake.answers, strangers);
             const bool by_questions = known.right < known.asked;
-            proof.holds(by_questions, task.name + ": the questions notice " + mistake.name);
+            proof.holds(by_questions,
+                        task.name + ": the questions of seed " + std::to_string(exam.seed) + " notice " + mistake.name);
             named += (" " + known.mistake + " ").find(" " + mistake.name + " ") != std::string::npos;
             by_relation += unknown.cause.starts_with("fits: ");
         }
     }
-    say("mistakes: " + std::to_string(planted) + " planted, " + std::to_string(named) + " named by their answers, " +
-        std::to_string(by_relation) + " by the numbers alone");
+    say("mistakes, seed " + std::to_string(exam.seed) + ": " + std::to_string(planted) + " planted, " + std::to_string(named) +
+        " named by their answers, " + std::to_string(by_relation) + " by the numbers alone");
     proof.holds(10 * named >= 9 * planted, "nine of ten mistakes are named");
 }
 
@@ -214,19 +231,26 @@ static void starters_are_empty(Proof& proof, const Tree& here, const Tree& tree,
     }
 }
 
+static void without_cases(Exam& exam) {
+    for (Task& task : exam.tasks) task.cases.clear();
+}
+
 int verify(const VerifyOptions& options, const Tree& here) {
     Proof proof;
     const std::vector<Task> tasks = chosen_tasks(options);
     copy_project("build/course/verify", here.out);
     Tree tree = here;
     tree.folder = "build/course/verify";
-    Exam exam = make_exams(tasks, {options.seed}, {}, tree, true, say)[0];
+    std::vector<int> seeds;
+    for (int k = 0; k < seeds_tried; ++k) seeds.push_back(options.seed + k);
+    std::vector<Exam> exams = make_exams(tasks, seeds, {}, tree, true, say);
     if (!options.with_cases)
-        for (Task& task : exam.tasks) task.cases.clear();
+        for (Exam& exam : exams) without_cases(exam);
+    const Exam& exam = exams[0];
     all_points(proof, graded_as_built(exam, tree, options.with_cases), "the solution");
-    all_points(proof, graded_all(exam, tree, last_hint_body, options.with_cases), "the last hint");
+    hints_earn_all(proof, exams, tree, options.with_cases);
     blanks_fail_their_own(proof, exam, tree, options.with_cases);
-    mistakes_are_named(proof, exam);
+    for (const Exam& one : exams) mistakes_are_named(proof, one);
     hostile_bodies_earn_nothing(proof, exam, tree, options.with_cases);
     twists_separate(proof, tasks, options.seed, tree);
     starters_are_empty(proof, here, tree, options.sample == 0 && options.only.empty());

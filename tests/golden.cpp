@@ -9,7 +9,7 @@
 
 #include "course/cause/cause.h"
 #include "course/cause/known.h"
-#include "tests/golden_steps.h"
+#include "course/grade/steps.h"
 
 static const char* const own_folder = "tests/golden";
 
@@ -65,33 +65,12 @@ std::vector<std::string> golden_files(const std::string& stem, const std::string
     return found;
 }
 
-namespace {
-struct Followed {
-    std::set<std::string> agreed;  // full names
-    int all = 0;
-    bool differs = false;
-};
-}  // namespace
-
-// By path of the fixture; filled as the tests run.
-static std::map<std::string, Followed>& followed_fixtures() {
-    static std::map<std::string, Followed> followed;
-    return followed;
-}
-
-StepsCompared steps_compared() {
-    StepsCompared sum;
-    for (const auto& [path, followed] : followed_fixtures()) {
-        sum.agreed += static_cast<int>(followed.agreed.size());
-        sum.all += followed.all;
-    }
-    return sum;
-}
+static bool is_step(const std::string& full_name) { return full_name.starts_with("expected.") || full_name.starts_with("grad."); }
 
 Golden::Golden(const std::string& path) : file(path) {
-    Followed& followed = followed_fixtures()[path];
-    followed.all = 0;
-    for (const auto& [name, tensor] : file.tensors) followed.all += name.starts_with("expected.") || name.starts_with("grad.");
+    const auto steps =
+        std::count_if(file.tensors.begin(), file.tensors.end(), [](const auto& entry) { return is_step(entry.first); });
+    open_fixture(path, static_cast<int>(steps));
 }
 
 bool Golden::flag(const std::string& key) const {
@@ -122,9 +101,7 @@ void Golden::load_weights(const Parameters& parameters, const LoadRules& rules) 
 }
 
 void Golden::report(const std::string& step, const std::string& difference, const Where& where) const {
-    Followed& followed = followed_fixtures()[file.path];
-    followed.differs = followed.differs || !difference.empty();
-    if (!followed.differs) followed.agreed.insert(step);
+    compare_step(file.path, step, difference.empty());
     if (difference.empty()) return check_none("", where);
     if (!first_difference.empty()) {  // later steps differ because the first did: only counted, for check_all_used
         later_differences.push_back(step);

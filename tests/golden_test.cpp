@@ -4,7 +4,7 @@
 #include <cmath>
 #include <filesystem>
 
-#include "tests/golden_steps.h"
+#include "course/grade/steps.h"
 #include "tests/temporary_folder.h"
 
 TEST_SUITE_BEGIN("golden");

@@ -15,11 +15,11 @@
 #include <string>
 #include <vector>
 
+#include "course/grade/steps.h"
 #include "course/mistake.h"
 #include "course/suspects.h"
 #include "nn/base/require.h"
 #include "tests/golden.h"
-#include "tests/golden_steps.h"
 
 // The folders, lowest first; the other tests (of programs, of project rules) come after them.
 static const std::vector<std::string> floors{"nn/base", "nn/autograd",  "nn/data", "nn/layers", "nn/maps", "nn/training",
@@ -44,8 +44,7 @@ static void print_result() {
     if (!shares.empty())
         std::printf("share of the tolerance that rounding used, at most, for each fixture:\n%s\n", shares.c_str());
     const StepsCompared steps = steps_compared();
-    if (failed > 0 && steps.all > 0)
-        std::printf("%d of %d fixture steps agree before the first that differs\n", steps.agreed, steps.all);
+    if (failed > 0 && steps.all > 0) std::printf("%s\n", steps_line(steps).c_str());
     if (!lowest_failure.empty()) std::printf("look first at %s\n", lowest_failure.c_str());
     std::printf("%d passed, %d failed\n", ran - failed, failed);
     std::fflush(stdout);

@@ -81,7 +81,7 @@ static Matrix only_at(Matrix x, const Matrix& mask) {
 static const Drawn whitening("whiten", [](Random& random, int round, Answers& answers) {
     const int B = 2 + round, T = 7;
     const Matrix mask = answer_places(random, B, T);
-    Matrix x = normal_matrix(random, B, T, 2), nearly = Matrix(B, T, 0.5f);
+    Matrix x = normal_matrix(random, B, T, 2), nearly = Matrix(B, T);  // around 0: a mean of floats would lose digits elsewhere
     for (float& number : x) number += 0.8f;
     for (std::size_t k = 0; k < nearly.size(); ++k) nearly[k] += 1e-4f * static_cast<float>(k % 3);
     answers.ask("everything counts", [&] { return ppo::whiten(x, Matrix(B, T, 1)); });

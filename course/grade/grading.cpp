@@ -10,8 +10,8 @@
 static constexpr double seconds_to_answer = 10, seconds_for_a_case = 20;
 
 double CaseResult::share(const PublicCase& one) const {
-    if (passed || !one.by_steps || of_steps == 0) return passed;
-    return static_cast<double>(steps) / of_steps;
+    if (passed || !one.by_steps || steps.all == 0) return passed;
+    return static_cast<double>(steps.agreed) / steps.all;
 }
 
 double Graded::drawn_score() const { return refused.empty() ? task.drawn_points() * comparison.share() : 0; }
@@ -31,17 +31,6 @@ static std::string as_filter(std::string title) {
     return title;
 }
 
-// "31 of 104 fixture steps agree ..." of a line of the test program. A line that a student's code printed is one too; it gains
-// nothing that the questions do not grant.
-static void read_steps(const std::string& line, CaseResult& graded) {
-    const std::vector<std::string> words = split(line, ' ');
-    if (words.size() < 6 || words[1] != "of" || words[3] != "fixture" || words[4] != "steps") return;
-    const std::optional<long> steps = whole_number(words[0]), all = whole_number(words[2]);
-    if (!steps || !all || *steps < 0 || *all <= 0 || *steps > *all || *all > 100000) return;
-    graded.steps = static_cast<int>(*steps);
-    graded.of_steps = static_cast<int>(*all);
-}
-
 static CaseResult run_case(const PublicCase& one, const Programs& programs, bool as_nobody) {
     RunLimits limits;
     limits.seconds = seconds_for_a_case;
@@ -55,7 +44,8 @@ static CaseResult run_case(const PublicCase& one, const Programs& programs, bool
     graded.timed_out = result.timed_out;
     if (result.timed_out || lines.empty()) graded.said = "        " + result.how + "\n";
     int kept = 0;
-    for (const std::string& line : lines) read_steps(line, graded);
+    for (const std::string& line : lines)
+        if (const std::optional<StepsCompared> steps = read_steps_line(line)) graded.steps = *steps;
     for (const std::string& line : lines)
         if (line.find("ERROR") != std::string::npos || kept > 0) {
             if (line.starts_with("====") || kept >= 6) break;
@@ -127,8 +117,8 @@ std::string report_of(const Graded& graded, bool numbers) {
         const CaseResult& result = graded.cases[k];
         report +=
             paragraph(result.passed ? "    passed     " : "    FAILED     ", task.cases[k].suite + ": " + task.cases[k].title);
-        if (!result.passed && task.cases[k].by_steps && result.of_steps > 0)
-            report += "    steps      " + text(result.steps) + " of " + text(result.of_steps) +
+        if (!result.passed && task.cases[k].by_steps && result.steps.all > 0)
+            report += "    steps      " + text(result.steps.agreed) + " of " + text(result.steps.all) +
                       " steps of its fixtures agree before the first that differs\n";
         if (!result.passed) report += result.said;
     }

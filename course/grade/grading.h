@@ -10,13 +10,14 @@
 
 #include "course/grade/comparison.h"
 #include "course/grade/process.h"
+#include "course/grade/steps.h"
 #include "course/grade/task.h"
 #include "course/grade/tree.h"
 
 struct CaseResult {
     bool passed = false, timed_out = false;
-    std::string said;             // what the test printed, when it failed
-    int steps = 0, of_steps = 0;  // of its fixtures: those before the first that differs
+    std::string said;     // what the test printed, when it failed
+    StepsCompared steps = {};  // of its fixtures, as the test program says
 
     double share(const PublicCase& one) const;  // of its points
 };

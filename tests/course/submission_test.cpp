@@ -64,7 +64,7 @@ TEST_CASE("results_json: a public test counts at most in proportion to right ans
     CHECK(graded_with(0, true).score() == 0);
     CHECK(graded_with(2, true).score() == 3);
     Graded by_steps = graded_with(4, false);
-    by_steps.cases[0].steps = 3, by_steps.cases[0].of_steps = 4;
+    by_steps.cases[0].steps = {.agreed = 3, .all = 4};
     CHECK(by_steps.score() == 4);  // a plain case has no parts
     by_steps.task.cases[0].by_steps = true;
     CHECK(by_steps.score() == 5.5);
@@ -96,6 +96,27 @@ TEST_CASE("results_json: the fields that Gradescope reads, whatever bytes a test
     CHECK(tests[1].at("status").as_string() == "failed");
     CHECK(tests[1].at("visibility").as_string() == "visible");
     CHECK(tests[1].at("output").as_string().find("1 of 2 numbers differ") != std::string::npos);
+}
+
+TEST_CASE("read_steps_line: reads what steps_line() writes, and no other line of a program that nobody trusts") {
+    const std::optional<StepsCompared> steps = read_steps_line(steps_line({.agreed = 3, .all = 40}));
+    REQUIRE(steps.has_value());
+    CHECK(steps->agreed == 3);
+    CHECK(steps->all == 40);
+    const std::string words = steps_line({.agreed = 3, .all = 4}).substr(6);  // after "3 of 4"
+    for (const char* const numbers : {"5 of 4", "-1 of 4", "0 of 0", "x of 4", "3 of", "3 of 4 of 4", "3 of 1000000"})
+        CHECK_FALSE(read_steps_line(numbers + words).has_value());
+    CHECK_FALSE(read_steps_line("1 passed, 0 failed").has_value());
+}
+
+TEST_CASE("compare_step: a fixture's steps count once, and no longer after the first that differs") {
+    const StepsCompared before = steps_compared();
+    open_fixture("a fixture", 5);
+    for (const char* const step : {"one", "two", "two"}) compare_step("a fixture", step, true);
+    compare_step("a fixture", "three", false);
+    compare_step("a fixture", "four", true);
+    CHECK(steps_compared().agreed - before.agreed == 2);
+    CHECK(steps_compared().all - before.all == 5);
 }
 
 TEST_CASE("report_of: the first answer that differs, and what was expected only where it may be shown") {

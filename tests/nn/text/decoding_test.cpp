@@ -54,7 +54,10 @@ TEST_CASE("sampling_probabilities: top-p uses the probabilities after temperatur
 
 TEST_CASE("keep_top_p: the token that reaches p exactly is the last, and of equal ones the smaller ids are kept") {
     const auto kept = [](std::vector<float> p, float top_p) {
+        std::vector<float> by_textbook = p;
+        keep_top_p_textbook(by_textbook.data(), static_cast<int>(p.size()), top_p);
         keep_top_p(p.data(), static_cast<int>(p.size()), top_p);
+        CHECK(by_textbook == p);
         return p;
     };
     // 1/2 + 1/4 = 3/4 is reached: nothing after it. A little more needs one of the two eighths: the first.
