@@ -771,7 +771,7 @@ static std::vector<Probed> step_3_probe(Lesson& lesson, const Digits& digits, co
         " off all tokens: a random encoder is no bad reader of such small pictures.");
     lesson.why(
         "EVA comes nearest to its teacher, which knows all names: its target says of each patch what the whole picture is, so "
-        "the mean of the tokens says it too, and loses only ",
+        "the mean of the tokens says it too, and loses ",
         fixed(lost_by_mean(table, {"EVA"}), 3),
         " against all of them. Targets that describe one patch, its pixels or edges, leave ",
         "what is learned in its place: there the mean loses ", fixed(lost_by_mean(table, of_one_patch), 3),
