@@ -308,8 +308,8 @@ static Explained matmul_transposed_explained(const Record&, const std::vector<Va
 Var matmul_transposed(const Var& a, const Var& b, Where where) {
     Matrix c = SmallWeights::product(a.value(), b, where);
     if (c.empty()) c = matmul_transposed(a.value(), b.value(), where);
-    return record_operation("matmul_transposed", std::move(c), {a, b},
-                            {matmul_transposed_backward, matmul_transposed_explained}, where);
+    return record_operation("matmul_transposed", std::move(c), {a, b}, {matmul_transposed_backward, matmul_transposed_explained},
+                            where);
 }
 
 // --- one input, element by element ---
