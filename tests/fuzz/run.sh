@@ -39,8 +39,9 @@ flags="-std=c++20 -O1 -g -I. -fsanitize=address,undefined -fno-sanitize-recover=
 echo "$compiler $flags" > build/fuzz/flags.new
 cmp -s build/fuzz/flags.new build/fuzz/flags || { rm -f build/fuzz/objects/*.o; mv build/fuzz/flags.new build/fuzz/flags; }
 objects=
-for source in nn/base/*.cpp nn/autograd/variable.cpp nn/data/*.cpp nn/image/*.cpp walkthroughs/lesson/options.cpp bert/wordpiece.cpp gpt/bpe.cpp; do
-    case $source in *show*) continue ;; esac
+for source in nn/base/*.cpp nn/autograd/variable.cpp nn/data/*.cpp nn/image/*.cpp nn/training/progress.cpp \
+    nn/autograd/formula.cpp nn/layers/activation.cpp nn/layers/model_config.cpp walkthroughs/lesson/options.cpp bert/wordpiece.cpp gpt/bpe.cpp; do
+    case $source in nn/data/*show*) continue ;; esac
     object=build/fuzz/objects/$(echo "$source" | tr / _).o
     objects="$objects $object"
     [ -n "$(find "$object" -newer "$source" 2>/dev/null)" ] || $compiler $flags -fsanitize=fuzzer-no-link -pthread -c "$source" -o "$object"
