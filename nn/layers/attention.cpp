@@ -19,14 +19,18 @@
 
 static const float minus_infinity = -std::numeric_limits<float>::infinity();
 
-Matrix attend_textbook(const Matrix& q, const Matrix& k, const Matrix& v, int heads, const Attending& how) {
+static void require_whole_heads(const Matrix& q, const Matrix& k, const Matrix& v, int heads) {
     require(heads > 0 && q.cols > 0 && q.cols % heads == 0, "attend_textbook: ", heads, " heads do not divide a width of ",
             q.cols);
     const int h = q.cols / heads, groups = k.cols / h;
     require(groups > 0 && k.cols == groups * h && heads % groups == 0 && v.cols % groups == 0, "attend_textbook: q ", q, " has ",
             heads, " heads of width ", h, ", k ", k, " must hold a number of such heads that divides ", heads, ", and v ", v,
             " as many");
-    const int value_width = v.cols / groups;
+}
+
+Matrix attend_textbook(const Matrix& q, const Matrix& k, const Matrix& v, int heads, const Attending& how) {
+    require_whole_heads(q, k, v, heads);
+    const int h = q.cols / heads, groups = k.cols / h, value_width = v.cols / groups;
     const float scale = how.scale != 0 ? how.scale : 1 / std::sqrt(static_cast<float>(h));
     const Segments queries = how.segments.list.empty() ? Segments::one(q.rows) : how.segments;
     const Segments keys = !how.key_segments.list.empty() ? how.key_segments
