@@ -118,7 +118,7 @@ static float sum_of_lanes(const float (&lane)[small_block]) {
 // The dot product of x and row j of W; x is padded to whole blocks.
 static float dot(const float* x, const Bfloat16Rows& w, std::size_t j) {
     const int blocks = blocks_of(w.cols);
-    const std::uint16_t* const numbers = &w.numbers[j * blocks * small_block];
+    const std::uint16_t* const numbers = w.numbers.data() + j * blocks * small_block;
     float lane[small_block] = {};
     for (int b = 0; b < blocks; ++b)
         for (int k = 0; k < small_block; ++k)
@@ -129,8 +129,8 @@ static float dot(const float* x, const Bfloat16Rows& w, std::size_t j) {
 
 static float dot(const float* x, const Int8Rows& w, std::size_t j) {
     const int blocks = blocks_of(w.cols);
-    const std::int8_t* const numbers = &w.numbers[j * blocks * small_block];
-    const float* const scales = &w.scales[j * blocks];
+    const std::int8_t* const numbers = w.numbers.data() + j * blocks * small_block;
+    const float* const scales = w.scales.data() + j * blocks;
     float lane[small_block] = {};
     for (int b = 0; b < blocks; ++b)
         for (int k = 0; k < small_block; ++k) lane[k] += scales[b] * (x[b * small_block + k] * numbers[b * small_block + k]);
