@@ -86,7 +86,7 @@ std::vector<std::string> split_words(std::string_view text, const Config& config
 // The longest entry that begins at byte `begin` of the word; a continuation piece ("##...") when begin > 0.
 struct Match {
     int id;           // -1: no entry fits, not even a single character
-    std::size_t end;  // the byte after it
+    std::size_t end;  // the byte after it; `begin` when no entry fits
 };
 Match longest_match(std::string_view word, std::size_t begin, const Vocabulary& vocabulary);
 

@@ -57,7 +57,7 @@ static const Drawn bpe_encoding("bpe_encode", [](Random& random, int round, Answ
     std::string letters = random_word(random, 3, 4, 7), runs;
     for (int k = 0; k < 4; ++k) runs += std::string(between(random, 2, 5), static_cast<char>('a' + random.below(3)));
     const std::string word = random_word(random, 3, 14, 20);
-    answers.ask("no merges", [&] { return bpe::encode_piece_textbook(letters, none); });
+    answers.ask("no merges", [&] { return bpe::encode_piece_textbook(letters + "\u00E9\u20AC", none); });  // bytes above 127, too
     answers.ask("a long word", [&] { return bpe::encode_piece_textbook(word, vocabulary); });
     answers.ask("letters that repeat", [&] { return bpe::encode_piece_textbook(runs, vocabulary); });
     answers.ask("a short word", [&] { return bpe::encode_piece_textbook(letters, vocabulary); });
