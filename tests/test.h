@@ -8,8 +8,20 @@
 
 #include <exception>
 #include <string>
+#include <vector>
 
 using doctest::Approx;
+
+// A comparison of vectors that fails prints their first items, where doctest alone prints {?}.
+template <class T>
+struct doctest::StringMaker<std::vector<T>> {
+    static doctest::String convert(const std::vector<T>& items) {
+        const std::size_t shown = items.size() < 16 ? items.size() : 16;
+        doctest::String text = "{";
+        for (std::size_t k = 0; k < shown; ++k) text += (k > 0 ? ", " : "") + doctest::toString(items[k]);
+        return text + (shown < items.size() ? ", ...}" : "}");
+    }
+};
 
 // For cases that train for a second or more, which would take minutes unoptimised or under a sanitizer:
 //   TEST_CASE("..." * only_when_optimised) { ... }
