@@ -43,7 +43,7 @@ static void step_bfloat16(Lesson& lesson) {
 }
 
 static void step_int8(Lesson& lesson) {
-    lesson.step("And of a block of 32?", "x = s q, s = max |x| / 127");
+    lesson.step("What is left of a block of 32?", "x = s q, s = max |x| / 127");
     const Matrix block{{2.54f, -1, 0.031f, 0.009f, 0.5f}};
     lesson.code();
     const Int8Rows small = to_int8_rows(block);
