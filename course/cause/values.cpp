@@ -156,7 +156,11 @@ std::string shifted_by_a_number(const Compared& c) {
     const double shift = sum / static_cast<double>(c.differing.size());
     for (const std::size_t k : c.differing)
         if (std::abs(c.ours[k] - c.expected[k] - shift) > 2e-6 + 1e-6 * std::abs(c.expected[k])) return "";
-    return "fits: yours = expected + " + factor_text(shift, c.known.sizes);
+    std::string amount = factor_text(std::abs(shift), c.known.sizes);
+    if (amount.find('=') == std::string::npos) amount = amount.substr(0, amount.find(','));  // a sum is not "twice" or "half"
+    const bool everywhere = c.differing.size() == c.expected.size();
+    return std::string(everywhere ? "fits: yours = expected" : "fits: where it differs, yours = expected") +
+           (shift < 0 ? " - " : " + ") + amount;
 }
 
 // --- scaled around a centre, as by a norm ---

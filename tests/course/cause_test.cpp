@@ -62,7 +62,10 @@ TEST_CASE("cause: functions of the expected number, and forgotten terms") {
     const auto loss = [](float d) { return std::log1p(std::exp(-d)); };  // -log sigmoid(d)
     CHECK(cause(changed(any, [&](float d) { return loss(-d); }), changed(any, loss), {}) ==
           "fits: yours is -log sigmoid with the sign reversed, -log(1 - exp(-x)), of what is expected");
-    CHECK(cause(changed(any, [](float x) { return x + 0.25f; }), any, {}) == "fits: yours = expected + 0.25, a quarter");
+    CHECK(cause(changed(any, [](float x) { return x + 0.25f; }), any, {}) == "fits: yours = expected + 0.25");
+    const Known known{.sizes = {{"codes", 20}}, .others = {}};
+    CHECK(cause(changed(any, [](float x) { return x > 0 ? x - 20 : x; }), any, known) ==
+          "fits: where it differs, yours = expected - 20 = codes, codes = 20");
 }
 
 TEST_CASE("cause: the wrong form of GELU is recognised through its input") {
