@@ -216,7 +216,7 @@ struct MergeLine {
 static MergeLine parse_merge(std::string_view line, int number, const std::string& place) {
     const std::vector<std::string> sides = split(line, ' ');
     const bool two_sides = sides.size() == 2 && !sides[0].empty() && !sides[1].empty();
-    require(two_sides, place, ": ", brief_string(line), " is no merge, which is two tokens with one space between them");
+    require(two_sides, place, ": ", brief_string(line), " is not a merge, which is two tokens with one space between them");
     for (const std::string& side : sides)
         for (const char32_t symbol : decode_utf8(side))
             require(byte_of(symbol) >= 0, place, ": the character ", encode_utf8(symbol), " stands for no byte");

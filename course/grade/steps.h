@@ -18,6 +18,6 @@ void compare_step(const std::string& path, const std::string& step, bool agrees)
 
 StepsCompared steps_compared();
 
-// "31 of 104 fixture steps agree before the first that differs", and back. A program that nobody trusts may have printed it.
+// "31 of 104 fixture steps agree before the first that differs", and back. An untrusted program may have printed it.
 std::string steps_line(const StepsCompared& steps);
 std::optional<StepsCompared> read_steps_line(const std::string& line);

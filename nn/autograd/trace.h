@@ -38,7 +38,7 @@ Facts facts_of(const Trace& trace, int index);
 std::vector<std::pair<int, int>> readers_of(const Trace& trace, int index);
 
 // The first value that holds a NaN or an infinity, in the order in which they were computed; -1 when there is none. Minus infinity in
-// a constant is no mistake: masks are made of it.
+// a constant is not a mistake: masks are made of it.
 int first_not_finite(const Trace& trace);
 
 // The first value of which the two traces differ: another operation, another shape, or an element by more than 1e-5 + 1e-4 of its

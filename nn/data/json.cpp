@@ -367,7 +367,7 @@ void visit_members(std::string_view text, std::string_view source, long most_val
 Json read_json(const std::string& path) {
     const std::string text = read_text_file(path);
     const std::string kind = kind_of_bytes(text.substr(0, 64));
-    require(kind.empty() || kind.starts_with("JSON"), path, ": is no JSON file", looks_like(text.substr(0, 64)));
+    require(kind.empty() || kind.starts_with("JSON"), path, ": is not a JSON file", looks_like(text.substr(0, 64)));
     return parse_json(text, path);
 }
 

@@ -240,11 +240,11 @@ TEST_SUITE("tokenizer_gpt2") {
 
     TEST_CASE("read_merges: errors give source, line and reason") {
         CHECK_THROWS_WITH(bpe::read_merges("h e\nhe\n", "m"),
-                          "m: line 2: \"he\" is no merge, which is two tokens with one space between them");
+                          "m: line 2: \"he\" is not a merge, which is two tokens with one space between them");
         CHECK_THROWS_WITH(bpe::read_merges("h  e\n", "m"),
-                          "m: line 1: \"h  e\" is no merge, which is two tokens with one space between them");
+                          "m: line 1: \"h  e\" is not a merge, which is two tokens with one space between them");
         CHECK_THROWS_WITH(bpe::read_merges("\nh e\n", "m"),
-                          "m: line 1: \"\" is no merge, which is two tokens with one space between them");
+                          "m: line 1: \"\" is not a merge, which is two tokens with one space between them");
         CHECK_THROWS_WITH(bpe::read_merges("h e\nhe ll\n", "m"),
                           "m: line 2: no byte and no earlier line makes \"ll\"; is a line missing?");
         CHECK_THROWS_WITH(bpe::read_merges("a b\nb c\na bc\nab c\n", "m"),
@@ -360,7 +360,7 @@ TEST_SUITE("tokenizer_gpt2") {
               "t: the number 300 of \"[PAD]\" is not one of 0 ... 258");
         CHECK(error(with(&File::merges, R"(["h e"])")) == "t: no merge of t makes \"hel\"");
         CHECK(error(with(&File::merges, R"(["h e l"])")) ==
-              "t: line 1: \"h e l\" is no merge, which is two tokens with one space between them");
+              "t: line 1: \"h e l\" is not a merge, which is two tokens with one space between them");
     }
 
     TEST_CASE("save_vocabulary: both files load again, and merges.txt alone") {

@@ -198,7 +198,7 @@ static std::vector<MergeLine> parse_merges(std::string_view file_content, std::s
         if (i == 0 && lines[i].find("#version") != std::string::npos) continue;
         const std::vector<std::string> sides = split(lines[i], ' ');
         require(sides.size() == 2 && !sides[0].empty() && !sides[1].empty(), source, ": line ", number, ": ",
-                brief_string(lines[i]), " is no merge, which is two tokens with one space between them");
+                brief_string(lines[i]), " is not a merge, which is two tokens with one space between them");
         merges.push_back({sides[0], sides[1], number});
     }
     return merges;

@@ -61,6 +61,40 @@ static void require_draws(const char* what, const Matrix& draws, int rows, int c
             ", ", cols, ") are needed");
 }
 
+using Boxes = std::vector<std::vector<float>>;  // four numbers each
+
+// `bad` boxes without an object: some as large as objects, elsewhere, and random ones.
+//   tiles  the object whose size each shifted box has
+static Boxes bad_boxes_of(const Objects& objects, const std::vector<int>& tiles, int bad, const NoiseDraws& draws) {
+    const int shifted = objects.boxes.rows > 0 ? bad : 0;
+    require_draws("shifted centres", draws.shifted_centres, shifted, 2);
+    require_draws("random centres", draws.random_centres, bad, 2);
+    require_draws("random sizes", draws.random_sizes, bad, 2);
+    Boxes bad_boxes;
+    for (int i = 0; i < shifted; ++i) {
+        const float* const box = objects.boxes.row(tiles[i]);
+        append_around(bad_boxes, draws.shifted_centres.row(i), std::abs(box[2] - box[0]), std::abs(box[3] - box[1]));
+    }
+    for (int i = 0; i < bad; ++i)
+        append_around(bad_boxes, draws.random_centres.row(i), std::abs(draws.random_sizes(i, 0)) / 2,
+                      std::abs(draws.random_sizes(i, 1)) / 2);
+    bad_boxes = shuffled("bad boxes", bad_boxes, draws.bad);
+    bad_boxes.resize(bad);
+    return bad_boxes;
+}
+
+// Appends duplicates: boxes of objects, a little moved.
+static void append_duplicates(Boxes& noise, const Objects& objects, const std::vector<int>& tiles, const NoiseDraws& draws) {
+    require_draws("jitter", draws.jitter, draws.duplicates, 4);
+    for (int i = 0; i < draws.duplicates; ++i) {
+        const float* const box = objects.boxes.row(tiles[i]);
+        const float* const z = draws.jitter.row(i);
+        const float h = box[2] - box[0], w = box[3] - box[1];
+        append_clipped(noise, box[0] + h * z[0] * 0.05f, box[1] + w * z[1] * 0.05f, box[2] + h * z[2] * 0.05f,
+                       box[3] + w * z[3] * 0.05f);
+    }
+}
+
 Objects with_noise(const Objects& objects, int slots, const NoiseDraws& draws, const Vocabulary& vocabulary) {
     const int n = objects.boxes.rows, k = slots - n;
     require(static_cast<int>(objects.labels.size()) == n && (n == 0 || objects.boxes.cols == 4), "pix2seq: boxes ", objects.boxes,
@@ -75,33 +109,9 @@ Objects with_noise(const Objects& objects, int slots, const NoiseDraws& draws, c
         for (int i = 0; i < n; ++i) tiles.push_back(i);
     if (n > 0) tiles = shuffled("tiled objects", tiles, draws.tiles);
 
-    // Bad boxes: real ones elsewhere, and random ones.
-    const int shifted = n > 0 ? bad : 0;
-    require_draws("shifted centres", draws.shifted_centres, shifted, 2);
-    require_draws("random centres", draws.random_centres, bad, 2);
-    require_draws("random sizes", draws.random_sizes, bad, 2);
-    std::vector<std::vector<float>> bad_boxes;
-    for (int i = 0; i < shifted; ++i) {
-        const float* const box = objects.boxes.row(tiles[i]);
-        append_around(bad_boxes, draws.shifted_centres.row(i), std::abs(box[2] - box[0]), std::abs(box[3] - box[1]));
-    }
-    for (int i = 0; i < bad; ++i)
-        append_around(bad_boxes, draws.random_centres.row(i), std::abs(draws.random_sizes(i, 0)) / 2,
-                      std::abs(draws.random_sizes(i, 1)) / 2);
-    bad_boxes = shuffled("bad boxes", bad_boxes, draws.bad);
-    bad_boxes.resize(bad);
-
-    // Duplicates: real ones, a little moved.
-    require_draws("jitter", draws.jitter, duplicates, 4);
+    Boxes noise = bad_boxes_of(objects, tiles, bad, draws);
     if (n > 0) tiles = shuffled("tiled objects", tiles, draws.again);
-    std::vector<std::vector<float>> noise = bad_boxes;
-    for (int i = 0; i < duplicates; ++i) {
-        const float* const box = objects.boxes.row(tiles[i]);
-        const float* const z = draws.jitter.row(i);
-        const float h = box[2] - box[0], w = box[3] - box[1];
-        append_clipped(noise, box[0] + h * z[0] * 0.05f, box[1] + w * z[1] * 0.05f, box[2] + h * z[2] * 0.05f,
-                       box[3] + w * z[3] * 0.05f);
-    }
+    append_duplicates(noise, objects, tiles, draws);
     noise = shuffled("noise objects", noise, draws.noise);
 
     Objects result{.boxes = Matrix(slots, 4), .labels = objects.labels};

@@ -133,7 +133,7 @@ TEST_CASE("load_vocabulary: vocab.json and merges.txt give the same tokenizer; t
     CHECK_THROWS_WITH(clip::read_merges("ab c\n", "m"),
                       "m: line 1: no byte and no earlier line makes \"ab\"; is a line missing?");
     CHECK_THROWS_WITH(clip::read_merges("a  b\n", "m"),
-                      "m: line 1: \"a  b\" is no merge, which is two tokens with one space between them");
+                      "m: line 1: \"a  b\" is not a merge, which is two tokens with one space between them");
 }
 
 TEST_SUITE_END();

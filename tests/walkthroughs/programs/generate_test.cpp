@@ -60,30 +60,22 @@ TEST_CASE(
           listed(beam_search({3, 1, 4}, 3, w, config, Limits{.new_tokens = 12})[0].ids));
 }
 
-TEST_CASE("generate: recognises every family by its model_type, and writes the library's tokens") {
-    if (!std::filesystem::exists(program)) return;
-    const TemporaryFolder folder;
-    const std::string path = folder.path("model.safetensors");
-    const std::string call = program + " --weights " + path + " --ids 3,1,4 --tokens 5 --temperature 0";
-    const TokenBatch prompt = make_batch({{3, 1, 4}});
-    const Limits limits{.new_tokens = 5};
+// One small model of each family that writes through nn/text/memory.h: visit(weights, config).
+template <class Visit>
+static void visit_decoders(Random& random, const Visit& visit) {
     const Init init{.draw = Draw::normal, .stddev = 0.5f};
-    Random random(1);
-    const auto check_family = [&](const auto& config, const auto& w) {
-        save(parameters(w, config), path, metadata(config));
-        INFO(metadata(config).at("model_type"));
-        CHECK(new_ids(run_command(call)) == listed(generate(prompt, w, config, limits)[0]));
-        CHECK(new_ids(run_command(call + " --no-cache")) == listed(generate(prompt, w, config, limits)[0]));
-    };
+    const llama::Config llama_config{
+        .vocabulary = 11, .width = 12, .depth = 2, .heads = 6, .key_value_heads = 3, .mlp_width = 10};
+    visit(llama::make_weights(llama_config, random, init), llama_config);
     const bloom::Config bloom_config{.vocabulary = 11, .width = 12, .depth = 2, .heads = 3};
-    check_family(bloom_config, bloom::make_weights(bloom_config, random, init));
+    visit(bloom::make_weights(bloom_config, random, init), bloom_config);
     const palm::Config palm_config{.vocabulary = 11, .width = 10, .depth = 2, .heads = 3, .head_width = 4, .mlp_width = 14};
-    check_family(palm_config, palm::make_weights(palm_config, random, init));
+    visit(palm::make_weights(palm_config, random, init), palm_config);
     const galactica::Config galactica_config{
         .vocabulary = 11, .width = 12, .depth = 2, .heads = 3, .mlp_width = 10, .positions = 9};
-    check_family(galactica_config, galactica::make_weights(galactica_config, random, init));
+    visit(galactica::make_weights(galactica_config, random, init), galactica_config);
     const biogpt::Config biogpt_config{.vocabulary = 11, .width = 12, .depth = 2, .heads = 3, .mlp_width = 10, .positions = 9};
-    check_family(biogpt_config, biogpt::make_weights(biogpt_config, random, init));
+    visit(biogpt::make_weights(biogpt_config, random, init), biogpt_config);
     // 1 is [MASK] and 4 is [sop]
     const glm::Config glm_config{.vocabulary = 11,
                                  .positions = 9,
@@ -92,28 +84,46 @@ TEST_CASE("generate: recognises every family by its model_type, and writes the l
                                  .heads = 3,
                                  .mlp_width = 10,
                                  .special = {.mask = 1, .start = 4}};
-    check_family(glm_config, glm::make_weights(glm_config, random, init, init));
+    visit(glm::make_weights(glm_config, random, init, init), glm_config);
+}
 
-    const t5::Config t5_config{.vocabulary = 11,
-                               .width = 10,
-                               .encoder_depth = 1,
-                               .decoder_depth = 2,
-                               .heads = 2,
-                               .head_width = 3,
-                               .mlp_width = 7,
-                               .buckets = 6,
-                               .max_distance = 9,
-                               .end_token = 10};
-    const t5::Weights t5_weights = t5::make_weights(t5_config, random);
-    save(t5::parameters(t5_weights, t5_config), path, t5::metadata(t5_config));
+static const gpt::Config small_gpt{.vocabulary = 11, .positions = 9, .width = 12, .depth = 2, .heads = 3, .mlp_width = 10};
+static const t5::Config small_t5{.vocabulary = 11,
+                                 .width = 10,
+                                 .encoder_depth = 1,
+                                 .decoder_depth = 2,
+                                 .heads = 2,
+                                 .head_width = 3,
+                                 .mlp_width = 7,
+                                 .buckets = 6,
+                                 .max_distance = 9,
+                                 .end_token = 10};
+
+TEST_CASE("generate: recognises every family by its model_type, and writes the library's tokens") {
+    if (!std::filesystem::exists(program)) return;
+    const TemporaryFolder folder;
+    const std::string path = folder.path("model.safetensors");
+    const std::string call = program + " --weights " + path + " --ids 3,1,4 --tokens 5 --temperature 0";
+    const TokenBatch prompt = make_batch({{3, 1, 4}});
+    const Limits limits{.new_tokens = 5};
+    Random random(1);
+    const auto check_family = [&](const auto& w, const auto& config) {
+        save(parameters(w, config), path, metadata(config));
+        INFO(metadata(config).at("model_type"));
+        CHECK(new_ids(run_command(call)) == listed(generate(prompt, w, config, limits)[0]));
+        CHECK(new_ids(run_command(call + " --no-cache")) == listed(generate(prompt, w, config, limits)[0]));
+    };
+    visit_decoders(random, check_family);
+
+    const t5::Weights t5_weights = t5::make_weights(small_t5, random);
+    save(t5::parameters(t5_weights, small_t5), path, t5::metadata(small_t5));
     const Limits to_end{.new_tokens = 5, .end_of_text = 10};
-    CHECK(new_ids(run_command(call)) == listed(t5::generate(prompt, t5_weights, t5_config, to_end)[0]));
-    CHECK(new_ids(run_command(call + " --no-cache")) == listed(t5::generate(prompt, t5_weights, t5_config, to_end)[0]));
+    CHECK(new_ids(run_command(call)) == listed(t5::generate(prompt, t5_weights, small_t5, to_end)[0]));
+    CHECK(new_ids(run_command(call + " --no-cache")) == listed(t5::generate(prompt, t5_weights, small_t5, to_end)[0]));
 
-    const gpt::Config gpt_config{.vocabulary = 11, .positions = 9, .width = 12, .depth = 2, .heads = 3, .mlp_width = 10};
-    const gpt::Weights gpt_weights = gpt::make_weights(gpt_config, random, {.stddev = 0.5f, .embedding_stddev = 0.5f});
-    save(gpt::parameters(gpt_weights, gpt_config), path, gpt::metadata(gpt_config));
-    CHECK(new_ids(run_command(call)) == listed(gpt::generate_greedily({3, 1, 4}, 3, gpt_weights, gpt_config, limits)[0]));
+    const gpt::Weights gpt_weights = gpt::make_weights(small_gpt, random, {.stddev = 0.5f, .embedding_stddev = 0.5f});
+    save(gpt::parameters(gpt_weights, small_gpt), path, gpt::metadata(small_gpt));
+    CHECK(new_ids(run_command(call)) == listed(gpt::generate_greedily({3, 1, 4}, 3, gpt_weights, small_gpt, limits)[0]));
 }
 
 // The largest difference of two rows of logits, over the largest logit.
@@ -172,44 +182,13 @@ TEST_CASE("generate: --format bf16 and int8 write what each family writes with i
         check_family(parameters(w, config), metadata(config), {3, 1, 4},
                      [&](int capacity) { return std::make_unique<MemoryReader<Weights, Config>>(w, config, 1, capacity); });
     };
-    const Init init{.draw = Draw::normal, .stddev = 0.5f};
-    const llama::Config llama_config{
-        .vocabulary = 11, .width = 12, .depth = 2, .heads = 6, .key_value_heads = 3, .mlp_width = 10};
-    check_decoder(llama::make_weights(llama_config, random, init), llama_config);
-    const bloom::Config bloom_config{.vocabulary = 11, .width = 12, .depth = 2, .heads = 3};
-    check_decoder(bloom::make_weights(bloom_config, random, init), bloom_config);
-    const palm::Config palm_config{.vocabulary = 11, .width = 10, .depth = 2, .heads = 3, .head_width = 4, .mlp_width = 14};
-    check_decoder(palm::make_weights(palm_config, random, init), palm_config);
-    const galactica::Config galactica_config{
-        .vocabulary = 11, .width = 12, .depth = 2, .heads = 3, .mlp_width = 10, .positions = 9};
-    check_decoder(galactica::make_weights(galactica_config, random, init), galactica_config);
-    const biogpt::Config biogpt_config{.vocabulary = 11, .width = 12, .depth = 2, .heads = 3, .mlp_width = 10, .positions = 9};
-    check_decoder(biogpt::make_weights(biogpt_config, random, init), biogpt_config);
-    const glm::Config glm_config{.vocabulary = 11,
-                                 .positions = 9,
-                                 .width = 12,
-                                 .depth = 2,
-                                 .heads = 3,
-                                 .mlp_width = 10,
-                                 .special = {.mask = 1, .start = 4}};
-    check_decoder(glm::make_weights(glm_config, random, init, init), glm_config);
-    const gpt::Config gpt_config{.vocabulary = 11, .positions = 9, .width = 12, .depth = 2, .heads = 3, .mlp_width = 10};
-    const gpt::Weights gpt_weights = gpt::make_weights(gpt_config, random, {.stddev = 0.5f, .embedding_stddev = 0.5f});
-    check_family(gpt::parameters(gpt_weights, gpt_config), gpt::metadata(gpt_config), {3, 1, 4},
-                 [&](int capacity) { return std::make_unique<gpt::Reader>(gpt_weights, gpt_config, 1, capacity); });
-    const t5::Config t5_config{.vocabulary = 11,
-                               .width = 10,
-                               .encoder_depth = 1,
-                               .decoder_depth = 2,
-                               .heads = 2,
-                               .head_width = 3,
-                               .mlp_width = 7,
-                               .buckets = 6,
-                               .max_distance = 9,
-                               .end_token = 10};
-    const t5::Weights t5_weights = t5::make_weights(t5_config, random);
-    check_family(t5::parameters(t5_weights, t5_config), t5::metadata(t5_config), {t5_config.start_token}, [&](int capacity) {
-        return std::make_unique<t5::Reader>(make_batch({{3, 1, 4}}), t5_weights, t5_config, capacity);
+    visit_decoders(random, check_decoder);
+    const gpt::Weights gpt_weights = gpt::make_weights(small_gpt, random, {.stddev = 0.5f, .embedding_stddev = 0.5f});
+    check_family(gpt::parameters(gpt_weights, small_gpt), gpt::metadata(small_gpt), {3, 1, 4},
+                 [&](int capacity) { return std::make_unique<gpt::Reader>(gpt_weights, small_gpt, 1, capacity); });
+    const t5::Weights t5_weights = t5::make_weights(small_t5, random);
+    check_family(t5::parameters(t5_weights, small_t5), t5::metadata(small_t5), {small_t5.start_token}, [&](int capacity) {
+        return std::make_unique<t5::Reader>(make_batch({{3, 1, 4}}), t5_weights, small_t5, capacity);
     });
 }
 
