@@ -21,7 +21,7 @@ public:
 
     Formula whole() {
         Formula formula = compared();
-        require(at == words.size(), place(), "something stands behind the formula");
+        require(at == words.size(), place(), "something follows the formula");
         return formula;
     }
 

@@ -54,7 +54,7 @@ TEST_CASE("parse_formula: what cannot be read is refused with its place") {
     CHECK_THROWS_WITH(parse_formula("1 +"), "formula \"1 +\", letter 3: the formula ends in the middle");
     CHECK_THROWS_WITH(parse_formula("a(i,j"), "formula \"a(i,j\", letter 5: the arguments of a are not closed");
     CHECK_THROWS_WITH(parse_formula("(1"), "formula \"(1\", letter 2: a bracket is not closed");
-    CHECK_THROWS_WITH(parse_formula("1 2"), "formula \"1 2\", letter 2: something stands behind the formula");
+    CHECK_THROWS_WITH(parse_formula("1 2"), "formula \"1 2\", letter 2: something follows the formula");
     CHECK_THROWS_WITH(parse_formula("1 * ;"), "formula \"1 * ;\", letter 4: a number, a name or a bracket should stand here");
 }
 
