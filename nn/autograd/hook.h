@@ -57,6 +57,20 @@ private:
     Hook* outer;
 };
 
+// A step among those kept of a run, by block and full name.
+//   throws  std::invalid_argument, which begins with `place` and names the steps that the block has, when it is not there
+template <class Value>
+const Value& step_of(const std::map<std::pair<int, std::string>, Value>& steps, int block, const std::string& name,
+                     const char* place) {
+    const auto found = steps.find({block, name});
+    if (found != steps.end()) return found->second;
+    std::string names;
+    for (const auto& [known, value] : steps)
+        if (known.first == block) names += (names.empty() ? "" : ", ") + known.second;
+    fail({place, ": this run had no step ", name, " in block ", block, ", which has ", names.empty() ? "no steps at all" : names,
+          "; blocks are counted from 0, -1 is what comes before them"});
+}
+
 // While it exists, keeps a handle to every step of the forward pass: with a Tape, these have gradients after backward().
 class Recording : public Hook {
 public:

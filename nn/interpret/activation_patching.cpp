@@ -12,13 +12,7 @@ namespace activation_patching {
 // --- keeping and replacing ---
 
 const Matrix& Kept::step(int block, const std::string& name) const {
-    const auto found = steps.find({block, name});
-    if (found != steps.end()) return found->second;
-    std::string names;
-    for (const auto& [place, value] : steps)
-        if (place.first == block) names += (names.empty() ? "" : ", ") + place.second;
-    fail({"activation_patching: this run had no step ", name, " in block ", block, ", which has ",
-          names.empty() ? "no steps at all" : names, "; blocks are counted from 0, -1 is what comes before them"});
+    return step_of(steps, block, name, "activation_patching");
 }
 
 namespace {
