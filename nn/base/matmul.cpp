@@ -41,10 +41,11 @@ void multiply_add_textbook(OutSlice c, Slice a, Slice b) {
 //
 //   1. A tile of C (8 rows, 32 columns) stays in registers while k runs. Each k then loads 8 numbers of A and 32 of B
 //      for 256 products: 6 products per load instead of 1/3.                                                      multiply_tile
-//   2. The operands are first copied into the order in which tiles read them: 8 rows of A form one strip, 32 columns of B
-//      another. Reads are then sequential, and a transposed matrix costs no more than a plain one.                pack
+//   2. The operands are first copied into the order in which tiles read them: 32 columns of B form one strip, 8 rows of a
+//      transposed A another. Reads are then sequential, and a transposed matrix costs little more than a plain one.   pack
+//      What is contiguous already (the rows of a plain A) or small enough to stay in the cache is read in place.
 //   3. The strips of B are packed slab by slab. A slab stays in the cache while it meets all rows of A.           multiply_slabs
-//   4. All threads share the packed A; each computes some columns of C, or some rows.                             multiply_packed
+//   4. All threads share the packed A; each computes some columns of C, or some rows.                             multiply_large
 //
 // The products of an element of C are always added in the same order, so the result does not depend on the number of threads.
 
@@ -62,7 +63,7 @@ static constexpr int narrow_cols = 16;      // width of the last tile, where tha
 static constexpr int slab_depth = 1024;     // most rows of a slab of B; C is read and written once per slab
 static constexpr int slab_cols = 256;       // most columns of a slab: 1 MB
 static constexpr int panel_size = 1 << 22;  // numbers of A that are packed at once
-static constexpr int few_cols = 256;        // with at most this many columns, packing A is not worth it
+static constexpr int small_size = 1 << 16;  // numbers of a matrix that stays in the cache: it is read in place
 static constexpr int row_parts = 16;        // parts of a single-row product, whatever the number of threads
 
 static int divided_up(int a, int b) { return a / b + (a % b != 0); }
@@ -100,6 +101,9 @@ static void pack_columns(const float* s, long col_step, float* out, int width) {
     for (int k = 0; k < 16; ++k)
         for (int j = 0; j < 8; ++j) out[k * width + j] = interleaved[8 * k + j];
 }
+
+// Columns of a packed strip, and of the tile that it gives.
+static int strip_width(int cols) { return cols > narrow_cols ? tile_cols : narrow_cols; }
 
 // Pads the strip with 0 where s has fewer columns.
 template <int width>
@@ -140,35 +144,38 @@ static int chain_length(int K) { return divided_up(K, divided_up(K, K < 64 ? 16 
 // The textbook loops with k outermost: sum = a b over k in [first, end). The inner sizes are constants: the compiler unrolls both
 // loops and keeps `sum` in registers. The order matters: with i outside j, g++ leaves a narrow `sum` in memory, and clang++ a
 // wide one. Always inlined, because a call would return `sum` through memory.
-template <int width, bool a_packed>
-[[gnu::always_inline]] static inline void multiply_chain(float (&sum)[tile_rows][width], const float* a,
-                                                         const float* const (&row)[tile_rows], const float* b, int first,
-                                                         int end) {
+//   row     the rows of a; a_step is the step from one of their numbers to the next: 1, or more where a is transposed or packed
+//   b_step  the step from one row of b to the next; the numbers of a row are contiguous
+template <int width>
+[[gnu::always_inline]] static inline void multiply_chain(float (&sum)[tile_rows][width], const float* const (&row)[tile_rows],
+                                                         long a_step, const float* b, long b_step, int first, int end) {
     for (int j = 0; j < width; ++j)
-        for (int i = 0; i < tile_rows; ++i)
-            sum[i][j] = (a_packed ? a[first * tile_rows + i] : row[i][first]) * b[first * width + j];
+        for (int i = 0; i < tile_rows; ++i) sum[i][j] = row[i][first * a_step] * b[first * b_step + j];
+#ifndef __clang__  // g++ gains a tenth, with AVX a half; clang++ would keep `sum` in memory
+#pragma GCC unroll 4
+#endif
     for (int k = first + 1; k < end; ++k)
         for (int j = 0; j < width; ++j)
-            for (int i = 0; i < tile_rows; ++i) sum[i][j] += (a_packed ? a[k * tile_rows + i] : row[i][k]) * b[k * width + j];
+            for (int i = 0; i < tile_rows; ++i) sum[i][j] += row[i][k * a_step] * b[k * b_step + j];
 }
 
 // A full tile of C, chain by chain. The loop exits in the middle, so that the last `sum` is still in registers.
-//   a    at most tile_rows rows, as a strip or unpacked; if there are fewer, the last is computed again
-//   b    a strip
+//   a    at most tile_rows rows; if there are fewer, the last is computed again
+//   b    row-major, `width` columns
 //   add  c += a b instead of c = a b
-template <int width, bool a_packed>
-static void multiply_whole_tile(float* c, long row_step, Slice a, const float* b, bool add) {
+template <int width>
+static void multiply_whole_tile(float* c, long row_step, Slice a, Slice b, bool add) {
     const float* row[tile_rows];
     for (int i = 0; i < tile_rows; ++i) row[i] = &a.first[std::min(i, a.rows - 1) * a.row_step];
     const int K = a.cols, chain = chain_length(K);
     float sum[tile_rows][width];
-    multiply_chain<width, a_packed>(sum, a.first, row, b, 0, chain);
+    multiply_chain<width>(sum, row, a.col_step, b.first, b.row_step, 0, chain);
     if (chain < K) {
         float total[tile_rows][width];  // sum of the earlier chains
         for (int j = 0; j < width; ++j)
             for (int i = 0; i < tile_rows; ++i) total[i][j] = sum[i][j];
         for (int k = chain;; k += chain) {
-            multiply_chain<width, a_packed>(sum, a.first, row, b, k, std::min(k + chain, K));
+            multiply_chain<width>(sum, row, a.col_step, b.first, b.row_step, k, std::min(k + chain, K));
             if (k + chain >= K) break;
             for (int j = 0; j < width; ++j)
                 for (int i = 0; i < tile_rows; ++i) total[i][j] += sum[i][j];
@@ -183,49 +190,84 @@ static void multiply_whole_tile(float* c, long row_step, Slice a, const float* b
 }
 
 // The same where c may be smaller than a tile: what lies outside is dropped.
-template <int width, bool a_packed>
-static void multiply_tile(OutSlice c, Slice a, const float* b, bool add) {
-    if (c.rows == tile_rows && c.cols == width) return multiply_whole_tile<width, a_packed>(c.first, c.row_step, a, b, add);
+template <int width>
+static void multiply_tile(OutSlice c, Slice a, Slice b, bool add) {
+    if (c.rows == tile_rows && c.cols == width) return multiply_whole_tile<width>(c.first, c.row_step, a, b, add);
     float tile[tile_rows][width];
-    multiply_whole_tile<width, a_packed>(tile[0], width, a, b, false);
+    multiply_whole_tile<width>(tile[0], width, a, b, false);
     for (int i = 0; i < c.rows; ++i) {
         float* const out = &c.first[i * c.row_step];
         for (int j = 0; j < c.cols; ++j) out[j] = add ? out[j] + tile[i][j] : tile[i][j];
     }
 }
 
-// c += a b or c = a b, slab by slab; a is packed in strips, or unpacked.
-template <bool a_packed>
-static void multiply_slabs(OutSlice c, Slice a, Slice b, bool add) {
-    static thread_local Matrix slab = Matrix::unset(slab_depth, slab_cols);
+namespace {
+// An operand of a product: as it lies in memory, or packed in strips.
+struct Operand {
+    Slice values;
+    bool packed;
+};
+}  // namespace
+
+// Of A: the strip of rows from i on, columns [k, k + depth).
+static Slice strip_of_rows(const Operand& a, int i, int k, int depth) {
+    const Slice in_place = block(a.values, i, k, tile_rows, depth);
+    if (!a.packed) return in_place;
+    return {&a.values.first[i * a.values.cols + k * tile_rows], in_place.rows, in_place.cols, 1, tile_rows};
+}
+
+// Of a slab of B: the strip of columns from j on.
+static Slice strip_of_cols(const Operand& b, int j) {
+    const Slice in_place = block(b.values, 0, j, b.values.rows, tile_cols);
+    if (!b.packed) return in_place;
+    return {&b.values.first[j * in_place.rows], in_place.rows, in_place.cols, strip_width(in_place.cols), 1};
+}
+
+// c += a b or c = a b, where b is a slab: its first row belongs to column k of a.
+static void multiply_slab(OutSlice c, const Operand& a, int k, const Operand& b, bool add) {
+    for (int i = 0; i < c.rows; i += tile_rows) {
+        const Slice a_strip = strip_of_rows(a, i, k, b.values.rows);
+        for (int j = 0; j < c.cols; j += tile_cols) {
+            const OutSlice c_tile = block(c, i, j, tile_rows, tile_cols);
+            if (strip_width(c_tile.cols) == tile_cols)
+                multiply_tile<tile_cols>(c_tile, a_strip, strip_of_cols(b, j), add);
+            else
+                multiply_tile<narrow_cols>(c_tile, a_strip, strip_of_cols(b, j), add);
+        }
+    }
+}
+
+// Whether B is not worth packing: a strip of rows of A meets it only once, or it stays in the cache. A tile reads whole vectors,
+// so that all strips must be full.
+static bool read_in_place(Slice b, int rows_of_a) {
+    const bool full_strips = b.col_step == 1 && b.cols % narrow_cols == 0;
+    return full_strips && (rows_of_a <= tile_rows || static_cast<long>(b.rows) * b.cols <= small_size);
+}
+
+// c += a b or c = a b, slab by slab.
+static void multiply_slabs(OutSlice c, const Operand& a, Slice b, bool add) {
+    static thread_local Matrix packed = Matrix::unset(slab_depth, slab_cols);
+    const bool in_place = read_in_place(b, c.rows);
     const int depth = divided_up(b.rows, divided_up(b.rows, slab_depth));  // slabs of equal height
-    for (int j0 = 0; j0 < b.cols; j0 += slab_cols)
-        for (int k0 = 0; k0 < b.rows; k0 += depth) {
-            const Slice b_slab = block(b, k0, j0, depth, slab_cols);
-            pack<tile_cols, narrow_cols>(b_slab, slab.begin());
-            for (int i = 0; i < a.rows; i += tile_rows) {
-                const int rows = std::min(tile_rows, a.rows - i);
-                const Slice a_tile = a_packed ? Slice{&a.first[i * a.cols + k0 * tile_rows], rows, b_slab.rows, 1, tile_rows}
-                                              : block(a, i, k0, rows, depth);
-                for (int j = 0; j < b_slab.cols; j += tile_cols) {
-                    const OutSlice c_tile = block(c, i, j0 + j, rows, tile_cols);
-                    if (c_tile.cols > narrow_cols)
-                        multiply_tile<tile_cols, a_packed>(c_tile, a_tile, &slab[j * b_slab.rows], add || k0 > 0);
-                    else
-                        multiply_tile<narrow_cols, a_packed>(c_tile, a_tile, &slab[j * b_slab.rows], add || k0 > 0);
-                }
+    for (int j = 0; j < b.cols; j += slab_cols)
+        for (int k = 0; k < b.rows; k += depth) {
+            Operand slab{block(b, k, j, depth, slab_cols), !in_place};
+            if (slab.packed) {
+                pack<tile_cols, narrow_cols>(slab.values, packed.begin());
+                slab.values.first = packed.begin();
             }
+            multiply_slab(block(c, 0, j, c.rows, slab_cols), a, k, slab, add || k > 0);
         }
 }
 
-static void in_parts(int threads, int count, const std::function<void(int)>& body) {
+template <class Body>
+static void in_parts(int threads, int count, const Body& body) {
     if (threads > 1) return parallel_for(count, body);
     for (int i = 0; i < count; ++i) body(i);
 }
 
 // Parts begin at tile boundaries, so that tiles do not depend on the number of threads.
-template <bool a_packed>
-static void multiply_in_parts(OutSlice c, Slice a, Slice b, bool add, int threads) {
+static void multiply_in_parts(OutSlice c, const Operand& a, Slice b, bool add, int threads) {
     const int wanted = threads * divided_up(c.cols, threads * 2 * slab_cols);  // at most two slabs wide
     const int part_cols = rounded_up(divided_up(c.cols, wanted), tile_cols);
     const int across = divided_up(c.cols, part_cols);
@@ -233,25 +275,26 @@ static void multiply_in_parts(OutSlice c, Slice a, Slice b, bool add, int thread
     const int down = divided_up(c.rows, part_rows);
     in_parts(threads, across * down, [&](int part) {
         const int i = part / across * part_rows, j = part % across * part_cols;
-        const OutSlice c_part = block(c, i, j, part_rows, part_cols);
-        const Slice a_part =
-            a_packed ? Slice{&a.first[i * a.cols], c_part.rows, a.cols, 1, tile_rows} : block(a, i, 0, part_rows, a.cols);
-        multiply_slabs<a_packed>(c_part, a_part, block(b, 0, j, b.rows, part_cols), add);
+        Operand a_part{block(a.values, i, 0, part_rows, a.values.cols), a.packed};
+        if (a.packed) a_part.values.first = &a.values.first[i * a.values.cols];
+        multiply_slabs(block(c, i, j, part_rows, part_cols), a_part, block(b, 0, j, b.rows, part_cols), add);
     });
 }
 
-static void multiply_packed(OutSlice c, Slice a, Slice b, bool add, int threads) {
-    if (c.cols <= few_cols && a.col_step == 1) return multiply_in_parts<false>(c, a, b, add, threads);
+// A is read in place if its rows are contiguous, or its columns are and it is small; else packed, panel by panel.
+static void multiply_large(OutSlice c, Slice a, Slice b, bool add, int threads) {
+    const bool small = a.row_step == 1 && static_cast<long>(a.rows) * a.cols <= small_size;
+    if (a.col_step == 1 || small) return multiply_in_parts(c, {a, false}, b, add, threads);
     const int panel_rows = std::max(panel_size / a.cols / tile_rows, 1) * tile_rows;
-    Matrix panel = Matrix::unset(rounded_up(std::min(a.rows, panel_rows), tile_rows), a.cols);
-    for (int i0 = 0; i0 < a.rows; i0 += panel_rows) {
-        const Slice a_panel = block(a, i0, 0, panel_rows, a.cols);
-        const int rows = rounded_up(divided_up(a_panel.rows, threads), tile_rows);
-        in_parts(threads, divided_up(a_panel.rows, rows), [&](int part) {
-            pack<tile_rows, tile_rows>(transposed(block(a_panel, part * rows, 0, rows, a.cols)), panel.row(part * rows));
+    Matrix packed = Matrix::unset(rounded_up(std::min(a.rows, panel_rows), tile_rows), a.cols);
+    for (int i = 0; i < a.rows; i += panel_rows) {
+        Slice panel = block(a, i, 0, panel_rows, a.cols);
+        const int rows = rounded_up(divided_up(panel.rows, threads), tile_rows);
+        in_parts(threads, divided_up(panel.rows, rows), [&](int part) {
+            pack<tile_rows, tile_rows>(transposed(block(panel, part * rows, 0, rows, a.cols)), packed.row(part * rows));
         });
-        const Slice packed{panel.begin(), a_panel.rows, a.cols, 1, tile_rows};
-        multiply_in_parts<true>(block(c, i0, 0, panel_rows, c.cols), packed, b, add, threads);
+        panel.first = packed.begin();
+        multiply_in_parts(block(c, i, 0, panel_rows, c.cols), {panel, true}, b, add, threads);
     }
 }
 
@@ -340,7 +383,7 @@ static void product(OutSlice c, Slice a, Slice b, bool add, Where where) {
     const double products = static_cast<double>(c.rows) * c.cols * a.cols;
     const bool single_row = c.rows == 1 && (b.col_step == 1 || b.row_step == 1);
     const int threads = products < (single_row ? row_worth_sharing : worth_sharing) ? 1 : thread_count();
-    if (products >= worth_packing && !single_row) return multiply_packed(c, a, b, add, threads);
+    if (products >= worth_packing && !single_row) return multiply_large(c, a, b, add, threads);
     if (!add) set_to_zero(c);
     if (products < worth_packing)
         multiply_add_textbook(c, a, b);
