@@ -1,5 +1,7 @@
 #include "nn/base/parallel.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
@@ -30,6 +32,7 @@ struct Pool {
     Loop* loop = nullptr;        // nullptr: no loop is in progress
     std::atomic<long> loops{0};  // begun so far
     int workers = 0;             // threads that have been started
+    pid_t process = getpid();    // in which they run
     int invited = 0;             // workers 0 ... invited - 1 may join this loop
     std::atomic<int> inside{0};  // workers that have joined it
 };
@@ -84,7 +87,12 @@ static void work(int number) {
 }
 
 // The system may refuse a thread; then the loop runs on those that exist, at least the caller's. The next loop tries again.
+// A process that fork() made has none of its parent's workers.
 static void start_workers(Pool& p, int wanted) {
+    if (p.process != getpid()) {
+        p.process = getpid();
+        p.workers = 0;
+    }
     try {
         for (; p.workers < wanted; ++p.workers) std::thread(work, p.workers).detach();
     } catch (const std::system_error&) {

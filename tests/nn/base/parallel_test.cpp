@@ -1,6 +1,7 @@
 #include "nn/base/parallel.h"
 
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -9,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "nn/base/clock.h"
 #include "tests/test.h"
 
 namespace {
@@ -29,6 +31,29 @@ TEST_SUITE("parallel") {
                 parallel_for(count, [&](int i) { ++runs[i]; });
                 for (const std::atomic<int>& run : runs) CHECK(run == 1);
             }
+    }
+
+    // Whether two parts of a loop, each of which waits for the other, meet. They cannot where one thread runs both.
+    static bool two_threads_take_part() {
+        const Threads in_use(2);
+        std::atomic<int> arrived{0}, met{0};
+        const double end = seconds_now() + 5;
+        parallel_for(2, [&](int) {
+            ++arrived;
+            while (arrived < 2 && seconds_now() < end) std::this_thread::yield();
+            met += arrived == 2;
+        });
+        return met == 2;
+    }
+
+    TEST_CASE("parallel_for: a process made by fork() starts threads of its own") {
+        REQUIRE(two_threads_take_part());
+        const pid_t child = fork();
+        if (child == 0) _exit(two_threads_take_part() ? 0 : 1);
+        REQUIRE(child > 0);
+        int status = 0;
+        REQUIRE(waitpid(child, &status, 0) == child);
+        CHECK(status == 0);
     }
 
     TEST_CASE("parallel_for: thousands of short loops in a row") {
