@@ -1,6 +1,6 @@
 #include "nn/base/parallel.h"
 
-#include <unistd.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <atomic>
@@ -32,16 +32,20 @@ struct Pool {
     Loop* loop = nullptr;        // nullptr: no loop is in progress
     std::atomic<long> loops{0};  // begun so far
     int workers = 0;             // threads that have been started
-    pid_t process = getpid();    // in which they run
     int invited = 0;             // workers 0 ... invited - 1 may join this loop
     std::atomic<int> inside{0};  // workers that have joined it
 };
 }  // namespace
 
-// Never destroyed: workers sleep in it until the process ends.
+// Never destroyed: workers sleep in it until the process ends. A process that fork() makes has none of its parent's threads, and
+// what they had locked stays locked, so it gets a pool of its own.
+static Pool* current_pool = nullptr;
+
+static void make_pool() { current_pool = new Pool; }
+
 static Pool& pool() {
-    static Pool* const the_pool = new Pool;
-    return *the_pool;
+    [[maybe_unused]] static const int once = (make_pool(), pthread_atfork(nullptr, nullptr, make_pool));
+    return *current_pool;
 }
 
 static thread_local bool inside_a_body = false;
@@ -87,12 +91,7 @@ static void work(int number) {
 }
 
 // The system may refuse a thread; then the loop runs on those that exist, at least the caller's. The next loop tries again.
-// A process that fork() made has none of its parent's workers.
 static void start_workers(Pool& p, int wanted) {
-    if (p.process != getpid()) {
-        p.process = getpid();
-        p.workers = 0;
-    }
     try {
         for (; p.workers < wanted; ++p.workers) std::thread(work, p.workers).detach();
     } catch (const std::system_error&) {
