@@ -167,6 +167,8 @@ template <int width>
 static void multiply_whole_tile(float* c, long row_step, Slice a, Slice b, bool add) {
     const float* row[tile_rows];
     for (int i = 0; i < tile_rows; ++i) row[i] = &a.first[std::min(i, a.rows - 1) * a.row_step];
+    for (int i = 0; i < tile_rows; ++i)  // ask for c now: it is on its way from memory while the sums are computed
+        for (int j = 0; j < width; j += 16) __builtin_prefetch(&c[i * row_step + j], 1);
     const int K = a.cols, chain = chain_length(K);
     float sum[tile_rows][width];
     multiply_chain<width>(sum, row, a.col_step, b.first, b.row_step, 0, chain);
