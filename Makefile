@@ -25,8 +25,9 @@ OUT := build/$(BUILD)$(compiler)
 known = $(foreach option,$(1),$(shell $(CXX) -Werror $(option) -E -x c++ /dev/null >/dev/null 2>&1 && echo $(option)))
 # This processor's instructions, and its largest registers, of which g++ uses half: exp then takes 0.7 of the time.
 ARCH := $(call known,-march=native -mprefer-vector-width=512)
-# g++ 12 warns of an overlap inside std::string that cannot happen. No code here reads errno after a square root.
-CXXFLAGS += -std=c++20 -Wall -Wextra -Wpedantic $(call known,-Wno-restrict) $(ARCH) -fno-math-errno -pthread -I.
+# g++ 12 warns of an overlap inside std::string that cannot happen. No code here reads errno after a square root, or the flags
+# that arithmetic sets.
+CXXFLAGS += -std=c++20 -Wall -Wextra -Wpedantic $(call known,-Wno-restrict) $(ARCH) -fno-math-errno -fno-trapping-math -pthread -I.
 LDFLAGS += -pthread $(filter -fsanitize=%,$(OPT_$(BUILD)))
 OPT_release := -Og -DNDEBUG
 OPT_debug := -O0 -g3

@@ -1,7 +1,5 @@
 #include "nn/base/functions.h"
 
-#include <limits>
-
 static constexpr int lanes = 32;
 
 // Adds 32 lanes pairwise.

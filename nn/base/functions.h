@@ -10,26 +10,27 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-
-// 2^n for n from -126 to 127, built from the eight exponent bits.
-inline float power_of_two(std::int32_t n) { return std::bit_cast<float>(static_cast<std::uint32_t>(n + 127) << 23); }
+#include <limits>
 
 // std::exp.  exp(x) = 2^n exp(r), n = x / ln 2 rounded, r = x - n ln 2, so that |r| <= 0.35 and a short polynomial is enough.
 inline float fast_exp(float x) {
-    const float not_low = x < -104 ? -104 : x;    // exp(-104) is 0 in float
-    const float t = not_low > 89 ? 89 : not_low;  // exp(89) is infinity
-    const float to_integer = 12582912;            // 1.5 * 2^23: adding it rounds to an integer
-    const float shifted = t * 1.44269504f + to_integer;
+    const float to_integer = 12582912;  // 1.5 * 2^23: adding it rounds to an integer, which stands in the lowest bits
+    const float shifted = x * 1.44269504f + to_integer;
     const float n = shifted - to_integer;
-    const float r = (t - n * 0.693359375f) - n * -2.12194440e-4f;  // ln 2 in two pieces; n times the first is exact
+    const float r = (x - n * 0.693359375f) - n * -2.12194440e-4f;  // ln 2 in two pieces; n times the first is exact
     const float p =
         ((((1.9875691500e-4f * r + 1.3981999507e-3f) * r + 8.3334519073e-3f) * r + 4.1665795894e-2f) * r + 1.6666665459e-1f) * r +
         5.0000001201e-1f;
     const float exp_r = p * r * r + r + 1;
-    // 2^n in two factors: for n = -150 or 128, 2^n is not a float although the result may be one.
-    const std::int32_t exponent = std::bit_cast<std::int32_t>(shifted) - std::bit_cast<std::int32_t>(to_integer);
-    const std::int32_t half = exponent >> 1;
-    return exp_r * power_of_two(half) * power_of_two(exponent - half);
+    // A power of two is a float whose exponent bits, the ninth from above to the second, are n + 127. 2^n is made in two factors:
+    // for n = -150 or 128 it is not a float although the result may be one.
+    const std::uint32_t bias = 127u << 23, exponent_bits = 0xff800000u;
+    const std::uint32_t all = std::bit_cast<std::uint32_t>(shifted) << 23;  // n
+    const std::uint32_t half =
+        static_cast<std::uint32_t>(static_cast<std::int32_t>(all) >> 1) & exponent_bits;  // n / 2, rounded down
+    const float y = exp_r * std::bit_cast<float>(half + bias) * std::bit_cast<float>(all - half + bias);
+    const float not_low = x < -104 ? 0 : y;  // outside of [-104, 89] y is meaningless
+    return x > 89 ? std::numeric_limits<float>::infinity() : not_low;
 }
 
 // std::tanh.  A polynomial near 0; elsewhere tanh |x| = 1 - 2 / (exp(2 |x|) + 1), with the sign of x.
