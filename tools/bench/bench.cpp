@@ -75,8 +75,10 @@ static bool in_own_process(const Work& work, Answer& answer, double& peak) {
 
 static constexpr double far_beyond_caches = 256e6;  // bytes
 
+// Memory first: until the system has moved a new thread to a core of its own, some tenths of a second pass.
 static MachineLimits measured_limits(double bytes, bool writes) {
-    return {operations_per_second(), writes ? bytes_moved_per_second(bytes) : bytes_read_per_second(bytes)};
+    const double bytes_per_second = writes ? bytes_moved_per_second(bytes) : bytes_read_per_second(bytes);
+    return {operations_per_second(), bytes_per_second};
 }
 
 // The bytes that a line reads per repetition or token.

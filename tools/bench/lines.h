@@ -15,6 +15,7 @@ struct Line {
     double rays = 0;          // rendered; 0 otherwise
     std::string rival = {};   // name of an earlier line that does the same work; the quotient of the two times is printed
     double numbers = 0;       // computed by a bare loop; 0 otherwise
+    double text = 0;          // bytes of it; 0 otherwise
     std::string growth = {};  // "T, with B 1": the line is a bar of this chart
 };
 
@@ -26,3 +27,4 @@ std::vector<Line> lines_of_models();
 std::vector<Line> lines_of_generation();
 std::vector<Line> lines_of_growth();
 std::vector<Line> lines_of_scenes();
+std::vector<Line> lines_of_files();

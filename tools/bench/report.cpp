@@ -40,6 +40,8 @@ static void print_speed(const Line& line, double seconds) {
         std::printf(" %9.0f rays/s", line.rays / seconds);
     else if (line.numbers > 0)
         std::printf(" %5.2f numbers/ns", line.numbers / seconds / 1e9);
+    else if (line.text > 0)
+        std::printf(" %8.1f MB/s   ", line.text / seconds / 1e6);
     else if (line.operations > 0)
         std::printf(" %8.1f GFLOP/s", line.operations / seconds / 1e9);
     else
