@@ -107,7 +107,8 @@ Matrix matmul_transposed_textbook(const Matrix& x, const Int8Rows& w) { return p
 // --- the product: reading W as it is stored, and as fast as memory delivers it ---
 //
 // A number is restored in a register and used there. A block has 32 numbers, and a sum has 32 lanes: the inner loops have a
-// constant length and no dependence between their steps, so the compiler turns them into vector instructions.
+// constant length and no dependence between their steps, so the compiler turns them into vector instructions. Several rows of W
+// that lie apart are read at once: memory delivers them side by side, while a single short row would be waited for.
 
 static float sum_of_lanes(const float (&lane)[small_block]) {
     float sum[8];
@@ -115,39 +116,45 @@ static float sum_of_lanes(const float (&lane)[small_block]) {
     return ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7]));
 }
 
-// The dot product of x and row j of W; x is padded to whole blocks.
-static float dot(const float* x, const Bfloat16Rows& w, std::size_t j) {
-    const int blocks = blocks_of(w.cols);
-    const std::uint16_t* const numbers = w.numbers.data() + j * blocks * small_block;
-    float lane[small_block] = {};
-    for (int b = 0; b < blocks; ++b)
-        for (int k = 0; k < small_block; ++k)
-            lane[k] +=
-                x[b * small_block + k] * std::bit_cast<float>(static_cast<std::uint32_t>(numbers[b * small_block + k]) << 16);
-    return sum_of_lanes(lane);
+// y[r apart] = the dot product of x and row j + r apart of W, r < rows; x is padded to whole blocks.
+template <int rows>
+static void dot_products(const float* x, const Bfloat16Rows& w, std::size_t j, std::size_t apart, float* y) {
+    const std::size_t blocks = blocks_of(w.cols);
+    float lane[rows][small_block] = {};
+    for (std::size_t b = 0; b < blocks; ++b)
+        for (int r = 0; r < rows; ++r) {
+            const std::uint16_t* const numbers = &w.numbers[((j + r * apart) * blocks + b) * small_block];
+            for (int k = 0; k < small_block; ++k)
+                lane[r][k] += x[b * small_block + k] * std::bit_cast<float>(static_cast<std::uint32_t>(numbers[k]) << 16);
+        }
+    for (int r = 0; r < rows; ++r) y[r * apart] = sum_of_lanes(lane[r]);
 }
 
-static float dot(const float* x, const Int8Rows& w, std::size_t j) {
-    const int blocks = blocks_of(w.cols);
-    const std::int8_t* const numbers = w.numbers.data() + j * blocks * small_block;
-    const float* const scales = w.scales.data() + j * blocks;
-    float lane[small_block] = {};
-    for (int b = 0; b < blocks; ++b)
-        for (int k = 0; k < small_block; ++k) lane[k] += scales[b] * (x[b * small_block + k] * numbers[b * small_block + k]);
-    return sum_of_lanes(lane);
+template <int rows>
+static void dot_products(const float* x, const Int8Rows& w, std::size_t j, std::size_t apart, float* y) {
+    const std::size_t blocks = blocks_of(w.cols);
+    float lane[rows][small_block] = {};
+    for (std::size_t b = 0; b < blocks; ++b)
+        for (int r = 0; r < rows; ++r) {
+            const std::size_t block = (j + r * apart) * blocks + b;
+            const std::int8_t* const numbers = &w.numbers[block * small_block];
+            for (int k = 0; k < small_block; ++k) lane[r][k] += w.scales[block] * (x[b * small_block + k] * numbers[k]);
+        }
+    for (int r = 0; r < rows; ++r) y[r * apart] = sum_of_lanes(lane[r]);
 }
 
 static constexpr int parts = 16;              // ranges of outputs, whatever the number of threads
-static constexpr int streams = 8;             // places of a range that are read in turn: memory delivers several faster than one
+static constexpr int rows_at_once = 8;        // of W
 static constexpr double worth_sharing = 1e5;  // products; fewer are faster on one thread
 
 // Columns [first, last) of y.
 template <class Small>
 static void multiply_range(Matrix& y, const Matrix& padded, const Small& w, int first, int last) {
-    const int apart = divided_up(last - first, streams);
-    for (int j0 = first; j0 < first + apart; ++j0)
-        for (int j = j0; j < last; j += apart)
-            for (int i = 0; i < y.rows; ++i) y(i, j) = dot(padded.row(i), w, j);
+    const int apart = (last - first) / rows_at_once;
+    for (int j = first; j < first + apart; ++j)
+        for (int i = 0; i < y.rows; ++i) dot_products<rows_at_once>(padded.row(i), w, j, apart, &y(i, j));
+    for (int j = first + apart * rows_at_once; j < last; ++j)
+        for (int i = 0; i < y.rows; ++i) dot_products<1>(padded.row(i), w, j, 0, &y(i, j));
 }
 
 template <class Small>
