@@ -86,6 +86,7 @@ namespace {
 // Areas of two boxes.
 struct Overlap {
     double intersection = 0, united = 0, around = 0;  // I, U, C
+    double first = 0;                                 // area of the first box
 };
 
 }  // namespace
@@ -97,12 +98,14 @@ static double area(double left, double top, double right, double bottom) {
 static Overlap overlap(const float* a, const float* b) {
     Overlap areas;
     areas.intersection = area(std::max(a[0], b[0]), std::max(a[1], b[1]), std::min(a[2], b[2]), std::min(a[3], b[3]));
-    areas.united = area(a[0], a[1], a[2], a[3]) + area(b[0], b[1], b[2], b[3]) - areas.intersection;
+    areas.first = area(a[0], a[1], a[2], a[3]);
+    areas.united = areas.first + area(b[0], b[1], b[2], b[3]) - areas.intersection;
     areas.around = area(std::min(a[0], b[0]), std::min(a[1], b[1]), std::max(a[2], b[2]), std::max(a[3], b[3]));
     return areas;
 }
 
 static double iou_of(const Overlap& o) { return o.united > 0 ? o.intersection / o.united : 0; }  // [VOC 3]
+static double share_of(const Overlap& o) { return o.first > 0 ? o.intersection / o.first : 0; }
 static double generalised_iou_of(const Overlap& o) { return iou_of(o) - (o.around > 0 ? (o.around - o.united) / o.around : 0); }
 
 Matrix box_areas(const Matrix& corners) {
@@ -123,6 +126,7 @@ static Matrix pairwise(const Matrix& a, const Matrix& b, double (*measure)(const
 }
 
 Matrix pairwise_iou(const Matrix& a, const Matrix& b) { return pairwise(a, b, iou_of, "pairwise_iou"); }
+Matrix pairwise_share(const Matrix& a, const Matrix& b) { return pairwise(a, b, share_of, "pairwise_share"); }
 Matrix pairwise_generalised_iou(const Matrix& a, const Matrix& b) {
     return pairwise(a, b, generalised_iou_of, "pairwise_generalised_iou");
 }

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "nn/autograd/operations.h"
 #include "tests/close.h"
 #include "tests/test.h"
 
@@ -37,7 +38,9 @@ TEST_CASE("pairwise_iou, pairwise_generalised_iou: half, touching, apart, inside
     check_close("generalised", pairwise_generalised_iou(a, b), {{1.0f / 3, 0, -1.0f / 3, 0.25f, 0}});
     CHECK(identical(pairwise_iou({{1, 1, 1, 1}}, {{1, 1, 1, 1}}), Matrix{{0}}));  // two empty boxes
     CHECK(pairwise_iou(Matrix(0, 4), b).rows == 0);
-    CHECK(identical(box_areas({{0, 0, 2, 3}, {2, 0, 0, 3}}), Matrix{{6}, {0}}));  // the second has its right left of its left
+    check_close("share", pairwise_share(a, b), {{0.5f, 0, 0, 0.25f, 0}});           // I / 4
+    CHECK(identical(pairwise_share({{1, 1, 1, 3}}, {{0, 0, 4, 4}}), Matrix{{0}}));  // an empty box lies nowhere
+    CHECK(identical(box_areas({{0, 0, 2, 3}, {2, 0, 0, 3}}), Matrix{{6}, {0}}));    // the second has its right left of its left
 }
 
 TEST_CASE("iou, generalised_iou: equal the pairwise numbers; gradients agree with finite differences") {
@@ -61,6 +64,36 @@ TEST_CASE("generalised_iou: has a gradient for boxes that do not overlap; iou ha
     const Tape tape;
     backward(generalised_iou(near, far));
     CHECK(near.gradient()(0, 2) > 0);  // moving the right side to the right helps
+}
+
+TEST_CASE("iou, generalised_iou: empty and equal boxes have finite gradients") {
+    for (const auto measure : {iou, generalised_iou}) {
+        const Var a = parameter({{1, 1, 1, 1}, {2, 2, 2, 5}, {0, 0, 2, 2}}),
+                  b = parameter({{1, 1, 1, 1}, {2, 3, 2, 4}, {0, 0, 2, 2}});
+        const Tape tape;
+        backward(sum(measure(a, b, Where::current())));
+        for (const Var* const boxes : {&a, &b})
+            for (const float g : boxes->gradient()) CHECK(std::isfinite(g));
+    }
+}
+
+TEST_CASE("suppress_non_maxima: equal boxes leave one at every threshold below 1, touching and empty boxes all stay") {
+    const Matrix equal{{0, 0, 2, 2}, {0, 0, 2, 2}}, touching{{0, 0, 2, 2}, {2, 0, 4, 2}}, empty{{1, 1, 1, 1}, {1, 1, 1, 1}};
+    CHECK(suppress_non_maxima(equal, {0.5f, 0.5f}, 0.99f) == std::vector<int>{0});
+    CHECK(suppress_non_maxima(equal, {0.5f, 0.5f}, 1) == std::vector<int>{0, 1});  // their IoU, 1, does not exceed 1
+    CHECK(suppress_non_maxima(touching, {0.5f, 0.6f}, 0) == std::vector<int>{1, 0});
+    CHECK(suppress_non_maxima(empty, {0.5f, 0.6f}, 0) == std::vector<int>{1, 0});
+    // A box that was suppressed suppresses nothing itself: 1 falls to 0, so 2 stays, which overlaps 1 by half and 0 not at all.
+    CHECK(suppress_non_maxima({{0, 0, 4, 1}, {1, 0, 5, 1}, {4, 0, 7, 1}}, {0.9f, 0.8f, 0.7f}, 0.1f) == std::vector<int>{0, 2});
+}
+
+TEST_CASE("convert_boxes: an empty box, an inverted one and none at all keep their numbers") {
+    const Matrix inverted{{6, 5, 2, 5}};  // its right is 4 left of its left, its height 0
+    CHECK(identical(convert_boxes(inverted, BoxFormat::corners, BoxFormat::corner_size).value(), Matrix{{6, 5, -4, 0}}));
+    CHECK(identical(convert_boxes(inverted, BoxFormat::corners, BoxFormat::centre_size).value(), Matrix{{4, 5, -4, 0}}));
+    CHECK(identical(convert_boxes(Matrix{{4, 5, -4, 0}}, BoxFormat::centre_size, BoxFormat::rows_first).value(),
+                    Matrix{{5, 6, 5, 2}}));
+    CHECK(convert_boxes(Matrix(0, 4), BoxFormat::corners, BoxFormat::centre_size).rows() == 0);
 }
 
 TEST_CASE("suppress_non_maxima: the best score is kept, and so is a box exactly at the threshold") {

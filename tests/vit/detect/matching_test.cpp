@@ -80,8 +80,15 @@ TEST_CASE("assign: finds the known cheapest assignment of 200 rows and columns")
     CHECK(wrong == 0);
 }
 
+TEST_CASE("assign: a forbidden pair has a large cost, which does not hide differences between the others") {
+    const float never = 1e30f;
+    const Matrix cost{{never, 1, never}, {2, never, 3}, {never, 5, 4}, {never, never, never}};
+    CHECK(assign(cost) == std::vector<Matched>{{0, 1}, {1, 0}, {2, 2}});
+}
+
 TEST_CASE("assign: a cost that is not finite throws with its row and column") {
     CHECK(error_of([] { assign({{1, 2}, {NAN, 3}}); }) == "assign: the cost of row 1 and column 0 is nan, it must be finite");
+    CHECK(error_of([] { assign({{1, INFINITY}}); }) == "assign: the cost of row 0 and column 1 is inf, it must be finite");
 }
 
 TEST_CASE("cost_of: a pair outside of the costs is refused") {

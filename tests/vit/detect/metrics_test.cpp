@@ -48,6 +48,73 @@ TEST_CASE("mean_average_precision: classes with objects count, boxes of another 
     CHECK(coco_average_precision(shorter, one, 1) == Approx(0.5));
 }
 
+TEST_CASE("average_precision: a detection takes a counted object before an ignored one, and a crowd as often as it is met") {
+    // One counted object and one ignored. The first detection overlaps the ignored one more, but takes the counted one; the second
+    // finds only the ignored one, which is neither right nor wrong; for the third nothing is left.
+    const std::vector<Detection> three{{0, 0, 0.9f}, {0, 0, 0.8f}, {0, 0, 0.7f}};
+    const std::vector<std::vector<float>> overlaps{{0.6f, 1}, {0.9f, 0.9f}, {0.9f, 0.9f}};
+    using enum ObjectKind;
+    CHECK(average_precision(three, overlaps, {2}, 0.5f, {{counted, ignored}}).correct == std::vector<char>{1, 0});
+    CHECK(average_precision(three, overlaps, {2}, 0.5f, {{counted, crowd}}).correct == std::vector<char>{1});
+    CHECK(average_precision(three, overlaps, {2}, 0.5f, {{counted, counted}}).correct == std::vector<char>{1, 1, 0});
+    CHECK(average_precision(three, overlaps, {2}, 0.5f, {{crowd, ignored}}).average == -1);  // nothing is to be found
+    CHECK_THROWS_WITH(average_precision(three, overlaps, {2}, 0.5f, {{counted}}),
+                      "average_precision: 2 objects in image 0 and 1 kinds; each object needs one");
+    CHECK_THROWS_WITH(average_precision(three, overlaps, {2}, 0.5f, {{counted, crowd}, {}}),
+                      "average_precision: kinds of the objects of 2 images, there are 1; each needs its own list");
+}
+
+TEST_CASE("average_precision: of equal scores the first in the list comes first, also across images") {
+    // Right, then wrong: precision 1 at every recall. Wrong, then right: 1/2.
+    const std::vector<Detection> equal{{1, 0, 0.5f}, {0, 0, 0.5f}};
+    CHECK(average_precision(equal, {{0.8f}, {}}, {0, 1}, 0.5f).average == 1);
+    CHECK(average_precision({equal[1], equal[0]}, {{}, {0.8f}}, {0, 1}, 0.5f).average == 0.5f);
+}
+
+TEST_CASE("mean_average_precision: inside a crowd a detection is not wrong, if at least half of it lies there") {
+    // The object is found second. The first detection, 2 x 2, lies half in the crowd of 10 x 10: share 2/4, though their IoU is 2/102.
+    const std::vector<BoxesOfImage> objects{{{{0, 0, 4, 4}, {20, 0, 30, 10}}, {0, 0}, {}, {0, 1}}};
+    BoxesOfImage found{{{19, 0, 21, 2}, {0, 0, 4, 4}}, {0, 0}, {0.9f, 0.8f}};
+    CHECK(mean_average_precision({found}, objects, 1, 0.5f) == 1);
+    CHECK(mean_average_precision({found}, objects, 1, 0.55f) == 0.5f);  // a stricter threshold: wrong, then right
+    std::vector<BoxesOfImage> plain = objects;
+    plain[0].crowd.clear();
+    CHECK(mean_average_precision({found}, plain, 1, 0.5f) == Approx(51 * 0.5 / 101));  // a second object, which nothing finds
+}
+
+TEST_CASE(
+    "mean_average_precision: outside the range of areas objects need not be found, and detections without one are not wrong") {
+    // Areas 16 and 100. Found: both, and two boxes of areas 4 and 50 that hit nothing, all with better scores.
+    const std::vector<BoxesOfImage> objects{{{{0, 0, 4, 4}, {20, 0, 30, 10}}, {0, 0}}};
+    const std::vector<BoxesOfImage> found{
+        {{{50, 0, 52, 2}, {60, 0, 70, 5}, {0, 0, 4, 4}, {20, 0, 30, 10}}, {0, 0, 0, 0}, {0.9f, 0.8f, 0.7f, 0.6f}}};
+    // all: precision 0, 0, 1/3, 1/2, made monotonic 1/2. Up to 16: the box of area 4 is wrong, then right. From 16.5 to 99: nothing to find.
+    CHECK(mean_average_precision(found, objects, 1, 0.5f) == 0.5f);
+    CHECK(mean_average_precision(found, objects, 1, 0.5f, {.largest_area = 16}) == 0.5f);
+    CHECK(mean_average_precision(found, objects, 1, 0.5f, {.smallest_area = 100}) == 1);
+    CHECK(mean_average_precision(found, objects, 1, 0.5f, {.smallest_area = 16, .largest_area = 40}) == 1);
+    CHECK(mean_average_precision(found, objects, 1, 0.5f, {.smallest_area = 16.5f, .largest_area = 99}) == -1);
+    std::vector<BoxesOfImage> masks = objects;
+    masks[0].areas = {12, 100};  // the first object is a disc
+    CHECK(mean_average_precision(found, masks, 1, 0.5f, {.smallest_area = 16, .largest_area = 99}) == -1);
+}
+
+TEST_CASE("mean_average_precision: counts the best detections of each class and image, as many as the limit says") {
+    const std::vector<BoxesOfImage> objects{{{{0, 0, 4, 4}, {8, 0, 9, 9}}, {0, 1}}};
+    const std::vector<BoxesOfImage> found{{{{0, 0, 4, 4}, {9, 9, 10, 10}, {8, 0, 9, 9}}, {0, 0, 1}, {0.5f, 0.6f, 0.4f}}};
+    CHECK(mean_average_precision(found, objects, 2, 0.5f) == 0.75f);                   // class 0: wrong, then right
+    CHECK(mean_average_precision(found, objects, 2, 0.5f, {.per_image = 1}) == 0.5f);  // class 0: wrong; class 1 keeps its own
+    CHECK(coco_average_precision(found, objects, 2, {.per_image = 0}) == 0);
+}
+
+TEST_CASE("mean_average_precision: 0 without detections, -1 without objects of any class") {
+    const BoxesOfImage none{}, one{{{0, 0, 1, 1}}, {0}}, hit{{{0, 0, 1, 1}}, {0}, {1}};
+    CHECK(mean_average_precision({none}, {one}, 2, 0.5f) == 0);
+    CHECK(coco_average_precision({hit}, {none}, 2) == -1);
+    CHECK(coco_average_precision({}, {}, 2) == -1);
+    CHECK(coco_average_precision({hit, none}, {one, none}, 2) == 1);
+}
+
 TEST_CASE("panoptic_quality: one match of IoU 3/5, one false, one missed, by hand") {
     // ten pixels; the truth: segment 1 = 4 pixels, segment 2 = 3, void 3. Found: segment 1 = 4 pixels (3 in the true 1, one in the
     // true 2), segment 2 = 2 pixels of the true 2, segment 3 = 2 pixels of void.
@@ -71,6 +138,31 @@ TEST_CASE("panoptic_quality: an IoU of exactly 1/2 does not match, and void pixe
     CHECK(panoptic_quality({{{1, 0}, {0}}}, {pair}, 0).true_positives == 0);
 }
 
+TEST_CASE("panoptic_quality: a crowd is neither matched nor missed, and a segment mostly in it or in void is not false") {
+    // Truth: segment 1 is a crowd of class 0, six pixels; segment 2 of class 0, two pixels; two void.
+    const PanopticImage truth{{1, 1, 1, 1, 1, 1, 2, 2, 0, 0}, {0, 0}, {1, 0}};
+    // Found 1 covers the crowd exactly; found 2 has one pixel of it, one void and one of segment 2: 2/3 ignored.
+    const PanopticQuality q = panoptic_quality({{{1, 1, 1, 1, 1, 2, 2, 0, 2, 0}, {0, 0}}}, {truth}, 0);
+    CHECK(q.true_positives == 0);
+    CHECK(q.false_positives == 0);
+    CHECK(q.missed == 1);
+    // A crowd of another class hides nothing, and half is not more than half: found 1, two pixels in the crowd and two in segment 2.
+    const PanopticImage half{{0, 0, 0, 0, 1, 1, 1, 1, 0, 0}, {0}};
+    CHECK(panoptic_quality({half}, {truth}, 0).true_positives == 0);  // I = 2, U = 4 + 2 - 2 = 4: 1/2 does not match
+    CHECK(panoptic_quality({half}, {truth}, 0).false_positives == 1);
+    CHECK(panoptic_quality({{half.ids, {1}}}, {truth}, 1).false_positives == 1);
+    CHECK_THROWS_WITH(panoptic_quality({half}, {{half.ids, {0}, {0, 1}}}, 0),
+                      "panoptic_quality: 2 marks of crowds for 1 labels; every segment needs one, or none");
+}
+
+TEST_CASE("mean_panoptic_quality: a class of ignored segments only, and a label without pixels, do not occur") {
+    const PanopticImage truth{{0, 0, 1, 1}, {0, 2}}, found{{2, 2, 1, 1}, {0, 1}};  // class 1 on void only; class 2 has no pixel
+    const PanopticQuality q = mean_panoptic_quality({found}, {truth}, 3);
+    CHECK(q.quality == 1);
+    CHECK(q.false_positives + q.missed == 0);
+    CHECK(mean_panoptic_quality({{{0, 0}, {}}}, {{{0, 0}, {}}}, 3).quality == 0);  // nothing to find, nothing found
+}
+
 TEST_CASE("mean_panoptic_quality: the mean over the classes that occur") {
     const PanopticImage truth{{1, 1, 2, 2}, {0, 1}}, found{{1, 1, 2, 2}, {0, 2}};
     // class 0 is 1; class 1 is missed and class 2 wrong: both 0; class 3 does not occur
@@ -82,7 +174,9 @@ TEST_CASE("mean_panoptic_quality: the mean over the classes that occur") {
 }
 
 TEST_CASE("metrics: arguments that would silently change the average are refused") {
-    const BoxesOfImage one{{{0, 0, 1, 1}}, {0}, {0.9f}}, wrong{{{0, 0, 1, 1}}, {3}, {0.9f}}, centre{{{4, 4, 1, 1}}, {0}, {0.9f}};
+    const BoxesOfImage one{{{0, 0, 1, 1}}, {0}, {0.9f}}, wrong{{{0, 0, 1, 1}}, {3}, {}}, centre{{{4, 4, 1, 1}}, {0}, {0.9f}};
+    const BoxesOfImage object{{{0, 0, 1, 1}}, {0}}, unmarked{{{0, 0, 1, 1}}, {0}, {}, {0, 1}},
+        unscored{{{0, 0, 1, 1}}, {0}, {NAN}};
     const PanopticImage image{{0, 1}, {2}};
     CHECK_THROWS_WITH(average_precision({{0, 0, 1}}, {}, {1}, 0.5f),
                       "average_precision: overlaps of 0 detections, there are 1; each needs its own list");
@@ -99,13 +193,25 @@ TEST_CASE("metrics: arguments that would silently change the average are refused
         "average_precision: 1 overlaps of a detection in image 1 of 1; there must be one for each object of the image");
     CHECK_THROWS_WITH(mean_average_precision({one}, {}, 1, 0.5f),
                       "mean_average_precision: boxes found in 1 images, objects in 0; there must be one of each for every image");
-    CHECK_THROWS_WITH(mean_average_precision({one}, {one}, 0, 0.5f),
+    CHECK_THROWS_WITH(mean_average_precision({one}, {object}, 0, 0.5f),
                       "mean_average_precision: 0 classes, there must be at least 1");
     CHECK_THROWS_WITH(mean_average_precision({one}, {wrong}, 2, 0.5f),
                       "mean_average_precision: label 3 in image 0 is not one of 2 classes, counted from 0");
-    CHECK(without_place(error_of([&] { mean_average_precision({centre}, {one}, 1, 0.5f); })) ==
+    CHECK(without_place(error_of([&] { mean_average_precision({centre}, {object}, 1, 0.5f); })) ==
           "pairwise_iou: box 0 is (4.000000, 4.000000, 1.000000, 1.000000), it must be finite, with left <= right and top <= "
           "bottom; convert_boxes makes corners of other formats");
+    CHECK_THROWS_WITH(
+        mean_average_precision({one}, {one}, 1, 0.5f),
+        "mean_average_precision: image 0 has 1 scores and 0 marks of crowds for 1 boxes that were found, and 1 scores "
+        "for objects; each found box needs a score and no mark, objects no score");
+    CHECK_THROWS_WITH(mean_average_precision({one}, {unmarked}, 1, 0.5f),
+                      "mean_average_precision: image 0 has 1 labels, 2 marks of crowds and 0 areas for objects (1, 4); every box "
+                      "needs a label, and all or none a mark or an area");
+    CHECK_THROWS_WITH(mean_average_precision({unscored}, {object}, 1, 0.5f),
+                      "mean_average_precision: a score in image 0 is nan, it must be a number");
+    CHECK_THROWS_WITH(mean_average_precision({one}, {object}, 1, 0.5f, {.smallest_area = 9, .largest_area = 1}),
+                      "mean_average_precision: at most 100 detections in an image, areas from 9.000000 to 1.000000; neither may "
+                      "be negative or reversed");
     CHECK_THROWS_WITH(panoptic_quality({image}, {}, 0),
                       "panoptic_quality: segments found in 1 images, true ones in 0; there must be one of each for every image");
     CHECK_THROWS_WITH(panoptic_quality({{{2}, {1}}}, {{{0}, {}}}, 0),
