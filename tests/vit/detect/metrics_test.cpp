@@ -146,11 +146,13 @@ TEST_CASE("panoptic_quality: a crowd is neither matched nor missed, and a segmen
     CHECK(q.true_positives == 0);
     CHECK(q.false_positives == 0);
     CHECK(q.missed == 1);
-    // A crowd of another class hides nothing, and half is not more than half: found 1, two pixels in the crowd and two in segment 2.
+    // Half is not more than half: found 1, two pixels in the crowd and two in segment 2. And a crowd of another class hides nothing.
     const PanopticImage half{{0, 0, 0, 0, 1, 1, 1, 1, 0, 0}, {0}};
     CHECK(panoptic_quality({half}, {truth}, 0).true_positives == 0);  // I = 2, U = 4 + 2 - 2 = 4: 1/2 does not match
     CHECK(panoptic_quality({half}, {truth}, 0).false_positives == 1);
-    CHECK(panoptic_quality({{half.ids, {1}}}, {truth}, 1).false_positives == 1);
+    const std::vector<int> inside{1, 1, 1, 1, 1, 1, 0, 0, 0, 0};  // all of the crowd
+    CHECK(panoptic_quality({{inside, {0}}}, {truth}, 0).false_positives == 0);
+    CHECK(panoptic_quality({{inside, {1}}}, {truth}, 1).false_positives == 1);
     CHECK_THROWS_WITH(panoptic_quality({half}, {{half.ids, {0}, {0, 1}}}, 0),
                       "panoptic_quality: 2 marks of crowds for 1 labels; every segment needs one, or none");
 }

@@ -115,9 +115,10 @@ struct HeadLoss : Objective {
 };
 }  // namespace
 
+// start  another number: other initial weights, the same examples
 static vild::Weights train_head(const World& world, const vild::Config& config, const Regions& labelled, const Choices& choices,
-                                const std::string& name) {
-    Random random(choices.seed);
+                                const std::string& name, int start = 0) {
+    Random random(choices.seed + 1000 * start);
     vild::Weights w = vild::make_weights(config, random);
     w.classes = classifier_of(world, class_count);
     const Recipe recipe{.schedule = {.peak = 2e-3f, .steps = choices.steps, .descent = Descent::none}};
@@ -187,17 +188,34 @@ struct Head {
     double cosine = 0;  // of a novel region with its own sentence
 
     Head(const World& world, const Regions& labelled, const Regions& base_regions, const Regions& novel_regions, double weight,
-         const Choices& choices, const std::string& name)
+         const Choices& choices, const std::string& name, int start = 0)
         : config(config_with(weight, false)),
-          w(train_head(world, config, labelled, choices, name)),
+          w(train_head(world, config, labelled, choices, name, start)),
           base(accuracy_of(probabilities_of(base_regions, w, config), base_regions.classes)),
           novel(accuracy_of(probabilities_of(novel_regions, w, config), novel_regions.classes)),
           cosine(cosine_with_own(world, novel_regions, w, config)) {}
 };
 }  // namespace
 
-static void step_3_sentences(Lesson& lesson, const World& world, const Head& head, const Regions& base, const Regions& novel) {
+// Heads that differ in nothing but their initial weights.
+static std::vector<Head> heads_without_distillation(const World& world, const Regions& labelled, const Regions& base,
+                                                    const Regions& novel, const Choices& choices) {
+    std::vector<Head> heads;
+    for (int start = 0; start < 5; ++start)
+        heads.emplace_back(world, labelled, base, novel, 0, choices, "without distillation, start " + text(start + 1), start);
+    return heads;
+}
+
+static double mean_novel(const std::vector<Head>& heads) {
+    double sum = 0;
+    for (const Head& head : heads) sum += head.novel;
+    return sum / static_cast<double>(heads.size());
+}
+
+static void step_3_sentences(Lesson& lesson, const World& world, const std::vector<Head>& heads, const Regions& base,
+                             const Regions& novel) {
     lesson.step("Do text embeddings alone suffice for new classes?", "ViLD-text: cross entropy on boxes of base classes");
+    const Head& head = heads[0];
     const Matrix answers = probabilities_of(novel, head.w, head.config);
     int as_base = 0;
     for (int i = 0; i < answers.rows; ++i) as_base += argmax_row(answers, i) < base_count;
@@ -209,6 +227,15 @@ static void step_3_sentences(Lesson& lesson, const World& world, const Head& hea
                " directions, the only ones that were ever right. The mean cosine of a novel region with its own sentence is ",
                fixed(head.cosine, 2), ", that of a base region ", fixed(cosine_with_own(world, base, head.w, head.config), 2),
                ".");
+    std::vector<std::vector<std::string>> rows{{"initial weights", "base", "novel"}};
+    for (std::size_t i = 0; i < heads.size(); ++i)
+        rows.push_back({text(static_cast<int>(i) + 1), fixed(heads[i].base, 3), fixed(heads[i].novel, 3)});
+    lesson.table(rows);
+    lesson.say("The same regions, sentences and steps from five initial weights. On average ", fixed(mean_novel(heads), 3),
+               " of the novel regions are right; a random name would be right for ", fixed(1.0 / class_count, 3), ".");
+    lesson.why(
+        "the loss does not determine where a region of a novel class is mapped to: its sentence was never the right one. So what is right is "
+        "an accident of the initial weights, and a single run says little.");
 }
 
 static void step_4_teacher(Lesson& lesson, const Head& without, const Head& with) {
@@ -272,15 +299,16 @@ static void walk(Lesson& lesson, const Choices& choices) {
     const Regions novel = draw_regions(world, random_classes(random, 500, base_count, class_count), random);
     step_1_classifier(lesson, world);
     step_2_region(lesson, world, novel, choices);
-    const Head without(world, labelled, base, novel, 0, choices, "without distillation");
-    step_3_sentences(lesson, world, without, base, novel);
+    const std::vector<Head> heads = heads_without_distillation(world, labelled, base, novel, choices);
+    const Head& without = heads[0];
+    step_3_sentences(lesson, world, heads, base, novel);
     const Head with(world, labelled, base, novel, choices.weight, choices, "with distillation");
     step_4_teacher(lesson, without, with);
     const double ensemble = step_5_branches(lesson, world, labelled, base, novel, choices);
     step_6_new_row(lesson, world, with.w, random);
     lesson.say("Next: vit/sequence/pix2seq writes boxes as tokens.");
     lesson.claim_at_least("base classes, without distillation", without.base, 0.95);
-    lesson.claim_at_most("novel classes, without distillation", without.novel, 0.5);
+    lesson.claim_at_most("novel classes, without distillation, mean of five initial weights", mean_novel(heads), 0.35);
     lesson.claim_at_least("novel classes, with distillation", with.novel, 0.95);
     lesson.claim_at_least("novel classes, with two branches and the ensemble", ensemble, 0.8);
 }

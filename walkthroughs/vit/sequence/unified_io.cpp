@@ -249,36 +249,44 @@ static std::vector<Right> measured(const std::vector<Rectangle>& rectangles, con
     return right;
 }
 
+static const int test_count = 100;
+
 static std::vector<Rectangle> test_rectangles(int seed) {
     Random random(9000 + seed);
-    return random_rectangles(100, random);
+    return random_rectangles(test_count, random);
 }
 
 static Recipe recipe_of(int steps) {
     return {.schedule = {.peak = 3e-3f, .warm_up = std::min(20, steps), .steps = steps, .descent = Descent::linear}};
 }
 
-// Returns what is right after a quarter of the training.
-static std::vector<Right> step_3_train(Lesson& lesson, const unified_io::Weights& w, const unified_io::Config& config, int steps,
-                                       int seed) {
+// The answers are measured after each quarter of the training.
+static const int quarters = 4;
+static const std::vector<std::string> quarter_names{"1/4", "1/2", "3/4", "all"};
+
+// Returns what is right after each quarter, for each task.
+static std::vector<std::vector<Right>> step_3_train(Lesson& lesson, const unified_io::Weights& w,
+                                                    const unified_io::Config& config, int steps, int seed) {
     lesson.step("Does one loss serve three tasks?", "mean of -log p(token | image, prompt, tokens before)", "section 3.3");
     AnswerLoss objective(w, config, {locate, name, segment}, seed);
     Trainer trainer(nothing_decays(variables(unified_io::parameters(w, config))), recipe_of(steps));
     std::vector<float> losses;
-    std::vector<Right> early;
+    std::vector<std::vector<Right>> moments;
     {
         ShowProgress progress("training", steps);
-        losses = train_until(steps / 4, objective, trainer, &progress);
-        early = measured(test_rectangles(seed), w, config);
-        for (const float loss : train_until(steps, objective, trainer, &progress)) losses.push_back(loss);
+        for (int quarter = 1; quarter <= quarters; ++quarter) {
+            for (const float loss : train_until(steps * quarter / quarters, objective, trainer, &progress))
+                losses.push_back(loss);
+            moments.push_back(measured(test_rectangles(seed), w, config));
+        }
     }
     int first = 0;
     for (int task = 1; task < tasks; ++task)
-        if (early[task].answers > early[first].answers) first = task;
+        if (moments[0][task].answers > moments[0][first].answers) first = task;
     lesson.predict("Which task is learned first: locate, name or segment?", {task_names[first]});
     const Smoothed curve = smoothed(losses, std::max(1, steps / 60));
     lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}}, {"training step", "loss, nats"});
-    return early;
+    return moments;
 }
 
 // The box of an answer, as shares of the picture: left, top, right, bottom.
@@ -302,9 +310,8 @@ static void write_page(const std::string& path, const std::vector<Rectangle>& re
     write_image(path, in_a_column(rows, 4));
 }
 
-// Returns what is right in the end.
-static std::vector<Right> step_4_answers(Lesson& lesson, const std::vector<Right>& early, const unified_io::Weights& w,
-                                         const unified_io::Config& config, const Choices& choices, int seed) {
+static void step_4_answers(Lesson& lesson, const std::vector<std::vector<Right>>& moments, const unified_io::Weights& w,
+                           const unified_io::Config& config, const Choices& choices, int seed) {
     lesson.step("What does the model answer?", "argmax, token after token", "pictures never trained on");
     const std::vector<Rectangle> rectangles = test_rectangles(seed);
     std::vector<std::vector<std::string>> asked{{"prompt", "it writes", "the truth"}};
@@ -324,7 +331,7 @@ static std::vector<Right> step_4_answers(Lesson& lesson, const std::vector<Right
                      {"and the mask", picture(picture_of_codes(mask.codes), lesson.colours)}});
     lesson.table(asked);
     write_page(choices.out, {rectangles.begin(), rectangles.begin() + 6}, w, config);
-    const std::vector<Right> right = measured(rectangles, w, config);
+    const std::vector<Right>&early = moments.front(), &right = moments.back();
     std::vector<std::vector<std::string>> rows{{"task", "words, a quarter", "answers, a quarter", "words", "answers"}};
     for (int task = 0; task < tasks; ++task)
         rows.push_back({task_names[task], fixed(early[task].words, 3), fixed(early[task].answers, 3), fixed(right[task].words, 3),
@@ -333,47 +340,65 @@ static std::vector<Right> step_4_answers(Lesson& lesson, const std::vector<Right
     lesson.why(
         "the same weights solve all three tasks; one token of the prompt selects the task. A colour is one decision; a box is four and a mask nine "
         "that must all be right, so after a quarter of the training their tokens are right far more often than their whole answers.");
-    return right;
 }
 
-namespace {
-// What was right after a quarter of the training, and in the end.
-struct Trained {
-    Right early, late;
-};
-}  // namespace
-
 // A model that learns one task only, with as many steps as the shared one gave to it.
-static Trained train_alone(Task task, const unified_io::Config& config, int steps, int seed) {
+//   returns  what is right after each quarter of them
+static std::vector<Right> train_alone(Task task, const unified_io::Config& config, int steps, int seed) {
     Random random(seed);
     const unified_io::Weights w = unified_io::make_weights(config, random);
     AnswerLoss objective(w, config, {task}, seed);
     Trainer trainer(nothing_decays(variables(unified_io::parameters(w, config))), recipe_of(steps));
     ShowProgress progress(task_names[task] + " alone", steps);
-    const std::vector<Rectangle> rectangles = test_rectangles(seed);
-    train_until(steps / 4, objective, trainer, &progress);
-    const Right early = measured(task, rectangles, w, config);
-    train_until(steps, objective, trainer, &progress);
-    return {early, measured(task, rectangles, w, config)};
+    std::vector<Right> moments;
+    for (int quarter = 1; quarter <= quarters; ++quarter) {
+        train_until(steps * quarter / quarters, objective, trainer, &progress);
+        moments.push_back(measured(task, test_rectangles(seed), w, config));
+    }
+    return moments;
 }
 
-static std::vector<Trained> step_5_alone(Lesson& lesson, const std::vector<Right>& early, const std::vector<Right>& late,
-                                         const unified_io::Config& config, int steps, int seed) {
-    lesson.step("Is one shared model as good as one for each task?", "one model for each task",
-                text(steps / tasks) + " steps each");
-    std::vector<Trained> alone;
-    std::vector<std::vector<std::string>> rows{
-        {"whole answers right", "a quarter: shared", "alone", "at the end: shared", "alone"}};
-    for (const Task task : {locate, name, segment}) {
-        alone.push_back(train_alone(task, config, steps / tasks, seed));
-        rows.push_back({task_names[task], fixed(early[task].answers, 3), fixed(alone[task].early.answers, 3),
-                        fixed(late[task].answers, 3), fixed(alone[task].late.answers, 3)});
+namespace {
+// Whole answers right: the shared model less the one of this task only.
+struct Difference {
+    double answers = 0;
+    int task = locate, quarter = 0;  // of this task, at this moment
+
+    std::string where() const {
+        return task_names[task] + " at " + quarter_names[quarter] + ": " + (answers > 0 ? "+" : "") + fixed(answers, 2);
+    }
+};
+}  // namespace
+
+// Returns the smallest difference at the end, shared less alone, of any task.
+static double step_5_alone(Lesson& lesson, const std::vector<std::vector<Right>>& shared,
+                           const std::vector<std::vector<Right>>& alone, int steps) {
+    std::vector<std::vector<std::string>> rows{{"whole answers right after"}};
+    rows[0].insert(rows[0].end(), quarter_names.begin(), quarter_names.end());
+    Difference least{.answers = 1}, most{.answers = -1};
+    double least_at_end = 1;
+    for (int task = 0; task < tasks; ++task) {
+        rows.insert(rows.end(), {{task_names[task] + ", shared"}, {task_names[task] + ", alone"}});
+        for (int quarter = 0; quarter < quarters; ++quarter) {
+            const double together = shared[quarter][task].answers, single = alone[task][quarter].answers;
+            rows[rows.size() - 2].push_back(fixed(together, 2));
+            rows[rows.size() - 1].push_back(fixed(single, 2));
+            const Difference here{together - single, task, quarter};
+            if (here.answers < least.answers) least = here;
+            if (here.answers > most.answers) most = here;
+            if (quarter + 1 == quarters) least_at_end = std::min(least_at_end, here.answers);
+        }
     }
     lesson.table(rows);
+    lesson.say("Shared less alone, the smallest and the largest difference: ", least.where(), "; ", most.where(), ".");
     lesson.why(
         "the shared model has met each task in a third of its ", steps,
-        " steps, so both have seen as much of it, with as many weights. Three tasks in one set of weights do not interfere: they need the same information from the picture, where the rectangle ends and what colour it has.");
-    return alone;
+        " steps, so both have seen as much of it, with as many weights. On the way it may be behind, as with most seeds after a "
+        "quarter, or ahead; how much changes with --seed, and of ",
+        test_count,
+        " pictures a share is uncertain by about 0.05. At the end sharing has cost nothing here: "
+        "all tasks need the same information from the picture, where the rectangle ends and what colour it has.");
+    return least_at_end;
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
@@ -382,16 +407,21 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const unified_io::Weights w = unified_io::make_weights(config, random);
     step_1_words(lesson);
     step_2_bias(lesson, w, config);
-    const std::vector<Right> early = step_3_train(lesson, w, config, choices.steps, seed);
-    const std::vector<Right> right = step_4_answers(lesson, early, w, config, choices, seed);
-    const std::vector<Trained> alone = step_5_alone(lesson, early, right, config, choices.steps, seed);
+    const std::vector<std::vector<Right>> shared = step_3_train(lesson, w, config, choices.steps, seed);
+    step_4_answers(lesson, shared, w, config, choices, seed);
+    lesson.step("Is one shared model as good as one for each task?", "one model for each task",
+                text(choices.steps / tasks) + " steps each");
+    std::vector<std::vector<Right>> alone;
+    for (const Task task : {locate, name, segment}) alone.push_back(train_alone(task, config, choices.steps / tasks, seed));
+    const double least_at_end = step_5_alone(lesson, shared, alone, choices.steps);
+    const std::vector<Right>&early = shared.front(), &right = shared.back();
     lesson.say("Next: vit/language/clip embeds pictures and sentences in one space.");
     lesson.claim_at_least("colours; chance is 0.333", right[name].answers, 0.9);
     lesson.claim_at_least("boxes with all four coordinates right", right[locate].answers, 0.8);
     lesson.claim_at_least("masks with all nine codes right", right[segment].answers, 0.8);
     lesson.claim_at_least("after a quarter of the training: tokens of masks right, less whole masks",
                           early[segment].words - early[segment].answers, 0.1);
-    lesson.claim_at_least("masks, together less alone", right[segment].answers - alone[segment].late.answers, -0.05);
+    lesson.claim_at_least("at the end, shared less alone, the smallest of the three tasks", least_at_end, -0.05);
 }
 
 int main(int argc, char** argv) {
