@@ -305,6 +305,28 @@ TEST_CASE("losses: an image or a whole batch may have no targets") {
     }
 }
 
+TEST_CASE("losses: gradients of logits agree with finite differences where one image, or both, have no targets") {
+    Config config = tiny;
+    config.layers = 0;      // one prediction
+    config.importance = 0;  // all points uniform: a choice by certainty would jump
+    Random random(5);
+    const Matrix classes = normal_matrix(random, 2 * 3, 3), masks = normal_matrix(random, 2 * 3, 5 * 6);
+    for (const int count : {2, 0}) {
+        const std::vector<Target> targets{random_target(random, 0), random_target(random, count)};
+        const std::vector<Draws> draws{draw(targets, config, random)};
+        check_gradient_by_differences(
+            [&](const std::vector<Var>& v) {
+                Steps steps;
+                steps.mask_size = {2, 5, 6};
+                steps.predictions.resize(1);
+                steps.predictions[0].class_logits = v[0];
+                steps.predictions[0].mask_logits = v[1];
+                return losses(steps, targets, draws, config).total;
+            },
+            {classes, masks});
+    }
+}
+
 TEST_CASE("losses: the class loss of uniform predictions, by hand") {
     // Zero logits: every query loses ln 3. One of three is matched with weight 1, two say "no object" with weight 0.1: the weighted mean of
     // equal numbers is ln 3 again, whatever the weights. A plain mean of weighted losses would be (1 + 0.1 + 0.1) / 3 of it.

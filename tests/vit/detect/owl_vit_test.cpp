@@ -1,5 +1,6 @@
 #include "vit/detect/owl_vit.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "nn/autograd/operations.h"
@@ -192,6 +193,30 @@ TEST_CASE("losses: without targets only the negatives remain; targets must be qu
               owl_vit::losses(steps, {{{0}, Matrix(2, 4)}}, config);
           }) ==
           "owl_vit: boxes (2, 4) for 1 targets, an image has 6 tokens; each target is four numbers and needs a token of its own");
+}
+
+TEST_CASE("losses: gradients agree with finite differences where one image, or both, have no targets") {
+    const owl_vit::Config config = tiny_config();
+    Random random(4);
+    // Two images of 6 tokens. Of the second, tokens 1 and 3 are nearest to the targets, with no edge within a step of the target's edge:
+    // L1 and IoU have kinks.
+    const Matrix logits = normal_matrix(random, 12, 2, 0.5f), near{{0.38f, 0.5f, 0.27f, 0.4f}, {0.62f, 0.6f, 0.37f, 0.3f}};
+    Matrix boxes(12, 4, 0.1f);
+    std::copy_n(near.row(0), 4, boxes.row(6 + 1));
+    std::copy_n(near.row(1), 4, boxes.row(6 + 3));
+    const owl_vit::Target none, some{{1, 0}, {{0.3f, 0.4f, 0.2f, 0.3f}, {0.7f, 0.5f, 0.3f, 0.2f}}};
+    for (const owl_vit::Target& second : {some, none})
+        check_gradient_by_differences(
+            [&](const std::vector<Var>& v) {
+                owl_vit::Steps steps;
+                steps.present = {1, 1, 1, 1};
+                steps.logits = v[0];
+                steps.boxes = v[1];
+                const owl_vit::Losses losses = owl_vit::losses(steps, {none, second}, config);
+                if (!second.labels.empty()) CHECK((losses.matches[1] == std::vector<Matched>{{1, 0}, {3, 1}}));
+                return losses.total;
+            },
+            {logits, boxes});
 }
 
 TEST_CASE("matching_cost: a logit of 0 and an exact box, by hand") {

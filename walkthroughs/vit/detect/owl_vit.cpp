@@ -75,7 +75,7 @@ static std::vector<std::string> queries_in(const std::string& list) {
     for (const char letter : list) {
         if (letter == ',')
             queries.emplace_back();
-        else
+        else if (letter != ' ' || !queries.back().empty())  // blanks after a comma are left out
             queries.back() += letter;
     }
     return queries;
