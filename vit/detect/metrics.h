@@ -54,8 +54,7 @@ struct BoxesOfImage {
     std::vector<int> labels = {};    // n
     std::vector<float> scores = {};  // n; of objects: empty
     std::vector<char> crowd = {};    // of objects: n, 1 = a crowd; empty = none is
-    std::vector<float> areas =
-        {};  // n, in the unit of the corners squared; empty = areas of the boxes. COCO: areas of the objects' masks
+    std::vector<float> areas = {};   // n; empty = areas of the boxes. COCO takes the areas of the objects' masks
 };
 
 // What enters the average. The defaults are those of COCO's "AP"; of its small, medium and large objects: areas 0 to 32^2, 32^2 to

@@ -88,7 +88,8 @@ TEST_CASE(
     const std::vector<BoxesOfImage> objects{{{{0, 0, 4, 4}, {20, 0, 30, 10}}, {0, 0}}};
     const std::vector<BoxesOfImage> found{
         {{{50, 0, 52, 2}, {60, 0, 70, 5}, {0, 0, 4, 4}, {20, 0, 30, 10}}, {0, 0, 0, 0}, {0.9f, 0.8f, 0.7f, 0.6f}}};
-    // all: precision 0, 0, 1/3, 1/2, made monotonic 1/2. Up to 16: the box of area 4 is wrong, then right. From 16.5 to 99: nothing to find.
+    // All: precision 0, 0, 1/3, 1/2, made monotonic 1/2. Up to 16: the box of area 4 is wrong, then right.
+    // From 16.5 to 99: nothing to find.
     CHECK(mean_average_precision(found, objects, 1, 0.5f) == 0.5f);
     CHECK(mean_average_precision(found, objects, 1, 0.5f, {.largest_area = 16}) == 0.5f);
     CHECK(mean_average_precision(found, objects, 1, 0.5f, {.smallest_area = 100}) == 1);
