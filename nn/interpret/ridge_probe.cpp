@@ -1,5 +1,6 @@
 #include "nn/interpret/ridge_probe.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -24,8 +25,49 @@ static void solve(Table& A, Table& B) {
         for (double& x : B[k]) x /= A[k][k];
 }
 
-// Feature j of row i, followed by a constant 1.
-static double feature(const Matrix& x, int i, int j) { return j < x.cols ? x(i, j) : 1.0; }
+// The rows with a column of ones behind them, in double: (n, D + 1).
+static Table with_ones(const Matrix& x) {
+    Table rows;
+    for (int i = 0; i < x.rows; ++i) {
+        rows.emplace_back(x.row(i), x.row(i + 1));
+        rows.back().push_back(1);
+    }
+    return rows;
+}
+
+static Table transposed(const Table& x) {
+    Table y = zeros(static_cast<int>(x[0].size()), static_cast<int>(x.size()));
+    for (std::size_t i = 0; i < x.size(); ++i)
+        for (std::size_t j = 0; j < y.size(); ++j) y[j][i] = x[i][j];
+    return y;
+}
+
+// A (n, k), B (k, m)
+static Table product(const Table& A, const Table& B) {
+    Table C = zeros(static_cast<int>(A.size()), static_cast<int>(B[0].size()));
+    for (std::size_t i = 0; i < A.size(); ++i)
+        for (std::size_t k = 0; k < B.size(); ++k)
+            for (std::size_t j = 0; j < C[i].size(); ++j) C[i][j] += A[i][k] * B[k][j];
+    return C;
+}
+
+// Both forms give the same W (D + 1, classes); the cheaper one inverts the smaller matrix: (D + 1, D + 1) or (n, n).
+//   ridge  lambda n
+static Table fit(const Table& X, const Table& Y, double ridge) {
+    const Table Xt = transposed(X);
+    const bool few_rows = X.size() < Xt.size();
+    Table gram = few_rows ? product(X, Xt) : product(Xt, X);
+    Table W = few_rows ? Y : product(Xt, Y);
+    for (std::size_t k = 0; k < gram.size(); ++k) gram[k][k] += ridge;
+    solve(gram, W);
+    return few_rows ? product(Xt, W) : W;
+}
+
+static Table one_hot(const std::vector<int>& labels, int classes) {
+    Table Y = zeros(static_cast<int>(labels.size()), classes);
+    for (std::size_t i = 0; i < labels.size(); ++i) Y[i][labels[i]] = 1;
+    return Y;
+}
 
 double ridge_probe(const Matrix& features, const std::vector<int>& labels, const Matrix& test_features,
                    const std::vector<int>& test_labels, int classes, double lambda) {
@@ -41,26 +83,12 @@ double ridge_probe(const Matrix& features, const std::vector<int>& labels, const
             ", it must be positive and finite, or there may be no solution");
     require_finite(features, "ridge_probe", "features");
     require_finite(test_features, "ridge_probe", "test features");
-    const int D = features.cols + 1;
-    Table gram = zeros(D, D), W = zeros(D, classes);  // X^T X + lambda n I (D, D) and X^T Y (D, classes)
-    for (int i = 0; i < features.rows; ++i)
-        for (int a = 0; a < D; ++a) {
-            for (int b = 0; b < D; ++b) gram[a][b] += feature(features, i, a) * feature(features, i, b);
-            W[a][labels[i]] += feature(features, i, a);
-        }
-    for (int a = 0; a < D; ++a) gram[a][a] += lambda * features.rows;
-    solve(gram, W);
+    const Table W = fit(with_ones(features), one_hot(labels, classes), lambda * features.rows);  // (D + 1, classes)
+    const Table outputs = product(with_ones(test_features), W);
     int right = 0;
-    for (int i = 0; i < test_features.rows; ++i) {
-        int best = 0;
-        double most = -INFINITY;
-        for (int c = 0; c < classes; ++c) {
-            double output = 0;
-            for (int a = 0; a < D; ++a) output += feature(test_features, i, a) * W[a][c];
-            if (output > most) best = c;
-            most = std::fmax(most, output);
-        }
-        right += best == test_labels[i];
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+        const auto most = std::max_element(outputs[i].begin(), outputs[i].end());
+        right += most - outputs[i].begin() == test_labels[i];
     }
     return static_cast<double>(right) / test_features.rows;
 }

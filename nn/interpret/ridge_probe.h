@@ -1,7 +1,8 @@
 // ridge_probe.h: linear probe: a linear classifier on frozen features, fitted by ridge regression to one-hot labels.
 //
 //   shows    what a model has learned without fine-tuning it; the closed form has no learning rate to choose
-//   source   Hoerl and Kennard 1970: W = (X^T X + lambda n I)^-1 X^T Y, X (n, D + 1) with a column of ones
+//   source   Hoerl and Kennard 1970: W = (X^T X + lambda n I)^-1 X^T Y, X (n, D + 1) with a column of ones,
+//            or X^T (X X^T + lambda n I)^-1 Y, which is the same and cheaper when n < D + 1
 #pragma once
 #include <vector>
 
