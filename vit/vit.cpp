@@ -118,17 +118,25 @@ LoadRules load_rules() {
             .ignored_endings = {"pooler.dense.weight", "pooler.dense.bias"}};
 }
 
+void set_image_size(PatchGrid& grid, const ModelConfig& further, const std::string& path) {
+    const std::vector<int> size = further.integers(settings::image_size);
+    require(size.size() == 1 || size.size() == 2, path, ": an image size of ", size.size(),
+            " numbers, it is one side, or height and width");
+    grid.height = size.front();
+    grid.width = size.back();
+}
+
+std::string image_size_text(const PatchGrid& grid) {
+    const std::string height = std::to_string(grid.height), width = std::to_string(grid.width);
+    return height == width ? height : height + "," + width;
+}
+
 void set_image_size(PatchGrid& grid, int N, const ModelConfig& further, const std::string& path) {
     const int side = static_cast<int>(std::lround(std::sqrt(static_cast<double>(N))));
-    if (further.has(settings::image_size) || side * side != N) {
-        const std::vector<int> size = further.integers(settings::image_size);
-        require(size.size() == 1 || size.size() == 2, path, ": an image size of ", size.size(),
-                " numbers, it is one side, or height and width");
-        grid.height = size.front();
-        grid.width = size.back();
-    } else {
+    if (further.has(settings::image_size) || side * side != N)
+        set_image_size(grid, further, path);
+    else
         grid.height = grid.width = side * grid.patch_size;
-    }
     require(grid.height > 0 && grid.width > 0 && grid.count() == N, path, ": images of ", grid.height, " x ", grid.width,
             " do not have the ", N, " patches of side ", grid.patch_size,
             " that its table of positions is made for; an image size of ", side * grid.patch_size, " would");
@@ -161,10 +169,9 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
 }
 
 std::map<std::string, std::string> metadata(const Config& config) {
-    const std::string height = std::to_string(config.grid.height), width = std::to_string(config.grid.width);
     return {{"format", "pt"},
             {"model_type", "vit"},
-            {"image_size", height == width ? height : height + "," + width},
+            {"image_size", image_size_text(config.grid)},
             {"num_attention_heads", std::to_string(config.heads)},
             {"layer_norm_eps", setting_text(config.eps)},
             {"hidden_act", name_of_activation(config.activation)}};

@@ -72,6 +72,12 @@ Config config_of(const Safetensors& checkpoint, const Told& told = {});
 //   throws   std::invalid_argument with the path when the configuration contradicts N, or is silent and N is not a square number
 void set_image_size(PatchGrid& grid, int N, const ModelConfig& further, const std::string& path);
 
+// The same for a model without a table of positions: only the configuration tells.
+void set_image_size(PatchGrid& grid, const ModelConfig& further, const std::string& path);
+
+// The size as a configuration holds it: "24", or "16,24" for height and width.
+std::string image_size_text(const PatchGrid& grid);
+
 // What tensor shapes cannot tell, for save(parameters(w, config), path, metadata(config)).
 std::map<std::string, std::string> metadata(const Config& config);
 

@@ -230,7 +230,7 @@ TokenizerConfig tokenizer_config_of(const Safetensors& checkpoint, const Told& t
 std::map<std::string, std::string> metadata(const TokenizerConfig& config) {
     TokenizerConfig copy = config;
     std::map<std::string, std::string> all = metadata_of("vqkd", told_members(copy));
-    all["image_size"] = std::to_string(config.grid.height) + "," + std::to_string(config.grid.width);
+    all["image_size"] = vit::image_size_text(config.grid);
     return all;
 }
 
@@ -386,13 +386,10 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
     config.head_depth = count_blocks(checkpoint, "cls_pt_layers.", ".norm1.weight");
     config.shared_head = !checkpoint.has("cls_pt_lm_head.weight");
     const ModelConfig further(checkpoint, told);
-    if (config.absolute_positions) {
+    if (config.absolute_positions)
         vit::set_image_size(config.grid, size_of(checkpoint, "pos_embed", 1) - 1, further, checkpoint.path);
-    } else {
-        const std::vector<int> size = further.integers(settings::image_size);
-        config.grid.height = size.front();
-        config.grid.width = size.back();
-    }
+    else
+        vit::set_image_size(config.grid, further, checkpoint.path);
     read_members(further, told_members(config));
     check(config);
     return config;
@@ -401,7 +398,7 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
 std::map<std::string, std::string> metadata(const Config& config) {
     Config copy = config;
     std::map<std::string, std::string> all = metadata_of("beit_v2", told_members(copy));
-    all["image_size"] = std::to_string(config.grid.height) + "," + std::to_string(config.grid.width);
+    all["image_size"] = vit::image_size_text(config.grid);
     return all;
 }
 

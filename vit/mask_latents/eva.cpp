@@ -146,13 +146,10 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
     config.absolute_positions = checkpoint.has("pos_embed");
     config.shared_relative_bias = checkpoint.has("rel_pos_bias.relative_position_bias_table");
     const ModelConfig further(checkpoint, told);
-    if (config.absolute_positions) {
+    if (config.absolute_positions)
         vit::set_image_size(config.grid, size_of(checkpoint, "pos_embed", 1) - 1, further, checkpoint.path);
-    } else {
-        const std::vector<int> size = further.integers(settings::image_size);
-        config.grid.height = size.front();
-        config.grid.width = size.back();
-    }
+    else
+        vit::set_image_size(config.grid, further, checkpoint.path);
     read_members(further, told_members(config));
     check(config);
     return config;
@@ -161,7 +158,7 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
 std::map<std::string, std::string> metadata(const Config& config) {
     Config copy = config;
     std::map<std::string, std::string> all = metadata_of("eva", told_members(copy));
-    all["image_size"] = std::to_string(config.grid.height) + "," + std::to_string(config.grid.width);
+    all["image_size"] = vit::image_size_text(config.grid);
     return all;
 }
 

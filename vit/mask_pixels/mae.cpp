@@ -246,10 +246,9 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
 }
 
 std::map<std::string, std::string> metadata(const Config& config) {
-    const std::string height = std::to_string(config.grid.height), width = std::to_string(config.grid.width);
     return {{"format", "pt"},
             {"model_type", "vit_mae"},
-            {"image_size", height == width ? height : height + "," + width},
+            {"image_size", vit::image_size_text(config.grid)},
             {"num_attention_heads", std::to_string(config.heads)},
             {"decoder_num_attention_heads", std::to_string(config.decoder_heads)},
             {"layer_norm_eps", setting_text(config.eps)},

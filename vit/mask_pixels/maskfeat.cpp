@@ -141,7 +141,7 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
 std::map<std::string, std::string> metadata(const Config& config) {
     Config copy = config;
     std::map<std::string, std::string> all = metadata_of("maskfeat", told_members(copy));
-    all["image_size"] = std::to_string(config.grid.height) + "," + std::to_string(config.grid.width);
+    all["image_size"] = vit::image_size_text(config.grid);
     return all;
 }
 

@@ -332,11 +332,7 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
     config.query_value_bias = checkpoint.has("encoder.blocks.0.attn.q_bias");
     if (checkpoint.has("encoder.blocks.0.gamma_1")) config.layer_scale = 1.0f;  // where they began is past
     const ModelConfig further(checkpoint, told);
-    const std::vector<int> size = further.integers(settings::image_size);  // positions are computed, so no shape tells it
-    require(size.size() == 1 || size.size() == 2, checkpoint.path, ": an image size of ", size.size(),
-            " numbers, it is one side, or height and width");
-    config.grid.height = size.front();
-    config.grid.width = size.back();
+    vit::set_image_size(config.grid, further, checkpoint.path);  // positions are computed, so no shape tells it
     read_members(further, told_members(config));
     check(config);
     return config;
@@ -345,7 +341,7 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
 std::map<std::string, std::string> metadata(const Config& config) {
     Config copy = config;
     std::map<std::string, std::string> all = metadata_of("videomae", told_members(copy));
-    all["image_size"] = std::to_string(config.grid.height) + "," + std::to_string(config.grid.width);
+    all["image_size"] = vit::image_size_text(config.grid);
     return all;
 }
 
