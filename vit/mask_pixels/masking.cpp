@@ -56,13 +56,66 @@ Matrix hide(const std::vector<int>& permutations, int places, int begin, int end
     return mask;
 }
 
-Matrix draw_masks(Random& random, int count, int places, int hidden) {
+std::vector<int> draw_permutations(Random& random, int count, int places) {
     std::vector<int> permutations;
     for (int b = 0; b < count; ++b) {
         const std::vector<int> one = permutation(random, places);
         permutations.insert(permutations.end(), one.begin(), one.end());
     }
-    return hide(permutations, places, 0, hidden);
+    return permutations;
+}
+
+Matrix draw_masks(Random& random, int count, int places, int hidden) {
+    return hide(draw_permutations(random, count, places), places, 0, hidden);
+}
+
+// --- blocks ---
+
+// The positions of a rectangle of about `area` patches; none when it does not fit.
+static std::vector<int> draw_rectangle(Random& random, int down, int across, float area) {
+    const float most = std::log(1 / 0.3f);
+    const float ratio = std::exp(random.uniform(-most, most));  // height / width
+    const int height = static_cast<int>(std::lround(std::sqrt(area * ratio)));
+    const int width = static_cast<int>(std::lround(std::sqrt(area / ratio)));
+    if (height < 1 || width < 1 || height >= down || width >= across) return {};
+    const int top = random.below(down - height + 1), left = random.below(across - width + 1);
+    std::vector<int> places;
+    for (int y = top; y < top + height; ++y)
+        for (int x = left; x < left + width; ++x) places.push_back(y * across + x);
+    return places;
+}
+
+// Hides one more rectangle, with 1 ... `most` patches that were visible.   returns  their number, 0 when ten attempts have failed
+static int hide_rectangle(Random& random, float* mask, int down, int across, int most, int smallest) {
+    for (int attempt = 0; attempt < 10; ++attempt) {
+        const float area = random.uniform(static_cast<float>(smallest), static_cast<float>(most));
+        const std::vector<int> places = draw_rectangle(random, down, across, area);
+        const auto is_visible = [mask](int place) { return mask[place] == 0; };
+        const int visible = static_cast<int>(std::count_if(places.begin(), places.end(), is_visible));
+        if (visible == 0 || visible > most) continue;
+        for (const int place : places) mask[place] = 1;
+        return visible;
+    }
+    return 0;
+}
+
+Matrix draw_block_masks(Random& random, int count, int down, int across, int hidden, int smallest) {
+    const int N = down * across;
+    require(count >= 0 && down > 0 && across > 0 && hidden >= 0 && hidden <= N && smallest > 0, "draw_block_masks: ", hidden,
+            " of ", down, " x ", across, " patches in blocks of at least ", smallest,
+            "; there must be as many patches as are to be hidden");
+    Matrix mask(count, N);
+    for (int b = 0; b < count; ++b) {
+        int left = hidden;
+        for (int added = 1; left > 0 && added > 0; left -= added)
+            added = hide_rectangle(random, mask.row(b), down, across, left, smallest);
+        for (const int place : permutation(random, N))
+            if (left > 0 && mask(b, place) == 0) {
+                mask(b, place) = 1;
+                --left;
+            }
+    }
+    return mask;
 }
 
 static void require_ones_and_zeros(const char* name, const Matrix& mask) {

@@ -26,8 +26,19 @@ std::vector<int> inverse_permutations(const std::vector<int>& permutations, int 
 //   throws        std::invalid_argument when one is not a permutation, or the entries do not exist
 Matrix hide(const std::vector<int>& permutations, int places, int begin, int end);
 
+// Random permutations of 0 ... places - 1 for `count` images, one after the other.
+std::vector<int> draw_permutations(Random& random, int count, int places);
+
 // Masks for `count` images, each of which hides `hidden` random positions of `places`: (count, places).
 Matrix draw_masks(Random& random, int count, int places, int hidden);
+
+// The same in blocks: rectangles of random area and aspect ratio are hidden one after another, each with at least `smallest` patches
+// as long as that many are to be hidden. Where no rectangle fits any more, single patches follow.
+//   down, across  rows and columns of patches
+//   returns       (count, down * across); each image hides exactly `hidden` patches
+//   throws        std::invalid_argument when there are fewer patches than are to be hidden
+//   source        Bao et al. 2021 (BEiT), arXiv 2106.08254, Algorithm 1; the aspect ratios and ten attempts from its code
+Matrix draw_block_masks(Random& random, int count, int down, int across, int hidden, int smallest = 4);
 
 // The rows of the hidden patches, and of the visible ones, in a matrix with N rows for each image: image by image, in order.
 //   mask     (B, N), 1 = hidden

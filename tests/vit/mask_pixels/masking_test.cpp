@@ -93,6 +93,50 @@ TEST_CASE("draw_masks: each image hides the given number of positions, and not a
     for (const float times : often) CHECK(std::abs(times - 50 * 4 / 9.0f) < 15);
 }
 
+// How many of the four neighbours of a hidden patch are hidden too, on average; beyond the border none is.
+static double hidden_neighbours(const Matrix& mask, int down, int across) {
+    double neighbours = 0, hidden = 0;
+    for (int b = 0; b < mask.rows; ++b)
+        for (int y = 0; y < down; ++y)
+            for (int x = 0; x < across; ++x) {
+                if (mask(b, y * across + x) == 0) continue;
+                ++hidden;
+                if (y > 0) neighbours += mask(b, (y - 1) * across + x);
+                if (y + 1 < down) neighbours += mask(b, (y + 1) * across + x);
+                if (x > 0) neighbours += mask(b, y * across + x - 1);
+                if (x + 1 < across) neighbours += mask(b, y * across + x + 1);
+            }
+    return neighbours / hidden;
+}
+
+TEST_CASE("draw_block_masks: each image hides the given number of patches, and hidden patches are neighbours") {
+    Random random(1);
+    const int down = 14, across = 10, hidden = 56;  // 40 %
+    const Matrix blocks = draw_block_masks(random, 50, down, across, hidden), single = draw_masks(random, 50, 140, hidden);
+    for (int b = 0; b < 50; ++b) CHECK(std::count(blocks.row(b), blocks.row(b) + 140, 1.0f) == hidden);
+    CHECK(hidden_neighbours(single, down, across) == Approx(4 * 0.4 * 0.92).epsilon(0.05));  // some lie at the border
+    CHECK(hidden_neighbours(blocks, down, across) > 2.5);
+    Matrix often(1, 140);
+    add_sum_of_rows(often, blocks);
+    for (const float times : often) CHECK(times > 0);  // no patch is always visible
+    CHECK(std::count(often.begin(), often.end(), 50.0f) == 0);
+}
+
+TEST_CASE("draw_block_masks: a block has the least number of patches, and nothing, everything and a single row can be hidden") {
+    Random random(2);
+    for (int k = 0; k < 20; ++k) {  // one block of 3 x 3, 4 x 2 or 2 x 4 patches, or nearly that with single patches
+        const Matrix mask = draw_block_masks(random, 1, 8, 8, 9, 9);
+        CHECK(hidden_neighbours(mask, 8, 8) > 1.3);
+    }
+    CHECK(sum(draw_block_masks(random, 3, 4, 4, 0)).value()[0] == 0);
+    CHECK(sum(draw_block_masks(random, 3, 4, 4, 16)).value()[0] == 48);
+    CHECK(sum(draw_block_masks(random, 3, 1, 6, 2)).value()[0] == 6);
+    CHECK(draw_block_masks(random, 0, 4, 4, 2).rows == 0);
+    CHECK_THROWS_WITH(
+        draw_block_masks(random, 1, 2, 3, 7),
+        "draw_block_masks: 7 of 2 x 3 patches in blocks of at least 4; there must be as many patches as are to be hidden");
+}
+
 TEST_CASE("hidden_rows, visible_rows: image by image, in the order of the patches") {
     const Matrix mask{{0, 1, 1}, {1, 0, 0}};
     CHECK(hidden_rows(mask) == std::vector<int>{1, 2, 3});

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "nn/autograd/operations.h"
+#include "vit/mask_pixels/masking.h"
 #include "vit/mask_pixels/simmim.h"
 #include "walkthroughs/lesson/lesson.h"
 #include "walkthroughs/lesson/restoring.h"
@@ -47,13 +48,8 @@ static simmim::Config waves_config(int mask_unit) {
 }
 
 // A permutation of the mask units for each of `count` images, one after the other.
-static std::vector<int> draw_permutations(Random& random, int count, const simmim::Config& config) {
-    std::vector<int> permutations;
-    for (int b = 0; b < count; ++b) {
-        const std::vector<int> one = permutation(random, simmim::unit_count(config));
-        permutations.insert(permutations.end(), one.begin(), one.end());
-    }
-    return permutations;
+static std::vector<int> draw_units(Random& random, int count, const simmim::Config& config) {
+    return draw_permutations(random, count, simmim::unit_count(config));
 }
 
 static Matrix patch_grid(const Matrix& per_patch, const simmim::Config& config) {
@@ -83,8 +79,9 @@ static void step_2_cover(Lesson& lesson, const simmim::Steps& steps) {
     lesson.step("Where do mask tokens enter?", "x (1 - m) + mask_token m   (N, D)");
     lesson.pictures({{"patch embeddings", heat_map(steps.patch_embeddings.value(), lesson.colours)},
                      {"masked", heat_map(steps.masked.value(), lesson.colours)}});
-    lesson.why("the whole encoder does: all ", steps.masked.rows(),
-               " tokens go in, and one learned vector stands at every masked position. MAE leaves these positions out and costs less; here the encoder and its input stay those of the ViT that is fine-tuned later.");
+    lesson.why(
+        "the whole encoder does: all ", steps.masked.rows(),
+        " tokens go in, and one learned vector stands at every masked position. MAE leaves these positions out and costs less; here the encoder and its input stay those of the ViT that is fine-tuned later.");
 }
 
 static void step_3_positions(Lesson& lesson, const simmim::Weights& w, const simmim::Config& config) {
@@ -105,8 +102,9 @@ static void step_4_decode(Lesson& lesson, const simmim::Steps& steps, const simm
     lesson.code();
     const Var pixels = simmim::pixel_shuffle(steps.decoder_output, config.grid.patch_size, config.grid.channels);  // (N, P*P*C)
     lesson.matrix("pixels", pixels.value(), 6);
-    lesson.why("one linear layer: a token of width ", config.width, " becomes the ", pixels.cols(),
-               " numbers of its own patch. MAE needs a second transformer because its encoder never processes the masked positions; here it does.");
+    lesson.why(
+        "one linear layer: a token of width ", config.width, " becomes the ", pixels.cols(),
+        " numbers of its own patch. MAE needs a second transformer because its encoder never processes the masked positions; here it does.");
 }
 
 static void step_5_loss(Lesson& lesson, const simmim::Steps& steps, const simmim::Config& config) {
@@ -115,8 +113,9 @@ static void step_5_loss(Lesson& lesson, const simmim::Steps& steps, const simmim
     const Var losses = simmim::patch_losses(steps);  // (N, 1)  mean absolute error of each patch
     const Var loss = simmim::loss(steps, config);    // (1, 1)  over hidden patches only
     lesson.matrix("losses", patch_grid(losses.value(), config));
-    lesson.why("absolute differences, hidden pixels only: ", fixed(loss.value()(0, 0)),
-               ". MAE squares them. Where several values are possible, the squared error is lowest at their mean, the absolute error at their median.");
+    lesson.why(
+        "absolute differences, hidden pixels only: ", fixed(loss.value()(0, 0)),
+        ". MAE squares them. Where several values are possible, the squared error is lowest at their mean, the absolute error at their median.");
 }
 
 // --- training ---
@@ -131,7 +130,7 @@ struct Restored {
 static Restored restore_test(const simmim::Weights& w, const simmim::Config& config, const Pictures& pictures, int seed) {
     const NoTape evaluation;
     Random random(2'000'000 + seed);
-    const Matrix mask = simmim::random_masking(draw_permutations(random, static_cast<int>(pictures.test.size()), config), config);
+    const Matrix mask = simmim::random_masking(draw_units(random, static_cast<int>(pictures.test.size()), config), config);
     const simmim::Steps steps = simmim::forward(pictures.test, mask, w, config);
     return {simmim::predicted_images(steps, config), mask, simmim::loss(steps, config).value()(0, 0)};
 }
@@ -148,7 +147,7 @@ struct Restorer : Restoring {
 
     Var batch_loss(int batch, Random& random) override {
         const std::vector<Image> images = draw_batch(pictures, batch, random);
-        const Matrix mask = simmim::random_masking(draw_permutations(random, batch, config), config);
+        const Matrix mask = simmim::random_masking(draw_units(random, batch, config), config);
         return simmim::loss(simmim::forward(images, mask, w, config), config);
     }
     float test_loss() override { return restore_test(w, config, pictures, seed).loss; }
@@ -230,7 +229,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const simmim::Config config = digits_config(grid_of(digits, choices.pictures), choices.mask_unit);
     Random random(seed);
     const simmim::Weights w = simmim::make_weights(config, random);
-    const std::vector<int> permutation = draw_permutations(random, 1, config);
+    const std::vector<int> permutation = draw_units(random, 1, config);
     const Matrix mask = step_1_hide(lesson, digits, permutation, config);
     const simmim::Steps steps = simmim::forward({digits.test[0]}, mask, w, config);
     step_2_cover(lesson, steps);
