@@ -240,6 +240,8 @@ static void step_3_learn(Lesson& lesson, const World& world, const Batch& test, 
         {1.0 * codes_in_use(found.quantized.ids, config.codes), 1});
     lesson.curves({judge.loss_curve, judge.purity_curve}, {"training step", "loss; purity, a share"});
     lesson.table(judge.table);
+    lesson.say(
+        "Purity is the share of patches whose direction is the commonest one of their code: 1 when every code has one meaning.");
     const Matrix counts = code_table(found.quantized.ids, test.direction, config.codes);
     std::vector<std::vector<std::string>> rows{{"code", "0", "30", "60", "90", "120", "150 degrees"}};
     for (int k = 0; k < config.codes; ++k) {
@@ -251,7 +253,10 @@ static void step_3_learn(Lesson& lesson, const World& world, const Batch& test, 
     lesson.why(
         "the teacher describes a wave by its direction, so a code that mixed two directions would rebuild neither. The phase, "
         "which fills the pixels just as much, is not encoded: the loss does not require it. With codes to spare, several "
-        "stand for the same direction.");
+        "stand for the same direction. Of the ",
+        config.codes, " codes ", config.codes - codes_in_use(found.quantized.ids, config.codes),
+        " are not used: no patch is nearest to them, so nothing moves them. BEiT v2 leaves such codes; UViM, in vit/sequence, "
+        "restarts them by splitting the busiest.");
     lesson.predict("the table with --codes 4: fewer codes than concepts.");
     lesson.claim_at_least("purity on new pictures", purity(counts), choices.codes >= directions ? 0.9 : 0.0);
     lesson.claim_at_most("1 - cosine with the teacher", judge.loss_curve.y.back(), 0.2);

@@ -4,7 +4,8 @@
 //   shows    the cosine as a loss: its baseline, its gradient, its best possible value; and that the model learns the directions
 //            although they were never labels
 //   symbols  N patches   F numbers of a teacher's feature   M hidden patches
-//   next     ../mask_pixels/maskfeat.cpp predicts a feature made by hand
+//   before   ../mask_pixels/maskfeat.cpp predicts a feature made by hand
+//   next     beit_v2.cpp turns such features into discrete tokens
 #include <algorithm>
 #include <cmath>
 #include <vector>

@@ -13,18 +13,20 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/base/parallel.h"
 #include "nn/training/train.h"
 #include "vit/mask_pixels/masking.h"
 #include "vit/mask_pixels/videomae.h"
 #include "walkthroughs/lesson/lesson.h"
+#include "walkthroughs/lesson/side_by_side.h"
 
 using videomae::Clip;
 
 struct Choices {
     int steps = 800;
     int batch = 32;
-    int moving_steps = 200;
-    int side = 2;  // patches along a side of the frame
+    int moving_steps = 400;
+    int side = 3;  // patches along a side of the frame
     double rate = 5e-3;
     std::string video;  // files, separated by commas
 };
@@ -112,12 +114,7 @@ static std::vector<Clip> draw_clips(Random& random, int count, DrawClip draw, co
 }
 
 static Matrix draw_tubes(Random& random, int count, const videomae::Config& config) {
-    std::vector<int> permutations;
-    for (int b = 0; b < count; ++b) {
-        const std::vector<int> one = permutation(random, config.grid.count());
-        permutations.insert(permutations.end(), one.begin(), one.end());
-    }
-    return videomae::tube_masking(permutations, config);
+    return videomae::tube_masking(draw_permutations(random, count, config.grid.count()), config);
 }
 
 // As many cubes, but each by itself.
@@ -128,7 +125,7 @@ static Matrix draw_random(Random& random, int count, const videomae::Config& con
 
 using DrawMask = Matrix (*)(Random&, int, const videomae::Config&);
 
-// Frames 0, t, 2 t: one of each of the first time slots, hidden cubes black.
+// A frame of the first time slot and one of the last, hidden cubes black.
 static std::vector<Captioned> slots(const Clip& clip, const Matrix& mask, const videomae::Config& config, Colours colours) {
     Matrix cubes = videomae::cubes_of(clip, config);
     for (float& x : cubes) x = 0.55f + 0.45f * x;
@@ -136,7 +133,7 @@ static std::vector<Captioned> slots(const Clip& clip, const Matrix& mask, const 
         if (mask[k] == 1) std::fill(cubes.row(static_cast<int>(k)), cubes.row(static_cast<int>(k) + 1), 0.0f);
     const Clip light = videomae::clip_of(cubes, config);
     std::vector<Captioned> blocks;
-    for (int s = 0; s < videomae::time_slots(config) && s < 3; ++s)
+    for (const int s : {0, videomae::time_slots(config) - 1})
         blocks.push_back({"slot " + text(s), picture(light[s * config.tubelet], colours)});
     return blocks;
 }
@@ -202,13 +199,13 @@ struct Painter : Objective, Watcher {
     int batch, steps;
     float rate;
     Random random;
-    Progress progress;
+    SharedProgress& progress;
     std::vector<Clip> test;
     Matrix test_mask, test_targets;
     Series curve;
 
     Painter(const std::string& what, const videomae::Weights& w, const videomae::Config& config, DrawClip draw_clip,
-            DrawMask draw_mask, const Choices& choices, int steps, int seed)
+            DrawMask draw_mask, const Choices& choices, int steps, int seed, SharedProgress& progress)
         : w(w),
           config(config),
           draw_clip(draw_clip),
@@ -217,7 +214,7 @@ struct Painter : Objective, Watcher {
           steps(steps),
           rate(static_cast<float>(choices.rate)),
           random(seed),
-          progress(what, steps),
+          progress(progress),
           curve{.name = what, .x = {}, .y = {}} {
         Random draws(1'000'000 + seed);
         test = draw_clips(draws, test_clips, draw_clip, config);
@@ -231,8 +228,8 @@ struct Painter : Objective, Watcher {
                               videomae::targets(clips, config));
     }
 
-    bool after_step(int step, float value) override {
-        progress.update(step, value);
+    bool after_step(int step, float) override {
+        progress.count_step();
         if ((step + 1) % std::max(1, steps / 10) != 0) return true;
         const NoTape evaluation;
         curve.x.push_back(static_cast<float>(step + 1));
@@ -242,11 +239,10 @@ struct Painter : Objective, Watcher {
 };
 }  // namespace
 
-static Series train(Painter& painter) {
+static void train(Painter& painter) {
     const Recipe recipe{.schedule = {.peak = painter.rate, .warm_up = 20, .steps = painter.steps, .descent = Descent::none},
                         .batch = painter.batch};
     ::train(painter, nothing_decays(variables(videomae::parameters(painter.w, painter.config))), recipe, &painter);
-    return painter.curve;
 }
 
 // The variance of what is hidden of the test clips: the error of the best constant answer.
@@ -279,9 +275,11 @@ static void step_4_still(Lesson& lesson, const videomae::Config& config, const C
     lesson.step("What can be learned from a clip that does not move?", "mse at hidden cubes", "new clips");
     Random random(seed);
     const videomae::Weights at_random = videomae::make_weights(config, random), as_tubes = videomae::make_weights(config, random);
-    Painter copier("random masks", at_random, config, still_clip, draw_random, choices, choices.steps, seed);
-    Painter guesser("tubes", as_tubes, config, still_clip, draw_tubes, choices, choices.steps, seed);
-    const Series of_random = train(copier), of_tubes = train(guesser);
+    SharedProgress progress("random masks, and tubes", 2 * choices.steps);
+    Painter copier("random masks", at_random, config, still_clip, draw_random, choices, choices.steps, seed, progress);
+    Painter guesser("tubes", as_tubes, config, still_clip, draw_tubes, choices, choices.steps, seed, progress);
+    parallel_for(2, [&](int k) { train(k == 0 ? copier : guesser); });  // side by side, each on a core
+    const Series &of_random = copier.curve, &of_tubes = guesser.curve;
     lesson.curves({of_random, of_tubes}, {"training step", "mse"});
     const double variance = hidden_variance(guesser);
     std::vector<std::vector<std::string>> rows{{"after step", "random masks", "tubes"}};
@@ -291,7 +289,8 @@ static void step_4_still(Lesson& lesson, const videomae::Config& config, const C
     lesson.why(
         config.grid.count(), " squares, each of a grey of its own, standing still: the variance is ", fixed(variance, 3),
         ". The other squares do not determine the grey of this one, so there is nothing to learn about such pictures, and with "
-        "tubes the loss stays high. Random masks reward copying from another slot: the loss falls without understanding.");
+        "tubes the loss stays high. Random masks reward copying from another slot: it takes a while to find where to copy from, "
+        "then the loss falls, and nothing has been learned about pictures.");
     lesson.claim_at_most("error with random masks, share of the variance", of_random.y.back() / variance, 0.75);
     lesson.claim_at_least("error with tubes, share of the variance", of_tubes.y.back() / variance, 0.93);
 }
@@ -300,14 +299,18 @@ static void step_5_moving(Lesson& lesson, const videomae::Config& config, const 
     lesson.step("What can be learned from a clip that moves?", "sin(2 pi x / W + phase + t speed)", "tubes");
     Random random(seed);
     const videomae::Weights w = videomae::make_weights(config, random);
-    Painter painter("tubes, moving waves", w, config, moving_clip, draw_tubes, choices, choices.moving_steps, seed);
-    const Series curve = train(painter);
+    SharedProgress progress("tubes, moving waves", choices.moving_steps);
+    Painter painter("tubes, moving waves", w, config, moving_clip, draw_tubes, choices, choices.moving_steps, seed, progress);
+    train(painter);
+    const Series& curve = painter.curve;
     lesson.curves({curve}, {"training step", "mse"});
     show_painted(lesson, painter, 0);
     const double variance = hidden_variance(painter);
-    lesson.why("a hidden tube of a drifting wave follows from the wave around it: the error falls from the variance ",
-               fixed(variance, 3), " to ", fixed(curve.y.back(), 3),
-               ". There is nothing to copy here either; the model must infer phase and speed.");
+    lesson.why(
+        "a hidden tube of a drifting wave follows from the places around it in the same frames: those of its column show the same "
+        "stripes, and where a whole column is hidden, the others tell phase and speed. The error falls from the variance ",
+        fixed(variance, 3), " to ", fixed(curve.y.back(), 3),
+        ". No other frame shows what is hidden, so the model has to learn how a picture hangs together.");
     lesson.predict("the error of random masks on these clips: lower or higher than that of tubes?");
     lesson.claim_at_most("error with tubes, moving clips, share of the variance", curve.y.back() / variance, 0.3);
 }
@@ -327,13 +330,16 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/mask_pixels/videomae", "A mask through time, so that nothing can be copied.", "10 seconds on two cores");
+    Options options("vit/mask_pixels/videomae", "A mask through time, so that nothing can be copied.", "15 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps on clips that do not move, for each kind of mask", 1, 100'000);
     options.add("moving-steps", choices.moving_steps, "training steps on clips that move", 1, 100'000);
     options.add("video", choices.video,
                 "PNG or PPM files with a comma between them, or one P6 file of 8 frames, to cut into cubes");
-    options.add("side", choices.side, "patches along a side of the frame, 2 or 3; 3 learns later", 2, 3);
+    options.add(
+        "side", choices.side,
+        "patches along a side of the frame, 2 or 3; with 2 there are fewer places to compare, and copying is found earlier", 2,
+        3);
     options.add("rate", choices.rate, "learning rate", 0, 1);
     options.add("batch", choices.batch, "clips in a step", 1, 1000);
     options.read_or_exit(argc, argv);
