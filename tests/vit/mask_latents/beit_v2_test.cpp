@@ -6,19 +6,13 @@
 #include "nn/layers/relative_position.h"
 #include "tests/fixture_views.h"
 #include "tests/nn/data/told_config.h"
+#include "tests/vit/vit_fixture.h"
 
 TEST_SUITE_BEGIN("beit_v2");
 
-static PatchGrid golden_grid(const Safetensors& file) {
-    return {.height = file.metadata_int("img_size"),
-            .width = file.metadata_int("img_size"),
-            .patch_size = file.metadata_int("patch_size"),
-            .channels = file.metadata_int("in_chans")};
-}
-
 static beit_v2::TokenizerConfig golden_tokenizer_config(const Golden& golden) {
     const Safetensors& file = golden.file;
-    return {.grid = golden_grid(file),
+    return {.grid = square_grid_of(golden),
             .width = file.metadata_int("encoder_embed_dim"),
             .encoder_depth = file.metadata_int("encoder_depth"),
             .decoder_depth = file.metadata_int("decoder_depth"),
@@ -35,23 +29,20 @@ static beit_v2::TokenizerConfig golden_tokenizer_config(const Golden& golden) {
 
 static beit_v2::Config golden_config(const Golden& golden) {
     const Safetensors& file = golden.file;
-    beit_v2::Config config{.grid = golden_grid(file),
-                           .width = file.metadata_int("embed_dim"),
-                           .depth = file.metadata_int("depth"),
-                           .heads = file.metadata_int("num_heads"),
-                           .mlp_ratio = file.metadata_double("mlp_ratio"),
-                           .query_value_bias = golden.flag("qkv_bias"),
-                           .layer_scale = {},
-                           .absolute_positions = golden.flag("use_abs_pos_emb"),
-                           .shared_relative_bias = golden.flag("use_shared_rel_pos_bias"),
-                           .codes = file.metadata_int("vocab_size"),
-                           .early_block = file.metadata_int("early_layers"),
-                           .head_depth = file.metadata_int("head_layers"),
-                           .shared_head = golden.flag("shared_lm_head"),
-                           .eps = static_cast<float>(file.metadata_double("layer_norm_eps"))};
-    const float layer_scale = static_cast<float>(file.metadata_double("init_values"));
-    if (layer_scale > 0) config.layer_scale = layer_scale;
-    return config;
+    return {.grid = square_grid_of(golden),
+            .width = file.metadata_int("embed_dim"),
+            .depth = file.metadata_int("depth"),
+            .heads = file.metadata_int("num_heads"),
+            .mlp_ratio = file.metadata_double("mlp_ratio"),
+            .query_value_bias = golden.flag("qkv_bias"),
+            .layer_scale = layer_scale_of(golden),
+            .absolute_positions = golden.flag("use_abs_pos_emb"),
+            .shared_relative_bias = golden.flag("use_shared_rel_pos_bias"),
+            .codes = file.metadata_int("vocab_size"),
+            .early_block = file.metadata_int("early_layers"),
+            .head_depth = file.metadata_int("head_layers"),
+            .shared_head = golden.flag("shared_lm_head"),
+            .eps = static_cast<float>(file.metadata_double("layer_norm_eps"))};
 }
 
 static void check_tokenizer(const Golden& golden, const beit_v2::TokenizerSteps& steps, const beit_v2::TokenizerConfig& config) {

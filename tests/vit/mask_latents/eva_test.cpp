@@ -8,6 +8,7 @@
 #include "tests/fixture_views.h"
 #include "tests/nn/data/told_config.h"
 #include "tests/temporary_folder.h"
+#include "tests/vit/vit_fixture.h"
 #include "vit/mask_pixels/masking.h"
 
 TEST_SUITE_BEGIN("eva");
@@ -16,21 +17,17 @@ static eva::Config golden_config(const Golden& golden) {
     const Safetensors& file = golden.file;
     CHECK(!golden.flag("postnorm"));
     CHECK(!golden.flag("stop_grad_conv1"));
-    eva::Config config{.grid = {.height = file.metadata_int("image_height"),
-                                .width = file.metadata_int("image_width"),
-                                .patch_size = file.metadata_int("patch_size"),
-                                .channels = file.metadata_int("in_chans")},
-                       .width = file.metadata_int("embed_dim"),
-                       .depth = file.metadata_int("depth"),
-                       .heads = file.metadata_int("num_heads"),
-                       .mlp_width = file.metadata_int("intermediate_size"),
-                       .feature_width = file.metadata_int("predict_feature_dim"),
-                       .query_value_bias = golden.flag("qkv_bias"),
-                       .absolute_positions = golden.flag("use_abs_pos_emb"),
-                       .shared_relative_bias = golden.flag("use_shared_rel_pos_bias"),
-                       .eps = static_cast<float>(file.metadata_double("layer_norm_eps"))};
-    if (file.metadata_text("init_values") != "none") config.layer_scale = static_cast<float>(file.metadata_double("init_values"));
-    return config;
+    return {.grid = grid_of(golden),
+            .width = file.metadata_int("embed_dim"),
+            .depth = file.metadata_int("depth"),
+            .heads = file.metadata_int("num_heads"),
+            .mlp_width = file.metadata_int("intermediate_size"),
+            .feature_width = file.metadata_int("predict_feature_dim"),
+            .query_value_bias = golden.flag("qkv_bias"),
+            .layer_scale = layer_scale_of(golden),
+            .absolute_positions = golden.flag("use_abs_pos_emb"),
+            .shared_relative_bias = golden.flag("use_shared_rel_pos_bias"),
+            .eps = static_cast<float>(file.metadata_double("layer_norm_eps"))};
 }
 
 TEST_CASE("parity: every step, the loss and every gradient of the published code") {
@@ -116,10 +113,7 @@ static EvaCase small_case() {
                 .feature_width = 5};
     Random random(7);
     c.w = eva::make_weights(c.config, random, 0.3f);
-    for (int b = 0; b < 2; ++b) {
-        c.images.push_back(Image(4, 6, 2));
-        for (float& x : c.images.back().pixels) x = random.uniform();
-    }
+    c.images = uniform_images(random, 2, c.config.grid);
     c.mask = Matrix{{1, 0, 0, 0, 1, 1}, {0, 0, 1, 0, 0, 0}};
     return c;
 }

@@ -8,16 +8,14 @@
 #include "nn/layers/position.h"
 #include "tests/fixture_views.h"
 #include "tests/temporary_folder.h"
+#include "tests/vit/vit_fixture.h"
 #include "vit/mask_pixels/masking.h"
 
 TEST_SUITE_BEGIN("mae");
 
 static mae::Config golden_config(const Golden& golden) {
     const Safetensors& file = golden.file;
-    return {.grid = {.height = file.metadata_int("img_size"),
-                     .width = file.metadata_int("img_size"),
-                     .patch_size = file.metadata_int("patch_size"),
-                     .channels = file.metadata_int("in_chans")},
+    return {.grid = square_grid_of(golden),
             .width = file.metadata_int("embed_dim"),
             .depth = file.metadata_int("depth"),
             .heads = file.metadata_int("num_heads"),
@@ -104,11 +102,7 @@ static MaeCase small_case() {
                 .normalise_targets = false};
     Random random(7);
     c.w = mae::make_weights(c.config, random);
-    for (int b = 0; b < 2; ++b) {
-        Image image(6, 6, 2);
-        for (float& x : image.pixels) x = random.uniform();
-        c.images.push_back(image);
-    }
+    c.images = uniform_images(random, 2, c.config.grid);
     c.noise = uniform_matrix(random, 2, 9);
     return c;
 }

@@ -7,16 +7,14 @@
 #include "tests/fixture_views.h"
 #include "tests/nn/data/told_config.h"
 #include "tests/temporary_folder.h"
+#include "tests/vit/vit_fixture.h"
 #include "vit/mask_pixels/masking.h"
 
 TEST_SUITE_BEGIN("maskfeat");
 
 static maskfeat::Config golden_config(const Golden& golden) {
     const Safetensors& file = golden.file;
-    return {.grid = {.height = file.metadata_int("img_size"),
-                     .width = file.metadata_int("img_size"),
-                     .patch_size = file.metadata_int("patch_size"),
-                     .channels = file.metadata_int("in_chans")},
+    return {.grid = square_grid_of(golden),
             .hog = {.bins = file.metadata_int("nbins"), .cell = file.metadata_int("cell_sz")},
             .width = file.metadata_int("embed_dim"),
             .depth = file.metadata_int("depth"),
@@ -106,11 +104,7 @@ static MaskFeatCase small_case() {
                 .mlp_ratio = 2};
     Random random(7);
     c.w = maskfeat::make_weights(c.config, random, {.stddev = 0.3f});
-    for (int b = 0; b < 2; ++b) {
-        Image image(8, 12, 2);
-        for (float& x : image.pixels) x = random.uniform();
-        c.images.push_back(image);
-    }
+    c.images = uniform_images(random, 2, c.config.grid);
     c.mask = Matrix{{1, 0, 0, 0, 1, 1}, {0, 0, 1, 0, 0, 0}};
     return c;
 }

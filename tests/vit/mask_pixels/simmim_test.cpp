@@ -8,31 +8,27 @@
 #include "nn/layers/relative_position.h"
 #include "tests/fixture_views.h"
 #include "tests/temporary_folder.h"
+#include "tests/vit/vit_fixture.h"
 #include "vit/mask_pixels/masking.h"
 
 TEST_SUITE_BEGIN("simmim");
 
 static simmim::Config golden_config(const Golden& golden) {
     const Safetensors& file = golden.file;
-    simmim::Config config{.grid = {.height = file.metadata_int("img_size"),
-                                   .width = file.metadata_int("img_size"),
-                                   .patch_size = file.metadata_int("patch_size"),
-                                   .channels = file.metadata_int("in_chans")},
-                          .mask_unit = file.metadata_int("mask_patch_size"),
-                          .mask_ratio = file.metadata_double("mask_ratio"),
-                          .width = file.metadata_int("embed_dim"),
-                          .depth = file.metadata_int("depth"),
-                          .heads = file.metadata_int("num_heads"),
-                          .mlp_ratio = file.metadata_double("mlp_ratio"),
-                          .query_value_bias = golden.flag("qkv_bias"),
-                          .layer_scale = {},
-                          .absolute_positions = golden.flag("use_abs_pos_emb"),
-                          .shared_relative_bias = golden.flag("use_shared_rel_pos_bias"),
-                          .relative_bias_per_block = golden.flag("use_rel_pos_bias"),
-                          .mean_pooling = golden.flag("use_mean_pooling"),
-                          .eps = static_cast<float>(file.metadata_double("layer_norm_eps"))};
-    if (file.metadata_text("init_values") != "none") config.layer_scale = static_cast<float>(file.metadata_double("init_values"));
-    return config;
+    return {.grid = square_grid_of(golden),
+            .mask_unit = file.metadata_int("mask_patch_size"),
+            .mask_ratio = file.metadata_double("mask_ratio"),
+            .width = file.metadata_int("embed_dim"),
+            .depth = file.metadata_int("depth"),
+            .heads = file.metadata_int("num_heads"),
+            .mlp_ratio = file.metadata_double("mlp_ratio"),
+            .query_value_bias = golden.flag("qkv_bias"),
+            .layer_scale = layer_scale_of(golden),
+            .absolute_positions = golden.flag("use_abs_pos_emb"),
+            .shared_relative_bias = golden.flag("use_shared_rel_pos_bias"),
+            .relative_bias_per_block = golden.flag("use_rel_pos_bias"),
+            .mean_pooling = golden.flag("use_mean_pooling"),
+            .eps = static_cast<float>(file.metadata_double("layer_norm_eps"))};
 }
 
 namespace {
@@ -120,11 +116,7 @@ static SimmimCase small_case() {
                 .mlp_ratio = 2};
     Random random(7);
     c.w = simmim::make_weights(c.config, random);
-    for (int b = 0; b < 2; ++b) {
-        Image image(8, 8, 2);
-        for (float& x : image.pixels) x = random.uniform();
-        c.images.push_back(image);
-    }
+    c.images = uniform_images(random, 2, c.config.grid);
     c.mask = simmim::random_masking({0, 3, 1, 2, /* image 1 */ 2, 1, 0, 3}, c.config);
     return c;
 }

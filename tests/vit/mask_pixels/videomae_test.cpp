@@ -7,32 +7,28 @@
 #include "tests/fixture_views.h"
 #include "tests/nn/data/told_config.h"
 #include "tests/temporary_folder.h"
+#include "tests/vit/vit_fixture.h"
 #include "vit/mask_pixels/masking.h"
 
 TEST_SUITE_BEGIN("videomae");
 
 static videomae::Config golden_config(const Golden& golden) {
     const Safetensors& file = golden.file;
-    videomae::Config config{.grid = {.height = file.metadata_int("image_height"),
-                                     .width = file.metadata_int("image_width"),
-                                     .patch_size = file.metadata_int("patch_size"),
-                                     .channels = file.metadata_int("in_chans")},
-                            .frames = file.metadata_int("num_frames"),
-                            .tubelet = file.metadata_int("tubelet_size"),
-                            .mask_ratio = file.metadata_double("mask_ratio"),
-                            .width = file.metadata_int("encoder_embed_dim"),
-                            .depth = file.metadata_int("encoder_depth"),
-                            .heads = file.metadata_int("encoder_num_heads"),
-                            .decoder_width = file.metadata_int("decoder_embed_dim"),
-                            .decoder_depth = file.metadata_int("decoder_depth"),
-                            .decoder_heads = file.metadata_int("decoder_num_heads"),
-                            .mlp_ratio = file.metadata_double("mlp_ratio"),
-                            .query_value_bias = golden.flag("qkv_bias"),
-                            .normalise_targets = golden.flag("normlize_target"),
-                            .eps = static_cast<float>(file.metadata_double("layer_norm_eps"))};
-    const double layer_scale = file.metadata_double("init_values");
-    if (layer_scale > 0) config.layer_scale = static_cast<float>(layer_scale);
-    return config;
+    return {.grid = grid_of(golden),
+            .frames = file.metadata_int("num_frames"),
+            .tubelet = file.metadata_int("tubelet_size"),
+            .mask_ratio = file.metadata_double("mask_ratio"),
+            .width = file.metadata_int("encoder_embed_dim"),
+            .depth = file.metadata_int("encoder_depth"),
+            .heads = file.metadata_int("encoder_num_heads"),
+            .decoder_width = file.metadata_int("decoder_embed_dim"),
+            .decoder_depth = file.metadata_int("decoder_depth"),
+            .decoder_heads = file.metadata_int("decoder_num_heads"),
+            .mlp_ratio = file.metadata_double("mlp_ratio"),
+            .query_value_bias = golden.flag("qkv_bias"),
+            .layer_scale = layer_scale_of(golden),
+            .normalise_targets = golden.flag("normlize_target"),
+            .eps = static_cast<float>(file.metadata_double("layer_norm_eps"))};
 }
 
 TEST_CASE("parity: every step, the loss and every gradient of the published code") {
