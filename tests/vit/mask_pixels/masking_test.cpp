@@ -124,10 +124,17 @@ TEST_CASE("draw_block_masks: each image hides the given number of patches, and h
 
 TEST_CASE("draw_block_masks: a block has the least number of patches, and nothing, everything and a single row can be hidden") {
     Random random(2);
-    for (int k = 0; k < 20; ++k) {  // one block of 3 x 3, 4 x 2 or 2 x 4 patches, or nearly that with single patches
-        const Matrix mask = draw_block_masks(random, 1, 8, 8, 9, 9);
-        CHECK(hidden_neighbours(mask, 8, 8) > 1.3);
+    int tall = 0, wide = 0;
+    for (int k = 0; k < 40; ++k) {  // one block of 3 x 3, 4 x 2 or 2 x 4 patches, or nearly that with single patches
+        const Matrix mask = reshape(draw_block_masks(random, 1, 8, 8, 9, 9), 8, 8);
+        CHECK(hidden_neighbours(reshape(mask, 1, 64), 8, 8) > 1.3);
+        const Matrix in_rows = row_sums(mask).value(), in_columns = row_sums(transpose(mask)).value();
+        const auto longest = [](const Matrix& sums) { return *std::max_element(sums.begin(), sums.end()); };
+        tall += longest(in_columns) > longest(in_rows) + 1;
+        wide += longest(in_rows) > longest(in_columns) + 1;
     }
+    CHECK(tall > 3);
+    CHECK(wide > 3);
     CHECK(sum(draw_block_masks(random, 3, 4, 4, 0)).value()[0] == 0);
     CHECK(sum(draw_block_masks(random, 3, 4, 4, 16)).value()[0] == 48);
     CHECK(sum(draw_block_masks(random, 3, 1, 6, 2)).value()[0] == 6);
