@@ -15,8 +15,12 @@ STANDARD :=
 .SUFFIXES:
 .PHONY: all test fuzz mistakes course course-build run pages bench format check-format refresh-readme check-readme clean help
 # ---- Where things go: each kind of build and each compiler has a folder of its own ----
+override BUILD := $(strip $(BUILD))
 ifeq ($(filter $(BUILD),release debug asan),)
 $(error BUILD=$(BUILD) is unknown; it may be release, debug or asan)
+endif
+ifeq ($(shell command -v $(firstword $(CXX)) 2>/dev/null),)
+$(error CXX=$(CXX) is not a program; name a C++20 compiler: CXX=g++)
 endif
 compiler := $(if $(filter-out default,$(origin CXX)),$(patsubst %,-%,$(filter-out g++,$(notdir $(firstword $(CXX))))))
 OUT := build/$(BUILD)$(compiler)
@@ -25,10 +29,13 @@ OUT := build/$(BUILD)$(compiler)
 known = $(foreach option,$(1),$(shell $(CXX) -Werror $(option) -E -x c++ /dev/null >/dev/null 2>&1 && echo $(option)))
 # This processor's instructions, and its largest registers, of which g++ uses half: exp then takes 0.7 of the time.
 ARCH := $(call known,-march=native -mprefer-vector-width=512)
+# The user's CXXFLAGS and LDFLAGS stand in front, without the options under which a NaN may pass for a number.
+FAST_MATH := -ffast-math -Ofast -funsafe-math-optimizations -ffinite-math-only -fassociative-math
 # g++ 12 warns of an overlap inside std::string that cannot happen. No code here reads errno after a square root, or the flags
 # that arithmetic sets.
-CXXFLAGS += -std=c++20 -Wall -Wextra -Wpedantic $(call known,-Wno-restrict) $(ARCH) -fno-math-errno -fno-trapping-math -pthread -I.
-LDFLAGS += -pthread $(filter -fsanitize=%,$(OPT_$(BUILD)))
+OPTIONS := $(strip $(filter-out $(FAST_MATH),$(CXXFLAGS)) -std=c++20 -Wall -Wextra -Wpedantic $(call known,-Wno-restrict) $(ARCH) \
+    -fno-math-errno -fno-trapping-math -pthread -I.)
+LINKING = $(strip $(LDFLAGS) -pthread) $(filter -fsanitize=%,$(OPT_$(BUILD)))
 OPT_release := -Og -DNDEBUG
 OPT_debug := -O0 -g3
 OPT_asan := -O0 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -70,7 +77,7 @@ $(call object,$(TEST_SOURCES)): MORE = $(DOCTEST) -DBUILT='"$(OUT)"' -DDEBUG_BUI
 # written only when they change: after that everything is compiled, or linked, again.
 remember = $(shell mkdir -p $(OUT) && cd $(OUT) && echo '$(2)' > $(1).new && { cmp -s $(1).new $(1) && rm $(1).new || mv $(1).new $(1); })
 INSTRUCTIONS := $(shell $(CXX) $(ARCH) -dM -E -x c++ /dev/null | cksum; $(CXX) --version | head -n 1)
-$(call remember,flags,$(CXX) $(CXXFLAGS) $(OPT_$(BUILD)) $(LDFLAGS) $(INSTRUCTIONS))
+$(call remember,flags,$(CXX) $(OPTIONS) $(OPT_$(BUILD)) $(LINKING) $(INSTRUCTIONS))
 $(call remember,files,$(LIBRARY_SOURCES) $(TEST_SOURCES) $(COURSE_SOURCES))
 
 # ---- The library and the walkthroughs ----
@@ -79,10 +86,10 @@ all: $(LIBRARY) $(WALKS)
 
 $(OUT)/objects/%.o: %.cpp $(OUT)/flags $(STANDARD)
 	@echo "compile $<"
-	@mkdir -p $(@D) && $(CXX) $(CXXFLAGS) $(if $(WERROR),-Werror) $(OPT) $(MORE) $(HEADERS) -MMD -MP -c $< -o $@
+	@mkdir -p $(@D) && $(CXX) $(OPTIONS) $(if $(WERROR),-Werror) $(OPT) $(MORE) $(HEADERS) -MMD -MP -c $< -o $@
 $(STANDARD): $(OUT)/standard-%.h.gch: tools/standard.h $(OUT)/flags
 	@echo "compile $< with -$*"
-	@echo '#include "$<"' >$(@:.gch=) && $(CXX) $(CXXFLAGS) -$* -DNDEBUG -x c++-header $(@:.gch=) -o $@
+	@echo '#include "$<"' >$(@:.gch=) && $(CXX) $(OPTIONS) -$* -DNDEBUG -x c++-header $(@:.gch=) -o $@
 
 $(LIBRARY): $(call object,$(LIBRARY_SOURCES)) $(OUT)/files
 	@echo "archive $@"
@@ -92,7 +99,7 @@ $(WALKS): $(OUT)/walk/%: $(OUT)/objects/walkthroughs/%.o
 $(WALKS) $(OUT)/tests/run $(COURSE_PROGRAMS) $(OUT)/bench $(OUT)/book: $(LIBRARY)
 $(WALKS) $(OUT)/tests/run $(COURSE_PROGRAMS) $(OUT)/bench $(OUT)/book $(OUT)/debugger/lesson: $(SHOW)
 	@echo "link    $@"
-	@mkdir -p $(@D) && $(CXX) $(filter %.o,$^) $(filter %.a,$^) $(LDFLAGS) -o $@
+	@mkdir -p $(@D) && $(CXX) $(filter %.o,$^) $(filter %.a,$^) $(LINKING) -o $@
 # ---- Tests ----
 ## make test                all tests; then build/tests/run takes options, for example --test-suite=mae
 test: $(OUT)/tests/run $(if $(filter release,$(BUILD)),$(WALKS))  # the plain build also tests the programs

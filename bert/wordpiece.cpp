@@ -42,7 +42,8 @@ static int add_path(Vocabulary& vocabulary, std::string_view entry) {
 
 static int special_id(const Vocabulary& vocabulary, std::string_view name, std::string_view source) {
     const int id = id_of(vocabulary, name);
-    require(id >= 0, source, ": the entry ", name, " is missing; a BERT vocabulary has [PAD] [UNK] [CLS] [SEP] [MASK]");
+    require(id >= 0, source, ": the entry ", name, " is missing among ", vocabulary.size(),
+            "; a BERT vocabulary has [PAD] [UNK] [CLS] [SEP] [MASK], each in a line of its own");
     return id;
 }
 
@@ -86,6 +87,10 @@ Vocabulary read_vocabulary(std::string_view file_content, std::string_view sourc
         const std::string entry = is_utf8 ? trimmed(line) : line;  // make_vocabulary rejects invalid UTF-8
         entries.push_back(entry.empty() ? line : entry);           // white space alone is kept, so that saving restores it
     }
+    const bool lists_padding = std::find(entries.begin(), entries.end(), "[PAD]") != entries.end();
+    const std::string other = lists_padding ? "" : kind_of_bytes(file_content.substr(0, 512));
+    require(other.empty(), source, ": is not a vocab.txt, which has one entry in each line, [PAD] among them; it looks like ",
+            other);
     return make_vocabulary(entries, source);
 }
 

@@ -226,6 +226,8 @@ static MergeLine parse_merge(std::string_view line, int number, const std::strin
 static std::string place_of_line(std::string_view source, int number) { return joined({source, ": line ", number}); }
 
 static std::vector<MergeLine> parse_merges(std::string_view file_content, std::string_view source) {
+    const std::string other = kind_that_is_no_merges(file_content.substr(0, 512));
+    require(other.empty(), source, ": is not a merges.txt, which has a merge of two tokens in each line; it looks like ", other);
     std::vector<MergeLine> merges;
     std::vector<std::string> lines = split_lines(without_byte_order_mark(file_content));
     while (!lines.empty() && lines.back().empty()) lines.pop_back();
@@ -322,7 +324,8 @@ static Vocabulary vocabulary_of(const std::vector<std::string>& names, std::stri
     for (int byte = 0; byte < 256; ++byte) {
         const std::string bytes(1, static_cast<char>(byte));
         const auto found = id_of_name.find(symbols_of(bytes));
-        require(found != id_of_name.end(), vocab_source, ": ", quoted(bytes), ", the symbol of byte ", byte, ", is missing");
+        require(found != id_of_name.end(), vocab_source, ": ", quoted(bytes), ", the symbol of byte ", byte,
+                ", is missing; a byte-level vocabulary has a token for each of the 256 bytes");
         ids.emplace(bytes, found->second);
     }
     for (const MergeLine& line : lines) {

@@ -535,4 +535,30 @@ TEST_CASE("Makefile: a build folder from another processor is rebuilt") {
     fs::remove_all("build/release-cxx");
 }
 
+TEST_CASE("Makefile: the user's CXXFLAGS and LDFLAGS stand in front of its own options, which stay, and fast-math goes") {
+    const TemporaryFolder folder;
+    const std::string compiler = folder.file("cxx", "#!/bin/sh\n");
+    fs::permissions(compiler, fs::perms::owner_all);
+    const std::string what = "CXX=" + compiler + " BUILD='release ' build/release-cxx/flags";
+    const std::string flags = "build/release-cxx/flags";
+    make_in("", what);
+    const std::string plain = lines_of(flags).at(0);
+    const std::string own = plain.substr(plain.find("-std=c++20"));
+    const std::string both = "CXXFLAGS='-g -ffast-math -Ofast' LDFLAGS=-s ";
+    for (const bool in_environment : {true, false}) {
+        make_in(in_environment ? both : "", (in_environment ? "" : both) + what);
+        std::string with_both = own;
+        CHECK(lines_of(flags).at(0) == compiler + " -g " + with_both.replace(with_both.rfind("-pthread"), 0, "-s "));
+    }
+    fs::remove_all("build/release-cxx");
+}
+
+TEST_CASE("Makefile: no compiler, or an unknown BUILD, is refused in one line") {
+    for (const std::string compiler : {"", "no-such-compiler"})
+        CHECK(
+            make_in("", "-n CXX=" + compiler).find("*** CXX=" + compiler + " is not a program; name a C++20 compiler: CXX=g++") !=
+            std::string::npos);
+    CHECK(make_in("", "-n BUILD=fast").find("*** BUILD=fast is unknown; it may be release, debug or asan") != std::string::npos);
+}
+
 TEST_SUITE_END();

@@ -21,8 +21,14 @@ static bool is_directory(const std::string& path) {
     return std::filesystem::is_directory(path, ignored);
 }
 
+// The system would read the path up to that byte, and open another file.
+static void require_no_zero(const std::string& path) {
+    require(path.find('\0') == std::string::npos, path, ": a path cannot hold a byte 0, the name of a file ends there");
+}
+
 // Checks for a directory first: some systems open one and fail only when it is read.
 static std::FILE* open_for_reading(const std::string& path) {
+    require_no_zero(path);
     require(!is_directory(path), path, ": is a directory, a file is needed");
     std::FILE* const file = std::fopen(path.c_str(), "rb");
     const std::string why = reason();
@@ -111,6 +117,7 @@ static std::FILE* open_part(const std::string& target, std::string& name) {
 }
 
 AtomicFile::AtomicFile(const std::string& given) : path(given), target(end_of_links(given).string()) {
+    require_no_zero(given);
     std::error_code ignored;
     const std::filesystem::file_status status = std::filesystem::status(target, ignored);
     const bool is_there = std::filesystem::exists(status);
@@ -177,7 +184,7 @@ void RandomAccessFile::read(std::uint64_t first, void* into, std::size_t count) 
 
 bool is_file(const std::string& path) {
     std::error_code ignored;  // for example a name that is too long
-    return std::filesystem::is_regular_file(path, ignored);
+    return path.find('\0') == std::string::npos && std::filesystem::is_regular_file(path, ignored);
 }
 
 std::vector<std::string> files_below(const std::string& folder) {

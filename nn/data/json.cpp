@@ -127,7 +127,8 @@ private:
     [[noreturn]] void needs(const std::string& what) {
         const std::string_view rest = text.substr(at, 4);  // a character has at most 4 bytes
         const std::string found = at < text.size() ? ", not " + json_string(encode_utf8(decode_utf8(rest).front())) : "";
-        wrong(at, what + " is needed here" + found);
+        const std::string kind = kind_of_bytes(text.substr(0, 512));
+        wrong(at, what + " is needed here" + found + (kind.empty() || kind.starts_with("JSON") ? "" : "; it looks like " + kind));
     }
 
     char peek() {
@@ -366,8 +367,8 @@ void visit_members(std::string_view text, std::string_view source, long most_val
 
 Json read_json(const std::string& path) {
     const std::string text = read_text_file(path);
-    const std::string kind = kind_of_bytes(text.substr(0, 64));
-    require(kind.empty() || kind.starts_with("JSON"), path, ": is not a JSON file", looks_like(text.substr(0, 64)));
+    const std::string kind = kind_of_bytes(text.substr(0, 512));
+    require(kind.empty() || kind.starts_with("JSON"), path, ": is not a JSON file, it looks like ", kind);
     return parse_json(text, path);
 }
 

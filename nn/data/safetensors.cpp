@@ -94,7 +94,9 @@ static void require_no_gaps(const std::map<std::string, TensorInfo>& tensors, st
 
 // The header of a file, whose length has been checked against that of the file.
 static std::string read_header(const RandomAccessFile& file, const std::string& path) {
-    std::string begin(std::min<std::uint64_t>(file.size(), 64), ' ');
+    const std::string cut_off = "; perhaps a download that broke off";
+    require(file.size() > 0, path, ": is empty, a safetensors file is needed", cut_off);
+    std::string begin(std::min<std::uint64_t>(file.size(), 512), ' ');
     file.read(0, begin.data(), begin.size());
     std::uint64_t header_size = 0;
     if (begin.size() >= 8) std::memcpy(&header_size, begin.data(), 8);
@@ -106,7 +108,8 @@ static std::string read_header(const RandomAccessFile& file, const std::string& 
     require(other.empty(), path, ": is not a safetensors file, it looks like ", other);
     require(long_enough, path, ": ", file.size(), " bytes are too few for a safetensors file");
     require(fits, path, ": is not a safetensors file: a header of ", header_size, " bytes is announced, ", file.size() - 8,
-            " follow", header_size > longest_header ? "; at most 100000000 are read" : "");
+            " follow", header_size > longest_header ? "; at most 100000000 are read" : "",
+            kind.empty() ? "; the file begins with " + brief_string(begin.substr(0, 16)) : cut_off);
     require(is_object, path, ": is not a safetensors file: the header is not a JSON object");
     std::string header(header_size, ' ');
     file.read(8, header.data(), header.size());
@@ -177,7 +180,9 @@ static std::string index_beside(const std::string& path) {
 static std::string index_for(const std::string& path) {
     if (is_file(path)) {
         const RandomAccessFile file(path);
-        std::string begin(std::min<std::uint64_t>(file.size(), 64), ' ');
+        const std::string cut_off = "; perhaps a download that broke off";
+        require(file.size() > 0, path, ": is empty, a safetensors file is needed", cut_off);
+        std::string begin(std::min<std::uint64_t>(file.size(), 512), ' ');
         file.read(0, begin.data(), begin.size());
         if (kind_of_bytes(begin) == "JSON text") return path;
     }

@@ -228,10 +228,17 @@ TEST_SUITE("tokenizer_bert") {
               "v: a vocabulary without entries; it needs a line for each, [PAD] [UNK] [CLS] [SEP] [MASK] among them");
         CHECK(error(good + "x\ny\nx\n") == "v: line 8: the entry \"x\" is already in line 6");
         CHECK(error(good + "a\xFF\n") == "v: line 6: the entry is not valid UTF-8");
-        CHECK(error("[PAD]\n[UNK]\n[CLS]\n[SEP]\n") ==
-              "v: the entry [MASK] is missing; a BERT vocabulary has [PAD] [UNK] [CLS] [SEP] [MASK]");
-        CHECK(error("[PAD]\n[unk]\n[CLS]\n[SEP]\n[MASK]\n") ==
-              "v: the entry [UNK] is missing; a BERT vocabulary has [PAD] [UNK] [CLS] [SEP] [MASK]");
+        CHECK(
+            error("[PAD]\n[UNK]\n[CLS]\n[SEP]\n") ==
+            "v: the entry [MASK] is missing among 4; a BERT vocabulary has [PAD] [UNK] [CLS] [SEP] [MASK], each in a line of its own");
+        CHECK(
+            error("[PAD]\n[unk]\n[CLS]\n[SEP]\n[MASK]\n") ==
+            "v: the entry [UNK] is missing among 5; a BERT vocabulary has [PAD] [UNK] [CLS] [SEP] [MASK], each in a line of its own");
+        const std::string no_list = "v: is not a vocab.txt, which has one entry in each line, [PAD] among them; it looks like ";
+        CHECK(error("{\"[PAD]\": 0, \"[UNK]\": 1}") == no_list + "JSON text");
+        CHECK(error("{\n  \"[PAD]\": 0\n}") == no_list + "JSON text");
+        CHECK(error("#version: 0.2\nh e\n") == no_list + "the merges.txt of a tokenizer");
+        CHECK(error("[\n]\n" + good) == "");  // a list may begin with brackets
         CHECK(error_of([] { wordpiece::load_vocabulary("build/no such file"); }).find("build/no such file") != std::string::npos);
     }
 

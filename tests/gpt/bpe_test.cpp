@@ -282,7 +282,11 @@ TEST_SUITE("tokenizer_gpt2") {
         };
         CHECK(error(json_with({"he"}), "h e\nhe l\n") == "m: line 2: v has no number for \"hel\"");
         CHECK(error(json_with({"he", "hel"}), "h e\n") == "v: no merge of m makes \"hel\"");
-        CHECK(error("{\"a\": 0}", "") == "v: \"\u0100\", the symbol of byte 0, is missing");
+        CHECK(error("{\"a\": 0}", "") ==
+              "v: \"\u0100\", the symbol of byte 0, is missing; a byte-level vocabulary has a token for each of the 256 "
+              "bytes");
+        CHECK(error("{}", "{\"a\": 0, \"b\": 1}") ==
+              "m: is not a merges.txt, which has a merge of two tokens in each line; it looks like JSON text");
         CHECK(error("{\"a\": 1}", "") == "v: line 1: the number of \"a\" is \"1\", it must be one of 0 ... 0");
         CHECK(error("{\"a\": 0, \"b\": 0}", "") == "v: the number 0 is given to \"a\" and to \"b\"");
         CHECK(error("{\"a\": 0.5}", "") == "v: line 1: the number of \"a\" is \"0.5\", it must be one of 0 ... 0");

@@ -4,7 +4,8 @@
 #include <cmath>
 #include <optional>
 
-#include "nn/data/file.h"
+#include "nn/data/file_kind.h"
+#include "nn/data/json.h"
 #include "nn/data/text.h"
 
 static double dot(const Point3& a, const Point3& b) { return a.x * b.x + a.y * b.y + a.z * b.z; }
@@ -36,7 +37,7 @@ static std::vector<double> numbers_of_line(const std::string& line) {
 
 static Sphere sphere_of_line(const std::string& line, const std::string& where) {
     const std::vector<double> n = numbers_of_line(line);
-    require(n.size() == 7, where, " must hold 7 numbers: x y z radius red green blue");
+    require(n.size() == 7, where, ": ", brief_string(line), " is not 7 numbers: x y z radius red green blue");
     for (const double number : n) require(std::isfinite(number), where, ": ", number, " is not finite, as all 7 numbers must be");
     require(n[3] > 0, where, ": the radius is ", n[3], ", it must be positive");
     for (int c = 4; c < 7; ++c) require(n[c] >= 0 && n[c] <= 1, where, ": the colour ", n[c], ", it must lie between 0 and 1");
@@ -44,7 +45,7 @@ static Sphere sphere_of_line(const std::string& line, const std::string& where) 
 }
 
 std::vector<Sphere> read_spheres(const std::string& path) {
-    const std::string text = read_file(path);
+    const std::string text = read_text_file(path);
     std::vector<Sphere> spheres;
     int number = 0;
     for (std::size_t begin = 0; begin < text.size();) {

@@ -190,6 +190,8 @@ struct MergeLine {
 using Ids = std::unordered_map<std::string, int>;  // name, as the files have it -> id
 
 static std::vector<MergeLine> parse_merges(std::string_view file_content, std::string_view source) {
+    const std::string other = kind_that_is_no_merges(file_content.substr(0, 512));
+    require(other.empty(), source, ": is not a merges.txt, which has a merge of two tokens in each line; it looks like ", other);
     std::vector<MergeLine> merges;
     std::vector<std::string> lines = split_lines(without_byte_order_mark(file_content));
     while (!lines.empty() && lines.back().empty()) lines.pop_back();

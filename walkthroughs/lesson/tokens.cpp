@@ -60,6 +60,16 @@ std::vector<std::string> token_lines(const std::vector<std::string>& tokens, Col
 
 std::string text_or_file(const std::string& words) { return is_file(words) ? read_text_file(words) : words; }
 
+std::vector<std::string> class_names(const std::string& path, int classes) {
+    if (path.empty()) return {};
+    const std::string words = read_text_file(path);
+    std::vector<std::string> names = split_lines(words);
+    while (!names.empty() && names.back().empty()) names.pop_back();
+    require(static_cast<int>(names.size()) == classes, path, ": holds ", names.size(), " lines, the classifier has ", classes,
+            " classes; each needs a line with its name", looks_like(words.substr(0, 512)));
+    return names;
+}
+
 bool only_english(const std::string& language) {
     require(language == "en" || language == "ru", "--language ", language, ": must be en or ru");
     return language == "en";

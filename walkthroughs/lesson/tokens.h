@@ -16,6 +16,10 @@ std::vector<std::string> token_lines(const std::vector<std::string>& tokens, Col
 //   throws  std::invalid_argument when the file exists but cannot be read
 std::string text_or_file(const std::string& words);
 
+// The names of the classes of a classifier, a line each; none without a path. Blank lines at the end do not count.
+//   throws  std::invalid_argument when the file cannot be read or does not hold as many lines
+std::vector<std::string> class_names(const std::string& path, int classes);
+
 // The value of --language: "en" leaves out the Russian texts of a lesson, "ru" has both.   throws std::invalid_argument for others
 bool only_english(const std::string& language);
 

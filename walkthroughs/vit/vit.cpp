@@ -12,10 +12,8 @@
 
 #include "nn/autograd/rearrange.h"
 #include "nn/base/clock.h"
-#include "nn/data/file_kind.h"
 #include "nn/data/idx.h"
 #include "nn/data/patches.h"
-#include "nn/data/text.h"
 #include "nn/interpret/inside.h"
 #include "nn/interpret/integrated_gradients.h"
 #include "nn/interpret/rollout.h"
@@ -24,6 +22,7 @@
 #include "nn/training/train.h"
 #include "vit/vit.h"
 #include "walkthroughs/lesson/lesson.h"
+#include "walkthroughs/lesson/tokens.h"
 #include "walkthroughs/toys/cross_and_box.h"
 
 static const std::string digits = "walkthroughs/data/digits-";
@@ -398,8 +397,7 @@ static void step_ask_checkpoint(Lesson& lesson, const Choices& choices) {
     const Image photograph = with_channels(read_image(choices.image), config.grid.channels);
     require(photograph.channels == config.grid.channels, "--image: ", choices.image, " has ", photograph.channels,
             " channels, the model reads ", config.grid.channels);
-    std::vector<std::string> names;
-    if (!choices.class_names.empty()) names = split_lines(read_text_file(choices.class_names));
+    const std::vector<std::string> names = class_names(choices.class_names, config.classes);
     const Image image = vit::preprocess(photograph, config);
     lesson.picture("", photograph);
     const vit::Steps steps = vit::forward({image}, w, config);
@@ -407,7 +405,7 @@ static void step_ask_checkpoint(Lesson& lesson, const Choices& choices) {
     std::vector<std::vector<std::string>> rows{{"class", "probability"}};
     for (int place = 0; place < std::min(5, config.classes); ++place) {
         const int best = argmax_row(left, 0);
-        const std::string name = best < static_cast<int>(names.size()) ? names[best] : "class " + text(best);
+        const std::string name = names.empty() ? "class " + text(best) : names[best];
         rows.push_back({name, percent(left(0, best))});
         left(0, best) = -1;
     }

@@ -20,6 +20,22 @@ TEST_CASE("require: a matrix is shown as its shape") {
     CHECK_THROWS_WITH(require(false, "no ", Matrix(2, 3), ", -1 and ", ~0ULL), "no (2, 3), -1 and 18446744073709551615");
 }
 
+TEST_CASE("require: line breaks and control characters are written out, so that a message is one line") {
+    CHECK_THROWS_WITH(require(false, "no tensor ", std::string("a\nb\x1B[31m\0c\x7F", 11), '\t'),
+                      "no tensor a\\nb\\x1b[31m\\x00c\\x7f\\x09");
+    CHECK_THROWS_WITH(require(false, "\u043C\u0430\u043C\u0430"), "\u043C\u0430\u043C\u0430");
+}
+
+TEST_CASE("text: a number that is not 0 is never shown as 0.000000") {
+    CHECK(text(-1e-9) == "-1e-09");
+    CHECK(text(4.9e-7) == "4.9e-07");
+    CHECK(text(5e-7).substr(0, 7) == "0.00000");
+    CHECK(text(0.0) == "0.000000");
+    CHECK(text(1e-42f) == "1.00053e-42");
+    CHECK(text(3e38) == "3e+38");
+    CHECK(text(1e19) == "10000000000000000000.000000");
+}
+
 TEST_CASE("require: throws std::invalid_argument") { CHECK_THROWS_AS(require(false, "no"), std::invalid_argument); }
 
 TEST_CASE("text: a source location is written as file, line and colon, as compilers do") {

@@ -27,13 +27,47 @@ TEST_CASE("kind_of_bytes: the first bytes of each format name it") {
     CHECK(begins("\xFF\xFEh\x00", "text in UTF-16"));
     CHECK(begins(std::string("\x02\0\0\0\0\0\0\0{}", 10), "a safetensors file"));
     CHECK(begins(std::string("\0\0\x08\x03\0\0\0\x01", 8), "an IDX file"));
+    // formats that no program here reads, and what to do with them
+    CHECK(kind_of_bytes("\x80\x04\x95\x10") ==
+          "a Python pickle, as older PyTorch files are; a checkpoint must be converted to safetensors");
+    CHECK(begins("\x81\xA6params\x81\xA3wte", "a msgpack file, as Flax writes them; a checkpoint must be converted"));
+    CHECK(begins("\x08\x07\x12\x07pytorch", "a protocol buffer, as ONNX and TensorFlow write them; a checkpoint must"));
+    CHECK(begins(std::string("\x1C\0\0\0TFL3", 8), "a TensorFlow Lite file; a checkpoint must be converted"));
+    CHECK(begins("lmgg\x01", "a GGML file; a checkpoint must be converted"));
+    CHECK(begins("\n\x0E\n\x05<unk>\x15", "a SentencePiece model"));
+    CHECK(begins(std::string(257, 'a') + "ustar", "a tar archive; unpack it first: tar xf FILE"));
+    CHECK(begins("7z\xBC\xAF\x27\x1C", "a 7z archive"));
+    CHECK(begins("Rar!\x1A\x07", "a rar archive"));
+    CHECK(begins("\x04\x22\x4D\x18", "a file compressed with lz4"));
+    CHECK(kind_of_bytes("RIFF1234WEBP") == "a WebP picture; convert it to PPM: magick FILE FILE.ppm");
+    CHECK(begins("RIFF1234WAVE", "a sound file"));
+    CHECK(begins(std::string("II*\0", 4), "a TIFF picture; convert it"));
+    CHECK(begins(std::string("MM\0*", 4), "a TIFF picture; convert it"));
+    CHECK(begins(std::string("BM1234\0\0\0\0", 10), "a BMP picture; convert it"));
+    CHECK(begins(std::string("\0\0\0\x18"
+                             "ftypheic",
+                             12),
+                 "a HEIC or AVIF picture, or an MP4 film; convert it"));
+    CHECK(begins("SQLite format 3", "an SQLite database"));
+    CHECK(begins("PAR1", "a Parquet table"));
+    CHECK(begins("\xD0\xCF\x11\xE0", "a document of an office program"));
+    CHECK(begins(std::string("\xFF\xFE\0\0", 4), "text in UTF-32; convert it: iconv -f UTF-32"));
+    CHECK(begins(std::string("[\0P\0A\0D\0", 8), "text in UTF-16; convert it: iconv -f UTF-16LE"));
+    CHECK(begins(std::string("\0[\0P\0A\0D", 8), "text in UTF-16; convert it: iconv -f UTF-16BE"));
     CHECK(begins("P6\n2 2 255\n", "a PPM or PGM picture"));
     CHECK(begins("P4\n2 2\n", "a PBM or PAM picture"));
     CHECK(begins("<!DOCTYPE html>", "an HTML page"));
     CHECK(begins(" \n{\"a\": 1}", "JSON text"));
     CHECK(begins("\xEF\xBB\xBF[1]", "JSON text"));
+    CHECK(begins("[]", "JSON text"));
+    CHECK(begins("{\n", "JSON text"));
     CHECK(begins("#version: 0.2\n", "the merges.txt"));
-    for (const char* const words : {"", "P", "P6", "P9 1", "PK", "BZ", "version 2", "hello", "\x80", "GGU", "\xFF\xD8"})
+    CHECK(begins("[PAD]\n[UNK]\n", "the vocab.txt of a BERT tokenizer"));
+    CHECK(begins("<HTML lang=\"en\">", "an HTML page"));
+    CHECK(begins("<?xml version=\"1.0\"?><Error>", "an XML file; perhaps a download that was refused"));
+    CHECK(begins("{\\rtf1", "an RTF document"));
+    for (const char* const words : {"", "P", "P6", "P9 1", "PK", "BZ", "version 2", "hello", "\x80", "GGU", "\xFF\xD8", "[model]",
+                                    "BM25 is a score", "WEBP", "Entry not found", "\x08\x07"})
         CHECK_MESSAGE(kind_of_bytes(words).empty(), words);
 }
 
@@ -43,6 +77,15 @@ TEST_CASE("kind_that_is_no_text: JSON, HTML and merges are text; a git-lfs point
     CHECK_FALSE(kind_that_is_no_text("version https://git-lfs.github.com/spec/v1").empty());
     CHECK(looks_like("PK\x05\x06") == "; it looks like an empty zip archive");
     CHECK(looks_like("words").empty());
+    CHECK(looks_like("") == "; it is empty");
+}
+
+TEST_CASE("kind_that_is_no_merges: another file is named, and a first merge of two brackets is one") {
+    CHECK(kind_that_is_no_merges("{\"a\": 0, \"b\": 1}") == "JSON text");
+    CHECK(kind_that_is_no_merges("<!DOCTYPE html>\n").starts_with("an HTML page"));
+    CHECK(kind_that_is_no_merges("[PAD]\n[UNK]\n") == "the vocab.txt of a BERT tokenizer");
+    for (const char* const words : {"#version: 0.2\nh e\n", "h e\n", "[ ]\n", "{ \"\n", ""})
+        CHECK_MESSAGE(kind_that_is_no_merges(words).empty(), words);
 }
 
 TEST_CASE("read_text_file: drops a byte order mark, refuses binary files") {
@@ -53,6 +96,8 @@ TEST_CASE("read_text_file: drops a byte order mark, refuses binary files") {
     CHECK(read_text_file(folder.file("b", "abc\n")) == "abc\n");
     const std::string path = folder.file("c", "\x89PNG\r\n\x1A\n...");
     CHECK(error_of([&] { read_text_file(path); }) == path + ": is not text, it looks like a PNG picture");
+    const std::string zero = folder.file("d", std::string("ab\0c", 4));
+    CHECK(error_of([&] { read_text_file(zero); }) == zero + ": is not text, byte 2 is 0; a text file in UTF-8 is needed");
 }
 
 TEST_CASE("kind_of_names: one characteristic name is enough, with any prefix, as a whole component") {

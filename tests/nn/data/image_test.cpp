@@ -49,7 +49,7 @@ TEST_CASE("parse_image: 16 bits per sample, big-endian") {
 }
 
 TEST_CASE("parse_image: an invalid file is refused in one line") {
-    CHECK(refusal("") == "x: is not a PNG, PPM or PGM file, it must begin as PNG files do or with P2, P3, P5 or P6");
+    CHECK(refusal("") == "x: is not a PNG, PPM or PGM file, it must begin as PNG files do or with P2, P3, P5 or P6; it is empty");
     CHECK(refusal("P4 1 1 ") ==
           "x: is not a PNG, PPM or PGM file, it must begin as PNG files do or with P2, P3, P5 or P6; it looks like a PBM or PAM "
           "picture; "

@@ -185,13 +185,18 @@ TEST_CASE("write_safetensors: names, shapes and numbers that do not fit are refu
 
 TEST_CASE("Safetensors: an inconsistent header is refused before anything is allocated") {
     const std::string four(4, 'x');
-    CHECK(refusal("") == ": 0 bytes are too few for a safetensors file");
+    CHECK(refusal("") == ": is empty, a safetensors file is needed; perhaps a download that broke off");
     CHECK(refusal("1234567") == ": 7 bytes are too few for a safetensors file");
     CHECK(
         refusal(std::string(8, '\xFF')) ==
-        ": is not a safetensors file: a header of 18446744073709551615 bytes is announced, 0 follow; at most 100000000 are read");
+        ": is not a safetensors file: a header of 18446744073709551615 bytes is announced, 0 follow; at most 100000000 are read; the file "
+        "begins with \"\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD\"");
     CHECK(refusal(file_bytes("{}", "").substr(0, 9)) ==
-          ": is not a safetensors file: a header of 2 bytes is announced, 1 follow");
+          ": is not a safetensors file: a header of 2 bytes is announced, 1 follow; perhaps a download that broke off");
+    CHECK(
+        refusal("Entry not found") ==
+        ": is not a safetensors file: a header of 8029390891631537733 bytes is announced, 7 follow; at most 100000000 are read; the "
+        "file begins with \"Entry not found\"");
     CHECK(refusal(file_bytes("[]", "")) == ": is not a safetensors file: the header is not a JSON object");
     CHECK(refusal(file_bytes("{", "")) == ": header: line 1, byte 1: the text ends too early, it is cut off");
     CHECK(refusal(file_bytes("{\"x\":1}", "")) == ": tensor \"x\": json: line 1: an object is needed, this is a number");
@@ -266,9 +271,12 @@ TEST_CASE("Safetensors: a header of 100,000,000 bytes is read, a longer one or o
     std::string largest = "{}";
     largest.resize(100'000'000, ' ');
     CHECK(refusal(first_bytes(100'000'000) + largest) == "");
-    CHECK(refusal(first_bytes(100'000'001) + largest + " ") ==
-          ": is not a safetensors file: a header of 100000001 bytes is announced, 100000001 follow; at most 100000000 are read");
-    CHECK(refusal(first_bytes(3) + "{}") == ": is not a safetensors file: a header of 3 bytes is announced, 2 follow");
+    CHECK(
+        refusal(first_bytes(100'000'001) + largest + " ") ==
+        ": is not a safetensors file: a header of 100000001 bytes is announced, 100000001 follow; at most 100000000 are read; the file "
+        "begins with \"\\u0001\uFFFD\uFFFD\\u0005\\u0000\\u0000\\u0000\\u0000{}      \"");
+    CHECK(refusal(first_bytes(3) + "{}") ==
+          ": is not a safetensors file: a header of 3 bytes is announced, 2 follow; perhaps a download that broke off");
     CHECK(refusal(first_bytes(0) + "{}") == ": is not a safetensors file: the header is not a JSON object");
     CHECK(refusal(file_bytes("\xEF\xBB\xBF{}", "")) == ": is not a safetensors file: the header is not a JSON object");
 }

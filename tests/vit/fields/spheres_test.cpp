@@ -66,9 +66,11 @@ TEST_CASE("read_spheres: seven numbers per line; the error names a wrong line") 
         write_file_atomically(path, text);
         return error_of([&] { read_spheres(path); });
     };
-    CHECK(error_with("1 2 3\n") == path + ": line 1 must hold 7 numbers: x y z radius red green blue");
-    CHECK(error_with("0 0 zero 1 1 1 1\n") == path + ": line 1 must hold 7 numbers: x y z radius red green blue");
-    CHECK(error_with("\n0 0 0 1 1 1 1 1\n") == path + ": line 2 must hold 7 numbers: x y z radius red green blue");
+    CHECK(error_with("1 2 3\n") == path + ": line 1: \"1 2 3\" is not 7 numbers: x y z radius red green blue");
+    CHECK(error_with("0 0 zero 1 1 1 1\n") ==
+          path + ": line 1: \"0 0 zero 1 1 1 1\" is not 7 numbers: x y z radius red green blue");
+    CHECK(error_with("\n0 0 0 1 1 1 1 1\n") ==
+          path + ": line 2: \"0 0 0 1 1 1 1 1\" is not 7 numbers: x y z radius red green blue");
     CHECK(error_with("0 0 0 -1 1 1 1\n") == path + ": line 1: the radius is -1.000000, it must be positive");
     CHECK(error_with("0 0 0 1 1 1 2\n") == path + ": line 1: the colour 2.000000, it must lie between 0 and 1");
     CHECK(error_with("# nothing\n") == path + ": there are no spheres; give at least one line of x y z radius red green blue");

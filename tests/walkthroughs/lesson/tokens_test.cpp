@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "nn/data/file.h"
+#include "tests/temporary_folder.h"
 #include "tests/test.h"
 
 using Lines = std::vector<std::string>;
@@ -40,5 +41,21 @@ TEST_SUITE("tokens") {
         std::remove(path.c_str());
         CHECK(text_or_file(path) == path);
         CHECK(text_or_file(std::string(10000, 'x')).size() == 10000);
+    }
+
+    TEST_CASE("class_names: a line for each class, and nothing else") {
+        const TemporaryFolder folder;
+        CHECK(class_names("", 3).empty());
+        CHECK(class_names(folder.file("two",
+                                      "\xEF\xBB\xBF"
+                                      "a cat\r\na dog\n\n"),
+                          2) == std::vector<std::string>{"a cat", "a dog"});
+        const std::string page = folder.file("page", "<html>\n");
+        CHECK(error_of([&] { class_names(page, 3); }) ==
+              page +
+                  ": holds 1 lines, the classifier has 3 classes; each needs a line with its name; it looks like an HTML page; "
+                  "perhaps a download that asked for a log-in");
+        const std::string none = folder.file("none", "");
+        CHECK(error_of([&] { class_names(none, 3); }).starts_with(none + ": holds 0 lines, the classifier has 3 classes"));
     }
 }
