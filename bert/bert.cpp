@@ -64,8 +64,17 @@ BlockOptions block_options(const Config& config) {
 
 // --- encoder ---
 
-Steps forward(const Batch& batch, const Weights& w, const Config& config) {
+static void require_matching(const Weights& w, const Config& config) {
     require_depth("bert", config.depth, w.blocks);
+    require_shape("bert", "token embedding", w.words, config.vocabulary, config.width);
+    require_shape("bert", "position embedding", w.positions, config.positions, config.width);
+    require_shape("bert", "token type embedding", w.token_types, config.token_types, config.width);
+    for (const Block& block : w.blocks)
+        require_shape("bert", "first matrix of an MLP", block.mlp.expand.weight, config.width, config.mlp_width);
+}
+
+Steps forward(const Batch& batch, const Weights& w, const Config& config) {
+    require_matching(w, config);
     require(!config.pooler || w.pooler.weight,
             "bert: the configuration asks for a pooler, the weights have none; set pooler = false");
     Steps steps;
@@ -84,6 +93,9 @@ Matrix attention_of(const Steps& steps, const Batch& batch, const Config& config
     require(sequence >= 0 && sequence < batch.sequences, "attention_of: there is no sequence ", sequence, " among ",
             batch.sequences, ", counted from 0");
     const Matrix& weights = steps.encoder.blocks[block].attention.weights.value();  // (B*heads*T, T)
+    require(weights.rows == batch.sequences * config.heads * batch.length && weights.cols == batch.length,
+            "attention_of: the weights are ", weights, ", ", batch.sequences, " sequences of ", batch.length, " tokens and ",
+            config.heads, " heads have others; pass the batch and the configuration of these steps");
     return slice_rows(weights, (sequence * config.heads + head) * batch.length, batch.length);
 }
 

@@ -1,5 +1,7 @@
 #include "bert/heads.h"
 
+#include <cmath>
+
 #include <algorithm>
 #include <utility>
 
@@ -11,6 +13,7 @@
 namespace heads {
 
 static bert::Steps run_trunk(const bert::Batch& batch, const Weights& w, const Config& config, Trunk trunk) {
+    require_shape("heads", "head", w.head.weight, config.trunk.width, config.labels);
     if (trunk == Trunk::trained) return bert::forward(batch, w.trunk, config.trunk);
     const NoTape not_recorded;
     return bert::forward(batch, w.trunk, config.trunk);
@@ -65,6 +68,10 @@ Span best_span(const SpanSteps& steps, int sequence, int first, int last, int lo
     require(first >= 0 && first <= last && last < start.cols && longest > 0, "best_span: positions ", first, " to ", last, " of ",
             start.cols, ", answers of at most ", longest,
             "; positions are counted from 0, the last not before the first, an answer has at least 1");
+    for (int i = first; i <= last; ++i)
+        require(!std::isnan(start(sequence, i)) && !std::isnan(end(sequence, i)), "best_span: the scores of position ", i,
+                " of sequence ", sequence, " are ", start(sequence, i), " and ", end(sequence, i),
+                ", neither may be NaN; look for it in the weights or the input");
     Span best{first, first, start(sequence, first) + end(sequence, first)};
     for (int i = first; i <= last; ++i) {
         for (int j = i; j <= last && j - i < longest; ++j) {

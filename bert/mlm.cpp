@@ -52,6 +52,7 @@ Corrupted corrupt_batch(const std::vector<int>& ids, const std::vector<int>& spe
 }
 
 CandidateDraws make_candidate_draws(Random& random, int candidates, int vocabulary) {
+    require(candidates >= 0, "make_candidate_draws: ", candidates, " candidates, there cannot be fewer than 0");
     CandidateDraws draws;
     draws.permutation = permutation(random, candidates);
     draws.u_mask = uniform_matrix(random, 1, candidates);
@@ -158,6 +159,8 @@ std::vector<Guess> best_guesses(const Matrix& logits, int row, int count) {
     require(row >= 0 && row < logits.rows, "best_guesses: row ", row, " of ", logits.rows, ", counted from 0");
     require(count >= 0, "best_guesses: ", count, " guesses, there cannot be fewer than 0");
     const Matrix p = softmax_rows(slice_rows(logits, row, 1)).value();  // (1, V)
+    require(p.empty() || !std::isnan(p[0]), "best_guesses: row ", row, " of ", logits,
+            " holds a NaN or plus infinity; look for it in the weights or the input");
     std::vector<Guess> guesses;
     for (int id = 0; id < p.cols; ++id) guesses.push_back({id, p[id]});
     const int kept = std::clamp(count, 0, p.cols);

@@ -98,7 +98,13 @@ Vocabulary load_vocabulary(const std::string& path) { return read_vocabulary(rea
 
 void save_vocabulary(const Vocabulary& vocabulary, const std::string& path) {
     std::string lines;
-    for (const std::string& entry : vocabulary.entries) lines += entry + "\n";
+    for (int id = 0; id < vocabulary.size(); ++id) {
+        const std::string& entry = vocabulary.entries[id];
+        const bool one_line = entry.find_first_of("\r\n") == std::string::npos;
+        require(one_line && (trimmed(entry) == entry || trimmed(entry).empty()), path, ": entry ", id, ", ", brief_string(entry),
+                ", would not be read back: a vocab.txt has an entry in each line and drops white space around it");
+        lines += entry + "\n";
+    }
     write_file_atomically(path, lines);
 }
 
@@ -212,6 +218,9 @@ Match longest_match(std::string_view word, std::size_t begin, const Vocabulary& 
 }
 
 std::vector<int> encode_word(std::string_view word, const Vocabulary& vocabulary, const Config& config) {
+    require(vocabulary.size() > 0, "wordpiece: a vocabulary without entries; make it with load_vocabulary or make_vocabulary");
+    require(config.longest_word > 0, "wordpiece: a longest word of ", config.longest_word,
+            " characters, it must be at least 1; 200 in BERT");
     const bool too_long = static_cast<int>(decode_utf8(word).size()) > config.longest_word;
     if (too_long) return {vocabulary.unknown};
     std::vector<int> ids;
@@ -258,6 +267,10 @@ Sequence make_sequence(const std::vector<int>& a, const std::vector<int>& b, int
     const int specials = b.empty() ? 2 : 3;
     require(length >= specials, "wordpiece::make_sequence: a length of ", length, " does not hold [CLS] and [SEP]; at least ",
             specials);
+    for (const std::vector<int>* const ids : {&a, &b})
+        for (const int id : *ids)
+            require(id >= 0 && id < vocabulary.size(), "wordpiece::make_sequence: id ", id, " is not in a vocabulary of ",
+                    vocabulary.size(), ", counted from 0");
     int kept_a = static_cast<int>(a.size()), kept_b = static_cast<int>(b.size());
     while (kept_a + kept_b > length - specials) --(kept_a > kept_b ? kept_a : kept_b);
 

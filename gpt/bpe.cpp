@@ -618,6 +618,7 @@ std::vector<int> merge_tokens(const std::vector<int>& ids, const Vocabulary& voc
 }
 
 std::vector<int> encode(std::string_view text, const Vocabulary& vocabulary, bool split) {
+    require(vocabulary.size() > 0, "bpe::encode: a vocabulary without tokens; load or train one first");
     if (!split) return encode_piece(text, vocabulary);
     std::vector<int> ids;
     for (const std::string_view piece : split_pieces(text)) {

@@ -26,6 +26,20 @@ static void check(const Config& config, const std::string& who = "gpt") {
     require_eps(who, config.eps);
 }
 
+static void require_matching(const Weights& w, const Config& config) {
+    require_depth("gpt", config.depth, w.blocks);
+    require_shape("gpt", "token embedding", w.words, config.vocabulary, config.width);
+    require_shape("gpt", "position embedding", w.positions, config.positions, config.width);
+    for (const Block& block : w.blocks)
+        require_shape("gpt", "first matrix of an MLP", block.mlp.expand.weight, config.width, config.mlp_width);
+    require(config.order == Order::pre || config.order == Order::post,
+            "gpt: its blocks are pre-norm (GPT-2) or post-norm (GPT 2018), this configuration has another order");
+    if (config.order == Order::pre) require_shape("gpt", "gain of the last norm", w.norm.gain, 1, config.width);
+    require(config.order == Order::pre || !w.norm.gain,
+            "gpt: the weights hold a norm after the last block, the configuration says Order::post, which has none; pass the "
+            "configuration that the weights were made with");
+}
+
 // Token plus position embedding of the tokens `first` ... `first + length - 1` of every sequence.
 static Var embed_tokens(const std::vector<int>& ids, int first, int length, const Weights& w) {
     const Var words = named_step("words", embed(w.words, ids));    // (B*T, E)
@@ -41,7 +55,7 @@ static BlockOptions options_of(const Config& config) {
 static Steps read(const std::vector<int>& ids, int first, int length, const Weights& w, const Config& config,
                   const std::vector<BlockContext>& contexts) {
     check(config);
-    require_depth("gpt", config.depth, w.blocks);
+    require_matching(w, config);
     Steps steps;
     steps.embeddings = embed_tokens(ids, first, length, w);                           // (B*T, E)
     steps.decoder = stack(steps.embeddings, w.blocks, options_of(config), contexts);  // (B*T, E)
@@ -85,10 +99,13 @@ Steps trunk(const std::vector<int>& next_ids, const Weights& w, const Config& co
             cache.sequences, " sequences");
     const int T = total / cache.sequences;  // new tokens of each sequence
     const int capacity = cache.blocks.empty() ? config.positions : cache.blocks[0].capacity;
-    require(cache.filled + T <= capacity, "gpt: the cache holds ", cache.filled, " of ", capacity, " tokens, ", T,
-            " more do not fit");
+    require(cache.filled >= 0 && T <= capacity - cache.filled, "gpt: the cache holds ", cache.filled, " of ", capacity,
+            " tokens, ", T, " more do not fit");
     std::vector<BlockContext> contexts;  // one key/value cache per block
     for (KeyValueCache& seen : cache.blocks) contexts.push_back({.self = {.cache = &seen}});
+    for (const KeyValueCache& block : cache.blocks)
+        require(block.filled == cache.filled, "gpt: the cache says ", cache.filled,
+                " tokens of each sequence, one of its blocks ", block.filled, "; make a new one with make_cache");
     const Steps steps = read(next_ids, cache.filled, T, w, config, contexts);
     cache.filled += T;
     return steps;

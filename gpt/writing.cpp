@@ -13,6 +13,8 @@ Reader::Reader(const Weights& w, const Config& config, int sequences, int capaci
 
 Matrix Reader::read(const TokenBatch& next) {
     const bool padded = std::find(next.mask.begin(), next.mask.end(), 0.0f) != next.mask.end();
+    require(next.sequences == cache.sequences, "gpt: ", next.sequences, " sequences for a reader of ", cache.sequences,
+            "; make it with as many as the prompts");
     require(
         !padded,
         "gpt: prompts with padding cannot be read, because positions are counted from column 0; pass prompts of equal length");
@@ -25,7 +27,7 @@ void Reader::select(const std::vector<int>& chosen) { cache = select_sequences(c
 
 // How many tokens of each sequence are read: all but the last new one.
 static int tokens_read(const char* place, int length, const Limits& limits, const Config& config) {
-    require(limits.new_tokens >= 0 && length + limits.new_tokens - 1 <= config.positions, place, ": a prompt of ", length,
+    require(limits.new_tokens >= 0 && long{length} + limits.new_tokens - 1 <= config.positions, place, ": a prompt of ", length,
             " tokens and ", limits.new_tokens, " new ones exceed the ", config.positions,
             " positions of this model; shorten the prompt or ask for fewer tokens");
     return std::max(1, length + limits.new_tokens - 1);

@@ -54,6 +54,11 @@ LossSteps loss(const LogProbabilities& policy, const LogProbabilities& reference
     require(beta > 0 && std::isfinite(beta), "dpo: beta is ", beta, ", it must be a number above 0; 0.1 is usual");
     require(eps >= 0 && eps < 0.5f, "dpo: a label smoothing of ", eps,
             ", it must be from 0 to below 0.5: from there on the labels say nothing, or the opposite");
+    require(policy.chosen && policy.rejected && reference.chosen && reference.rejected,
+            "dpo: log-probabilities are missing; compute those of policy and reference with log_probabilities");
+    for (const Var& other : {policy.rejected, reference.chosen, reference.rejected})
+        require(same_shape(other.value(), policy.chosen.value()), "dpo: log-probabilities ", policy.chosen.value(), " and ",
+                other.value(), ", policy and reference must be of the same pairs");
     const Matrix& ref_chosen = reference.chosen.value();
     const Matrix& ref_rejected = reference.rejected.value();
     LossSteps steps;

@@ -5,6 +5,7 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/base/finite.h"
 #include "nn/training/loss.h"
 
 namespace exact {
@@ -33,7 +34,10 @@ Var log_probabilities(const std::vector<int>& prompt, const std::vector<std::vec
     require(!prompt.empty() && !answers.empty(), "exact: a prompt of ", prompt.size(), " tokens and ", answers.size(),
             " answers; there must be at least one of each");
     std::size_t longest = 0;
-    for (const std::vector<int>& answer : answers) longest = std::max(longest, answer.size());
+    for (std::size_t y = 0; y < answers.size(); ++y) {
+        require(!answers[y].empty(), "exact: answer ", y, " of ", answers.size(), " is empty; an answer has at least one token");
+        longest = std::max(longest, answers[y].size());
+    }
     const int P = static_cast<int>(prompt.size()), T = P + static_cast<int>(longest), Y = static_cast<int>(answers.size());
     std::vector<int> tokens, labels;  // Y rows of T; padding after the answer, ignored
     for (const std::vector<int>& answer : answers) {
@@ -52,6 +56,13 @@ Var log_probabilities(const std::vector<int>& prompt, const std::vector<std::vec
 
 Matrix probabilities(const Matrix& log_probabilities) { return exp(log_probabilities).value(); }
 
+// Also false for NaN.
+static void require_probabilities(const char* place, const Matrix& p) {
+    for (std::size_t y = 0; y < p.size(); ++y)
+        require(p[y] >= 0 && std::isfinite(p[y]), place, ": the probability of answer ", y, " is ", p[y],
+                ", it must be a number from 0 on");
+}
+
 double expected_reward(const Matrix& p, const Matrix& rewards) {
     require(same_shape(p, rewards), "expected_reward: probabilities ", p, " and rewards ", rewards, ", each answer needs both");
     double total = 0;
@@ -61,6 +72,8 @@ double expected_reward(const Matrix& p, const Matrix& rewards) {
 
 double kl(const Matrix& p, const Matrix& q) {
     require(same_shape(p, q), "kl: probabilities ", p, " and ", q, ", the shapes must be equal");
+    require_probabilities("kl", p);
+    require_probabilities("kl", q);
     double total = 0;
     for (std::size_t y = 0; y < p.size(); ++y) {
         if (p[y] == 0) continue;
@@ -71,6 +84,7 @@ double kl(const Matrix& p, const Matrix& q) {
 }
 
 double objective(const Matrix& p, const Matrix& q, const Matrix& rewards, float beta) {
+    require(beta >= 0 && std::isfinite(beta), "objective: beta is ", beta, ", it must be a number from 0 on");
     return expected_reward(p, rewards) - beta * kl(p, q);  // [DPO 3]
 }
 
@@ -83,6 +97,8 @@ struct Partition {
 static Partition partition(const Matrix& q, const Matrix& rewards, float beta) {
     require(same_shape(q, rewards) && !q.empty(), "optimal_policy: probabilities ", q, " and rewards ", rewards,
             ", each answer needs both, and there must be one");
+    require_probabilities("optimal_policy", q);
+    require_finite(rewards, "optimal_policy", "rewards");
     require(beta > 0, "optimal_policy: beta is ", beta,
             ", it must be above 0; without the KL penalty the optimum is the single best answer");
     Partition Z{.largest = *std::max_element(rewards.begin(), rewards.end()) / static_cast<double>(beta)};

@@ -20,7 +20,7 @@ Matrix answer_mask(const Episodes& episodes) {
     Matrix mask(B, T - 1);
     for (int b = 0; b < B; ++b) {
         const int prompt = episodes.prompt_lengths[b], answer = episodes.answer_lengths[b];
-        require(prompt >= 1 && answer >= 0 && prompt + answer <= T, "ppo: episode ", b, " has a prompt of ", prompt,
+        require(prompt >= 1 && answer >= 0 && answer <= T - prompt, "ppo: episode ", b, " has a prompt of ", prompt,
                 " and an answer of ", answer, " tokens of ", T);
         for (int t = prompt - 1; t < prompt + answer - 1; ++t) mask(b, t) = 1;  // the action at t is token t+1
     }
@@ -29,6 +29,9 @@ Matrix answer_mask(const Episodes& episodes) {
 
 Episodes roll_out(const std::vector<int>& prompts, int prompt_length, const gpt::Weights& policy, const gpt::Config& config,
                   int new_tokens, int end_token, int padding_token, const Matrix& draws) {
+    require(new_tokens > 0, "ppo: answers of up to ", new_tokens, " tokens, each must be at least 1");
+    require(padding_token >= 0 && padding_token < config.vocabulary, "ppo: padding with token ", padding_token,
+            ", the model knows ", config.vocabulary, "; any of them will do");
     const Limits limits{.new_tokens = new_tokens, .end_of_text = end_token};
     const auto answers = gpt::generate(prompts, prompt_length, policy, config, limits, {}, draws);
     Episodes episodes;
@@ -132,6 +135,11 @@ static float penalty_of(float log_ratio, Penalty penalty) {
     return 0;
 }
 
+static void require_kl_coefficient(float beta) {
+    require(beta >= 0 && std::isfinite(beta), "ppo: a KL coefficient of ", beta,
+            ", it must be a number from 0 on; 0.2 is usual, 0 turns the penalty off");
+}
+
 RewardSteps rewards_and_advantages(const std::vector<float>& scores, const Matrix& old_log_probabilities,
                                    const Matrix& reference_log_probabilities, const Matrix& old_values, const Matrix& mask,
                                    float beta, const Config& config) {
@@ -140,7 +148,7 @@ RewardSteps rewards_and_advantages(const std::vector<float>& scores, const Matri
                 same_shape(reference_log_probabilities, mask) && same_shape(old_values, mask),
             "ppo: ", scores.size(), " scores, log-probabilities ", old_log_probabilities, " and ", reference_log_probabilities,
             ", values ", old_values, " for a mask of ", mask, "; each token needs one of each");
-    require(std::isfinite(beta), "ppo: a KL coefficient of ", beta, ", it must be a number");
+    require_kl_coefficient(beta);
     for (int b = 0; b < B; ++b)
         require(std::isfinite(scores[b]), "ppo: the score of episode ", b, " is ", scores[b],
                 ", it must be a number; look for a NaN in the reward model");
@@ -236,6 +244,8 @@ LossSteps loss(const PolicySteps& policy, const Matrix& old_log_probabilities, c
 
 std::vector<float> kl_of_episodes(const Matrix& old_log_probabilities, const Matrix& reference_log_probabilities,
                                   const Matrix& mask) {
+    require(same_shape(old_log_probabilities, mask) && same_shape(reference_log_probabilities, mask), "ppo: log-probabilities ",
+            old_log_probabilities, " and ", reference_log_probabilities, " for a mask ", mask, ", the shapes must be equal");
     std::vector<float> kl(mask.rows);
     for (int b = 0; b < mask.rows; ++b)
         for (int t = 0; t < mask.cols; ++t)
@@ -249,6 +259,7 @@ float mean_of(const std::vector<float>& numbers) {
 }
 
 float next_kl_coefficient(float beta, float mean_kl, int episodes, const Config& config) {
+    require_kl_coefficient(beta);
     if (!config.adaptive) return beta;
     require(config.kl_target > 0 && config.kl_horizon > 0, "next_kl_coefficient: a KL target of ", config.kl_target,
             " and a horizon of ", config.kl_horizon, ", both must be above 0; 6 and 10000 are usual");

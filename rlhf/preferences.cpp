@@ -24,6 +24,8 @@ Pairs all_pairs(const std::vector<int>& group, const std::vector<int>& ranks) {
     const int N = static_cast<int>(ranks.size());
     for (int n = 0; n < N; ++n) {
         require(group[n] >= 0, "all_pairs: answer ", n, " belongs to ranking ", group[n], ", they are counted from 0");
+        require(group[n] < N, "all_pairs: answer ", n, " belongs to ranking ", group[n], ", ", N, " answers have at most ", N,
+                " rankings; number them without gaps");
         require(ranks[n] >= 1, "all_pairs: answer ", n, " has rank ", ranks[n], ", the best rank is 1");
         pairs.groups = std::max(pairs.groups, group[n] + 1);
     }
@@ -107,10 +109,21 @@ std::vector<int> rank(const std::vector<float>& scores, const Person& person, co
 
 // --- agreement ---
 
+// A comparison would take a NaN for a difference of 0.
+static void require_finite(const std::vector<float>& rewards, const char* place) {
+    for (std::size_t n = 0; n < rewards.size(); ++n)
+        require(std::isfinite(rewards[n]), place, ": the reward of answer ", n, " is ", rewards[n],
+                ", it must be a number; look for a NaN in the reward model");
+}
+
 float agreement(const std::vector<float>& rewards, const Pairs& pairs) {
     if (pairs.list.empty()) return 0.5f;
+    require_finite(rewards, "agreement");
     float right = 0;
+    const int N = static_cast<int>(rewards.size());
     for (const Pair& pair : pairs.list) {
+        require(std::min(pair.better, pair.worse) >= 0 && std::max(pair.better, pair.worse) < N, "agreement: a pair of answers ",
+                pair.better, " and ", pair.worse, ", there are ", N, " rewards, counted from 0");
         const float difference = rewards.at(pair.better) - rewards.at(pair.worse);
         right += difference > 0 ? 1.0f : difference == 0 ? 0.5f : 0.0f;
     }
@@ -122,6 +135,7 @@ static int sign(float x) { return (x > 0) - (x < 0); }
 float kendall_tau(const std::vector<float>& rewards, const std::vector<int>& ranks) {
     require(rewards.size() == ranks.size(), "kendall_tau: ", rewards.size(), " rewards and ", ranks.size(),
             " ranks, each answer needs both");
+    require_finite(rewards, "kendall_tau");
     long same_minus_reversed = 0, reward_differs = 0, rank_differs = 0;
     for (std::size_t i = 0; i < ranks.size(); ++i)
         for (std::size_t j = i + 1; j < ranks.size(); ++j) {
@@ -207,6 +221,8 @@ std::vector<int> ranks_of_order(const std::string& order, int answers) {
 }
 
 std::string line_of(const Ranking& ranking) {
+    require(ranking.answers.size() == ranking.ranks.size(), "line_of: ", ranking.answers.size(), " answers but ",
+            ranking.ranks.size(), " ranks to the prompt ", brief_string(ranking.prompt), ", each answer needs one");
     std::string answers, ranks;
     for (const std::string& answer : ranking.answers) answers += (answers.empty() ? "" : ", ") + json_string(answer);
     for (const int rank : ranking.ranks) ranks += (ranks.empty() ? "" : ", ") + std::to_string(rank);

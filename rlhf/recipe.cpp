@@ -204,6 +204,8 @@ std::vector<float> train_reward_model(const reward_model::Weights& w, const gpt:
 static const PpoRecipe& sound(const PpoRecipe& recipe, Where where) {
     const ppo::Config& c = recipe.objective;
     require(recipe.epochs >= 0, where, "rlhf: ", recipe.epochs, " epochs on each rollout, it must not be negative; 4 is usual");
+    require(recipe.rollout.new_tokens > 0, where, "rlhf: answers of up to ", recipe.rollout.new_tokens,
+            " tokens, each must be at least 1");
     require(c.kl_coefficient >= 0, where, "rlhf: a KL coefficient of ", c.kl_coefficient,
             ", it must not be negative; 0 turns the penalty off");
     require(!c.adaptive || (c.kl_target > 0 && c.kl_horizon > 0), where, "rlhf: a KL target of ", c.kl_target,
@@ -289,6 +291,12 @@ static std::vector<int> answer_labels(const ppo::Episodes& episodes) {
 }
 
 dpo::Batch dpo_batch(const PreferencePairs& pairs, const std::vector<int>& order, int first, int count, int padding_token) {
+    const int N = static_cast<int>(order.size()), held = std::min(pairs.chosen.count(), pairs.rejected.count());
+    require(first >= 0 && count > 0 && first <= N - count, "rlhf: pairs ", first, " to ", long{first} + count, " of an order of ",
+            N, ", counted from 0, at least one");
+    for (int k = first; k < first + count; ++k)
+        require(order[k] >= 0 && order[k] < held, "rlhf: there is no pair ", order[k], " among ", pairs.chosen.count(),
+                " chosen and ", pairs.rejected.count(), " rejected answers, counted from 0");
     const std::vector<int> rows(order.begin() + first, order.begin() + first + count);
     const ppo::Episodes chosen = select(pairs.chosen, rows), rejected = select(pairs.rejected, rows);
     return dpo::join(chosen.tokens, answer_labels(chosen), rejected.tokens, answer_labels(rejected), count, padding_token);

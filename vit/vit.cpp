@@ -9,6 +9,7 @@
 #include "nn/autograd/rearrange.h"
 #include "nn/data/patches.h"
 #include "nn/interpret/inside.h"
+#include "nn/layers/embedding.h"
 #include "nn/layers/names.h"
 #include "nn/maps/resize.h"
 #include "nn/training/loss.h"
@@ -34,11 +35,20 @@ BlockOptions block_options(const Config& config) {
 
 Segments segments(int images, const Config& config) { return Segments::equal(images, config.grid.count() + 1); }
 
+static void require_matching(const Weights& w, const Config& config) {
+    require_depth("vit", config.depth, w.blocks);
+    require_shape("vit", "patch projection", w.projection.weight, config.grid.numbers(), config.width);
+    require_shape("vit", "position embedding", w.positions, config.grid.count() + 1, config.width);
+    for (const Block& block : w.blocks)
+        require_shape("vit", "first matrix of an MLP", block.mlp.expand.weight, config.width, config.mlp_width);
+}
+
 Steps forward(const std::vector<Image>& images, const Weights& w, const Config& config) {
     check(config);
-    require_depth("vit", config.depth, w.blocks);
+    require_matching(w, config);
     require(config.classes == 0 || w.classifier.weight, "vit: the configuration asks for ", config.classes,
             " classes, the weights have no classifier; set classes = 0");
+    if (config.classes > 0) require_shape("vit", "classifier", w.classifier.weight, config.width, config.classes);
     const Attending how{.segments = segments(static_cast<int>(images.size()), config)};
     Steps steps;
     steps.embedding = embed_patches(images, w, config);                                         // z0 (B*(N+1), D)

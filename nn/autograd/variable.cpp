@@ -174,8 +174,13 @@ void backward(const Var& loss, Where where) {
     require(loss.rows() == 1 && loss.cols() == 1, where, "backward: the loss is ", loss.value(), ", it must be (1, 1)");
     require(running_tape != nullptr, where, "backward: no Tape is running; make one before the forward pass: Tape tape;");
     if (loss->backward == nullptr) require(false, where, "backward: ", why_not_recorded(*loss.operator->()));
-    loss->gradient = Matrix{{1}};
     std::vector<Var>& operations = running_tape->operations;
+    const bool is_on_tape =
+        std::any_of(operations.rbegin(), operations.rend(), [&](const Var& made) { return made.same_as(loss); });
+    require(is_on_tape, where, "backward: the loss, a ", loss->operation, " of ", loss->where.file_name(), ":",
+            loss->where.line(), ", was recorded on another Tape than the running one, which holds ", operations.size(),
+            " operations; compute it and call backward under the same Tape");
+    loss->gradient = Matrix{{1}};
     while (!operations.empty()) {
         const Var operation = std::move(operations.back());
         operations.pop_back();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -14,7 +15,14 @@ Matrix Matrix::unset(int rows, int cols) {
     Matrix m;
     m.rows = rows;
     m.cols = cols;
-    if (m.size() > 0) m.values = borrow_floats(m.size());
+    try {
+        if (m.size() > 0) m.values = borrow_floats(m.size());
+    } catch (const std::bad_alloc&) {
+        const double gigabytes = static_cast<double>(m.size()) * sizeof(float) / 1e9;
+        m.rows = m.cols = 0;  // nothing to give back
+        require(false, "Matrix: no memory for ", rows, " x ", cols, " numbers, which take ", gigabytes,
+                " GB; make it smaller, or in pieces");
+    }
     return m;
 }
 
@@ -83,16 +91,16 @@ Matrix transpose(const Matrix& m) {
 }
 
 Matrix slice_rows(const Matrix& m, int first, int count) {
-    require(first >= 0 && count >= 0 && first <= m.rows - count, "slice_rows: rows ", first, " to ", first + count, " of a ", m,
-            " matrix, counted from 0");
+    require(first >= 0 && count >= 0 && first <= m.rows - count, "slice_rows: rows ", first, " to ", long{first} + count,
+            " of a ", m, " matrix, counted from 0");
     Matrix result = Matrix::unset(count, m.cols);
     std::copy(m.row(first), m.row(first + count), result.begin());
     return result;
 }
 
 Matrix slice_cols(const Matrix& m, int first, int count) {
-    require(first >= 0 && count >= 0 && first <= m.cols - count, "slice_cols: columns ", first, " to ", first + count, " of a ",
-            m, " matrix, counted from 0");
+    require(first >= 0 && count >= 0 && first <= m.cols - count, "slice_cols: columns ", first, " to ", long{first} + count,
+            " of a ", m, " matrix, counted from 0");
     Matrix result = Matrix::unset(m.rows, count);
     for (int i = 0; i < m.rows; ++i) std::copy_n(m.row(i) + first, count, result.row(i));
     return result;

@@ -50,18 +50,27 @@ int Random::below(int count) {
 }
 
 Matrix uniform_matrix(Random& random, int rows, int cols, float low, float high) {
+    require(std::isfinite(low) && std::isfinite(high) && low <= high, "uniform_matrix: numbers from ", low, " to ", high,
+            ", both must be finite and the first not above the second");
     Matrix m = Matrix::unset(rows, cols);
     for (float& x : m) x = random.uniform(low, high);
     return m;
 }
 
+static void require_spread(const char* who, float standard_deviation) {
+    require(standard_deviation >= 0 && std::isfinite(standard_deviation), who, ": a standard deviation of ", standard_deviation,
+            ", it must be a number from 0 on");
+}
+
 Matrix normal_matrix(Random& random, int rows, int cols, float standard_deviation) {
+    require_spread("normal_matrix", standard_deviation);
     Matrix m = Matrix::unset(rows, cols);
     for (float& x : m) x = standard_deviation * random.normal();
     return m;
 }
 
 Matrix truncated_normal_matrix(Random& random, int rows, int cols, float standard_deviation) {
+    require_spread("truncated_normal_matrix", standard_deviation);
     Matrix m = Matrix::unset(rows, cols);
     for (float& x : m) {
         float z = random.normal();

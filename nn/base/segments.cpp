@@ -1,13 +1,23 @@
 #include "nn/base/segments.h"
 
 #include <algorithm>
+#include <limits>
 
-Segments Segments::equal(int count, int length) { return of(std::vector<int>(count, length)); }
+#include "nn/base/require.h"
+
+Segments Segments::equal(int count, int length) {
+    require(count >= 0, "Segments: ", count, " sequences of ", length, " rows, there cannot be fewer than 0");
+    require(long{count} * length <= std::numeric_limits<int>::max(), "Segments: ", count, " sequences of ", length,
+            " rows are more than 2147483647 rows, the most of a matrix");
+    return of(std::vector<int>(count, length));
+}
 
 Segments Segments::of(const std::vector<int>& lengths) {
     Segments segments;
     int first = 0;
     for (const int length : lengths) {
+        require(length >= 0 && first <= std::numeric_limits<int>::max() - length, "Segments: a sequence of ", length,
+                " rows after ", first, "; it cannot be negative, and all together are at most 2147483647");
         segments.list.push_back({first, length});
         first += length;
     }

@@ -18,8 +18,9 @@
 #endif
 
 static constexpr std::align_val_t alignment{64};
-static constexpr std::size_t smallest = 16;  // floats: one cache line
-static constexpr int steps = 8;              // sizes between one power of two and the next
+static constexpr std::size_t smallest = 16;                // floats: one cache line
+static constexpr std::size_t most = std::size_t{1} << 58;  // floats: rounded up, their bytes still fit 64 bits
+static constexpr int steps = 8;                            // sizes between one power of two and the next
 
 namespace {
 // A free list holds blocks of one size, which fit every request that is rounded up to it. At most 1/8 of a block is unused.
@@ -54,6 +55,7 @@ static FreeLists& free_lists() {
 }
 
 float* borrow_floats(std::size_t count) {
+    if (count > most) throw std::bad_alloc();
     const FreeList list = free_list_for(count);
     if (KEEP_STORAGE) {
         const std::lock_guard lock(free_lists().mutex);

@@ -13,6 +13,9 @@
 Image::Image(int height, int width, int channels, float value) : height(height), width(width), channels(channels) {
     require(height >= 0 && width >= 0 && channels >= 0, "Image: ", height, " x ", width, " x ", channels,
             " is impossible, none may be negative");
+    const double numbers = static_cast<double>(height) * width * channels;  // also where 64 bits are too few
+    require(numbers < 1e12, "Image: ", height, " x ", width, " x ", channels, " are ", numbers,
+            " numbers, at most 1e12 can be held");
     pixels.assign(static_cast<std::size_t>(height) * width * channels, value);
 }
 
@@ -144,10 +147,17 @@ std::vector<Image> read_images(const std::string& path) { return parse_images(re
 
 Image read_image(const std::string& path) { return parse_image(read_file(path), path); }
 
+// An image whose numbers were moved to another one keeps its sizes.
+static void require_whole(std::string_view place, const Image& image) {
+    require(image.pixels.size() == static_cast<std::size_t>(image.height) * image.width * image.channels, place, ": an image of ",
+            shape(image), " holds ", image.pixels.size(), " numbers, it must hold one for each pixel and channel");
+}
+
 // 0 ... 1 as bytes 0 ... 255.
 static Pixels bytes_of(const Image& image, const std::string& place) {
     const bool writable = image.height > 0 && image.width > 0 && (image.channels == 1 || image.channels == 3);
     require(writable, place, ": a ", shape(image), " image, it must have pixels and 1 or 3 channels");
+    require_whole(place, image);
     Pixels pixels{.height = image.height, .width = image.width, .channels = image.channels, .samples = {}};
     pixels.samples.reserve(image.pixels.size());
     for (const float x : image.pixels) {
@@ -249,6 +259,7 @@ static Image resize_columns(const Image& image, const std::vector<SourcePixels>&
 static void require_resizable(const char* name, const Image& image, int height, int width) {
     require(image.height > 0 && image.width > 0 && height > 0 && width > 0, name, ": a ", shape(image), " image to ", height,
             " x ", width, ", every side must be at least 1");
+    require_whole(name, image);
 }
 
 Image resize_bilinear(const Image& image, int height, int width) {
@@ -288,6 +299,8 @@ Image shifted(const Image& image, int down, int right, float fill) {
 }
 
 Image warped(const Image& image, const Warp& warp, float fill) {
+    for (const float number : {warp.down, warp.right, warp.yy, warp.yx, warp.xy, warp.xx})
+        require(std::isfinite(number), "warped: a number of the transformation is ", number, ", all six must be finite");
     const int H = image.height, W = image.width, C = image.channels;
     const float centre_y = static_cast<float>(H - 1) / 2, centre_x = static_cast<float>(W - 1) / 2;
     Image result(H, W, C);

@@ -16,6 +16,8 @@ static int column_of(Order order, int y, int x, int c, int P, int C) {
 static Matrix cut(const Image& image, int patch_size, Order order) {
     const int P = patch_size, C = image.channels, H = image.height, W = image.width;
     require(H > 0 && W > 0 && C > 0, "patchify: an image of ", shape(image), " has no pixels; each size must be at least 1");
+    require(image.pixels.size() == static_cast<std::size_t>(H) * W * C, "patchify: an image of ", shape(image), " holds ",
+            image.pixels.size(), " numbers, it must hold one for each pixel and channel");
     require(P > 0 && H % P == 0 && W % P == 0, "patchify: a ", H, " x ", W, " image does not split into patches of side ", P,
             "; it must divide both");
     Matrix patches = Matrix::unset((H / P) * (W / P), P * P * C);  // (N, P*P*C)
@@ -63,6 +65,10 @@ void check(const PatchGrid& grid, const char* who) {
             who, ": an image of ", grid.height, " x ", grid.width, " does not split into patches of side ", grid.patch_size,
             "; sizes must be at least 1, and the side divide both");
     require(grid.channels > 0, who, ": images of ", grid.channels, " channels, there must be at least 1");
+    const double patches = static_cast<double>(grid.down()) * grid.across();  // also where an int is too small
+    const double numbers = static_cast<double>(grid.patch_size) * grid.patch_size * grid.channels;
+    require(patches < 1e9 && numbers < 1e9, who, ": an image of ", grid.height, " x ", grid.width, " x ", grid.channels,
+            " in patches of side ", grid.patch_size, " is too large; it has ", patches, " patches of ", numbers, " numbers");
 }
 
 Matrix patchify_all(const std::vector<Image>& images, const PatchGrid& grid, const char* who) {

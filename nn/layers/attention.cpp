@@ -129,6 +129,9 @@ static void check_segments(const char* name, const Segments& segments, int rows,
 }
 
 static void check_mask(const Plan& plan, Where where) {
+    require(plan.may.table.size() == static_cast<std::size_t>(plan.may.queries) * plan.may.keys, where, "attend: a mask of ",
+            plan.may.queries, " queries and ", plan.may.keys, " keys holds ", plan.may.table.size(),
+            " entries, one for each pair is needed");
     for (int s = 0; s < plan.queries.size(); ++s) {
         const Segment queries = plan.queries.list[s];
         const bool of_batch = plan.may.queries == plan.queries.rows() && plan.mask_row(s, queries.count) <= plan.may.queries;
@@ -436,6 +439,8 @@ static Attended attend_in_steps(const Var& q, const Var& k, const Var& v, const 
 KeyValueCache make_cache(int sequences, int capacity, int key_width, int value_width) {
     require(sequences > 0 && capacity > 0 && key_width > 0, "make_cache: ", sequences, " sequences of ", capacity,
             " tokens with keys of width ", key_width, ", each must be at least 1");
+    require(long{sequences} * capacity <= std::numeric_limits<int>::max(), "make_cache: ", sequences, " sequences of ", capacity,
+            " tokens are more than 2147483647 rows, the most of a matrix");
     KeyValueCache cache{.sequences = sequences, .capacity = capacity};
     cache.keys = Var(Matrix(sequences * capacity, key_width));
     cache.values = Var(Matrix(sequences * capacity, value_width > 0 ? value_width : key_width));
@@ -505,7 +510,13 @@ static int check_cache(const KeyValueCache& cache, int rows) {
     require(cache.sequences > 0 && rows % cache.sequences == 0, "attention: ", rows, " new tokens for a cache of ",
             cache.sequences, " sequences; each needs equally many");
     const int count = rows / cache.sequences;
-    require(cache.filled + count <= cache.capacity, "attention: the cache holds ", cache.filled, " of ", cache.capacity,
+    const bool is_whole = cache.filled >= 0 && cache.keys && cache.values &&
+                          long{cache.keys.rows()} == long{cache.sequences} * cache.capacity &&
+                          cache.values.rows() == cache.keys.rows();
+    require(is_whole, "attention: a cache of ", cache.sequences, " sequences of ", cache.capacity, " tokens, ", cache.filled,
+            " of them filled, holds ", cache.keys ? cache.keys.rows() : 0,
+            " rows of keys; make it with make_cache, and leave its members alone");
+    require(cache.filled <= cache.capacity - count, "attention: the cache holds ", cache.filled, " of ", cache.capacity,
             " tokens, ", count, " more do not fit; make it with a larger capacity");
     return count;
 }

@@ -161,7 +161,12 @@ struct ReadMember {
     const Setting& setting;
 
     void operator()(int* value) const { *value = further.integer(setting); }
-    void operator()(float* value) const { *value = static_cast<float>(further.real(setting)); }
+    void operator()(float* value) const {
+        const double number = further.real(setting);
+        *value = static_cast<float>(number);
+        require(number == 0 || (*value != 0 && std::isfinite(*value)), "ModelConfig: ", setting.what, " is ", number,
+                ", which no float can hold");
+    }
     void operator()(double* value) const { *value = further.real(setting); }
     void operator()(bool* value) const { *value = further.flag(setting); }
     void operator()(Activation* value) const { *value = activation_of_name(further.words(setting)); }

@@ -13,6 +13,8 @@ Matrix sine_code(const std::vector<double>& coordinates, int width, SineOrder or
     require(width >= 2 && width % 2 == 0, "sine_code: a width of ", width,
             " is not made of pairs of a sine and a cosine; an even one is");
     require(base > 0 && std::isfinite(base), "sine_code: a base of ", base, ", it must be a number above 0; 10000 is usual");
+    for (std::size_t i = 0; i < coordinates.size(); ++i)
+        require(std::isfinite(coordinates[i]), "sine_code: coordinate ", i, " is ", coordinates[i], ", all must be finite");
     const int pairs = width / 2;
     Matrix code = Matrix::unset(static_cast<int>(coordinates.size()), width);
     for (int i = 0; i < code.rows; ++i)

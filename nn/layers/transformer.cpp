@@ -47,6 +47,8 @@ static Var residual_connection(const Var& z, const Var& x, const Var& y, const V
 }
 
 BlockSteps block(const Var& z, const Block& w, const BlockOptions& options, const BlockContext& context) {
+    require(std::isfinite(options.residual), "block: a residual factor of ", options.residual,
+            ", it must be finite; 1 in all but DeepNorm");
     const bool post = options.order == Order::post;
     const Var stream = named_step("input", z);  // (n, D)
     BlockSteps steps;
@@ -157,6 +159,12 @@ Mlp make_mlp(Random& random, const BlockShape& shape, const Init& init) {
 
 Block make_block(Random& random, const BlockShape& shape, const Init& init) {
     const int D = shape.width;
+    require(shape.mlp_width >= 0 && shape.source_width >= 0, "make_block: an MLP of inner width ", shape.mlp_width,
+            " and a source of width ", shape.source_width, ", neither can be below 0 (0 = the block has none)");
+    require(std::isfinite(init.residual), "make_block: Init::residual is ", init.residual,
+            ", it must be finite; 1 / sqrt(2 L) in GPT-2");
+    require(std::isfinite(shape.layer_scale.value_or(0)), "make_block: a layer scale of ", shape.layer_scale.value_or(0),
+            ", it must be finite; 1e-5 is usual");
     Block w;
     w.norm1 = make_norm(D, shape.norm);
     w.attention = make_attention(random, shape, D, init);

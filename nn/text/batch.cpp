@@ -77,6 +77,7 @@ std::vector<int> positions(const TokenBatch& batch, int last) {
 }
 
 std::vector<int> position_rows(const TokenBatch& batch, int offset, int last) {
+    require(offset >= 0, "position_rows: an offset of ", offset, ", the reserved rows cannot be fewer than 0; 2 in fairseq");
     std::vector<int> rows = positions(batch, last);
     const int n = static_cast<int>(rows.size()) / batch.sequences;  // last columns
     for (std::size_t i = 0; i < rows.size(); ++i) {

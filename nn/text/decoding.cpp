@@ -250,6 +250,8 @@ static bool is_finished(const std::vector<int>& written, const Limits& limits) {
 
 static void check(const char* place, const Limits& limits) {
     require(limits.new_tokens >= 0, place, ": ", limits.new_tokens, " new tokens, there cannot be fewer than 0");
+    require(limits.end_of_text >= -1, place, ": the end of text is token ", limits.end_of_text,
+            ", it is one of the vocabulary, or -1 when there is none");
     require(limits.repetitions >= 0, place, ": an end after ", limits.repetitions,
             " repetitions, there cannot be fewer than 0 (0 = never)");
 }
@@ -305,6 +307,7 @@ std::vector<std::vector<int>> generate_greedily(const TokenBatch& prompts, Token
 // --- beam search ---
 
 double beam_score(const Beam& beam, float alpha) {
+    require(alpha >= 0 && alpha < infinity, "beam_score: alpha is ", alpha, ", it must be finite and not below 0");
     return beam.log_probability / std::pow(std::max<double>(1, static_cast<double>(beam.ids.size())), alpha);
 }
 
@@ -355,6 +358,7 @@ std::vector<Beam> beam_search(const std::vector<int>& prompt, int width, TokenRe
             " tokens, both must be at least 1");
     check("beam_search", limits);
     require(alpha >= 0 && alpha < infinity, "beam_search: alpha is ", alpha, ", it must be finite and not below 0");
+    const int most = width > std::numeric_limits<int>::max() / 2 ? std::numeric_limits<int>::max() : 2 * width;
     std::vector<Beam> beams(1), finished;  // begins with one empty beam
     TokenBatch next = equal_batch(prompt, length);
     for (int t = 0; t < limits.new_tokens && !beams.empty(); ++t) {
@@ -365,7 +369,7 @@ std::vector<Beam> beam_search(const std::vector<int>& prompt, int width, TokenRe
             require(fault.empty(), "beam_search: beam ", i, ", new token ", t, ": ", fault);
         }
         // Each beam has at most one extension by end_of_text, so of twice the width at least `width` continue.
-        const std::vector<Extension> extensions = best_extensions(beams, logits, 2 * width);
+        const std::vector<Extension> extensions = best_extensions(beams, logits, most);
         std::vector<Beam> longer;
         std::vector<int> parents;
         next = {.sequences = 0, .length = 1, .ids = {}, .mask = {}};

@@ -1,8 +1,12 @@
 #include "nn/text/memory.h"
 
+#include <algorithm>
+#include <limits>
+
 #include "nn/autograd/rearrange.h"
 
 Memory make_memory(int depth, int sequences, int capacity, int key_width, bool with_source) {
+    require(depth >= 0, "make_memory: ", depth, " blocks, there cannot be fewer than 0");
     require(sequences > 0 && capacity > 0, "make_memory: ", sequences, " sequences of ", capacity,
             " tokens, both must be positive");
     Memory memory{.blocks = {}, .sources = {}, .seen = {}, .sequences = sequences, .capacity = capacity};
@@ -38,6 +42,13 @@ Reading read_next(Memory& memory, const TokenBatch& next, const char* place) {
         reading.contexts.push_back(context);
     }
     return reading;
+}
+
+int tokens_read(int prompt_length, int new_tokens) {
+    const long total = long{prompt_length} + std::max(0, new_tokens - 1);
+    require(total <= std::numeric_limits<int>::max(), "generate: a prompt of ", prompt_length, " tokens and ", new_tokens,
+            " new ones are more than can be counted; ask for fewer");
+    return static_cast<int>(total);
 }
 
 Var last_rows(const Var& hidden, const TokenBatch& batch) {

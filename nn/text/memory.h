@@ -42,6 +42,10 @@ Reading read_next(Memory& memory, const TokenBatch& next, const char* place);
 // The last row of each sequence: (B*T, E) -> (B, E).
 Var last_rows(const Var& hidden, const TokenBatch& batch);
 
+// How many tokens of each sequence are read: all but the last new one.
+//   throws  std::invalid_argument when an int cannot count them
+int tokens_read(int prompt_length, int new_tokens);
+
 // A model with its memory, for generate() and beam_search() of decoding.h.
 template <class Weights, class Config>
 struct MemoryReader : TokenReader {
@@ -65,13 +69,13 @@ template <class Weights, class Config>
 std::vector<std::vector<int>> generate(const TokenBatch& prompts, const Weights& w, const Config& config, const Limits& limits,
                                        const Sampling& sampling = {.temperature = 0}, const Matrix& draws = {},
                                        const TokenWatcher& watcher = nullptr) {
-    MemoryReader<Weights, Config> reader(w, config, prompts.sequences, prompts.length + std::max(0, limits.new_tokens - 1));
+    MemoryReader<Weights, Config> reader(w, config, prompts.sequences, tokens_read(prompts.length, limits.new_tokens));
     return generate(prompts, reader, limits, sampling, draws, watcher);
 }
 
 template <class Weights, class Config>
 std::vector<Beam> beam_search(const std::vector<int>& prompt, int width, const Weights& w, const Config& config,
                               const Limits& limits, float alpha = 0) {
-    MemoryReader<Weights, Config> reader(w, config, 1, static_cast<int>(prompt.size()) + std::max(0, limits.new_tokens - 1));
+    MemoryReader<Weights, Config> reader(w, config, 1, tokens_read(static_cast<int>(prompt.size()), limits.new_tokens));
     return beam_search(prompt, width, reader, limits, alpha);
 }

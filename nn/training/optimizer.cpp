@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <utility>
 
 #include "nn/base/parallel.h"
@@ -30,6 +31,20 @@ static void require_distinct(const char* name, const std::vector<Var>& variables
 static void require_same_shape(const char* name, const Var& variable) {
     require(same_shape(variable.gradient(), variable.value()), name, ": a gradient of shape ", variable.gradient(),
             " for a variable of shape ", variable.value());
+}
+
+// The members of an optimizer are open, for saving and resuming: they may come from another model.
+static void require_as_many(const char* name, std::size_t variables, const std::vector<std::size_t>& lists) {
+    for (const std::size_t list : lists)
+        require(list == variables, name, ": ", variables, " variables but ", list,
+                " moments; make a new optimizer when variables are added or taken away");
+}
+
+static void require_moments(const char* name, const Var& variable,
+                            const std::vector<std::reference_wrapper<const Matrix>>& moments) {
+    for (const Matrix& moment : moments)
+        require(same_shape(moment, variable.value()), name, ": a moment of shape ", moment, " for a variable of shape ",
+                variable.value(), "; make a new optimizer when a variable changes its shape");
 }
 
 // Also false for NaN.
@@ -82,6 +97,8 @@ static void adamw_numbers(const AdamWStep& s, std::size_t count, float* w, const
 
 void AdamW::update(float learning_rate) {
     require_rate("AdamW", learning_rate);
+    require_sound(config);
+    require_as_many("AdamW", variables.size(), {m.size(), v.size(), variable_steps.size()});
     ++steps;
     for (std::size_t i = 0; i < variables.size(); ++i) {
         Var& variable = variables[i];
@@ -91,6 +108,7 @@ void AdamW::update(float learning_rate) {
             m[i] = Matrix(variable.rows(), variable.cols());
             v[i] = Matrix(variable.rows(), variable.cols());
         }
+        require_moments("AdamW", variable, {m[i], v[i]});
         const int t = ++variable_steps[i];
         const float decay = static_cast<int>(i) < decayed_count ? config.weight_decay : 0;
         const AdamWStep step{.keep = 1 - learning_rate * decay,
@@ -120,11 +138,13 @@ Sgd::Sgd(std::vector<Var> given, float learning_rate, float momentum) : learning
 
 void Sgd::update(float lr) {
     require_rate("Sgd", lr);
+    require_as_many("Sgd", variables.size(), {m.size()});
     ++steps;
     for (std::size_t i = 0; i < variables.size(); ++i) {
         Var& variable = variables[i];
         if (variable.gradient().empty()) continue;
         require_same_shape("Sgd", variable);
+        require_moments("Sgd", variable, {m[i]});
         float* const w = variable.value().begin();
         const float* const g = variable.gradient().begin();
         float* const velocity = m[i].begin();

@@ -291,6 +291,17 @@ TEST_SUITE("bert") {
         CHECK(error_of([&] {
                   bert::forward(batch, bert::make_weights(bare, random), tiny);
               }).starts_with("bert: the configuration asks for a pooler"));
+        bert::Config words = tiny, inner = tiny;
+        words.vocabulary = 5;
+        inner.mlp_width = 99;
+        CHECK(error_of([&] { bert::forward(batch, w, words); }).starts_with("bert: the token embedding is (11, "));
+        CHECK(error_of([&] { bert::forward(batch, w, inner); }).starts_with("bert: the first matrix of an MLP is ("));
+        const KeepSteps keep;
+        const bert::Steps steps = bert::forward(bert::make_batch({{1, 2}}), w, tiny);
+        CHECK(
+            error_of([&] {
+                bert::attention_of(steps, bert::make_batch({{1, 2, 3}}), tiny, 0, 0);
+            }).ends_with("1 sequences of 3 tokens and 3 heads have others; pass the batch and the configuration of these steps"));
         batch.mask(1, 0) = 0;
         CHECK(error_of([&] { bert::forward(batch, w, tiny); }) == "bert: sequence 1 of 2 is all padding; leave it out");
     }

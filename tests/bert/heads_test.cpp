@@ -158,5 +158,16 @@ TEST_SUITE("bert_cls") {
         CHECK_THROWS_WITH(heads::best_span(steps, 0, 0, 2),
                           "best_span: positions 0 to 2 of 2, answers of at most 30; positions are counted from 0, the last not "
                           "before the first, an answer has at least 1");
+        heads::SpanSteps diverged;
+        diverged.start_logits = Matrix{{0, std::nanf("")}};
+        diverged.end_logits = Matrix{{0, 1}};
+        CHECK_THROWS_WITH(
+            heads::best_span(diverged, 0, 0, 1),
+            "best_span: the scores of position 1 of sequence 0 are nan and 1.000000, neither may be NaN; look for it in "
+            "the weights or the input");
+        CHECK(heads::best_span(diverged, 0, 0, 0).end == 0);  // outside the text nothing is read
+        heads::Config seven = config;
+        seven.labels = 7;
+        CHECK(error_of([&] { heads::classify_tokens(batch, w, seven); }).starts_with("heads: the head is ("));
     }
 }

@@ -416,4 +416,30 @@ TEST_SUITE("tokenizer_bert") {
             CHECK(vocabulary.entries[0] == "[PAD]");
         }
     }
+
+    TEST_CASE("encode, make_sequence, save_vocabulary: what would give wrong ids later is refused") {
+        const wordpiece::Vocabulary vocabulary = wordpiece::make_vocabulary({"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "ab"});
+        CHECK_THROWS_WITH(wordpiece::encode("ab", wordpiece::Vocabulary{}, {}),
+                          "wordpiece: a vocabulary without entries; make it with load_vocabulary or make_vocabulary");
+        CHECK_THROWS_WITH(wordpiece::encode("ab", vocabulary, {.longest_word = 0}),
+                          "wordpiece: a longest word of 0 characters, it must be at least 1; 200 in BERT");
+        CHECK_THROWS_WITH(wordpiece::make_sequence({5}, {6}, 9, vocabulary),
+                          "wordpiece::make_sequence: id 6 is not in a vocabulary of 6, counted from 0");
+        CHECK_THROWS_WITH(wordpiece::make_sequence({-1}, {}, 9, vocabulary),
+                          "wordpiece::make_sequence: id -1 is not in a vocabulary of 6, counted from 0");
+        const TemporaryFolder folder;
+        const std::string path = folder.path("vocab.txt");
+        const auto refusal = [&](const std::string& entry) {
+            wordpiece::Vocabulary changed = vocabulary;
+            changed.entries.push_back(entry);
+            return error_of([&] { wordpiece::save_vocabulary(changed, path); });
+        };
+        const std::string rule =
+            ", would not be read back: a vocab.txt has an entry in each line and drops white space around it";
+        CHECK(refusal("a\nb") == path + ": entry 6, \"a\\nb\"" + rule);
+        CHECK(refusal(" a") == path + ": entry 6, \" a\"" + rule);
+        CHECK(refusal("a b") == "");
+        CHECK(refusal("\u2028") == "");
+        CHECK(wordpiece::load_vocabulary(path).entries.at(6) == "\u2028");
+    }
 }

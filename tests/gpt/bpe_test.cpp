@@ -585,4 +585,9 @@ TEST_SUITE("bpe_training") {
             }
         }
     }
+
+    TEST_CASE("encode: a vocabulary without tokens throws") {
+        CHECK_THROWS_WITH(bpe::encode("abc", bpe::Vocabulary{}),
+                          "bpe::encode: a vocabulary without tokens; load or train one first");
+    }
 }

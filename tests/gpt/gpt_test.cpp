@@ -530,6 +530,35 @@ TEST_CASE("forward: a configuration that does not match the weights throws") {
     CHECK(error_of([&] { gpt::make_weights(negative, random); }).starts_with("gpt: an eps of -1"));
     gpt::Cache cache = gpt::make_cache(tiny, 1, 4);
     CHECK(error_of([&] { gpt::trunk({1, 2}, w, five, cache); }).starts_with("gpt: the configuration says 5 blocks"));
+    cache.filled = 3;
+    CHECK_THROWS_WITH(gpt::trunk({1}, w, tiny, cache),
+                      "gpt: the cache says 3 tokens of each sequence, one of its blocks 0; make a new one with make_cache");
+}
+
+TEST_CASE("forward: a configuration with other sizes than the weights throws with both shapes") {
+    const gpt::Weights w = random_weights(tiny);
+    const auto refusal = [&](const auto& change) {
+        gpt::Config other = tiny;
+        change(other);
+        return error_of([&] { gpt::forward(some_ids, 5, w, other); });
+    };
+    const std::string cure = "; pass the configuration that the weights were made with";
+    CHECK(refusal([](gpt::Config& c) { c.vocabulary = 7; }) ==
+          "gpt: the token embedding is (11, 8), the configuration says (7, 8)" + cure);
+    CHECK(refusal([](gpt::Config& c) { c.width = 16; }) ==
+          "gpt: the token embedding is (11, 8), the configuration says (11, 16)" + cure);
+    CHECK(refusal([](gpt::Config& c) { c.positions = 99; }) ==
+          "gpt: the position embedding is (9, 8), the configuration says (99, 8)" + cure);
+    CHECK(refusal([](gpt::Config& c) { c.mlp_width = 99; }) ==
+          "gpt: the first matrix of an MLP is (8, 12), the configuration says (8, 99)" + cure);
+    CHECK(
+        refusal([](gpt::Config& c) { c.order = Order::post; }).starts_with("gpt: the weights hold a norm after the last block"));
+    CHECK(refusal([](gpt::Config& c) {
+              c.order = Order::parallel;
+          }).starts_with("gpt: its blocks are pre-norm (GPT-2) or post-norm"));
+    CHECK(error_of([&] {
+              gpt::forward(some_ids, 5, {}, tiny);
+          }).starts_with("gpt: the configuration says 2 blocks, the weights hold 0"));
 }
 
 TEST_SUITE_END();

@@ -204,4 +204,15 @@ TEST_CASE("writing: what exceeds the model's positions, and prompts with padding
         "gpt: prompts with padding cannot be read, because positions are counted from column 0; pass prompts of equal length");
 }
 
+TEST_CASE("gpt::Reader: another number of sequences than it was made for, and tokens that no int counts, are refused") {
+    Random random;
+    const gpt::Weights w = gpt::make_weights(tiny, random);
+    gpt::Reader reader(w, tiny, 1, 5);
+    CHECK_THROWS_WITH(reader.read(equal_batch({1, 2}, 1)),
+                      "gpt: 2 sequences for a reader of 1; make it with as many as the prompts");
+    CHECK(error_of([&] {
+              gpt::generate_greedily({1, 2, 3}, 3, w, tiny, {.new_tokens = 2147483647});
+          }).starts_with("generate: a prompt of 3 tokens and 2147483647 new ones exceed the "));
+}
+
 TEST_SUITE_END();

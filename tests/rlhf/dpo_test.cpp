@@ -175,4 +175,15 @@ TEST_CASE("loss: a beta that is not above 0 and a label smoothing that turns the
     CHECK(error_of([&] { dpo::loss(p, p, {.label_smoothing = -0.1f}); }) == "dpo: a label smoothing of -0.100000" + rule);
 }
 
+TEST_CASE("loss: log-probabilities that are missing, or of other pairs, are refused instead of being broadcast") {
+    const dpo::LogProbabilities one{.tokens = Matrix(2, 1), .chosen = Matrix(1, 1), .rejected = Matrix(1, 1)};
+    const dpo::LogProbabilities two{.tokens = Matrix(4, 1), .chosen = Matrix(2, 1), .rejected = Matrix(2, 1)};
+    CHECK_THROWS_WITH(dpo::loss(one, two, {}),
+                      "dpo: log-probabilities (1, 1) and (2, 1), policy and reference must be of the same pairs");
+    CHECK_THROWS_WITH(dpo::loss(two, one, {}),
+                      "dpo: log-probabilities (2, 1) and (1, 1), policy and reference must be of the same pairs");
+    CHECK_THROWS_WITH(dpo::loss(one, {}, {}),
+                      "dpo: log-probabilities are missing; compute those of policy and reference with log_probabilities");
+}
+
 TEST_SUITE_END();

@@ -108,4 +108,24 @@ TEST_CASE("exact: empty prompts and too many answers throw") {
                       "exact: a prompt of 0 tokens and 1 answers; there must be at least one of each");
 }
 
+TEST_CASE("exact: an empty answer, and probabilities, rewards and coefficients that are no numbers, are refused") {
+    Random random;
+    const gpt::Weights w = gpt::make_weights(tiny, random);
+    const float nan = std::nanf("");
+    CHECK_THROWS_WITH(exact::log_probabilities({1}, {{2}, {}}, w, tiny),
+                      "exact: answer 1 of 2 is empty; an answer has at least one token");
+    const Matrix half(2, 1, 0.5f);
+    CHECK_THROWS_WITH(exact::kl(Matrix{{0.5f}, {nan}}, half),
+                      "kl: the probability of answer 1 is nan, it must be a number from 0 on");
+    CHECK_THROWS_WITH(exact::kl(half, Matrix{{-1}, {2}}),
+                      "kl: the probability of answer 0 is -1.000000, it must be a number from 0 on");
+    CHECK(error_of([&] {
+              exact::optimal_policy(half, Matrix{{1}, {nan}}, 1);
+          }).starts_with("optimal_policy: the rewards (2, 1) hold nan"));
+    CHECK(error_of([&] {
+              exact::optimal_policy(half, Matrix{{INFINITY}, {1}}, 1);
+          }).starts_with("optimal_policy: the rewards (2, 1) hold inf"));
+    CHECK_THROWS_WITH(exact::objective(half, half, half, -1), "objective: beta is -1.000000, it must be a number from 0 on");
+}
+
 TEST_SUITE_END();

@@ -313,7 +313,28 @@ TEST_CASE("rewards_and_advantages: a score or a KL coefficient that is no number
     CHECK_THROWS_WITH(ppo::rewards_and_advantages({std::nanf("")}, x, x, x, x, 0.1f, {}),
                       "ppo: the score of episode 0 is nan, it must be a number; look for a NaN in the reward model");
     CHECK_THROWS_WITH(ppo::rewards_and_advantages({1}, x, x, x, x, std::nanf(""), {}),
-                      "ppo: a KL coefficient of nan, it must be a number");
+                      "ppo: a KL coefficient of nan, it must be a number from 0 on; 0.2 is usual, 0 turns the penalty off");
+    CHECK(error_of([&] {
+              ppo::rewards_and_advantages({1}, x, x, x, x, -1, {});
+          }).starts_with("ppo: a KL coefficient of -1.000000"));
+    CHECK(error_of([&] { ppo::next_kl_coefficient(std::nanf(""), 1, 8, {}); }).starts_with("ppo: a KL coefficient of nan"));
+}
+
+TEST_CASE(
+    "answer_mask, roll_out, kl_of_episodes: lengths that no int adds, padding outside of the vocabulary, and other shapes") {
+    const int largest = 2147483647;
+    CHECK(error_of([&] {
+              ppo::answer_mask({.tokens = {1, 2}, .length = 2, .prompt_lengths = {largest}, .answer_lengths = {largest}});
+          }).starts_with("ppo: episode 0 has a prompt of 2147483647 and an answer of 2147483647 tokens of 2"));
+    CHECK_THROWS_WITH(ppo::kl_of_episodes(Matrix(1, 2), Matrix(1, 3), Matrix(1, 2)),
+                      "ppo: log-probabilities (1, 2) and (1, 3) for a mask (1, 2), the shapes must be equal");
+    Random random;
+    const gpt::Config config{.vocabulary = 7, .positions = 5, .width = 4, .depth = 1, .heads = 2, .mlp_width = 4};
+    const gpt::Weights w = gpt::make_weights(config, random);
+    CHECK_THROWS_WITH(ppo::roll_out({1, 2}, 2, w, config, 3, 5, -1, Matrix(1, 3)),
+                      "ppo: padding with token -1, the model knows 7; any of them will do");
+    CHECK_THROWS_WITH(ppo::roll_out({1, 2}, 2, w, config, 0, 5, 0, Matrix(1, 0)),
+                      "ppo: answers of up to 0 tokens, each must be at least 1");
 }
 
 TEST_SUITE_END();

@@ -174,4 +174,21 @@ TEST_CASE("differences, rank: rewards that are not a column, negative noise and 
                       "rank: the score of answer 1 is nan, it must be a number");
 }
 
+TEST_CASE("all_pairs, agreement, kendall_tau, line_of: numbers of other answers, and rewards that are no numbers, are refused") {
+    CHECK_THROWS_WITH(
+        preferences::all_pairs({0, 1000000000}, {1, 2}),
+        "all_pairs: answer 1 belongs to ranking 1000000000, 2 answers have at most 2 rankings; number them without gaps");
+    const preferences::Pairs pair{.list = {{0, 1}}, .group = {0}, .groups = 1},
+        outside{.list = {{0, 9}}, .group = {0}, .groups = 1};
+    CHECK_THROWS_WITH(preferences::agreement({1, std::nanf("")}, pair),
+                      "agreement: the reward of answer 1 is nan, it must be a number; look for a NaN in the reward model");
+    CHECK_THROWS_WITH(preferences::agreement({1, 2}, outside),
+                      "agreement: a pair of answers 0 and 9, there are 2 rewards, counted from 0");
+    CHECK(error_of([] {
+              preferences::kendall_tau({std::nanf(""), 1}, {1, 2});
+          }).starts_with("kendall_tau: the reward of answer 0 is nan"));
+    CHECK_THROWS_WITH(preferences::line_of({"p", {"a"}, {1, 2}}),
+                      "line_of: 1 answers but 2 ranks to the prompt \"p\", each answer needs one");
+}
+
 TEST_SUITE_END();

@@ -406,4 +406,20 @@ TEST_CASE("DpoTrainer: an invalid recipe throws") {
     CHECK(refused(small_dpo(1e-3f), 3) == "rlhf: 3 preference pairs, a batch needs 4; rank more answers or take a smaller batch");
 }
 
+TEST_CASE("dpo_batch, PpoTrainer: pairs that do not exist and answers without a token are refused") {
+    const ppo::Episodes one{.tokens = {1, 2, 3}, .length = 3, .prompt_lengths = {1}, .answer_lengths = {2}};
+    const rlhf::PreferencePairs pairs{one, one};
+    CHECK_THROWS_WITH(rlhf::dpo_batch(pairs, {0}, 0, 2, 0), "rlhf: pairs 0 to 2 of an order of 1, counted from 0, at least one");
+    CHECK_THROWS_WITH(rlhf::dpo_batch(pairs, {9}, 0, 1, 0),
+                      "rlhf: there is no pair 9 among 1 chosen and 1 rejected answers, counted from 0");
+    CHECK_THROWS_WITH(rlhf::dpo_batch({one, {}}, {0}, 0, 1, 0),
+                      "rlhf: there is no pair 0 among 1 chosen and 0 rejected answers, counted from 0");
+    CHECK(rlhf::dpo_batch(pairs, {0}, 0, 1, 0).pairs == 1);
+    Random random;
+    const gpt::Config config{.vocabulary = 7, .positions = 5, .width = 4, .depth = 1, .heads = 2, .mlp_width = 4};
+    const gpt::Weights w = gpt::make_weights(config, random);
+    CHECK(without_place(error_of([&] { rlhf::PpoTrainer(w, config, {.rollout = {.new_tokens = 0}}); })) ==
+          "rlhf: answers of up to 0 tokens, each must be at least 1");
+}
+
 TEST_SUITE_END();

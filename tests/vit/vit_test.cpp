@@ -298,6 +298,15 @@ TEST_CASE("forward: a depth, number of classes or eps that does not match the we
     CHECK(error_of([&] { vit::loss(vit::forward(images, w, headless), {0}); }).starts_with("vit: a loss needs logits"));
     CHECK(error_of([&] { vit::forward(images, w, negative); }).starts_with("vit: an eps of -1"));
     CHECK(error_of([&] { vit::forward(images, w, none); }).starts_with("vit: depth "));
+    vit::Config wider = tiny, classes = tiny, inner = tiny;
+    wider.width *= 2;
+    classes.classes = 7;
+    inner.mlp_width = 99;
+    const std::string cure = "; pass the configuration that the weights were made with";
+    CHECK(error_of([&] { vit::forward(images, w, wider); }).starts_with("vit: the patch projection is ("));
+    CHECK(error_of([&] { vit::forward(images, w, classes); }).starts_with("vit: the classifier is ("));
+    CHECK(error_of([&] { vit::forward(images, w, classes); }).ends_with(", 7)" + cure));
+    CHECK(error_of([&] { vit::forward(images, w, inner); }).starts_with("vit: the first matrix of an MLP is ("));
 }
 
 TEST_CASE("load_rules: files without vit., without a classifier, with a pooler or with MAE's decoder give the same tokens") {

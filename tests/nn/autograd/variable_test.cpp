@@ -227,4 +227,26 @@ TEST_CASE("add_gradient: a contribution of the wrong shape is refused") {
                       "add_gradient: a gradient of shape (1, 1) for a value of shape (1, 2), the shapes must be equal");
 }
 
+TEST_CASE("backward: a loss that was recorded on another Tape is refused, and changes nothing") {
+    const Var w = parameter(Matrix{{1, 2}});
+    Var earlier;
+    {
+        Tape tape;
+        earlier = mean(square(w));
+    }
+    Tape outer;
+    const Var loss = mean(w);
+    CHECK(error_of([&] { backward(earlier); })
+              .ends_with(
+                  ", was recorded on another Tape than the running one, which holds 2 operations; compute it and call backward "
+                  "under the same Tape"));
+    {
+        Tape inner;
+        CHECK(error_of([&] { backward(loss); }).find("which holds 0 operations") != std::string::npos);
+    }
+    CHECK(w.gradient().empty());
+    backward(loss);
+    CHECK(identical(w.gradient(), Matrix{{0.5f, 0.5f}}));
+}
+
 TEST_SUITE_END();

@@ -177,4 +177,14 @@ TEST_CASE("argmax_row: the first of equal maxima") {
     CHECK_THROWS_WITH(argmax_row(Matrix(2, 0), 0), "argmax_row: row 0 of a (2, 0) matrix, counted from 0; it must hold a number");
 }
 
+TEST_CASE("Matrix: a size for which there is no memory is refused with that size, and leaves nothing behind") {
+    CHECK(error_of([] {
+              Matrix::unset(2147483647, 2147483647);
+          }).starts_with("Matrix: no memory for 2147483647 x 2147483647 numbers, which take 18446744056"));
+    CHECK_THROWS_WITH(slice_rows(Matrix(2, 2), 1, 2147483647),
+                      "slice_rows: rows 1 to 2147483648 of a (2, 2) matrix, counted from 0");
+    CHECK_THROWS_WITH(slice_cols(Matrix(2, 2), 2147483647, 1),
+                      "slice_cols: columns 2147483647 to 2147483648 of a (2, 2) matrix, counted from 0");
+}
+
 TEST_SUITE_END();

@@ -179,4 +179,19 @@ TEST_CASE("draw: the first index whose cumulative weight exceeds u times the tot
     CHECK_THROWS_WITH(draw(none, 0, 0.5f), "draw: none of the 0 weights is positive, at least one must be");
 }
 
+TEST_CASE("uniform_matrix, normal_matrix, truncated_normal_matrix: ranges and spreads that are none are refused") {
+    Random random;
+    CHECK_THROWS_WITH(
+        uniform_matrix(random, 1, 2, 3, 1),
+        "uniform_matrix: numbers from 3.000000 to 1.000000, both must be finite and the first not above the second");
+    CHECK_THROWS(uniform_matrix(random, 1, 2, 0, NAN));
+    CHECK_THROWS_WITH(normal_matrix(random, 1, 2, -1),
+                      "normal_matrix: a standard deviation of -1.000000, it must be a number from 0 on");
+    CHECK_THROWS_WITH(normal_matrix(random, 1, 2, NAN),
+                      "normal_matrix: a standard deviation of nan, it must be a number from 0 on");
+    CHECK_THROWS_WITH(truncated_normal_matrix(random, 1, 2, INFINITY),
+                      "truncated_normal_matrix: a standard deviation of inf, it must be a number from 0 on");
+    CHECK(std::abs(normal_matrix(random, 1, 2, 0)(0, 1)) == 0);
+}
+
 TEST_SUITE_END();

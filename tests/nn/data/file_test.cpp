@@ -167,3 +167,13 @@ TEST_CASE("AtomicFile: the part file of a killed process is removed by the next 
     CHECK(read_file(path) == "living");
     CHECK(folder.names() == std::vector<std::string>{"f", "f.part", "f.part12x", "g.part123"});
 }
+
+TEST_CASE("read_file, AtomicFile, is_file: a path with a byte 0 is refused, and no other file is opened") {
+    const TemporaryFolder folder;
+    const std::string path = folder.file("a", "a") + std::string("\0.txt", 5);
+    const std::string rule = "\\x00.txt: a path cannot hold a byte 0, the name of a file ends there";
+    CHECK(error_of([&] { read_file(path); }).ends_with("/a" + rule));
+    CHECK(error_of([&] { write_file_atomically(path, "b"); }).ends_with("/a" + rule));
+    CHECK_FALSE(is_file(path));
+    CHECK(read_file(folder.path("a")) == "a");
+}

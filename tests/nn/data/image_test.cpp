@@ -282,3 +282,15 @@ TEST_CASE("normalise: a standard deviation that is not positive is refused") {
     CHECK_THROWS_WITH(normalise(Image(1, 1, 2), {0, 0}, {1, 0}),
                       "normalise: a standard deviation of 0.000000, it must be above 0; 1 leaves a channel as it is");
 }
+
+TEST_CASE("Image, write_image, resize_bilinear, warped: sizes without memory, missing numbers and NaN are refused") {
+    CHECK_THROWS_WITH(Image(2147483647, 2147483647, 2147483647),
+                      "Image: 2147483647 x 2147483647 x 2147483647 are 9.90352e+27 numbers, at most 1e12 can be held");
+    Image cut(2, 2, 1);
+    cut.pixels.pop_back();
+    const std::string rule = ": an image of 2 x 2 x 1 holds 3 numbers, it must hold one for each pixel and channel";
+    CHECK(error_of([&] { write_image("build/never.ppm", cut); }) == "write_image: build/never.ppm" + rule);
+    CHECK(error_of([&] { resize_bilinear(cut, 4, 4); }) == "resize_bilinear" + rule);
+    CHECK_THROWS_WITH(warped(Image(2, 2, 1), {.xx = NAN}),
+                      "warped: a number of the transformation is nan, all six must be finite");
+}

@@ -68,4 +68,18 @@ TEST_CASE("patchify: an image without pixels is refused") {
     CHECK_THROWS_WITH(patchify(Image(4, 4, 0), 2), "patchify: an image of 4 x 4 x 0 has no pixels; each size must be at least 1");
 }
 
+TEST_CASE("patchify, check: an image whose numbers were moved away, and a grid that no int counts, are refused") {
+    Image image(4, 4, 1);
+    const Image taken = std::move(image);
+    CHECK_THROWS_WITH(patchify(image, 2),
+                      "patchify: an image of 4 x 4 x 1 holds 0 numbers, it must hold one for each pixel and channel");
+    CHECK(patchify(taken, 2).rows == 4);
+    CHECK(error_of([] {
+              check(PatchGrid{.height = 1000000000, .width = 1000000000, .patch_size = 1, .channels = 1}, "vit");
+          }).starts_with("vit: an image of 1000000000 x 1000000000 x 1 in patches of side 1 is too large"));
+    CHECK(error_of([] {
+              check(PatchGrid{.height = 46341, .width = 46341, .patch_size = 46341, .channels = 3}, "vit");
+          }).find("it has 1.000000 patches of 6442464843.000000 numbers") != std::string::npos);
+}
+
 TEST_SUITE_END();

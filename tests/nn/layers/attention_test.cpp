@@ -319,4 +319,25 @@ TEST_CASE("attend, attend_textbook, make_cache: a scale below 0, heads that do n
     CHECK_THROWS_WITH(make_cache(1, 3, 0), "make_cache: 1 sequences of 3 tokens with keys of width 0, each must be at least 1");
 }
 
+TEST_CASE("attend, attention: a mask or a cache whose members do not fit together is refused") {
+    const Matrix x{{1, 2}, {3, 4}};
+    CHECK(without_place(error_of([&] {
+              attend(x, x, x, 1, {.may = {2, 2, {1, 1, 1}}});
+          })) == "attend: a mask of 2 queries and 2 keys holds 3 entries, one for each pair is needed");
+    CHECK_THROWS_WITH(make_cache(60000, 60000, 1),
+                      "make_cache: 60000 sequences of 60000 tokens are more than 2147483647 rows, the most of a matrix");
+    Random random(1);
+    const Attention w = make_attention(random, 2);
+    const std::string cure = " rows of keys; make it with make_cache, and leave its members alone";
+    const auto refusal = [&](KeyValueCache cache) { return error_of([&] { attention(Var(x), w, 1, {.cache = &cache}); }); };
+    KeyValueCache negative = make_cache(1, 4, 2), cut = make_cache(1, 4, 2), bare = make_cache(1, 4, 2);
+    negative.filled = -1;
+    cut.keys = Matrix(1, 1);
+    bare.keys = Var();
+    CHECK(refusal(negative) == "attention: a cache of 1 sequences of 4 tokens, -1 of them filled, holds 4" + cure);
+    CHECK(refusal(cut) == "attention: a cache of 1 sequences of 4 tokens, 0 of them filled, holds 1" + cure);
+    CHECK(refusal(bare) == "attention: a cache of 1 sequences of 4 tokens, 0 of them filled, holds 0" + cure);
+    CHECK(refusal(make_cache(1, 4, 2)) == "");
+}
+
 TEST_SUITE_END();

@@ -25,4 +25,15 @@ TEST_CASE("embed: an id outside the table is named") {
     CHECK(without_place(error_of([] { embed(table, {-1}); })) == "embed: id -1 is outside a table of 3 rows, counted from 0");
 }
 
+TEST_CASE("require_shape: a matrix that is absent or has another shape is refused with both shapes") {
+    const std::string cure = "; pass the configuration that the weights were made with";
+    CHECK_NOTHROW(require_shape("gpt", "token embedding", Matrix(11, 8), 11, 8));
+    CHECK(error_of([] { require_shape("gpt", "token embedding", Matrix(11, 8), 7, 8); }) ==
+          "gpt: the token embedding is (11, 8), the configuration says (7, 8)" + cure);
+    CHECK(error_of([] { require_shape("gpt", "token embedding", Matrix(11, 8), 11, 9); }) ==
+          "gpt: the token embedding is (11, 8), the configuration says (11, 9)" + cure);
+    CHECK(error_of([] { require_shape("gpt", "token embedding", Var(), 7, 8); }) ==
+          "gpt: the weights hold no token embedding, the configuration says (7, 8)" + cure);
+}
+
 TEST_SUITE_END();

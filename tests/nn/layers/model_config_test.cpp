@@ -150,4 +150,20 @@ TEST_CASE("size_of, count_blocks, ratio_of: a tensor is found under any name tha
         for (int inner = 1; inner < 200; ++inner) CHECK(static_cast<int>(width * ratio_of(inner, width)) == inner);
 }
 
+TEST_CASE("read_members: a number that no float can hold is refused, instead of becoming 0 or infinity") {
+    const TemporaryFolder folder;
+    const std::string path = folder.path("a.safetensors");
+    write_safetensors(path, {{.name = "a", .shape = {1}, .floats = Matrix(1, 1)}});
+    float eps = 0;
+    const std::vector<Member> members{{.setting = settings::eps, .value = &eps}};
+    const auto refusal = [&](const std::string& words) {
+        return error_of([&] { read_members(ModelConfig(Safetensors(path), {{settings::eps.keys[0], words}}), members); });
+    };
+    CHECK(refusal("1e-12") == "");
+    CHECK(eps == 1e-12f);
+    CHECK(refusal("0") == "");
+    CHECK(refusal("1e-300").ends_with(" is 1e-300, which no float can hold"));
+    CHECK(refusal("1e300").ends_with(" is 1e+300, which no float can hold"));
+}
+
 TEST_SUITE_END();

@@ -228,4 +228,17 @@ TEST_CASE("stack: a single cache for several blocks is refused, the second block
         "stack: one cache of keys and values for 2 blocks, each needs its own; make the cache with the depth of the model");
 }
 
+TEST_CASE("make_block, block: sizes below 0 and factors that are no numbers are refused") {
+    Random random(1);
+    CHECK_THROWS_WITH(
+        make_block(random, {.width = 4, .mlp_width = -1}),
+        "make_block: an MLP of inner width -1 and a source of width 0, neither can be below 0 (0 = the block has none)");
+    CHECK_THROWS_WITH(make_block(random, {.width = 4}, {.residual = NAN}),
+                      "make_block: Init::residual is nan, it must be finite; 1 / sqrt(2 L) in GPT-2");
+    CHECK_THROWS_WITH(make_block(random, {.width = 4, .layer_scale = NAN}),
+                      "make_block: a layer scale of nan, it must be finite; 1e-5 is usual");
+    CHECK_THROWS_WITH(block(Matrix(2, 4, 1), make_block(random, {.width = 4}), {.residual = INFINITY}),
+                      "block: a residual factor of inf, it must be finite; 1 in all but DeepNorm");
+}
+
 TEST_SUITE_END();

@@ -182,4 +182,9 @@ TEST_CASE("require_fits, require_texts: an inconsistent batch is refused with pl
     CHECK_THROWS_WITH(select_sequences(seen, {2}), "select_sequences: there is no sequence 2 among 2, counted from 0");
 }
 
+TEST_CASE("position_rows: fewer than 0 reserved rows are refused") {
+    CHECK_THROWS_WITH(position_rows(equal_batch({1, 2}, 2), -3),
+                      "position_rows: an offset of -3, the reserved rows cannot be fewer than 0; 2 in fairseq");
+}
+
 TEST_SUITE_END();

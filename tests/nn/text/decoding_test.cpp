@@ -433,4 +433,13 @@ TEST_CASE("generate: a negative number of repetitions is refused") {
                       "generate: an end after -1 repetitions, there cannot be fewer than 0 (0 = never)");
 }
 
+TEST_CASE("generate, beam_search, beam_score: an end of text below -1, a huge width and an alpha of NaN") {
+    Bigrams model(in_turn);
+    CHECK_THROWS_WITH(generate_greedily(make_batch({{1}}), model, {.end_of_text = -2}),
+                      "generate: the end of text is token -2, it is one of the vocabulary, or -1 when there is none");
+    CHECK(beam_search({1}, 2147483647, model, {.new_tokens = 1}).size() == 4);  // all extensions of one beam
+    CHECK_THROWS_WITH(beam_score({.ids = {1}, .log_probability = -1}, not_a_number),
+                      "beam_score: alpha is nan, it must be finite and not below 0");
+}
+
 TEST_SUITE_END();

@@ -42,4 +42,12 @@ TEST_CASE("last_rows: the last row of each sequence") {
     CHECK(identical(last_rows(hidden, make_batch({{1, 2, 3}, {1, 2, 3}})).value(), Matrix{{3}, {6}}));
 }
 
+TEST_CASE("make_memory, tokens_read: fewer than 0 blocks, and more tokens than an int counts, are refused") {
+    CHECK_THROWS_WITH(make_memory(-1, 1, 1, 1), "make_memory: -1 blocks, there cannot be fewer than 0");
+    CHECK(tokens_read(3, 4) == 6);
+    CHECK(tokens_read(3, 0) == 3);
+    CHECK_THROWS_WITH(tokens_read(3, 2147483647),
+                      "generate: a prompt of 3 tokens and 2147483647 new ones are more than can be counted; ask for fewer");
+}
+
 TEST_SUITE_END();

@@ -246,3 +246,26 @@ TEST_CASE("AdamW, Sgd: a variable that is listed twice is refused") {
     CHECK_THROWS_WITH(AdamW({a, b}, {a}), "AdamW: variables 0 and 2 are the same, of shape (1, 2); list it once");
     CHECK_THROWS_WITH(Sgd({a, b, b}), "Sgd: variables 1 and 2 are the same, of shape (3, 1); list it once");
 }
+
+TEST_CASE("AdamW, Sgd: variables, moments and settings that were changed after construction are checked in every update") {
+    Var w = parameter(Matrix(2, 2)), other = parameter(Matrix(1, 3));
+    w.gradient() = Matrix(2, 2, 1);
+    AdamW more({w}), settings({w}), moments({w}), reshaped({w});
+    more.variables.push_back(other);
+    CHECK_THROWS_WITH(more.update(),
+                      "AdamW: 2 variables but 1 moments; make a new optimizer when variables are added or taken away");
+    settings.config.beta2 = 2;
+    CHECK(error_of([&] { settings.update(); }).starts_with("AdamW: a beta of 2.000000"));
+    moments.update();
+    moments.m[0] = Matrix(5, 5);
+    CHECK_THROWS_WITH(moments.update(),
+                      "AdamW: a moment of shape (5, 5) for a variable of shape (2, 2); make a new optimizer when "
+                      "a variable changes its shape");
+    reshaped.update();
+    w.value() = Matrix(3, 3);
+    w.gradient() = Matrix(3, 3, 1);
+    CHECK(error_of([&] { reshaped.update(); }).starts_with("AdamW: a moment of shape (2, 2) for a variable of shape (3, 3)"));
+    Sgd sgd({other});
+    sgd.variables.push_back(w);
+    CHECK(error_of([&] { sgd.update(); }).starts_with("Sgd: 2 variables but 1 moments"));
+}
