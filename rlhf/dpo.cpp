@@ -37,8 +37,22 @@ Batch join(const std::vector<int>& chosen_tokens, const std::vector<int>& chosen
     return batch;
 }
 
+// An answer without a token has probability 1, and a pair of two would teach nothing.
+static void require_labels(const Batch& batch) {
+    const int B = batch.pairs, T = batch.length;
+    require(B > 0 && T > 0 && batch.labels.size() == 2 * static_cast<std::size_t>(B) * T, "dpo: ", batch.labels.size(),
+            " labels are not those of ", B, " pairs of two answers in ", T, " tokens; join makes such a batch");
+    for (int row = 0; row < 2 * B; ++row) {
+        const auto first = batch.labels.begin() + static_cast<long>(row) * T;
+        const bool has_label = std::any_of(first, first + T, [](int label) { return label != ignored_label; });
+        require(has_label, "dpo: the ", row < B ? "chosen" : "rejected", " answer of pair ", row % B,
+                " has no labelled token; leave the pair out");
+    }
+}
+
 LogProbabilities log_probabilities(const Batch& batch, const gpt::Weights& w, const gpt::Config& config) {
     const int B = batch.pairs, T = batch.length;
+    require_labels(batch);
     const gpt::Steps steps = gpt::forward(batch.tokens, T, w, config);  // (2B*T, V)
     const Var nll = token_losses(steps.logits, batch.labels);           // (2B*T, 1)
     LogProbabilities result;

@@ -259,6 +259,8 @@ static Image resize_columns(const Image& image, const std::vector<SourcePixels>&
 static void require_resizable(const char* name, const Image& image, int height, int width) {
     require(image.height > 0 && image.width > 0 && height > 0 && width > 0, name, ": a ", shape(image), " image to ", height,
             " x ", width, ", every side must be at least 1");
+    require(static_cast<double>(height) * width * image.channels < 1e12, name, ": ", height, " x ", width, " x ", image.channels,
+            " numbers are more than the 1e12 that can be held");
     require_whole(name, image);
 }
 

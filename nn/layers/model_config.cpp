@@ -97,6 +97,9 @@ double ModelConfig::real_of(const Setting& setting, const Found& found) {
     const std::optional<double> number = decimal_number(found.value);
     require(number.has_value(), found.from, ": ", found.key, " is ", brief_string(found.value), "; ", setting.what,
             " must be a number");
+    const float held = static_cast<float>(*number);
+    require(std::isfinite(held) && (held != 0 || *number == 0), found.from, ": ", found.key, " is ", brief_string(found.value),
+            "; ", setting.what, " must be a number that a float can hold");
     return *number;
 }
 
@@ -161,12 +164,7 @@ struct ReadMember {
     const Setting& setting;
 
     void operator()(int* value) const { *value = further.integer(setting); }
-    void operator()(float* value) const {
-        const double number = further.real(setting);
-        *value = static_cast<float>(number);
-        require(number == 0 || (*value != 0 && std::isfinite(*value)), "ModelConfig: ", setting.what, " is ", number,
-                ", which no float can hold");
-    }
+    void operator()(float* value) const { *value = static_cast<float>(further.real(setting)); }
     void operator()(double* value) const { *value = further.real(setting); }
     void operator()(bool* value) const { *value = further.flag(setting); }
     void operator()(Activation* value) const { *value = activation_of_name(further.words(setting)); }

@@ -556,6 +556,11 @@ TEST_CASE("forward: a configuration with other sizes than the weights throws wit
     CHECK(refusal([](gpt::Config& c) {
               c.order = Order::parallel;
           }).starts_with("gpt: its blocks are pre-norm (GPT-2) or post-norm"));
+    gpt::Weights untied = w;
+    untied.output = Var(w.words.value());  // parameters() would leave it out, and a saved file lose it
+    CHECK(error_of([&] {
+              gpt::forward(some_ids, 5, untied, tiny);
+          }).starts_with("gpt: the configuration says that the output matrix is the token embedding"));
     CHECK(error_of([&] {
               gpt::forward(some_ids, 5, {}, tiny);
           }).starts_with("gpt: the configuration says 2 blocks, the weights hold 0"));

@@ -186,4 +186,18 @@ TEST_CASE("loss: log-probabilities that are missing, or of other pairs, are refu
                       "dpo: log-probabilities are missing; compute those of policy and reference with log_probabilities");
 }
 
+TEST_CASE("log_probabilities: a pair whose answer has no labelled token, and labels of another batch, are refused") {
+    Random random;
+    const gpt::Config config{.vocabulary = 7, .positions = 5, .width = 4, .depth = 1, .heads = 2, .mlp_width = 4};
+    const gpt::Weights w = gpt::make_weights(config, random);
+    dpo::Batch batch = dpo::join({1, 2, 3}, {ignored_label, 2, 3}, {1, 4, 5}, {ignored_label, 4, 5}, 1);
+    CHECK_NOTHROW(dpo::log_probabilities(batch, w, config));
+    for (int t = 3; t < 6; ++t) batch.labels[t] = ignored_label;
+    CHECK_THROWS_WITH(dpo::log_probabilities(batch, w, config),
+                      "dpo: the rejected answer of pair 0 has no labelled token; leave the pair out");
+    batch.labels.pop_back();
+    CHECK_THROWS_WITH(dpo::log_probabilities(batch, w, config),
+                      "dpo: 5 labels are not those of 1 pairs of two answers in 3 tokens; join makes such a batch");
+}
+
 TEST_SUITE_END();

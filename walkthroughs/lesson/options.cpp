@@ -122,8 +122,18 @@ void Options::read(const std::vector<std::string>& words) {
         require(!in_next_word || k + 1 < words.size(), "--", option.name, " needs a value");
         set(option, in_next_word ? words[++k] : word.substr(equals + 1));
     }
+    if (!help_wanted) require_pairs();
     for (const Option& option : options)
         if (option.given) require_outputs_writable(option);
+}
+
+void Options::require_pairs() {
+    for (const OptionPair& pair : pairs) {
+        if (!find(pair.name).given || find(pair.other).given == pair.together) continue;
+        require(!pair.together, "--", pair.name, " means something only together with --", pair.other,
+                "; give that too, or leave it out");
+        require(pair.together, "--", pair.name, " means nothing together with --", pair.other, "; leave one of them out");
+    }
 }
 
 void Options::require_outputs_writable(const Option& option) {

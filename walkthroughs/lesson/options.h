@@ -40,6 +40,10 @@ public:
     void add_output(const std::string& name, std::string& value, const std::string& help,
                     const std::vector<std::string>& endings = {""});
 
+    // --name means nothing without --other, or together with it: read() refuses that, instead of ignoring what was given.
+    void needs(const std::string& name, const std::string& other) { pairs.push_back({name, other, true}); }
+    void excludes(const std::string& name, const std::string& other) { pairs.push_back({name, other, false}); }
+
     // Reads the arguments.
     //   throws  std::invalid_argument in one line: an unknown option (with the nearest known one), a duplicate, a missing value,
     //           not a number, out of range, a file that cannot be written
@@ -74,11 +78,17 @@ private:
         bool given = false;
         std::vector<std::string> endings = {};  // of files to be written
     };
+    struct OptionPair {
+        std::string name, other;
+        bool together;
+    };
     std::vector<Option> options;
+    std::vector<OptionPair> pairs;
     std::vector<std::string> given_words;  // the command line
 
     void declare(Option option);
     Option& find(const std::string& name);
+    void require_pairs();
     static void set(Option& option, const std::string& words);
     static void require_outputs_writable(const Option& option);
 };

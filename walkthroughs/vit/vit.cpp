@@ -520,6 +520,8 @@ int main(int argc, char** argv) {
     options.add("weights", choices.weights, "do not train: ask a published or saved checkpoint (safetensors) about --image");
     options.add("image", choices.image, "PNG, PPM or PGM file for --weights");
     options.add("class-names", choices.class_names, "text file with the name of class 0, 1, ... in each line");
+    for (const char* const name : {"image", "class-names", "eps", "activation", "image-size"}) options.needs(name, "weights");
+    for (const char* const name : {"save", "resume"}) options.excludes(name, "weights");
     options.read_or_exit(argc, argv);
     choices.seed = options.seed;
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices); });

@@ -143,3 +143,19 @@ TEST_CASE("add_output: rejects a file that cannot be written when the command li
     options.add_output("save", unused, "a file");
     options.read({});  // not given, not asked
 }
+
+TEST_CASE("Options: an option that means nothing without another, or beside it, is refused instead of being ignored") {
+    const auto error = [](const std::vector<std::string>& words) {
+        Given given;
+        given.options.needs("image", "steps");
+        given.options.excludes("rate", "no-positions");
+        return error_of([&] { given.options.read(words); });
+    };
+    CHECK(error({"--image", "a"}) == "--image means something only together with --steps; give that too, or leave it out");
+    CHECK(error({"--steps", "5", "--image", "a"}) == "");
+    CHECK(error({"--rate", "0.5", "--no-positions"}) ==
+          "--rate means nothing together with --no-positions; leave one of them out");
+    CHECK(error({"--rate", "0.5"}) == "");
+    CHECK(error({"--no-positions"}) == "");
+    CHECK(error({"--help", "--image", "a"}) == "");
+}
