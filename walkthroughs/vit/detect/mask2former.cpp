@@ -557,7 +557,8 @@ static void walk(Lesson& lesson, const Choices& choices) {
         "PQ is not exactly the product. The second table says what RQ lacks: targets that were not found, or were called by "
         "another name. Masks are learned first. Disc and square differ only at their corners and come apart late, after more than "
         "half of the steps: with --steps 300 nearly all targets are found, and a third of the shapes have the wrong name. "
-        "So it is with --whole --steps 1500.");
+        "Trained with --whole for 1500 steps it is the same; at which step the shapes come apart depends on the seed: with --seed 1, "
+        "2, 3 panoptic quality is 0.69, 0.71, 0.69 after a training of 1500 steps, and 0.97, 0.79, 0.75 after one of 3000.");
     lesson.say("Next: vit/detect/owl_vit takes its queries in words.");
     if (choices.steps < (choices.whole ? whole_steps : usual_steps)) return;  // measured with the usual number of steps or more
     lesson.claim_at_least("panoptic quality on new scenes", q.quality, choices.whole ? 0.6 : 0.7);
