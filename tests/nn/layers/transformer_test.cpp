@@ -1,5 +1,7 @@
 #include "nn/layers/transformer.h"
 
+#include <cmath>
+
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "tests/close.h"
