@@ -275,6 +275,11 @@ int Lesson::end() {
     return failed == 0 ? 0 : 1;
 }
 
+std::string refusal(const Options& options, const std::string& why) {
+    const bool own_data = why.starts_with("walkthroughs/data/"), in_the_project = is_file("walkthroughs/data/README.md");
+    return options.name + ": " + why + (own_data && !in_the_project ? "; start it in the folder of the project" : "");
+}
+
 int give_lesson(const Options& options, const std::function<void(Lesson&)>& walk) {
     try {
         std::optional<Tracing> tracing;
@@ -286,7 +291,7 @@ int give_lesson(const Options& options, const std::function<void(Lesson&)>& walk
         if (tracing && options.trace != "-") write_file_atomically(options.trace, trace_html(tracing->trace(), options.name));
         return result;
     } catch (const std::invalid_argument& refused) {
-        std::fprintf(stderr, "%s: %s\n", options.name.c_str(), refused.what());
+        std::fprintf(stderr, "%s\n", refusal(options, refused.what()).c_str());
         return 2;
     } catch (const std::exception& failure) {
         std::fprintf(stderr, "%s: %s\n", options.name.c_str(), failure.what());

@@ -127,3 +127,6 @@ private:
 //   returns  the exit status: 0; 1 when a claim or the program failed (also when output could not be written); 2, after one line
 //            on standard error, when an input of the user was refused, such as a broken file
 int give_lesson(const Options& options, const std::function<void(Lesson&)>& walk);
+
+// That line: the program, why, and, when one of the project's own files is not there, where to start the program.
+std::string refusal(const Options& options, const std::string& why);

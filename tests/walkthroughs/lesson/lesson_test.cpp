@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <filesystem>
 #include <stdexcept>
 
 #include "nn/autograd/operations.h"
@@ -286,4 +287,17 @@ TEST_CASE("give_lesson: a broken input file returns 2, another exception 1") {
     CHECK(give_quietly(options, nothing) == 0);
     CHECK(give_quietly(options, refuse) == 2);
     CHECK(give_quietly(options, break_down) == 1);
+}
+
+TEST_CASE("refusal: names the program; outside the project's folder it says where to start") {
+    const Options options("toy", "Shows a toy.", "1 second");
+    const std::string why = "walkthroughs/data/digits: cannot be opened";
+    CHECK(refusal(options, why) == "toy: walkthroughs/data/digits: cannot be opened");
+    const TemporaryFolder folder;
+    const std::filesystem::path before = std::filesystem::current_path();
+    std::filesystem::current_path(folder.path(""));
+    const std::string own = refusal(options, why), other = refusal(options, "mine.ppm: cannot be opened");
+    std::filesystem::current_path(before);
+    CHECK(own == "toy: walkthroughs/data/digits: cannot be opened; start it in the folder of the project");
+    CHECK(other == "toy: mine.ppm: cannot be opened");
 }
