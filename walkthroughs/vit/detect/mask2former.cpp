@@ -558,11 +558,11 @@ static void walk(Lesson& lesson, const Choices& choices) {
         "another name. Masks are learned first. Disc and square differ only at their corners and come apart late, after more than "
         "half of the steps: with --steps 300 nearly all targets are found, and a third of the shapes have the wrong name. "
         "Trained with --whole for 1500 steps it is the same; at which step the shapes come apart depends on the seed: with --seed 1, "
-        "2, 3 panoptic quality is 0.69, 0.71, 0.69 after a training of 1500 steps, and 0.97, 0.79, 0.75 after one of 3000.");
+        "2, 3 panoptic quality is 0.69, 0.71, 0.69 after a training of 1500 steps, and 0.97, 0.79, 0.75 after one of 3000, with --seed 4 and 5 0.95.");
     lesson.say("Next: vit/detect/owl_vit takes its queries in words.");
     if (choices.steps < (choices.whole ? whole_steps : usual_steps)) return;  // measured with the usual number of steps or more
-    lesson.claim_at_least("panoptic quality on new scenes", q.quality, choices.whole ? 0.6 : 0.7);
-    lesson.claim_at_least("share of pixels below and in objects whose class is right", pixels, choices.whole ? 0.8 : 0.87);
+    lesson.claim_at_least("panoptic quality on new scenes", q.quality, 0.7);
+    lesson.claim_at_least("share of pixels below and in objects whose class is right", pixels, choices.whole ? 0.85 : 0.87);
 }
 
 int main(int argc, char** argv) {
