@@ -46,15 +46,15 @@ static void check(const Batch& batch, const Config& config) {
             " token types for ", batch.ids.size(), " ids, each needs one, or give none");
 }
 
-WordEmbedding embed_words(const Batch& batch, const Weights& w, const Config& config) {
+TokenEmbedding embed_tokens(const Batch& batch, const Weights& w, const Config& config) {
     check(batch, config);
     const std::vector<int> types = batch.token_types.empty() ? std::vector<int>(batch.ids.size()) : batch.token_types;
     const Var positions = slice_rows(w.positions, 0, batch.length);  // (T, D)
-    WordEmbedding steps;
-    steps.words = named_step("words", embed(w.words, batch.ids));                       // (B*T, D)
-    steps.with_token_types = add(steps.words, embed(w.token_types, types));             // (B*T, D)
-    steps.tokens = add_repeated(steps.with_token_types, positions);                     // (B*T, D)
-    steps.z0 = named_step("embeddings", layer_norm(steps.tokens, w.norm, config.eps));  // (B*T, D)
+    TokenEmbedding steps;
+    steps.token_embeddings = named_step("token_embeddings", embed(w.token_embedding, batch.ids));  // (B*T, D)
+    steps.with_token_types = add(steps.token_embeddings, embed(w.token_types, types));             // (B*T, D)
+    steps.tokens = add_repeated(steps.with_token_types, positions);                                // (B*T, D)
+    steps.z0 = named_step("embeddings", layer_norm(steps.tokens, w.norm, config.eps));             // (B*T, D)
     return steps;
 }
 
@@ -78,8 +78,8 @@ Steps forward(const Batch& batch, const Weights& w, const Config& config) {
     require(!config.pooler || w.pooler.weight,
             "bert: the configuration asks for a pooler, the weights have none; set pooler = false");
     Steps steps;
-    steps.embedding = embed_words(batch, w, config);  // z0
-    const Attending how = attending(batch, false);    // no causal mask: every token attends to every token except padding
+    steps.embedding = embed_tokens(batch, w, config);  // z0
+    const Attending how = attending(batch, false);     // no causal mask: every token attends to every token except padding
     steps.encoder = stack(steps.embedding.z0, w.blocks, block_options(config), {.self = how});  // (B*T, D)
     steps.class_tokens = gather_rows(steps.encoder.output, how.segments.first_rows());          // (B, D)
     if (config.pooler) steps.pooled = tanh(linear(steps.class_tokens, w.pooler));               // (B, D)
@@ -105,7 +105,7 @@ Weights make_weights(const Config& config, Random& random, const Init& init) {
     check(config);
     const int D = config.width;
     Weights w;
-    w.words = make_embedding(random, config.vocabulary, D, init);
+    w.token_embedding = make_embedding(random, config.vocabulary, D, init);
     w.positions = make_embedding(random, config.positions, D, init);
     w.token_types = make_embedding(random, config.token_types, D, init);
     w.norm = make_layer_norm(D);
@@ -119,7 +119,7 @@ Parameters parameters(const Weights& w, const Config& config) {
     const long D = config.width;
     const std::string embeddings = "bert.embeddings.";
     Parameters table;
-    table.push_back({embeddings + "word_embeddings.weight", {config.vocabulary, D}, Stored::as_it_is, {w.words}});
+    table.push_back({embeddings + "word_embeddings.weight", {config.vocabulary, D}, Stored::as_it_is, {w.token_embedding}});
     table.push_back({embeddings + "position_embeddings.weight", {config.positions, D}, Stored::as_it_is, {w.positions}});
     table.push_back({embeddings + "token_type_embeddings.weight", {config.token_types, D}, Stored::as_it_is, {w.token_types}});
     add_parameters(table, embeddings + "LayerNorm", w.norm);
@@ -134,7 +134,7 @@ LoadRules load_rules() {
             .ignored_endings = {".position_ids"}};
 }
 
-Config config_of(const Safetensors& checkpoint, const Told& told) {
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     const std::string bert = checkpoint.has("embeddings.word_embeddings.weight") ? "" : "bert.";
     Config config;
     const std::string table = bert + "embeddings.word_embeddings.weight", copy = "cls.predictions.decoder.weight";
@@ -148,13 +148,13 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
     while (checkpoint.has(bert + "encoder.layer." + std::to_string(config.depth) + ".output.dense.weight")) ++config.depth;
     config.mlp_width = checkpoint.dimension(bert + "encoder.layer.0.intermediate.dense.weight", 0);
     config.pooler = checkpoint.has(bert + "pooler.dense.weight");
-    const ModelConfig further(checkpoint, told);
-    further.require_agrees(settings::width, config.width);
-    further.require_agrees(settings::depth, config.depth);
-    further.require_only("position_embedding_type", "absolute");
-    config.heads = further.integer(settings::heads);
-    config.eps = static_cast<float>(further.real(settings::eps, 1e-12));
-    config.activation = activation_of_name(further.words(settings::activation, "gelu"));
+    const ModelConfig model_config(checkpoint, given);
+    model_config.require_agrees(settings::width, config.width);
+    model_config.require_agrees(settings::depth, config.depth);
+    model_config.require_only("position_embedding_type", "absolute");
+    config.heads = model_config.integer(settings::heads);
+    config.eps = static_cast<float>(model_config.real(settings::eps, 1e-12));
+    config.activation = activation_of_name(model_config.string(settings::activation, "gelu"));
     check(config, checkpoint.path);
     return config;
 }

@@ -36,7 +36,7 @@ struct Config {
 };
 
 struct Weights {
-    Var words;                  // (V, D)
+    Var token_embedding;        // (V, D)
     Var positions;              // (positions, D)
     Var token_types;            // (token types, D)
     Norm norm;                  // of the embedding
@@ -68,30 +68,30 @@ LoadRules load_rules();
 // Infers the configuration of a checkpoint: sizes from its tensor shapes; heads, eps and activation from the sources that
 // nn/layers/model_config.h lists. eps defaults to 1e-12 and the activation to exact GELU, as in the published code; the number
 // of heads has no default.
-//   told     what the caller knows: {{"num_attention_heads", "12"}}
+//   given    settings that override all files: {{"num_attention_heads", "12"}}
 //   throws   std::invalid_argument with the path when it is not a BERT checkpoint or the number of heads is unknown
-Config config_of(const Safetensors& checkpoint, const Told& told = {});
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given = {});
 
-// What tensor shapes cannot tell, for save(parameters(w, config), path, metadata(config)).
+// What tensor shapes do not determine, for save(parameters(w, config), path, metadata(config)).
 std::map<std::string, std::string> metadata(const Config& config);
 
 // The embedding, step by step.
-struct WordEmbedding {
-    Var words;             // (B*T, D)  the token's row of the embedding table
+struct TokenEmbedding {
+    Var token_embeddings;  // (B*T, D)  the token's row of the embedding table
     Var with_token_types;  // (B*T, D)  plus the token type embedding
     Var tokens;            // (B*T, D)  plus the position embedding
     Var z0;                // (B*T, D)  LayerNorm of the sum
 };
 
 struct Steps {
-    WordEmbedding embedding;
+    TokenEmbedding embedding;
     StackSteps encoder;  // L blocks
     Var class_tokens;    // (B, D)  the first row of each sequence, [CLS]
     Var pooled;          // (B, D)  tanh(class_tokens W + b); empty without a pooler
 };
 
 // throws std::invalid_argument when the batch is inconsistent or longer than the model's positions
-WordEmbedding embed_words(const Batch& batch, const Weights& w, const Config& config);
+TokenEmbedding embed_tokens(const Batch& batch, const Weights& w, const Config& config);
 
 BlockOptions block_options(const Config& config);
 

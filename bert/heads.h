@@ -78,7 +78,7 @@ struct Span {
 };
 Span best_span(const SpanSteps& steps, int sequence, int first, int last, int longest = 30);
 
-// Where its parts lie, for nn/interpret.
+// Layout of the model for nn/interpret: blocks, options, output head.
 Inside inside(const Weights& w, const Config& config);
 
 }  // namespace heads

@@ -18,7 +18,7 @@ Draws make_draws(Random& random, int sequences, int length, int vocabulary) {
     draws.u_select = uniform_matrix(random, sequences, length);
     draws.u_mask = uniform_matrix(random, sequences, length);
     draws.u_random = uniform_matrix(random, sequences, length);
-    for (int k = 0; k < sequences * length; ++k) draws.random_words.push_back(random.below(vocabulary));
+    for (int k = 0; k < sequences * length; ++k) draws.random_tokens.push_back(random.below(vocabulary));
     return draws;
 }
 
@@ -34,9 +34,9 @@ Corrupted corrupt_batch(const std::vector<int>& ids, const std::vector<int>& spe
     check("corrupt_batch", how);
     const std::size_t n = ids.size();
     require(special.size() == n && draws.u_select.size() == n && draws.u_mask.size() == n && draws.u_random.size() == n &&
-                draws.random_words.size() == n,
+                draws.random_tokens.size() == n,
             "corrupt_batch: ", n, " ids need as many flags and draws; there are ", special.size(), " flags and ",
-            draws.u_select.size(), ", ", draws.u_mask.size(), ", ", draws.u_random.size(), ", ", draws.random_words.size(),
+            draws.u_select.size(), ", ", draws.u_mask.size(), ", ", draws.u_random.size(), ", ", draws.random_tokens.size(),
             " draws");
     Corrupted corrupted{.ids = ids, .labels = std::vector<int>(n, ignored_label), .positions = {}};
     for (std::size_t k = 0; k < n; ++k) {
@@ -46,7 +46,7 @@ Corrupted corrupt_batch(const std::vector<int>& ids, const std::vector<int>& spe
         if (draws.u_mask[k] < how.mask)
             corrupted.ids[k] = how.mask_id;
         else if (draws.u_random[k] < how.random)
-            corrupted.ids[k] = draws.random_words[k];
+            corrupted.ids[k] = draws.random_tokens[k];
     }
     return corrupted;
 }
@@ -57,7 +57,7 @@ CandidateDraws make_candidate_draws(Random& random, int candidates, int vocabula
     draws.permutation = permutation(random, candidates);
     draws.u_mask = uniform_matrix(random, 1, candidates);
     draws.u_keep = uniform_matrix(random, 1, candidates);
-    for (int k = 0; k < candidates; ++k) draws.random_words.push_back(random.below(vocabulary));
+    for (int k = 0; k < candidates; ++k) draws.random_tokens.push_back(random.below(vocabulary));
     return draws;
 }
 
@@ -85,9 +85,9 @@ Corrupted corrupt_candidates(const std::vector<int>& ids, const std::vector<int>
         if (special[t] == 0) candidates.push_back(static_cast<int>(t));
     require_permutation(draws.permutation, candidates.size());
     const std::size_t count = std::min(candidates.size(), selected_count(ids.size(), how));
-    require(draws.u_mask.size() >= count && draws.u_keep.size() >= count && draws.random_words.size() >= count,
+    require(draws.u_mask.size() >= count && draws.u_keep.size() >= count && draws.random_tokens.size() >= count,
             "corrupt_candidates: ", count, " tokens are selected, there are ", draws.u_mask.size(), ", ", draws.u_keep.size(),
-            ", ", draws.random_words.size(), " draws");
+            ", ", draws.random_tokens.size(), " draws");
     Corrupted corrupted{.ids = ids, .labels = std::vector<int>(ids.size(), ignored_label), .positions = {}};
     for (std::size_t k = 0; k < count; ++k) {
         const int position = candidates[draws.permutation[k]];
@@ -96,7 +96,7 @@ Corrupted corrupt_candidates(const std::vector<int>& ids, const std::vector<int>
         if (draws.u_mask[k] < how.mask)
             corrupted.ids[position] = how.mask_id;
         else if (draws.u_keep[k] >= 1 - how.random)
-            corrupted.ids[position] = draws.random_words[k];
+            corrupted.ids[position] = draws.random_tokens[k];
     }
     std::sort(corrupted.positions.begin(), corrupted.positions.end());
     return corrupted;
@@ -121,8 +121,8 @@ static void predict_words(Steps& steps, const Var& tokens, const Weights& w, con
     const Var activated = activate(linear(tokens, w.transform), config.activation);  // (S, D)
     steps.transform = layer_norm(activated, w.norm, config.eps);                     // (S, D)
     // The output matrix is the input embedding: a token's logit is the dot product with its own embedding row.
-    const Var similarity = matmul_transposed(steps.transform, w.trunk.words);  // (S, V)
-    steps.prediction_logits = add(similarity, w.word_bias);                    // (S, V)
+    const Var similarity = matmul_transposed(steps.transform, w.trunk.token_embedding);  // (S, V)
+    steps.prediction_logits = add(similarity, w.output_bias);                            // (S, V)
 }
 
 static Steps forward_at(const bert::Batch& batch, const Weights& w, const bert::Config& config,
@@ -145,30 +145,31 @@ Steps forward(const bert::Batch& batch, const Weights& w, const bert::Config& co
 
 Losses loss(const Steps& steps, const std::vector<int>& labels, const std::vector<int>& next_sentence) {
     Losses losses;
-    losses.masked_words = cross_entropy(steps.prediction_logits, labels);
-    losses.sum = losses.masked_words;
+    losses.masked_tokens = cross_entropy(steps.prediction_logits, labels);
+    losses.sum = losses.masked_tokens;
     if (next_sentence.empty()) return losses;
     require(static_cast<bool>(steps.next_sentence_logits),
             "mlm: labels for the next sentence, but this model has no pooler; set pooler = true, or give no labels for it");
     losses.next_sentence = cross_entropy(steps.next_sentence_logits, next_sentence);
-    losses.sum = add(losses.masked_words, losses.next_sentence);
+    losses.sum = add(losses.masked_tokens, losses.next_sentence);
     return losses;
 }
 
-std::vector<Guess> best_guesses(const Matrix& logits, int row, int count) {
-    require(row >= 0 && row < logits.rows, "best_guesses: row ", row, " of ", logits.rows, ", counted from 0");
-    require(count >= 0, "best_guesses: ", count, " guesses, there cannot be fewer than 0");
+std::vector<Prediction> best_predictions(const Matrix& logits, int row, int count) {
+    require(row >= 0 && row < logits.rows, "best_predictions: row ", row, " of ", logits.rows, ", counted from 0");
+    require(count >= 0, "best_predictions: ", count, " predictions, there cannot be fewer than 0");
     const Matrix p = softmax_rows(slice_rows(logits, row, 1)).value();  // (1, V)
     require(p.empty() || !std::isnan(p[0]), "best_guesses: row ", row, " of ", logits,
             " holds a NaN or plus infinity; look for it in the weights or the input");
     std::vector<Guess> guesses;
     for (int id = 0; id < p.cols; ++id) guesses.push_back({id, p[id]});
     const int kept = std::clamp(count, 0, p.cols);
-    std::partial_sort(guesses.begin(), guesses.begin() + kept, guesses.end(), [](const Guess& a, const Guess& b) {
-        return a.probability != b.probability ? a.probability > b.probability : a.id < b.id;
-    });
-    guesses.resize(kept);
-    return guesses;
+    std::partial_sort(predictions.begin(), predictions.begin() + kept, predictions.end(),
+                      [](const Prediction& a, const Prediction& b) {
+                          return a.probability != b.probability ? a.probability > b.probability : a.id < b.id;
+                      });
+    predictions.resize(kept);
+    return predictions;
 }
 
 // --- weights ---
@@ -179,14 +180,14 @@ Weights make_weights(const bert::Config& config, Random& random, const Init& ini
     w.trunk = bert::make_weights(config, random, init);
     w.transform = make_linear(random, D, D, init);
     w.norm = make_layer_norm(D);
-    w.word_bias = parameter(Matrix(1, config.vocabulary));
+    w.output_bias = parameter(Matrix(1, config.vocabulary));
     if (config.pooler) w.next_sentence = make_linear(random, D, 2, init);
     return w;
 }
 
 Parameters parameters(const Weights& w, const bert::Config& config) {
     Parameters table = bert::parameters(w.trunk, config);
-    table.push_back({"cls.predictions.bias", {config.vocabulary}, Stored::as_it_is, {w.word_bias}});
+    table.push_back({"cls.predictions.bias", {config.vocabulary}, Stored::as_it_is, {w.output_bias}});
     add_parameters(table, "cls.predictions.transform.dense", w.transform);
     add_parameters(table, "cls.predictions.transform.LayerNorm", w.norm);
     if (config.pooler) add_parameters(table, "cls.seq_relationship", w.next_sentence);
@@ -204,7 +205,7 @@ LoadRules load_rules() {
 
 Inside inside(const Weights& w, const bert::Config& config) {
     require(config.activation == Activation::gelu, "mlm: only GELU is known between the two layers of the head");
-    const Linear to_words{.weight = transpose(w.trunk.words), .bias = w.word_bias};  // (D, V)
+    const Linear to_words{.weight = transpose(w.trunk.token_embedding), .bias = w.output_bias};  // (D, V)
     return {.blocks = w.trunk.blocks,
             .options = bert::block_options(config),
             .head = {{.linear = w.transform, .nonlinearity = Nonlinearity::gelu},

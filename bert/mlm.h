@@ -34,7 +34,7 @@ struct Corrupted {
 // Random numbers for corrupt_batch, one of each kind per position.
 struct Draws {
     Matrix u_select, u_mask, u_random;  // n numbers each, uniform in [0, 1)
-    std::vector<int> random_words;      // (n)  any ids of the vocabulary
+    std::vector<int> random_tokens;     // (n)  any ids of the vocabulary
 };
 Draws make_draws(Random& random, int sequences, int length, int vocabulary);
 
@@ -49,7 +49,7 @@ Corrupted corrupt_batch(const std::vector<int>& ids, const std::vector<int>& spe
 struct CandidateDraws {
     std::vector<int> permutation;  // of 0 ... candidates - 1
     Matrix u_mask, u_keep;         // uniform in [0, 1)
-    std::vector<int> random_words;
+    std::vector<int> random_tokens;
 };
 CandidateDraws make_candidate_draws(Random& random, int candidates, int vocabulary);
 
@@ -57,7 +57,7 @@ CandidateDraws make_candidate_draws(Random& random, int candidates, int vocabula
 //   special  (T)  1 for [CLS] and [SEP]; the other positions are the candidates
 //   rule     selects the first min(most, max(1, round(select T))) candidates in the order of the permutation; round takes a half
 //            to the even number, and T counts the special tokens too. The k-th of them becomes [MASK] when u_mask[k] < mask,
-//            else it stays when u_keep[k] < 1 - random, else it becomes random_words[k]
+//            else it stays when u_keep[k] < 1 - random, else it becomes random_tokens[k]
 //   throws   std::invalid_argument when `permutation` does not permute the candidates, or draws are missing
 Corrupted corrupt_candidates(const std::vector<int>& ids, const std::vector<int>& special, const CandidateDraws& draws,
                              const Corruption& how = {});
@@ -71,7 +71,7 @@ struct Weights {
     bert::Weights trunk;
     Linear transform;      // (D, D)
     Norm norm;             // gain and bias (1, D)
-    Var word_bias;         // (1, V)  the output matrix itself is trunk.words
+    Var output_bias;       // (1, V)  the output matrix itself is trunk.token_embedding
     Linear next_sentence;  // (D, 2); empty when the trunk has no pooler
 };
 
@@ -86,7 +86,7 @@ LoadRules load_rules();
 struct Steps {
     bert::Steps trunk;
     Var transform;             // (S, D)  LayerNorm(GELU(x W + b)) at the selected positions
-    Var prediction_logits;     // (S, V)  transform times the transposed token embedding, plus word_bias
+    Var prediction_logits;     // (S, V)  transform times the transposed token embedding, plus output_bias
     Var next_sentence_logits;  // (B, 2)  column 0: B follows A; empty without a pooler
 };
 
@@ -96,7 +96,7 @@ Steps forward(const bert::Batch& batch, const Weights& w, const bert::Config& co
 Steps forward(const bert::Batch& batch, const Weights& w, const bert::Config& config, const std::vector<int>& positions);
 
 struct Losses {
-    Var masked_words;   // (1, 1)  mean cross-entropy over the selected positions of the whole batch
+    Var masked_tokens;  // (1, 1)  mean cross-entropy over the selected positions of the whole batch
     Var next_sentence;  // (1, 1)  mean cross-entropy over the sequences; empty without next-sentence labels
     Var sum;            // (1, 1)  their sum
 };
@@ -109,13 +109,13 @@ Losses loss(const Steps& steps, const std::vector<int>& labels, const std::vecto
 std::vector<int> labels_at_positions(const Corrupted& corrupted);
 
 // The most likely tokens of one row of logits, best first; of equal ones the lower id first.
-struct Guess {
+struct Prediction {
     int id;
     float probability;
 };
-std::vector<Guess> best_guesses(const Matrix& logits, int row, int count = 5);
+std::vector<Prediction> best_predictions(const Matrix& logits, int row, int count = 5);
 
-// Where its parts lie, for nn/interpret: the outputs are the logits of every position.
+// Layout of the model for nn/interpret: the outputs are the logits of every position.
 Inside inside(const Weights& w, const bert::Config& config);
 
 }  // namespace mlm

@@ -17,7 +17,7 @@ std::vector<Mistake> mistakes_of(const Task& task, const std::vector<Mistake>& a
 // The text of the task's file with the twist, if there is one for the task, in it.
 std::string reference_text(const Task& task, const std::map<std::string, Mistake>& twists);
 
-// What is asked of the mistakes: how far is it.
+// Receives lines that report progress.
 using Progressed = void (*)(const std::string& line);
 
 // Builds the reference of every task, and each of its mistakes, in the tree, asks the questions of every seed, and gives what is

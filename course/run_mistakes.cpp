@@ -47,7 +47,7 @@ static constexpr int longest = 200;  // seconds for the tests; a mistake may mak
 namespace {
 struct Outcome {
     bool built = false, caught = false, timed_out = false;
-    std::vector<Suspect> failures;  // the first failure of every case that failed; of a kept outcome, those that tell
+    std::vector<Suspect> failures;  // the first failure of every case that failed; of a kept outcome, only the specific ones
     std::size_t failed_cases = 0;
     std::string divergence, cause;  // of the first parity case that differs; of one with a guess, if there is one
     std::string output;
@@ -194,7 +194,7 @@ static std::string of_cell(std::string words) {
 
 static std::string caught_cell(const Mistake& mistake) { return mistake.suite + ": " + cell(mistake.title); }
 
-// The outcomes that the table and the suspects of an earlier run tell, by mistake; only of those that name the same test as now.
+// The outcomes read from the table and the suspects of an earlier run, by mistake; only of those that name the same test as now.
 static std::map<std::string, Outcome> outcomes_in_table(const std::vector<Mistake>& all) {
     std::map<std::string, Outcome> found;
     if (!is_file(table_path)) return found;
@@ -252,12 +252,12 @@ static std::vector<Mistake> of_changed_files(const std::vector<Mistake>& all) {
 
 // --- what is written ---
 
-// Of the failures of one mistake those that others may be recognised by: the named test's, then the telling ones, six at most.
+// Of the failures of one mistake those by which it may be recognised: the named test's, then the specific ones, six at most.
 static std::vector<Suspect> to_remember(const Mistake& mistake, const Outcome& outcome) {
     std::vector<Suspect> kept;
     for (const bool named : {true, false})
         for (const Suspect& failure : outcome.failures)
-            if ((failure.title == mistake.title) == named && is_telling(failure.failure) &&
+            if ((failure.title == mistake.title) == named && is_specific(failure.failure) &&
                 failure.failure.find("/tmp") == std::string::npos && kept.size() < 6)
                 kept.push_back(failure);
     return kept;

@@ -66,7 +66,7 @@ static std::vector<Piece> pieces(const std::string& line) {
     return result;
 }
 
-bool is_telling(const std::string& failure) {
+bool is_specific(const std::string& failure) {
     std::set<double> numbers;
     for (const Piece& piece : pieces(failure)) {
         if (!piece.is_number) continue;
@@ -90,7 +90,7 @@ bool same_failure(const std::string& a, const std::string& b) {
 std::vector<std::string> suspected(const std::vector<Suspect>& suspects, const std::string& title, const std::string& failure) {
     std::vector<std::string> names;
     const std::string line = comparable(failure);
-    if (!is_telling(line)) return names;
+    if (!is_specific(line)) return names;
     for (const Suspect& s : suspects)
         if (s.title == title && same_failure(line, s.failure) && std::find(names.begin(), names.end(), s.mistake) == names.end())
             names.push_back(s.mistake);

@@ -22,8 +22,8 @@ std::string suspects_text(const std::vector<Suspect>& suspects);
 // One line, without what the cause finder adds, so that it can be compared.
 std::string comparable(const std::string& failure);
 
-// Does a failure say so much that it may point at a mistake? "CHECK( false )" does not.
-bool is_telling(const std::string& failure);
+// Whether a failure is specific enough to identify a mistake; "CHECK( false )" is not.
+bool is_specific(const std::string& failure);
 
 bool same_failure(const std::string& a, const std::string& b);
 

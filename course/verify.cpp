@@ -9,7 +9,7 @@
 #include "nn/base/require.h"
 #include "nn/data/file.h"
 
-static constexpr int seeds_tried = 5;  // the one of the options and those after it
+static constexpr int seeds_tried = 5;  // the seed of the options and those after it
 
 static void say(const std::string& line) {
     std::printf("%s\n", line.c_str());
@@ -61,7 +61,7 @@ static std::vector<Graded> graded_as_built(const Exam& exam, const Tree& tree, b
 }
 
 static std::string solution_body(const Task& task) { return body_in(read_file(task.file), task); }
-static std::string last_hint_body(const Task& task) { return checks_at_the_door(solution_body(task)) + "\n" + task.code; }
+static std::string last_hint_body(const Task& task) { return leading_checks(solution_body(task)) + "\n" + task.code; }
 static std::string blank_body(const Task& task) {
     return body_in(blanked(read_file(task.file), task.body, task.name, task.contracts[0].file, task.file), task);
 }

@@ -45,9 +45,9 @@ static void require_matching(const Weights& w, const Config& config) {
 
 // Token plus position embedding of the tokens `first` ... `first + length - 1` of every sequence.
 static Var embed_tokens(const std::vector<int>& ids, int first, int length, const Weights& w) {
-    const Var words = named_step("words", embed(w.words, ids));    // (B*T, E)
-    const Var positions = slice_rows(w.positions, first, length);  // (T, E)
-    return add_repeated(words, positions);                         // (B*T, E)
+    const Var tokens = named_step("token_embeddings", embed(w.token_embedding, ids));  // (B*T, E)
+    const Var positions = slice_rows(w.positions, first, length);                      // (T, E)
+    return add_repeated(tokens, positions);                                            // (B*T, E)
 }
 
 static BlockOptions options_of(const Config& config) {
@@ -140,11 +140,11 @@ Weights make_weights(const Config& config, Random& random, const Start& start) {
     matrices.residual = 1 / std::sqrt(2.0f * std::max(1, config.depth));
     const BlockShape shape{.width = config.width, .mlp_width = config.mlp_width};
     Weights w;
-    w.words = make_embedding(random, config.vocabulary, config.width, embeddings);
+    w.token_embedding = make_embedding(random, config.vocabulary, config.width, embeddings);
     w.positions = make_embedding(random, config.positions, config.width, embeddings);
     for (int l = 0; l < config.depth; ++l) w.blocks.push_back(make_block(random, shape, matrices));
     if (config.order == Order::pre) w.norm = make_layer_norm(config.width);
-    w.output = config.tied ? w.words : make_embedding(random, config.vocabulary, config.width, matrices);
+    w.output = config.tied ? w.token_embedding : make_embedding(random, config.vocabulary, config.width, matrices);
     return w;
 }
 
@@ -161,7 +161,7 @@ static std::string positions_name(Order order) { return order == Order::pre ? "w
 Parameters parameters(const Weights& w, const Config& config, const std::string& prefix) {
     const long V = config.vocabulary, E = config.width;
     Parameters table;
-    table.push_back({prefix + words_name(config.order), {V, E}, Stored::as_it_is, {w.words}});
+    table.push_back({prefix + words_name(config.order), {V, E}, Stored::as_it_is, {w.token_embedding}});
     table.push_back({prefix + positions_name(config.order), {config.positions, E}, Stored::as_it_is, {w.positions}});
     add_parameters(table, prefix + "h.", w.blocks, gpt2_names);
     if (config.order == Order::pre) add_parameters(table, prefix + "ln_f", w.norm);
@@ -193,7 +193,7 @@ static long dimension(const Safetensors& checkpoint, const std::string& name, st
     return shape[which];
 }
 
-Config config_of(const Safetensors& checkpoint, const Told& told) {
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     Config config;
     config.order = name_in(checkpoint, positions_name(Order::post)).empty() ? Order::pre : Order::post;
     config.vocabulary = static_cast<int>(dimension(checkpoint, words_name(config.order), 0));
@@ -202,14 +202,14 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
     config.depth = 0;
     while (!name_in(checkpoint, "h." + std::to_string(config.depth) + ".mlp.c_fc.weight").empty()) ++config.depth;
     config.mlp_width = static_cast<int>(dimension(checkpoint, "h.0.mlp.c_fc.weight", 1));
-    const ModelConfig further(checkpoint, told);
-    further.require_agrees(settings::width, config.width);
-    further.require_agrees(settings::depth, config.depth);
-    further.require_only("scale_attn_weights", "true");
-    further.require_only("scale_attn_by_inverse_layer_idx", "false");
-    config.heads = further.integer(settings::heads);
-    config.eps = static_cast<float>(further.real(settings::eps, 1e-5));
-    const std::string activation = further.words(settings::activation, config.order == Order::pre ? "gelu_new" : "gelu");
+    const ModelConfig model_config(checkpoint, given);
+    model_config.require_agrees(settings::width, config.width);
+    model_config.require_agrees(settings::depth, config.depth);
+    model_config.require_only("scale_attn_weights", "true");
+    model_config.require_only("scale_attn_by_inverse_layer_idx", "false");
+    config.heads = model_config.integer(settings::heads);
+    config.eps = static_cast<float>(model_config.real(settings::eps, 1e-5));
+    const std::string activation = model_config.string(settings::activation, config.order == Order::pre ? "gelu_new" : "gelu");
     config.activation =
         config.order == Order::post && activation == "gelu" ? Activation::gelu_tanh : activation_of_name(activation);
     config.tied =

@@ -35,11 +35,11 @@ struct Config {
 };
 
 struct Weights {
-    Var words;                  // (V, E)          token embedding
+    Var token_embedding;        // (V, E)          token embedding
     Var positions;              // (positions, E)  position embedding
     std::vector<Block> blocks;  // L of them
     Norm norm;                  // after the last block; absent in GPT (2018)
-    Var output;  // (V, E)          a token's logit is its row times the hidden state; tied: the same Var as `words`
+    Var output;  // (V, E)          a token's logit is its row times the hidden state; tied: the same Var as `token_embedding`
 };
 
 // Standard deviations for initialisation.
@@ -68,11 +68,11 @@ LoadRules load_rules(const Config& config);
 // Infers the configuration of a checkpoint: sizes from its tensor shapes; heads, eps and activation from the sources that
 // nn/layers/model_config.h lists. eps defaults to 1e-5 and the activation to GELU's tanh form, as in the published code; the
 // number of heads has no default.
-//   told     what the caller knows: {{"n_head", "4"}}
+//   given    settings that override all files: {{"n_head", "4"}}
 //   throws   std::invalid_argument with the path when it is not a GPT checkpoint or the number of heads is unknown
-Config config_of(const Safetensors& checkpoint, const Told& told = {});
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given = {});
 
-// What tensor shapes cannot tell, for save(parameters(w, config), path, metadata(config)).
+// What tensor shapes do not determine, for save(parameters(w, config), path, metadata(config)).
 std::map<std::string, std::string> metadata(const Config& config);
 
 // --- the model ---

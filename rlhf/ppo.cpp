@@ -221,7 +221,7 @@ LossSteps loss(const PolicySteps& policy, const Matrix& old_log_probabilities, c
     const Var plain = multiply(steps.ratio, minus_A);
     const Var clipped = multiply(clamp(steps.ratio, 1 - config.clip, 1 + config.clip), minus_A);
     steps.policy_loss = masked_mean(maximum(plain, clipped), mask);  // (1, 1)  [PPO 7]
-    steps.policy_clip_share = share_where_larger(clipped, plain, mask);
+    steps.policy_clip_fraction = share_where_larger(clipped, plain, mask);
 
     // The same for the value: the larger loss of the value and of the value clipped around the old one.
     const Matrix lowest = shift(old_values, -config.value_clip).value(), highest = shift(old_values, config.value_clip).value();
@@ -229,7 +229,7 @@ LossSteps loss(const PolicySteps& policy, const Matrix& old_log_probabilities, c
     const Var error = square(subtract(policy.values, rewards.returns));
     const Var near_error = square(subtract(near_value, rewards.returns));
     steps.value_loss = scale(masked_mean(maximum(error, near_error), mask), 0.5f);
-    steps.value_clip_share = share_where_larger(near_error, error, mask);
+    steps.value_clip_fraction = share_where_larger(near_error, error, mask);
 
     steps.loss = add(steps.policy_loss, scale(steps.value_loss, config.value_weight));
 

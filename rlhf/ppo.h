@@ -110,12 +110,12 @@ float masked_mean(const Matrix& x, const Matrix& mask);
 // --- the loss ---
 
 struct LossSteps {
-    Var ratio;                    // (B, T-1)  pi / pi_old; 1 outside the answer
-    Var policy_loss;              // (1, 1)    masked mean of max(-A ratio, -A clip(ratio)); minus [PPO 7]
-    Var value_loss;               // (1, 1)    half the masked mean of max((V - R)^2, (clipped V - R)^2)
-    Var loss;                     // (1, 1)    policy_loss + value_weight * value_loss
-    float policy_clip_share = 0;  // fraction of answer tokens where the clipped term is the larger loss
-    float value_clip_share = 0;
+    Var ratio;                       // (B, T-1)  pi / pi_old; 1 outside the answer
+    Var policy_loss;                 // (1, 1)    masked mean of max(-A ratio, -A clip(ratio)); minus [PPO 7]
+    Var value_loss;                  // (1, 1)    half the masked mean of max((V - R)^2, (clipped V - R)^2)
+    Var loss;                        // (1, 1)    policy_loss + value_weight * value_loss
+    float policy_clip_fraction = 0;  // fraction of answer tokens where the clipped term is the larger loss
+    float value_clip_fraction = 0;
     float entropy = 0;         // nats per token, masked mean
     float approximate_kl = 0;  // half the masked mean of (lp - old_lp)^2
     float policy_kl = 0;       // masked mean of old_lp - lp

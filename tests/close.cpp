@@ -92,7 +92,7 @@ static Var weighted_sum(const Var& result, const Matrix& weights) {
     return record_operation(kept, "weighted_sum", std::move(value), {result}, weighted_sum_backward, Where::current());
 }
 
-std::string slope_difference(const std::function<Var(const std::vector<Var>&)>& function, const std::vector<Matrix>& inputs) {
+std::string gradient_difference(const std::function<Var(const std::vector<Var>&)>& function, const std::vector<Matrix>& inputs) {
     std::vector<Var> vars;
     for (const Matrix& input : inputs) vars.push_back(parameter(input));
 
@@ -106,7 +106,7 @@ std::string slope_difference(const std::function<Var(const std::vector<Var>&)>& 
     }
 
     const NoTape no_tape;
-    const float h = 0.02f;  // four points: the error of the slope is of order h^4
+    const float h = 0.02f;  // four points: the error of the derivative is of order h^4
     for (std::size_t n = 0; n < vars.size(); ++n) {
         Matrix slopes(inputs[n].rows, inputs[n].cols);
         for (std::size_t k = 0; k < slopes.size(); ++k) {
@@ -131,7 +131,7 @@ std::string slope_difference(const std::function<Var(const std::vector<Var>&)>& 
 
 void check_gradient_by_differences(const std::function<Var(const std::vector<Var>&)>& function, const std::vector<Matrix>& inputs,
                                    Where where) {
-    check_none(slope_difference(function, inputs), where);
+    check_none(gradient_difference(function, inputs), where);
 }
 
 void check_rows_alike(const std::string& name, const std::function<Var(const Var& rows, int first)>& function, Where where) {

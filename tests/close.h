@@ -37,8 +37,9 @@ void check_none(const std::string& complaint, const Where& where);
 //   function   computes a Var from the inputs; a result that is not (1, 1) is summed with fixed weights, different for every
 //              element
 //   inputs     where to differentiate; avoid kinks such as relu at 0
-//   agrees     when |gradient - slope| <= 2e-3 + 2e-3 |slope| everywhere; two backward passes are made, which must accumulate
-std::string slope_difference(const std::function<Var(const std::vector<Var>&)>& function, const std::vector<Matrix>& inputs);
+//   agrees     when |gradient - difference| <= 2e-3 + 2e-3 |difference| everywhere; two backward passes are made, which must
+//              accumulate
+std::string gradient_difference(const std::function<Var(const std::vector<Var>&)>& function, const std::vector<Matrix>& inputs);
 
 // The same as one assertion.
 void check_gradient_by_differences(const std::function<Var(const std::vector<Var>&)>& function, const std::vector<Matrix>& inputs,

@@ -71,10 +71,10 @@ static Var not_differentiated(const std::vector<Var>& inputs) {
     return record_operation("not_differentiated", std::move(value), {inputs[0], inputs[1]}, half_backward, Where::current());
 }
 
-TEST_CASE("slope_difference: finds a wrong derivative and a missing one") {
-    CHECK(
-        slope_difference(wrongly_squared, {Matrix{{1, -2}}}).starts_with("gradient of input 0 (golden: slope by differences): "));
-    CHECK(slope_difference(not_differentiated, {Matrix{{1}}, Matrix{{2}}}).starts_with("gradient of input 1 "));
+TEST_CASE("gradient_difference: finds a wrong derivative and a missing one") {
+    CHECK(gradient_difference(wrongly_squared, {Matrix{{1, -2}}})
+              .starts_with("gradient of input 0 (golden: slope by differences): "));
+    CHECK(gradient_difference(not_differentiated, {Matrix{{1}}, Matrix{{2}}}).starts_with("gradient of input 1 "));
 }
 
 TEST_SUITE_END();

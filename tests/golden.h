@@ -30,7 +30,7 @@ inline constexpr double highest_share = 0.5;  // of the tolerance
 // The folder of the fixtures: GOLDEN_DIR, or tests/golden.
 std::string golden_folder();
 
-// The largest share of the tolerance that each fixture used so far, and at which tensor: one line per stem.
+// The largest fraction of the tolerance that each fixture has used so far, and at which tensor: one line per stem.
 std::string shares_used();
 
 // All files STEM-*.safetensors of a folder (or with another ending), sorted.

@@ -247,7 +247,7 @@ TEST_CASE("types_outside_namespaces: finds types of one line and of several, and
     CHECK(types_outside_namespaces({"namespace {", "struct A {", "};", "}  // namespace", "struct D;"}).empty());
 }
 
-TEST_CASE("sources: each begins by saying what it is, if its header does not") {
+TEST_CASE("sources: each begins with a comment on its purpose, unless its header has one") {
     for (const std::string& file : files_in(all_folders, {".h", ".cpp"})) {
         const bool has_header = file.ends_with(".cpp") && fs::exists(file.substr(0, file.size() - 4) + ".h");
         const bool is_mirror = file.ends_with("_test.cpp");

@@ -26,7 +26,7 @@ static const std::vector<std::string> floors{"nn/base", "nn/autograd",  "nn/data
                                              "nn/text", "nn/interpret", "bert",    "gpt",       "vit",     "rlhf",
                                              ""};
 
-// The floor of "tests/nn/base/matrix_test.cpp" is 0.
+// The floor of "tests/nn/base/matrix_test.cpp" is number 0.
 static std::size_t floor_of(const std::string& file) {
     std::size_t floor = 0;
     while (!floors[floor].empty() && file.find("tests/" + floors[floor] + "/") == std::string::npos) ++floor;
@@ -42,7 +42,7 @@ static std::string lowest_failure;                // the first on that floor
 static void print_result() {
     const std::string shares = shares_used();
     if (!shares.empty())
-        std::printf("share of the tolerance that rounding used, at most, for each fixture:\n%s\n", shares.c_str());
+        std::printf("fraction of the tolerance that rounding used, at most, for each fixture:\n%s\n", shares.c_str());
     const StepsCompared steps = steps_compared();
     if (failed > 0 && steps.all > 0) std::printf("%s\n", steps_line(steps).c_str());
     if (!lowest_failure.empty()) std::printf("look first at %s\n", lowest_failure.c_str());

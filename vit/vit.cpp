@@ -152,7 +152,7 @@ void set_image_size(PatchGrid& grid, int N, const ModelConfig& further, const st
             " that its table of positions is made for; an image size of ", side * grid.patch_size, " would");
 }
 
-Config config_of(const Safetensors& checkpoint, const Told& told) {
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     const bool has_prefix = name_in_file(checkpoint, "vit.embeddings.cls_token", load_rules()) != "embeddings.cls_token";
     const std::string vit = has_prefix ? "vit." : "";
     const std::string projection = vit + "embeddings.patch_embeddings.projection.weight";
@@ -160,19 +160,19 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
     config.width = checkpoint.dimension(projection, 0);
     config.grid.channels = checkpoint.dimension(projection, 1);
     config.grid.patch_size = checkpoint.dimension(projection, 2);
-    const ModelConfig further(checkpoint, told);
-    further.require_agrees(settings::patch_size, config.grid.patch_size);
+    const ModelConfig model_config(checkpoint, given);
+    model_config.require_agrees(settings::patch_size, config.grid.patch_size);
     const int N = checkpoint.dimension(vit + "embeddings.position_embeddings", 1) - 1;
-    set_image_size(config.grid, N, further, checkpoint.path);
+    set_image_size(config.grid, N, model_config, checkpoint.path);
     config.depth = 0;
     while (checkpoint.has(vit + "encoder.layer." + std::to_string(config.depth) + ".output.dense.weight")) ++config.depth;
     config.mlp_width = checkpoint.dimension(vit + "encoder.layer.0.intermediate.dense.weight", 0);
     config.classes = checkpoint.has("classifier.weight") ? checkpoint.dimension("classifier.weight", 0) : 0;
-    further.require_agrees(settings::width, config.width);
-    further.require_agrees(settings::depth, config.depth);
-    config.heads = further.integer(settings::heads);
-    config.eps = static_cast<float>(further.real(settings::eps, 1e-12));
-    config.activation = activation_of_name(further.words(settings::activation, "gelu"));
+    model_config.require_agrees(settings::width, config.width);
+    model_config.require_agrees(settings::depth, config.depth);
+    config.heads = model_config.integer(settings::heads);
+    config.eps = static_cast<float>(model_config.real(settings::eps, 1e-12));
+    config.activation = activation_of_name(model_config.string(settings::activation, "gelu"));
     config.query_key_value_bias = checkpoint.has(vit + "encoder.layer.0.attention.attention.query.bias");
     check(config, checkpoint.path.c_str());
     return config;

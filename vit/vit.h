@@ -64,13 +64,13 @@ LoadRules load_rules();
 // Infers the configuration of a checkpoint: sizes from its tensor shapes; heads, eps, activation and the size of images that are
 // not square from the sources that nn/layers/model_config.h lists. eps defaults to 1e-12 and the activation to the exact GELU, as
 // in the published code; the number of heads has no default. A file without a classifier has 0 classes.
-//   told     what the caller knows: {{"num_attention_heads", "12"}}
+//   given    settings that override all files: {{"num_attention_heads", "12"}}
 //   throws   std::invalid_argument with the path when it is not a ViT checkpoint or the number of heads is unknown
-Config config_of(const Safetensors& checkpoint, const Told& told = {});
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given = {});
 
 // Sets height and width to those of the configuration, or else to a square of N patches.
 //   throws   std::invalid_argument with the path when the configuration contradicts N, or is silent and N is not a square number
-void set_image_size(PatchGrid& grid, int N, const ModelConfig& further, const std::string& path);
+void set_image_size(PatchGrid& grid, int N, const ModelConfig& model_config, const std::string& path);
 
 // The same for a model without a table of positions: only the configuration tells.
 void set_image_size(PatchGrid& grid, const ModelConfig& further, const std::string& path);

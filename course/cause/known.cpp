@@ -42,7 +42,7 @@ Known known_of(const Safetensors& fixture, const std::string& compared) {
         if (!is_gradient && !m.empty() && std::all_of(m.begin(), m.end(), [](float x) { return x == 0 || x == 1; })) {
             const auto ones = static_cast<double>(std::count(m.begin(), m.end(), 1.0f));
             if (ones > 0) known.sizes["the ones in " + short_name] = ones;
-            known.sizes["the share of ones in " + short_name] = ones / static_cast<double>(m.size());
+            known.sizes["the fraction of ones in " + short_name] = ones / static_cast<double>(m.size());
         }
         if (name.starts_with("input.") && tensor.shape.size() >= 2) {
             known.sizes["rows of " + short_name] = static_cast<double>(tensor.shape[0]);

@@ -48,7 +48,7 @@ std::string forgotten_or_too_many(const Compared& c) {
             if (R % period != 0 || (other.rows > period && period < 2)) continue;  // a single row out of many is weak evidence
             const std::string part = other.rows > period ? "the first " + std::to_string(period) + " rows of " + name : name;
             const std::string how = period == R ? "" : period == 1 ? " in every row" : ", repeated";
-            if (differs_by(c, other, period, -1)) return "fits: yours = expected - " + part + how + ": it was forgotten";
+            if (differs_by(c, other, period, -1)) return "fits: yours = expected - " + part + how + ": it is missing";
             if (differs_by(c, other, period, 1)) return "fits: yours = expected + " + part + how + ": one too many";
         }
     }
@@ -66,7 +66,7 @@ std::string factor_forgotten(const Compared& c) {
                 forgotten = forgotten && fits(c.expected(i, j), c.ours(i, j) * o);
                 too_many = too_many && fits(c.ours(i, j), c.expected(i, j) * o);
             }
-        if (forgotten) return "fits: expected = yours * " + name + ": a factor was forgotten";
+        if (forgotten) return "fits: expected = yours * " + name + ": a factor is missing";
         if (too_many) return "fits: yours = expected * " + name + ": a factor too many";
     }
     return "";

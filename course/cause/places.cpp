@@ -76,7 +76,7 @@ static std::string name_of_order(const std::vector<int>& from, const char* row) 
         bool reversed = true;
         for (int i = 0; i < n && reversed; ++i) reversed = from[i] == i / g * g + g - 1 - i % g;
         if (reversed) return in_groups(g, n) + " the order is reversed";
-        // A group of p * q that was read as q * p: place a * q + b holds what belongs to b * p + a.
+        // A group of p * q that was read as q * p: position a * q + b holds the element of position b * p + a.
         for (int p = 2; p <= g / 2; ++p) {
             if (g % p != 0) continue;
             const int q = g / p;

@@ -55,7 +55,7 @@ std::string function_of_expected(const Compared& c) {
             if (!ours_is && !expected_is) break;
         }
         if (ours_is) return std::string("fits: yours is ") + function.name + " what is expected";
-        if (expected_is) return std::string("fits: expected is ") + function.name + " yours: it was forgotten";
+        if (expected_is) return std::string("fits: expected is ") + function.name + " yours: it is missing";
     }
     return "";
 }
@@ -276,7 +276,7 @@ std::string norm_forgotten(const Compared& c) {
         }
         return true;
     };
-    if (is_norm_of(c.expected, c.ours)) return "fits: expected is the layer norm of yours: a norm was forgotten";
+    if (is_norm_of(c.expected, c.ours)) return "fits: expected is the layer norm of yours: a norm is missing";
     if (is_norm_of(c.ours, c.expected)) return "fits: yours is the layer norm of what is expected: a norm too many";
     return "";
 }

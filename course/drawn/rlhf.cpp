@@ -124,8 +124,8 @@ static const Drawn ppo_loss("ppo_loss", [](Random& random, int round, Answers& a
     answers.ask("policy_loss", [&] { return steps().policy_loss; });
     answers.ask("value_loss", [&] { return steps().value_loss; });
     answers.ask("loss", [&] { return steps().loss; });
-    answers.ask("policy_clip_share", [&] { return steps().policy_clip_share; });
-    answers.ask("value_clip_share", [&] { return steps().value_clip_share; });
+    answers.ask("policy_clip_fraction", [&] { return steps().policy_clip_fraction; });
+    answers.ask("value_clip_fraction", [&] { return steps().value_clip_fraction; });
     answers.ask("entropy", [&] { return steps().entropy; });
     answers.ask("approximate_kl", [&] { return steps().approximate_kl; });
     answers.ask("policy_kl", [&] { return steps().policy_kl; });

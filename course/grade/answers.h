@@ -1,6 +1,6 @@
 // answers.h: what a function answered when it was asked, as named matrices, and as text on the way from one process to another.
 //
-//   shows    that a grader need not believe the program that it grades: the program only answers, and has no idea what is
+//   shows    that a grader need not believe the program that it grades: the program only answers, and does not hold what is
 //            expected
 //   format   a line for each answer: its name, a tab, rows and columns, then the numbers as hexadecimal floats, which lose
 //            nothing; "!" in place of the sizes when the function threw, and then what it said

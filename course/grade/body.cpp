@@ -165,7 +165,7 @@ static bool is_loop_of_checks(const std::vector<Token>& tokens, std::size_t begi
     return false;
 }
 
-std::string checks_at_the_door(const std::string& body) {
+std::string leading_checks(const std::string& body) {
     const std::vector<Token> tokens = tokens_of(body);
     std::size_t kept = 0;  // characters
     for (std::size_t k = 0; k < tokens.size();) {
@@ -189,7 +189,7 @@ bool is_blank(const std::string& body, const std::string& name) {
 
 std::string blanked(const std::string& text, const std::string& signature, const std::string& name, const std::string& contract,
                     const std::string& place) {
-    const std::string checks = checks_at_the_door(body_of(text, signature, place));
+    const std::string checks = leading_checks(body_of(text, signature, place));
     const std::string body = checks + "\n    // Yours to write: " + name + ", see " + contract + "\n    ::fail({\"" +
                              not_written(name) + "; its contract is in " + contract + "\"});\n";
     const std::string blank = with_body(text, signature, body, place);

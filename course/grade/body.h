@@ -27,7 +27,7 @@ std::string with_body(const std::string& text, const std::string& signature, con
 
 // The checks of the arguments at the beginning of a body: `require(...)`, `check(...)`, loops of nothing else, and the constants
 // that these need; up to the last check, "" when it does not begin with any.
-std::string checks_at_the_door(const std::string& body);
+std::string leading_checks(const std::string& body);
 
 // The text in which the function only says that it is not written yet; its checks stay. A pragma in the first line keeps the
 // compiler from warning of what is not used until it is.
@@ -39,7 +39,7 @@ std::string blanked(const std::string& text, const std::string& signature, const
 // What blanked() makes a function say when it is called.
 std::string not_written(const std::string& name);
 
-// Does a body still say so? In a comment it may.
+// Whether a body still says so outside of comments.
 bool is_blank(const std::string& body, const std::string& name);
 
 // Why a body is not accepted, in one line; "" when it is.

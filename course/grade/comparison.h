@@ -10,7 +10,7 @@
 
 #include "course/grade/answers.h"
 
-// What one of the mistakes of course/mistakes answers to the same questions: numbers and words, no solution.
+// The answers to the same questions when one of course/mistakes is made: numbers and text, no solution.
 struct KnownMistake {
     std::string name, says, hint;
     std::vector<Answer> answers;

@@ -16,7 +16,7 @@ struct RunLimits {
 
 struct RunResult {
     bool timed_out = false;
-    bool ended_well = false;  // it ended by itself with status 0; says nothing of what it did
+    bool ended_well = false;  // it ended by itself with status 0; its output may still be wrong
     std::string how;          // "status 3", "signal 11", "stopped after 10 s"
     std::string output;       // what it printed
     std::string answers;      // what came through the pipe

@@ -12,7 +12,7 @@ struct StepsCompared {
     int all = 0;     // in these fixtures
 };
 
-// A fixture with so many steps is opened; a step of it is compared.
+// Called when a fixture with `steps` steps is opened, and when one of its steps is compared.
 void open_fixture(const std::string& path, int steps);
 void compare_step(const std::string& path, const std::string& step, bool agrees);
 

@@ -43,7 +43,7 @@ static Contract contract_of(const std::string& value, const std::string& place) 
     return {value.substr(0, space), value.substr(space + 1)};
 }
 
-// Letters moved by half of the alphabet: done twice, the words are as they were.
+// Letters moved by half of the alphabet (ROT13): done twice, the text is the original.
 static std::string turned(std::string words) {
     for (char& c : words) {
         if (c >= 'a' && c <= 'z') c = static_cast<char>('a' + (c - 'a' + 13) % 26);

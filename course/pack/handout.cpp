@@ -8,7 +8,8 @@
 
 // --- from the sources ---
 
-// Does the line declare it: not indented, no comment, the name as a whole word before a bracket, or after struct or enum class?
+// Whether the line declares it: not indented, not a comment, the name as a whole word before a bracket, or after struct or enum
+// class.
 static bool declares(const std::string& line, const std::string& name) {
     if (line.empty() || line[0] == ' ' || line[0] == '/' || line[0] == '#') return false;
     if (line.starts_with("struct " + name + " {") || line.starts_with("enum class " + name + " {")) return true;

@@ -36,7 +36,7 @@ struct Sheet {
 // The worksheets, in teaching order.
 std::vector<std::string> sheet_names();
 
-//   throws  std::invalid_argument for an unknown name, with the names there are
+//   throws  std::invalid_argument for an unknown name, listing the known ones
 Sheet make_sheet(const std::string& name, int seed);
 
 // A seed for a student: the same name gives the same numbers.

@@ -23,7 +23,7 @@ static opt::Config decoder(const Config& config) {
             .mlp_width = config.mlp_width,
             .positions = config.positions,
             .position_offset = config.position_offset,
-            .word_factor = config.scale_embedding ? std::sqrt(static_cast<float>(config.width)) : 1.0f,
+            .embedding_scale = config.scale_embedding ? std::sqrt(static_cast<float>(config.width)) : 1.0f,
             .activation = config.activation,
             .eps = config.eps,
             .name = "biogpt"};
@@ -49,7 +49,7 @@ Weights add_virtual_tokens(const Weights& w, Config& config, int count, Random& 
     require(count > 0, "biogpt: ", count, " virtual tokens, at least one is needed");
     const Var fresh = make_embedding(random, count, config.width, init);  // (count, E)
     Weights larger = w;
-    larger.words = parameter(concat_rows({w.words, fresh}).value());  // (V + count, E)
+    larger.token_embedding = parameter(concat_rows({w.token_embedding, fresh}).value());  // (V + count, E)
     config.vocabulary += count;
     return larger;
 }
@@ -88,11 +88,11 @@ LoadRules load_rules() {
     return {.optional_prefixes = {"biogpt."}, .other_names = {{"biogpt.embed_tokens.weight", "output_projection.weight"}}};
 }
 
-Config config_of(const Safetensors& checkpoint, const Told& told) {
-    const opt::Config found = opt::config_of(checkpoint, told, names, decoder({}));
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
+    const opt::Config found = opt::config_of(checkpoint, given, names, decoder({}));
     require(found.biases && found.affine_norms, checkpoint.path,
             ": a BioGPT has biases and norms with gains, this file does not");
-    const ModelConfig further(checkpoint, told);
+    const ModelConfig model_config(checkpoint, given);
     const Setting scaled{"whether words are multiplied by sqrt(E)", {"scale_embedding"}};
     return {.vocabulary = found.vocabulary,
             .width = found.width,
@@ -100,8 +100,8 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
             .heads = found.heads,
             .mlp_width = found.mlp_width,
             .positions = found.positions,
-            .scale_embedding = further.words(scaled, "true") == "true",
-            .activation = activation_of_name(further.words(settings::activation, "gelu"))};
+            .scale_embedding = model_config.string(scaled, "true") == "true",
+            .activation = activation_of_name(model_config.string(settings::activation, "gelu"))};
 }
 
 std::map<std::string, std::string> metadata(const Config& config) {

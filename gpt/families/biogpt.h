@@ -50,9 +50,9 @@ LoadRules load_rules();
 
 // Infers the configuration of a checkpoint: sizes from its tensors; heads, activation (default: exact GELU, as in the published
 // code) and the embedding scale from the sources that nn/layers/model_config.h lists. The eps of the configuration is ignored.
-//   told     values given by the caller: {{"num_attention_heads", "16"}}
+//   given    settings that override all files: {{"num_attention_heads", "16"}}
 //   throws   std::invalid_argument with the path when it is not a BioGPT checkpoint, or the number of heads is unknown
-Config config_of(const Safetensors& checkpoint, const Told& told = {});
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given = {});
 
 // What tensor shapes do not determine, for save(parameters(w, config), path, metadata(config)).
 std::map<std::string, std::string> metadata(const Config& config);

@@ -61,10 +61,10 @@ static Steps read(const std::vector<int>& ids, int queries, int keys, std::vecto
     const Var distances(alibi_bias(alibi_slopes(config.heads), queries, keys));  // (H T, T so far), a constant
     for (BlockContext& context : contexts) context.self.bias = distances;
     Steps steps;
-    steps.words = named_step("words", embed(w.words, ids));                           // (B*T, E)
-    steps.embeddings = layer_norm(steps.words, w.words_norm, config.eps);             // (B*T, E)
-    steps.decoder = stack(steps.embeddings, w.blocks, options_of(config), contexts);  // (B*T, E)
-    steps.hidden = layer_norm(steps.decoder.output, w.norm, config.eps);              // (B*T, E)
+    steps.token_embeddings = named_step("token_embeddings", embed(w.token_embedding, ids));  // (B*T, E)
+    steps.embeddings = layer_norm(steps.token_embeddings, w.embedding_norm, config.eps);     // (B*T, E)
+    steps.decoder = stack(steps.embeddings, w.blocks, options_of(config), contexts);         // (B*T, E)
+    steps.hidden = layer_norm(steps.decoder.output, w.norm, config.eps);                     // (B*T, E)
     return steps;
 }
 
@@ -75,7 +75,7 @@ Steps forward(const TokenBatch& batch, const Weights& w, const Config& config) {
     return steps;
 }
 
-Var logits_of(const Var& hidden, const Weights& w, const Config&) { return matmul_transposed(hidden, w.words); }
+Var logits_of(const Var& hidden, const Weights& w, const Config&) { return matmul_transposed(hidden, w.token_embedding); }
 
 Var loss(const Steps& steps, const TokenBatch& batch) { return cross_entropy(steps.logits, next_tokens(batch)); }
 
@@ -98,8 +98,8 @@ Weights make_weights(const Config& config, Random& random, const Init& init) {
     matrices.residual = init.residual / std::sqrt(2.0f * std::max(1, config.depth));
     const BlockShape shape{.width = config.width, .mlp_width = 4 * config.width};
     Weights w;
-    w.words = make_embedding(random, config.vocabulary, config.width, init);
-    w.words_norm = make_layer_norm(config.width);
+    w.token_embedding = make_embedding(random, config.vocabulary, config.width, init);
+    w.embedding_norm = make_layer_norm(config.width);
     for (int l = 0; l < config.depth; ++l) w.blocks.push_back(make_block(random, shape, matrices));
     w.norm = make_layer_norm(config.width);
     return w;
@@ -107,8 +107,8 @@ Weights make_weights(const Config& config, Random& random, const Init& init) {
 
 Parameters parameters(const Weights& w, const Config& config) {
     Parameters table;
-    table.push_back({"word_embeddings.weight", {config.vocabulary, config.width}, Stored::as_it_is, {w.words}});
-    add_parameters(table, "word_embeddings_layernorm", w.words_norm);
+    table.push_back({"word_embeddings.weight", {config.vocabulary, config.width}, Stored::as_it_is, {w.token_embedding}});
+    add_parameters(table, "word_embeddings_layernorm", w.embedding_norm);
     add_parameters(table, "h.", w.blocks, bloom_names, config.heads);
     add_parameters(table, "ln_f", w.norm);
     return table;
@@ -127,18 +127,18 @@ static std::string name_in(const Safetensors& checkpoint, const std::string& nam
     return stored.empty() ? name : stored;
 }
 
-Config config_of(const Safetensors& checkpoint, const Told& told) {
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     Config config;
     config.vocabulary = checkpoint.dimension(name_in(checkpoint, "word_embeddings.weight"), 0);
     config.width = checkpoint.dimension(name_in(checkpoint, "word_embeddings.weight"), 1);
     config.depth = 0;
     while (checkpoint.has(name_in(checkpoint, "h." + std::to_string(config.depth) + ".input_layernorm.weight"))) ++config.depth;
-    const ModelConfig further(checkpoint, told);
-    further.require_agrees({"the width", {"hidden_size", "n_embed"}}, config.width);
-    further.require_agrees(settings::depth, config.depth);
-    further.require_only("apply_residual_connection_post_layernorm", "false");
-    config.heads = further.integer(settings::heads);
-    config.eps = static_cast<float>(further.real(settings::eps, 1e-5));
+    const ModelConfig model_config(checkpoint, given);
+    model_config.require_agrees({"the width", {"hidden_size", "n_embed"}}, config.width);
+    model_config.require_agrees(settings::depth, config.depth);
+    model_config.require_only("apply_residual_connection_post_layernorm", "false");
+    config.heads = model_config.integer(settings::heads);
+    config.eps = static_cast<float>(model_config.real(settings::eps, 1e-5));
     check(config);
     return config;
 }
@@ -152,6 +152,8 @@ std::map<std::string, std::string> metadata(const Config& config) {
 
 // --- for nn/interpret ---
 
-Inside inside(const Weights& w, const Config& config) { return inside_of(w.blocks, options_of(config), w.norm, w.words); }
+Inside inside(const Weights& w, const Config& config) {
+    return inside_of(w.blocks, options_of(config), w.norm, w.token_embedding);
+}
 
 }  // namespace bloom

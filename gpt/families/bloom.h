@@ -33,8 +33,8 @@ struct Config {
 };
 
 struct Weights {
-    Var words;                  // (V, E)  token embedding, also the output matrix: logit = row of the token times hidden state
-    Norm words_norm;            // right after the embedding, for stability
+    Var token_embedding;        // (V, E)  token embedding, also the output matrix: logit = row of the token times hidden state
+    Norm embedding_norm;        // right after the embedding, for stability
     std::vector<Block> blocks;  // L of them
     Norm norm;                  // after the last block
 };
@@ -51,9 +51,9 @@ LoadRules load_rules();
 
 // Infers the configuration of a checkpoint: sizes from its tensor shapes; heads and eps (default 1e-5, as in the published code)
 // from the sources that nn/layers/model_config.h lists.
-//   told     values given by the caller: {{"n_head", "16"}}
+//   given    settings that override all files: {{"n_head", "16"}}
 //   throws   std::invalid_argument with the path when it is not a BLOOM checkpoint, or the number of heads is unknown
-Config config_of(const Safetensors& checkpoint, const Told& told = {});
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given = {});
 
 // What tensor shapes do not determine, for save(parameters(w, config), path, metadata(config)).
 std::map<std::string, std::string> metadata(const Config& config);
@@ -75,11 +75,11 @@ Matrix alibi_bias(const std::vector<float>& slopes, int queries, int keys);
 // --- the model ---
 
 struct Steps {
-    Var words;           // (B*T, E)  token embeddings
-    Var embeddings;      // (B*T, E)  their LayerNorm; no position embeddings
-    StackSteps decoder;  // L blocks
-    Var hidden;          // (B*T, E)  LayerNorm of the last block
-    Var logits;          // (B*T, V)  row t predicts token t+1; absent after read_on()
+    Var token_embeddings;  // (B*T, E)  token embeddings
+    Var embeddings;        // (B*T, E)  their LayerNorm; no position embeddings
+    StackSteps decoder;    // L blocks
+    Var hidden;            // (B*T, E)  LayerNorm of the last block
+    Var logits;            // (B*T, V)  row t predicts token t+1; absent after read_on()
 };
 
 // The whole model.   throws std::invalid_argument for an inconsistent batch or an id outside the vocabulary

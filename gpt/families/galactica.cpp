@@ -118,9 +118,9 @@ LoadRules load_rules() {
     return {.optional_prefixes = {"model."}, .other_names = {{"model.decoder.embed_tokens.weight", "lm_head.weight"}}};
 }
 
-Config config_of(const Safetensors& checkpoint, const Told& told) {
-    const opt::Config found = opt::config_of(checkpoint, told, {}, decoder({}));
-    const ModelConfig further(checkpoint, told);
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
+    const opt::Config found = opt::config_of(checkpoint, given, {}, decoder({}));
+    const ModelConfig model_config(checkpoint, given);
     return {.vocabulary = found.vocabulary,
             .width = found.width,
             .depth = found.depth,
@@ -129,7 +129,7 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
             .positions = found.positions,
             .biases = found.biases,
             .affine_norms = found.affine_norms,
-            .activation = activation_of_name(further.words(settings::activation))};
+            .activation = activation_of_name(model_config.string(settings::activation))};
 }
 
 std::map<std::string, std::string> metadata(const Config& config) {

@@ -50,9 +50,9 @@ LoadRules load_rules();
 
 // Infers the configuration of a checkpoint: sizes, biases and gains from its tensors; heads and activation from the sources that
 // nn/layers/model_config.h lists. Checkpoints of OPT in its usual layout load too.
-//   told     values given by the caller: {{"num_attention_heads", "32"}}
+//   given    settings that override all files: {{"num_attention_heads", "32"}}
 //   throws   std::invalid_argument with the path when it is not such a checkpoint, or the heads or the activation are unknown
-Config config_of(const Safetensors& checkpoint, const Told& told = {});
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given = {});
 
 // What tensor shapes do not determine, for save(parameters(w, config), path, metadata(config)).
 std::map<std::string, std::string> metadata(const Config& config);

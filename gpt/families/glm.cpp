@@ -71,8 +71,8 @@ Sequence cut_spans(const std::vector<int>& text, const std::vector<Span>& spans,
     return sequence;
 }
 
-// Query i may attend to key j when j is in part A, or not after i: A is read in both directions and knows nothing of B, and B is
-// written from left to right. Keys before `first` are padding.
+// Query i may attend to key j when j is in part A, or not after i: so A is bidirectional and independent of B, and B is causal.
+// Keys before `first` are padding.
 static void add_rows(MayAttend& may, int first, int context, int queries) {
     for (int i = may.keys - queries; i < may.keys; ++i)
         for (int j = 0; j < may.keys; ++j) may.table.push_back(j >= first && (j < context || j <= i));
@@ -97,7 +97,7 @@ Batch make_batch(const std::vector<Sequence>& sequences) {
             batch.positions.push_back(padding ? 0 : sequence.positions[t]);
             batch.block_positions.push_back(padding ? 0 : sequence.block_positions[t]);
         }
-        add_rows(batch.may, 0, sequence.context, batch.length);  // only padding sees padding, which stands after everything
+        add_rows(batch.may, 0, sequence.context, batch.length);  // only padding attends to padding, which comes last
     }
     return batch;
 }
@@ -152,11 +152,11 @@ static void check(const Config& config) {
             config.rotary_base, ", the first may not be negative (0 = sqrt(2 L)), the second must be above 0; 10000 is usual");
 }
 
-// GLM adds two tables; GLM-130B turns queries and keys instead.
+// GLM adds two position embeddings; GLM-130B rotates queries and keys instead.
 static Var embed_tokens(const Batch& batch, const Weights& w, const Config& config) {
-    const Var words = named_step("words", embed(w.words, batch.tokens));  // (B*T, E)
-    if (config.version == Version::glm130b) return words;
-    const Var in_text = add(words, embed(w.positions, batch.positions));   // (B*T, E)
+    const Var tokens = named_step("token_embeddings", embed(w.token_embedding, batch.tokens));  // (B*T, E)
+    if (config.version == Version::glm130b) return tokens;
+    const Var in_text = add(tokens, embed(w.positions, batch.positions));  // (B*T, E)
     return add(in_text, embed(w.block_positions, batch.block_positions));  // (B*T, E)
 }
 
@@ -206,7 +206,7 @@ Steps forward(const Batch& batch, const Weights& w, const Config& config) {
     return steps;
 }
 
-Var logits_of(const Var& hidden, const Weights& w, const Config&) { return matmul_transposed(hidden, w.words); }
+Var logits_of(const Var& hidden, const Weights& w, const Config&) { return matmul_transposed(hidden, w.token_embedding); }
 
 Var target_losses(const Steps& steps, const Batch& batch) { return token_losses(steps.logits, batch.targets); }
 
@@ -239,7 +239,7 @@ Weights make_weights(const Config& config, Random& random, const Init& init, con
     matrices.residual = init.residual / std::sqrt(2.0f * std::max(1, config.depth));
     const BlockShape shape{.width = config.width, .mlp_width = config.mlp_width, .gated = config.version == Version::glm130b};
     Weights w;
-    w.words = make_embedding(random, config.vocabulary, config.width, embeddings);
+    w.token_embedding = make_embedding(random, config.vocabulary, config.width, embeddings);
     if (config.version == Version::glm) {
         w.positions = make_embedding(random, config.positions + 1, config.width, embeddings);
         w.block_positions = make_embedding(random, config.positions + 1, config.width, embeddings);
@@ -254,7 +254,7 @@ Parameters parameters(const Weights& w, const Config& config) {
     const long V = config.vocabulary, E = config.width, P = config.positions;
     Parameters table;
     table.push_back(
-        {large ? "transformer.word_embeddings.weight" : "word_embeddings.weight", {V, E}, Stored::as_it_is, {w.words}});
+        {large ? "transformer.word_embeddings.weight" : "word_embeddings.weight", {V, E}, Stored::as_it_is, {w.token_embedding}});
     if (!large) {
         table.push_back({"transformer.position_embeddings.weight", {P + 1, E}, Stored::as_it_is, {w.positions}});
         table.push_back({"transformer.block_position_embeddings.weight", {P + 1, E}, Stored::as_it_is, {w.block_positions}});
@@ -280,7 +280,7 @@ static std::vector<int*> ids_of(SpecialTokens& special) {
     return {&special.mask, &special.long_mask, &special.sentence_mask, &special.start, &special.end};
 }
 
-Config config_of(const Safetensors& checkpoint, const Told& told) {
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     const std::string positions = name_in(checkpoint, "transformer.position_embeddings.weight");
     const bool large = !checkpoint.has(positions);
     const std::string words = name_in(checkpoint, large ? "transformer.word_embeddings.weight" : "word_embeddings.weight");
@@ -293,29 +293,31 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
     while (checkpoint.has(name_in(checkpoint, "transformer.layers." + text(config.depth) + ".input_layernorm.weight")))
         ++config.depth;
     config.mlp_width = checkpoint.dimension(name_in(checkpoint, "transformer.layers.0.mlp.dense_4h_to_h.weight"), 1);
-    const ModelConfig further(checkpoint, told);
-    further.require_agrees(settings::width, config.width);
-    further.require_agrees(settings::depth, config.depth);
-    config.heads = further.integer(settings::heads);
-    config.eps = static_cast<float>(further.real(settings::eps, 1e-5));
+    const ModelConfig model_config(checkpoint, given);
+    model_config.require_agrees(settings::width, config.width);
+    model_config.require_agrees(settings::depth, config.depth);
+    config.heads = model_config.integer(settings::heads);
+    config.eps = static_cast<float>(model_config.real(settings::eps, 1e-5));
     for (std::size_t k = 0; k < token_keys.size(); ++k)
-        *ids_of(config.special)[k] = further.integer({"a special token", {token_keys[k]}}, -1);
+        *ids_of(config.special)[k] = model_config.integer({"a special token", {token_keys[k]}}, -1);
     check(config);
     return config;
 }
 
 std::map<std::string, std::string> metadata(const Config& config) {
-    std::map<std::string, std::string> told{{"format", "pt"},
-                                            {"model_type", config.version == Version::glm ? "glm" : "glm130b"},
-                                            {"num_attention_heads", text(config.heads)},
-                                            {"layernorm_epsilon", setting_text(config.eps)}};
+    std::map<std::string, std::string> entries{{"format", "pt"},
+                                               {"model_type", config.version == Version::glm ? "glm" : "glm130b"},
+                                               {"num_attention_heads", text(config.heads)},
+                                               {"layernorm_epsilon", setting_text(config.eps)}};
     SpecialTokens special = config.special;
-    for (std::size_t k = 0; k < token_keys.size(); ++k) told[token_keys[k]] = text(*ids_of(special)[k]);
-    return told;
+    for (std::size_t k = 0; k < token_keys.size(); ++k) entries[token_keys[k]] = text(*ids_of(special)[k]);
+    return entries;
 }
 
 // --- for nn/interpret ---
 
-Inside inside(const Weights& w, const Config& config) { return inside_of(w.blocks, options_of(config), w.norm, w.words); }
+Inside inside(const Weights& w, const Config& config) {
+    return inside_of(w.blocks, options_of(config), w.norm, w.token_embedding);
+}
 
 }  // namespace glm

@@ -53,7 +53,7 @@ struct Config {
 };
 
 struct Weights {
-    Var words;                  // (V, E)    token embedding, also the output matrix
+    Var token_embedding;        // (V, E)    token embedding, also the output matrix
     Var positions;              // (P+1, E)  position in the text; absent in GLM-130B
     Var block_positions;        // (P+1, E)  position in the span; absent in GLM-130B
     std::vector<Block> blocks;  // L of them
@@ -74,9 +74,9 @@ LoadRules load_rules();
 // Infers the configuration of a checkpoint of either model: version and sizes from its tensors; heads, eps (default 1e-5, as in
 // the published code) and special tokens from the sources that nn/layers/model_config.h lists. The keys of the special tokens
 // are "mask_token_id", "gmask_token_id", "smask_token_id", "sop_token_id" and "eop_token_id"; a token that is not given is -1.
-//   told     values given by the caller: {{"num_attention_heads", "16"}}
+//   given    settings that override all files: {{"num_attention_heads", "16"}}
 //   throws   std::invalid_argument with the path when it is not a GLM checkpoint, or the number of heads is unknown
-Config config_of(const Safetensors& checkpoint, const Told& told = {});
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given = {});
 
 // What tensor shapes do not determine, for save(parameters(w, config), path, metadata(config)).
 std::map<std::string, std::string> metadata(const Config& config);

@@ -29,16 +29,16 @@ static BlockOptions options_of(const Config& config) {
     return {.heads = config.heads, .eps = config.eps, .activation = Activation::silu, .norm = NormKind::rms};
 }
 
-// Everything between ids and logits. A position enters in one place only: it turns the queries and keys of every block.
+// Everything between ids and logits. A position enters in one place only: it rotates the queries and keys of every block.
 static Steps read(const std::vector<int>& ids, const std::vector<int>& positions, std::vector<BlockContext> contexts,
                   const Weights& w, const Config& config) {
     check(config);
     require_depth("llama", config.depth, w.blocks);
     for (BlockContext& context : contexts) context.self.rotary = {.base = config.rotary_base, .positions = positions};
     Steps steps;
-    steps.embeddings = named_step("words", embed(w.words, ids));                      // (B*T, E)
-    steps.decoder = stack(steps.embeddings, w.blocks, options_of(config), contexts);  // (B*T, E)
-    steps.hidden = rms_norm(steps.decoder.output, w.norm, config.eps);                // (B*T, E)
+    steps.embeddings = named_step("token_embeddings", embed(w.token_embedding, ids));  // (B*T, E)
+    steps.decoder = stack(steps.embeddings, w.blocks, options_of(config), contexts);   // (B*T, E)
+    steps.hidden = rms_norm(steps.decoder.output, w.norm, config.eps);                 // (B*T, E)
     return steps;
 }
 
@@ -78,17 +78,17 @@ Weights make_weights(const Config& config, Random& random, const Init& init) {
                            .bias = false,
                            .norm = NormKind::rms};
     Weights w;
-    w.words = make_embedding(random, config.vocabulary, config.width, init);
+    w.token_embedding = make_embedding(random, config.vocabulary, config.width, init);
     for (int l = 0; l < config.depth; ++l) w.blocks.push_back(make_block(random, shape, init));
     w.norm = make_rms_norm(config.width);
-    w.output = config.tied ? w.words : make_embedding(random, config.vocabulary, config.width, init);
+    w.output = config.tied ? w.token_embedding : make_embedding(random, config.vocabulary, config.width, init);
     return w;
 }
 
 Parameters parameters(const Weights& w, const Config& config) {
     const long V = config.vocabulary, E = config.width;
     Parameters table;
-    table.push_back({"model.embed_tokens.weight", {V, E}, Stored::as_it_is, {w.words}});
+    table.push_back({"model.embed_tokens.weight", {V, E}, Stored::as_it_is, {w.token_embedding}});
     add_parameters(table, "model.layers.", w.blocks, llama_names);
     add_parameters(table, "model.norm", w.norm);
     if (!config.tied) table.push_back({"lm_head.weight", {V, E}, Stored::as_it_is, {w.output}});
@@ -98,7 +98,7 @@ Parameters parameters(const Weights& w, const Config& config) {
 Parameters meta_parameters(const Weights& w, const Config& config) {
     const long V = config.vocabulary, E = config.width;
     Parameters table;
-    table.push_back({"tok_embeddings.weight", {V, E}, Stored::as_it_is, {w.words}});
+    table.push_back({"tok_embeddings.weight", {V, E}, Stored::as_it_is, {w.token_embedding}});
     add_parameters(table, "layers.", w.blocks, meta_llama_names, config.heads);
     add_parameters(table, "norm", w.norm);
     if (!config.tied) table.push_back({"output.weight", {V, E}, Stored::as_it_is, {w.output}});
@@ -125,17 +125,17 @@ static bool is_tied(const Safetensors& checkpoint, const std::string& words) {
 }
 
 // Later models of this layout do more. What is not implemented here is refused: its text would be almost right.
-static void require_llama(const ModelConfig& further) {
-    further.require_only("hidden_act", "silu");
-    further.require_only("rope_scaling", "null");
-    further.require_only("rope_parameters.rope_type", "default");
-    further.require_only("attention_bias", "false");
-    further.require_only("mlp_bias", "false");
-    further.require_only("use_sliding_window", "false");
-    further.require_only("sliding_window", "null");
+static void require_llama(const ModelConfig& model_config) {
+    model_config.require_only("hidden_act", "silu");
+    model_config.require_only("rope_scaling", "null");
+    model_config.require_only("rope_parameters.rope_type", "default");
+    model_config.require_only("attention_bias", "false");
+    model_config.require_only("mlp_bias", "false");
+    model_config.require_only("use_sliding_window", "false");
+    model_config.require_only("sliding_window", "null");
 }
 
-Config config_of(const Safetensors& checkpoint, const Told& told) {
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     const auto name = [&checkpoint](const std::string& hugging_face, const std::string& meta) {
         return name_in(checkpoint, hugging_face, meta);
     };
@@ -152,18 +152,18 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
     config.mlp_width = checkpoint.dimension(name("model.layers.0.mlp.gate_proj.weight", "layers.0.feed_forward.w1.weight"), 0);
     const int key_width = checkpoint.dimension(name("model.layers.0.self_attn.k_proj.weight", "layers.0.attention.wk.weight"), 0);
 
-    const ModelConfig further(checkpoint, told);
-    further.require_agrees(settings::width, config.width);
-    further.require_agrees(settings::depth, config.depth);
-    require_llama(further);
-    config.heads = further.integer(settings::heads);
+    const ModelConfig model_config(checkpoint, given);
+    model_config.require_agrees(settings::width, config.width);
+    model_config.require_agrees(settings::depth, config.depth);
+    require_llama(model_config);
+    config.heads = model_config.integer(settings::heads);
     require(config.heads > 0 && config.width % config.heads == 0 && key_width % head_width(config) == 0, checkpoint.path, ": ",
             config.heads, " heads do not divide a width of ", config.width, " into parts that make up keys of width ", key_width);
     config.key_value_heads = key_width / head_width(config);  // keys and queries of a head are equally wide
-    further.require_agrees(settings::key_value_heads, config.key_value_heads);
-    further.require_agrees({"the width of a head", {"head_dim"}}, head_width(config));
-    config.eps = static_cast<float>(further.real(settings::eps, 1e-6));
-    config.rotary_base = static_cast<float>(further.real(settings::rotary_base, 10000));
+    model_config.require_agrees(settings::key_value_heads, config.key_value_heads);
+    model_config.require_agrees({"the width of a head", {"head_dim"}}, head_width(config));
+    config.eps = static_cast<float>(model_config.real(settings::eps, 1e-6));
+    config.rotary_base = static_cast<float>(model_config.real(settings::rotary_base, 10000));
     config.tied = is_tied(checkpoint, words);
     check(config, checkpoint.path);
     return config;

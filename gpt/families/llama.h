@@ -37,10 +37,10 @@ struct Config {
 };
 
 struct Weights {
-    Var words;                  // (V, E)  token embedding
+    Var token_embedding;        // (V, E)  token embedding
     std::vector<Block> blocks;  // L of them
     Norm norm;                  // after the last block
-    Var output;                 // (V, E)  logit = row of the token times hidden state; tied: the same Var as `words`
+    Var output;                 // (V, E)  logit = row of the token times hidden state; tied: the same Var as `token_embedding`
 };
 
 // Fresh weights: normal, gains 1.   throws std::invalid_argument for an inconsistent config
@@ -61,10 +61,10 @@ LoadRules load_rules(const Config& config = {});
 // sources that nn/layers/model_config.h lists. As in the published code, eps defaults to 1e-6 (configurations of Llama 2 give
 // 1e-5) and the base to 10000; the number of heads has no default. The model is tied if the file has no output matrix, or one
 // that equals the token embedding.
-//   told     values given by the caller: {{"num_attention_heads", "32"}}
+//   given    settings that override all files: {{"num_attention_heads", "32"}}
 //   throws   std::invalid_argument with the path when it is not a LLaMA checkpoint, when the number of heads is unknown, or
 //            when it uses a feature of later models: scaled rotary frequencies, biases, a head width other than E / H
-Config config_of(const Safetensors& checkpoint, const Told& told = {});
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given = {});
 
 // What tensor shapes do not determine, for save(parameters(w, config), path, metadata(config)).
 std::map<std::string, std::string> metadata(const Config& config);

@@ -32,10 +32,10 @@ static Steps read(const std::vector<int>& ids, const std::vector<int>& rows, con
                   const Weights& w, const Config& config) {
     check(config);
     require_depth(config.name, config.depth, w.blocks);
-    const Var words = scale(named_step("words", embed(w.words, ids)), config.word_factor);  // (B*T, E)
+    const Var tokens = scale(named_step("token_embeddings", embed(w.token_embedding, ids)), config.embedding_scale);  // (B*T, E)
     Steps steps;
     steps.positions = embed(w.positions, rows);                                       // (B*T, E)
-    steps.embeddings = add(words, steps.positions);                                   // (B*T, E)
+    steps.embeddings = add(tokens, steps.positions);                                  // (B*T, E)
     steps.decoder = stack(steps.embeddings, w.blocks, options_of(config), contexts);  // (B*T, E)
     steps.hidden = layer_norm(steps.decoder.output, w.norm, config.eps);              // (B*T, E)
     return steps;
@@ -51,7 +51,7 @@ Steps forward(const TokenBatch& batch, const Weights& w, const Config& config) {
     return steps;
 }
 
-Var logits_of(const Var& hidden, const Weights& w) { return matmul_transposed(hidden, w.words); }
+Var logits_of(const Var& hidden, const Weights& w) { return matmul_transposed(hidden, w.token_embedding); }
 
 Var loss(const Steps& steps, const TokenBatch& batch) { return loss(steps, next_tokens(batch)); }
 Var loss(const Steps& steps, const std::vector<int>& labels) { return cross_entropy(steps.logits, labels); }
@@ -71,7 +71,9 @@ Steps read_on(const TokenBatch& next, const Weights& w, const Config& config, Me
 
 // --- for nn/interpret ---
 
-Inside inside(const Weights& w, const Config& config) { return inside_of(w.blocks, options_of(config), w.norm, w.words); }
+Inside inside(const Weights& w, const Config& config) {
+    return inside_of(w.blocks, options_of(config), w.norm, w.token_embedding);
+}
 
 // --- weights ---
 
@@ -90,7 +92,7 @@ Weights make_weights(const Config& config, Random& random, const Init& init) {
                            .value_bias = config.biases,
                            .bias = config.biases};
     Weights w;
-    w.words = make_embedding(random, config.vocabulary, config.width, init);
+    w.token_embedding = make_embedding(random, config.vocabulary, config.width, init);
     w.positions = make_embedding(random, config.positions + config.position_offset, config.width, init);
     for (int l = 0; l < config.depth; ++l) w.blocks.push_back(make_block(random, shape, init));
     w.norm = make_layer_norm(config.width);
@@ -101,14 +103,14 @@ Weights make_weights(const Config& config, Random& random, const Init& init) {
 Parameters parameters(const Weights& w, const Config& config, const Names& names) {
     const long V = config.vocabulary, E = config.width, P = config.positions + config.position_offset;
     Parameters table;
-    table.push_back({names.prefix + "embed_tokens.weight", {V, E}, Stored::as_it_is, {w.words}});
+    table.push_back({names.prefix + "embed_tokens.weight", {V, E}, Stored::as_it_is, {w.token_embedding}});
     table.push_back({names.prefix + "embed_positions.weight", {P, E}, Stored::as_it_is, {w.positions}});
     add_parameters(table, names.prefix + "layers.", w.blocks, opt_names);
     add_parameters(table, names.prefix + names.last_norm, w.norm);
     return table;
 }
 
-Config config_of(const Safetensors& checkpoint, const Told& told, const Names& names, const Config& otherwise) {
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given, const Names& names, const Config& otherwise) {
     // As the file has it: a bare decoder is stored without the first word of the prefix, "model." or "biogpt.".
     const std::string bare = names.prefix.substr(names.prefix.find('.') + 1);
     const std::string prefix = checkpoint.has(names.prefix + "embed_tokens.weight") ? names.prefix : bare;
@@ -123,11 +125,11 @@ Config config_of(const Safetensors& checkpoint, const Told& told, const Names& n
     config.biases = checkpoint.has(first + "fc1.bias");
     config.affine_norms = checkpoint.has(first + "final_layer_norm.weight");
 
-    const ModelConfig further(checkpoint, told);
-    further.require_agrees(settings::width, config.width);
-    further.require_agrees(settings::depth, config.depth);
-    further.require_only("do_layer_norm_before", "true");
-    config.heads = further.integer(settings::heads);
+    const ModelConfig model_config(checkpoint, given);
+    model_config.require_agrees(settings::width, config.width);
+    model_config.require_agrees(settings::depth, config.depth);
+    model_config.require_only("do_layer_norm_before", "true");
+    config.heads = model_config.integer(settings::heads);
     check(config);
     return config;
 }

@@ -21,23 +21,23 @@ namespace opt {
 
 // The defaults are OPT 6.7B.
 struct Config {
-    int vocabulary = 50272;    // V
-    int width = 4096;          // E, numbers per token
-    int depth = 32;            // L, blocks
-    int heads = 32;            // H, must divide E
-    int mlp_width = 16384;     // F
-    int positions = 2048;      // P, longest text
-    int position_offset = 2;   // rows before that of the first token; padding uses the last of them
-    bool biases = true;        // of linear layers
-    bool affine_norms = true;  // norms have a gain and a bias
-    float word_factor = 1;     // on token embeddings, not on position embeddings
+    int vocabulary = 50272;     // V
+    int width = 4096;           // E, numbers per token
+    int depth = 32;             // L, blocks
+    int heads = 32;             // H, must divide E
+    int mlp_width = 16384;      // F
+    int positions = 2048;       // P, longest text
+    int position_offset = 2;    // rows before that of the first token; padding uses the last of them
+    bool biases = true;         // of linear layers
+    bool affine_norms = true;   // norms have a gain and a bias
+    float embedding_scale = 1;  // on token embeddings, not on position embeddings
     Activation activation = Activation::relu;
     float eps = 1e-5f;         // of every LayerNorm
     std::string name = "opt";  // the model's name in error messages
 };
 
 struct Weights {
-    Var words;                  // (V, E)  token embedding, also the output matrix
+    Var token_embedding;        // (V, E)  token embedding, also the output matrix
     Var positions;              // (P + offset, E)
     std::vector<Block> blocks;  // L of them
     Norm norm;                  // after the last block
@@ -58,11 +58,11 @@ Parameters parameters(const Weights& w, const Config& config, const Names& names
 // Infers sizes, biases and gains from the tensors of a checkpoint; the number of heads from the sources that
 // nn/layers/model_config.h lists. Activation, eps, offset, factor and name are those of `otherwise`.
 //   throws  std::invalid_argument with the path when it is not such a checkpoint, or the number of heads is unknown
-Config config_of(const Safetensors& checkpoint, const Told& told, const Names& names, const Config& otherwise);
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given, const Names& names, const Config& otherwise);
 
 struct Steps {
     Var positions;       // (B*T, E)  row position + offset of the position embedding; padding uses row offset - 1
-    Var embeddings;      // (B*T, E)  word_factor * token embedding + position embedding
+    Var embeddings;      // (B*T, E)  embedding_scale * token embedding + position embedding
     StackSteps decoder;  // L blocks, pre-norm
     Var hidden;          // (B*T, E)  LayerNorm of the last block
     Var logits;          // (B*T, V)  row t predicts token t+1; absent after read_on()

@@ -40,9 +40,9 @@ static Steps read(const std::vector<int>& ids, const std::vector<int>& positions
     require_depth("palm", config.depth, w.blocks);
     for (BlockContext& context : contexts) context.self.rotary = {.base = config.rotary_base, .positions = positions};
     Steps steps;
-    steps.embeddings = named_step("words", embed(w.words, ids));                      // (B*T, E)
-    steps.decoder = stack(steps.embeddings, w.blocks, options_of(config), contexts);  // (B*T, E)
-    steps.hidden = layer_norm(steps.decoder.output, w.norm, config.eps);              // (B*T, E)
+    steps.embeddings = named_step("token_embeddings", embed(w.token_embedding, ids));  // (B*T, E)
+    steps.decoder = stack(steps.embeddings, w.blocks, options_of(config), contexts);   // (B*T, E)
+    steps.hidden = layer_norm(steps.decoder.output, w.norm, config.eps);               // (B*T, E)
     return steps;
 }
 
@@ -53,7 +53,7 @@ Steps forward(const TokenBatch& batch, const Weights& w, const Config& config) {
     return steps;
 }
 
-Var logits_of(const Var& hidden, const Weights& w, const Config&) { return matmul_transposed(hidden, w.words); }
+Var logits_of(const Var& hidden, const Weights& w, const Config&) { return matmul_transposed(hidden, w.token_embedding); }
 
 Var loss(const Steps& steps, const TokenBatch& batch) { return cross_entropy(steps.logits, next_tokens(batch)); }
 
@@ -97,7 +97,7 @@ Weights make_weights(const Config& config, Random& random, const Init& init) {
                            .value_bias = false,
                            .bias = false};
     Weights w;
-    w.words = make_embedding(random, config.vocabulary, config.width, init);
+    w.token_embedding = make_embedding(random, config.vocabulary, config.width, init);
     for (int l = 0; l < config.depth; ++l) {
         w.blocks.push_back(make_block(random, shape, init));
         w.blocks.back().norm1.bias = {};
@@ -110,7 +110,7 @@ Weights make_weights(const Config& config, Random& random, const Init& init) {
 
 Parameters parameters(const Weights& w, const Config& config) {
     Parameters table;
-    table.push_back({"0.weight", {config.vocabulary, config.width}, Stored::as_it_is, {w.words}});
+    table.push_back({"0.weight", {config.vocabulary, config.width}, Stored::as_it_is, {w.token_embedding}});
     for (int l = 0; l < config.depth; ++l) add_parameters(table, text(l + 1) + ".", w.blocks[l], palm_names);
     table.push_back({text(config.depth + 1) + ".gamma", {config.width}, Stored::as_it_is, {w.norm.gain}});
     return table;
@@ -139,6 +139,8 @@ std::map<std::string, std::string> metadata(const Config&) { return {{"format", 
 
 // --- for nn/interpret ---
 
-Inside inside(const Weights& w, const Config& config) { return inside_of(w.blocks, options_of(config), w.norm, w.words); }
+Inside inside(const Weights& w, const Config& config) {
+    return inside_of(w.blocks, options_of(config), w.norm, w.token_embedding);
+}
 
 }  // namespace palm

@@ -36,7 +36,7 @@ struct Config {
 };
 
 struct Weights {
-    Var words;                  // (V, E)  token embedding, also the output matrix
+    Var token_embedding;        // (V, E)  token embedding, also the output matrix
     std::vector<Block> blocks;  // L of them; norm2 is empty, as the MLP reads the same input as attention
     Norm norm;                  // after the last block; a gain and no bias, like every norm here
 };

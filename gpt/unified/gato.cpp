@@ -80,24 +80,24 @@ static PatchGrid grid_of(const Image& image, const Config& config) {
     return grid;
 }
 
-// What is observed at step t, in the order of the stream; the position counts on through all kinds.
+// The observations of step t, in the order of the sequence; positions are numbered across all modalities.
 static void add_observations(std::vector<Token>& stream, const Episode& episode, int t, const Config& config) {
-    int place = 0;
+    int position = 0;
     if (!episode.images.empty())
         for (int n = 0; n < grid_of(episode.images[t], config).count(); ++n)
-            stream.push_back({.kind = Kind::patch, .place = place++});
+            stream.push_back({.kind = Kind::patch, .position = position++});
     if (!episode.text.empty())
         for (const int id : episode.text[t]) {
             require(id >= 0 && id < config.text_tokens, "gato: text token ", id, " is outside 0 ... ", config.text_tokens - 1);
-            stream.push_back({.id = id, .place = place++, .is_target = true});
+            stream.push_back({.id = id, .position = position++, .is_target = true});
         }
     for (int i = 0; i < episode.continuous_observations.cols; ++i)
-        stream.push_back({.id = token_of_observation(episode.continuous_observations(t, i), config), .place = place++});
+        stream.push_back({.id = token_of_observation(episode.continuous_observations(t, i), config), .position = position++});
     if (!episode.discrete_observations.empty())
         for (const int value : episode.discrete_observations[t])
-            stream.push_back({.id = token_of_discrete(value, config), .place = place++});
-    require(place <= config.observation_places, "gato: an observation of ", place, " tokens, there are ",
-            config.observation_places, " places; observe less, or set observation_places");
+            stream.push_back({.id = token_of_discrete(value, config), .position = position++});
+    require(position <= config.observation_positions, "gato: an observation of ", position, " tokens, there are ",
+            config.observation_positions, " positions; observe less, or set observation_positions");
 }
 
 static void add_actions(std::vector<Token>& stream, const Episode& episode, int t, const Config& config) {
@@ -119,11 +119,11 @@ std::vector<Token> tokens_of(const Episode& episode, const Config& config) {
     return stream;
 }
 
-// Ids of one time step are its observation up to the separator and its actions after it; a new step starts again at place 0.
+// Ids of one time step are its observation up to the separator and its actions after it; a new step starts again at position 0.
 std::vector<Token> tokens_of_ids(const std::vector<int>& ids, const Config& config) {
     std::vector<Token> stream;
     bool is_observation = true;
-    int observed = 0;  // tokens of the step, which are their places
+    int observed = 0;  // tokens of the step, which are their positions
     require(ids.empty() || ids.back() != step_mark, "gato: nothing follows the end of the last time step; leave its mark out");
     for (const int id : ids) {
         if (id == separator_mark) {
@@ -136,10 +136,10 @@ std::vector<Token> tokens_of_ids(const std::vector<int>& ids, const Config& conf
             observed = 0;
         } else {
             require(id >= 0 && id < config.vocabulary(), "gato: token ", id, " is outside 0 ... ", config.vocabulary() - 1);
-            require(!is_observation || observed < config.observation_places, "gato: an observation of more than ",
-                    config.observation_places, " tokens");
+            require(!is_observation || observed < config.observation_positions, "gato: an observation of more than ",
+                    config.observation_positions, " tokens");
             const bool is_target = !is_observation || id < config.text_tokens;
-            stream.push_back({.id = id, .place = is_observation ? observed++ : -1, .is_target = is_target});
+            stream.push_back({.id = id, .position = is_observation ? observed++ : -1, .is_target = is_target});
         }
     }
     return stream;
@@ -209,9 +209,9 @@ static void check(const Config& config) {
             " text tokens, ", config.continuous_tokens, " bins, ", config.discrete_tokens,
             " discrete values: all must be positive");
     require(config.width > 0 && config.depth >= 0 && config.mlp_width > 0 && config.patch_positions > 0 &&
-                config.observation_places > 0,
+                config.observation_positions > 0,
             "gato: width ", config.width, ", depth ", config.depth, ", inner width ", config.mlp_width, ", ",
-            config.patch_positions, " patch positions, ", config.observation_places, " places: sizes must be positive");
+            config.patch_positions, " patch positions, ", config.observation_positions, " positions: sizes must be positive");
     require(config.heads > 0 && config.width % config.heads == 0, "gato: ", config.heads, " heads must divide a width of ",
             config.width);
     require(config.patch_size > 0 && config.channels > 0 && config.groups > 0 && config.residual_channels > 0 &&
@@ -221,7 +221,7 @@ static void check(const Config& config) {
     require_eps("gato", config.eps);
 }
 
-// Streams of all episodes side by side, shorter ones with padding in front: ids, mask, what is a target, what is predicted where.
+// The token sequences of all episodes as one batch, padded on the left: ids, mask, targets and labels.
 static void lay_out(Steps& steps, const std::vector<std::vector<Token>>& streams) {
     const int B = static_cast<int>(streams.size());
     std::vector<std::vector<int>> ids(B);
@@ -239,25 +239,26 @@ static void lay_out(Steps& steps, const std::vector<std::vector<Token>>& streams
         if (i % L == L - 1 || !steps.is_target[i + 1]) steps.labels[i] = ignored_label;
 }
 
-// The rows of the stream, gathered from words, patches and the separator; padding is a row of zeros.
+// The rows of the sequences, gathered from token embeddings, patches and the separator; padding is a row of zeros.
 static Var embed_streams(const Steps& steps, const std::vector<std::vector<Token>>& streams, const Weights& w) {
-    std::vector<Var> parts{embed(w.words, steps.batch.ids), w.separator};  // every row's word, used where the row is one
+    std::vector<Var> parts{embed(w.token_embedding, steps.batch.ids),
+                           w.separator};  // the token embedding of every row, used where the row has an id
     const int B = steps.batch.sequences, L = steps.batch.length, separator = B * L;
     int next_patch = separator + 1;
     for (const Var& patches : steps.image_embeddings)
         if (patches) parts.push_back(patches);
-    std::vector<int> sources(B * L, -1), places(B * L, -1);
+    std::vector<int> sources(B * L, -1), positions(B * L, -1);
     for (int b = 0; b < B; ++b) {
         const int padding = L - static_cast<int>(streams[b].size());
         for (int t = padding; t < L; ++t) {
             const Token& token = streams[b][t - padding];
             const int row = b * L + t;
-            sources[row] = token.kind == Kind::word ? row : token.kind == Kind::separator ? separator : next_patch++;
-            places[row] = token.place;
+            sources[row] = token.kind == Kind::token ? row : token.kind == Kind::separator ? separator : next_patch++;
+            positions[row] = token.position;
         }
     }
     const Var contents = gather_side_by_side(concat_rows(parts), sources, 1);  // (B*L, E)
-    return add(contents, gather_side_by_side(w.places, places, 1));            // (B*L, E)
+    return add(contents, gather_side_by_side(w.positions, positions, 1));      // (B*L, E)
 }
 
 static BlockOptions options_of(const Config& config) {
@@ -303,7 +304,7 @@ std::vector<Token> prompt_of(const Episode& episode, Next next, const Config& co
     while (stream.back().kind != Kind::separator) stream.pop_back();  // actions
     if (next == Next::action) return stream;
     stream.pop_back();
-    const bool ends_in_text = !stream.empty() && stream.back().kind == Kind::word && stream.back().id < config.text_tokens;
+    const bool ends_in_text = !stream.empty() && stream.back().kind == Kind::token && stream.back().id < config.text_tokens;
     require(ends_in_text, "gato: the last observation of an episode does not end in text, so no text can follow it");
     return stream;
 }
@@ -314,7 +315,7 @@ Reader::Reader(const std::vector<Episode>& episodes, Next next, const Weights& w
     std::vector<std::vector<Token>> streams;
     for (const Episode& episode : episodes) {
         streams.push_back(prompt_of(episode, next, c));
-        places.push_back(next == Next::action ? -1 : streams.back().back().place + 1);
+        positions.push_back(next == Next::action ? -1 : streams.back().back().position + 1);
     }
     start = embed_all(episodes, streams, w, c, nullptr);
 }
@@ -327,21 +328,21 @@ Reader::Reader(const std::vector<std::vector<Token>>& streams, const Weights& w,
             std::any_of(stream.begin(), stream.end(), [](const Token& token) { return token.kind == Kind::patch; });
         require(!stream.empty() && !has_patch, "gato: a prompt of ", static_cast<int>(stream.size()),
                 " tokens must have at least one and no patch, whose image only an episode holds");
-        places.push_back(stream.back().place < 0 ? -1 : stream.back().place + 1);
+        positions.push_back(stream.back().position < 0 ? -1 : stream.back().position + 1);
     }
     start = embed_all(std::vector<Episode>(streams.size()), streams, w, c, nullptr);
 }
 
-// Words that follow what has been read, (B*T, E).
-static Var embed_words(const TokenBatch& next, std::vector<int>& places, const Weights& w, const Config& config) {
+// Embeddings of the tokens after those already read, (B*T, E).
+static Var embed_tokens(const TokenBatch& next, std::vector<int>& positions, const Weights& w, const Config& config) {
     std::vector<int> rows;
-    for (int& place : places)
+    for (int& position : positions)
         for (int t = 0; t < next.length; ++t) {
-            require(place < config.observation_places, "gato: an observation of more than ", config.observation_places,
+            require(position < config.observation_positions, "gato: an observation of more than ", config.observation_positions,
                     " tokens");
-            rows.push_back(place < 0 ? -1 : place++);
+            rows.push_back(position < 0 ? -1 : position++);
         }
-    return add(embed(w.words, next.ids), gather_side_by_side(w.places, rows, 1));  // (B*T, E)
+    return add(embed(w.token_embedding, next.ids), gather_side_by_side(w.positions, rows, 1));  // (B*T, E)
 }
 
 // Whether every sequence of `batch` begins as the same sequence of `beginning`, padding included.
@@ -355,19 +356,20 @@ static bool begins_with(const TokenBatch& batch, const TokenBatch& beginning) {
     return true;
 }
 
-// The prompts and what is read with them: generated tokens, when all is read again. (B*T, E), T of the whole batch.
-static Var embed_beginning(const TokenBatch& whole, const Steps& start, std::vector<int>& places, const Weights& w,
+// The prompts, followed by generated tokens when everything is read again. (B*T, E), T of the whole batch.
+static Var embed_beginning(const TokenBatch& whole, const Steps& start, std::vector<int>& positions, const Weights& w,
                            const Config& config) {
     const int B = whole.sequences, T = whole.length, L = start.batch.length, generated = T - L;
     if (generated == 0) return start.embeddings;
-    TokenBatch words{.sequences = B, .length = generated, .ids = {}, .mask = {}};
-    std::vector<int> sources;  // rows of the prompts, then of the generated words
+    TokenBatch generated_tokens{.sequences = B, .length = generated, .ids = {}, .mask = {}};
+    std::vector<int> sources;  // rows of the prompts, then of the generated tokens
     for (int b = 0; b < B; ++b)
         for (int t = 0; t < T; ++t) {
-            if (t >= L) words.ids.push_back(whole.ids[b * T + t]);
+            if (t >= L) generated_tokens.ids.push_back(whole.ids[b * T + t]);
             sources.push_back(t < L ? b * L + t : B * L + b * generated + t - L);
         }
-    return gather_rows(concat_rows({start.embeddings, embed_words(words, places, w, config)}), sources);  // (B*T, E)
+    return gather_rows(concat_rows({start.embeddings, embed_tokens(generated_tokens, positions, w, config)}),
+                       sources);  // (B*T, E)
 }
 
 Matrix Reader::read(const TokenBatch& next) {
@@ -376,8 +378,8 @@ Matrix Reader::read(const TokenBatch& next) {
     require(!is_prompt || begins_with(next, start.batch), "gato: what is read first must begin with the prompts of the reader");
     const Reading reading = read_next(memory, next, "gato");
     Steps steps;
-    steps.embeddings = is_prompt ? embed_beginning(next, start, places, weights, config)
-                                 : embed_words(next, places, weights, config);  // (B*T, E)
+    steps.embeddings = is_prompt ? embed_beginning(next, start, positions, weights, config)
+                                 : embed_tokens(next, positions, weights, config);  // (B*T, E)
     gato::read(steps, reading.contexts, weights, config);
     start.embeddings = {};
     return matmul_transposed(last_rows(steps.hidden, next), weights.output).value();  // (B, V)
@@ -387,8 +389,8 @@ void Reader::select(const std::vector<int>& chosen) {
     require(memory.seen.length > 0, "gato: sequences can be chosen once the prompts are read");
     memory = select_sequences(memory, chosen);
     std::vector<int> of_chosen;
-    for (const int b : chosen) of_chosen.push_back(places[b]);
-    places = of_chosen;
+    for (const int b : chosen) of_chosen.push_back(positions[b]);
+    positions = of_chosen;
 }
 
 // A reader as large as it needs to be: the last new token is never read.
@@ -421,9 +423,9 @@ Weights make_weights(const Config& config, Random& random, const Init& init) {
     check(config);
     const int E = config.width, C = config.channels, p = config.patch_size, mid = config.residual_channels;
     Weights w;
-    w.words = make_embedding(random, config.vocabulary(), E, init);
+    w.token_embedding = make_embedding(random, config.vocabulary(), E, init);
     w.separator = make_embedding(random, 1, E, init);
-    w.places = make_embedding(random, config.observation_places, E, init);
+    w.positions = make_embedding(random, config.observation_positions, E, init);
     w.expand = make_convolution(random, 3, C, mid, init);
     w.norm = make_layer_norm(mid);
     w.contract = make_convolution(random, 3, mid, C, init);
@@ -443,8 +445,8 @@ Parameters parameters(const Weights& w, const Config& config) {
     const std::string images = "image_embedding.";
     Parameters table;
     table.push_back({"separator_token", {E}, Stored::as_it_is, {w.separator}});
-    table.push_back({"embed_token.weight", {V, E}, Stored::as_it_is, {w.words}});
-    table.push_back({"pos_embed_observation.weight", {config.observation_places, E}, Stored::as_it_is, {w.places}});
+    table.push_back({"embed_token.weight", {V, E}, Stored::as_it_is, {w.token_embedding}});
+    table.push_back({"pos_embed_observation.weight", {config.observation_positions, E}, Stored::as_it_is, {w.positions}});
     add_parameters(table, images + "patch_embedding.conv1", w.expand, 3);
     add_parameters(table, images + "patch_embedding.gn2", w.norm);
     add_parameters(table, images + "patch_embedding.conv2", w.contract, 3);
@@ -458,7 +460,7 @@ Parameters parameters(const Weights& w, const Config& config) {
     return table;
 }
 
-static std::vector<Member> told_members(Config& config) {
+static std::vector<Member> members_of(Config& config) {
     using From = Member::From;
     return {{settings::width, &config.width, From::shapes},
             {settings::depth, &config.depth, From::shapes},
@@ -473,11 +475,11 @@ static std::vector<Member> told_members(Config& config) {
             {{"what the mu-law maps to 1", {"m"}}, &config.largest}};
 }
 
-Config config_of(const Safetensors& checkpoint, const Told& told) {
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     const std::string images = "image_embedding.", patches = images + "patch_embedding.";
     Config config;
     config.width = size_of(checkpoint, "embed_token.weight", 1);
-    config.observation_places = size_of(checkpoint, "pos_embed_observation.weight", 0);
+    config.observation_positions = size_of(checkpoint, "pos_embed_observation.weight", 0);
     config.patch_positions = size_of(checkpoint, images + "patch_pos_encoding.height_pos_embedding.weight", 0);
     config.residual_channels = size_of(checkpoint, patches + "conv1.weight", 0);
     config.channels = size_of(checkpoint, patches + "conv1.weight", 1);
@@ -485,7 +487,7 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
     config.patch_size = static_cast<int>(std::lround(std::sqrt(static_cast<double>(numbers) / config.channels)));
     config.depth = count_blocks(checkpoint, "transformer.h.", ".mlp.c_fc.weight");
     config.mlp_width = size_of(checkpoint, "transformer.h.0.mlp.c_fc.weight", 1);
-    read_members(ModelConfig(checkpoint, told), told_members(config));
+    read_members(ModelConfig(checkpoint, given), members_of(config));
     config.discrete_tokens = size_of(checkpoint, "embed_token.weight", 0) - config.text_tokens - config.continuous_tokens;
     check(config);
     return config;
@@ -493,7 +495,7 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
 
 std::map<std::string, std::string> metadata(const Config& config) {
     Config copy = config;
-    return metadata_of("gato", told_members(copy));
+    return metadata_of("gato", members_of(copy));
 }
 
 // --- for nn/interpret ---

@@ -27,22 +27,22 @@ namespace gato {
 
 // The defaults are the paper's largest network (1.2 B parameters).
 struct Config {
-    int text_tokens = 32000;        // ids 0 ... text_tokens - 1
-    int continuous_tokens = 1024;   // n, bins of a number; their ids follow
-    int discrete_tokens = 1024;     // their ids follow
-    int width = 2048;               // E
-    int depth = 24;                 // blocks
-    int heads = 16;                 // H, must divide E
-    int mlp_width = 8192;           // inner width of the MLP
-    int patch_size = 16;            // p, pixels; must divide height and width of every image
-    int channels = 3;               // of an image
-    int residual_channels = 64;     // inside the patch embedding
-    int groups = 32;                // of its group norm, must divide the residual channels
-    int patch_positions = 128;      // rows of the row and column embeddings of patches
-    int observation_places = 1024;  // rows of the embedding of positions within a time step
-    float eps = 1e-5f;              // of every norm
-    float mu = 100;                 // of mu-law
-    float largest = 256;            // M: what mu-law maps to 1
+    int text_tokens = 32000;           // ids 0 ... text_tokens - 1
+    int continuous_tokens = 1024;      // n, bins of a number; their ids follow
+    int discrete_tokens = 1024;        // their ids follow
+    int width = 2048;                  // E
+    int depth = 24;                    // blocks
+    int heads = 16;                    // H, must divide E
+    int mlp_width = 8192;              // inner width of the MLP
+    int patch_size = 16;               // p, pixels; must divide height and width of every image
+    int channels = 3;                  // of an image
+    int residual_channels = 64;        // inside the patch embedding
+    int groups = 32;                   // of its group norm, must divide the residual channels
+    int patch_positions = 128;         // rows of the row and column embeddings of patches
+    int observation_positions = 1024;  // rows of the embedding of positions within a time step
+    float eps = 1e-5f;                 // of every norm
+    float mu = 100;                    // of mu-law
+    float largest = 256;               // M: what mu-law maps to 1
 
     int vocabulary() const { return text_tokens + continuous_tokens + discrete_tokens; }  // V
     int first_continuous() const { return text_tokens; }
@@ -80,13 +80,13 @@ struct Episode {
 // T.   throws std::invalid_argument when the modalities have different numbers of steps, or there is none
 int steps_of(const Episode& episode);
 
-enum class Kind { word, patch, separator };  // word: an id of the vocabulary (text, bin or discrete value)
+enum class Kind { token, patch, separator };  // token: an id of the vocabulary (text, bin or discrete value)
 
 // One position of the stream.
 struct Token {
-    Kind kind = Kind::word;
-    int id = 0;              // of a word; 0 otherwise
-    int place = -1;          // position within the observation of its time step; -1 for actions and separators
+    Kind kind = Kind::token;
+    int id = 0;              // of a token; 0 otherwise
+    int position = -1;       // position within the observation of its time step; -1 for actions and separators
     bool is_target = false;  // text and actions are predicted
 };
 
@@ -100,16 +100,16 @@ inline constexpr int step_mark = -2;       // after the actions of a time step: 
 
 // The same sequence from ids, without patches: observation, separator_mark, actions, step_mark, and again. It may end
 // after any token.
-//   throws   std::invalid_argument for an id outside the vocabulary, and for a mark that is not at its place
+//   throws   std::invalid_argument for an id outside the vocabulary, and for a mark in a wrong position
 //   Example: {1, 2, separator_mark, 20, step_mark, 3} is text 1 and 2 | action 20, then text 3
 std::vector<Token> tokens_of_ids(const std::vector<int>& ids, const Config& config);
 
 // --- the model ---
 
 struct Weights {
-    Var words;             // (V, E)  token embedding
+    Var token_embedding;   // (V, E)  token embedding
     Var separator;         // (1, E)
-    Var places;            // (observation_places, E)  position embedding within a time step
+    Var positions;         // (observation_positions, E)  position embedding within a time step
     Convolution expand;    // 3 x 3, channels -> residual channels
     Norm norm;             // of groups of residual channels
     Convolution contract;  // 3 x 3, residual channels -> channels
@@ -130,7 +130,7 @@ Parameters parameters(const Weights& w, const Config& config);
 // Infers the configuration of a checkpoint: sizes from its tensor shapes, the rest from the sources that nn/layers/model_config.h
 // lists.
 //   throws  std::invalid_argument, one line that names what is missing and the cures
-Config config_of(const Safetensors& checkpoint, const Told& told = {});
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given = {});
 
 // What tensor shapes do not determine, for save(parameters(w, config), path, metadata(config)).
 std::map<std::string, std::string> metadata(const Config& config);
@@ -183,8 +183,8 @@ std::vector<Token> prompt_of(const Episode& episode, Next next, const Config& co
 struct Reader : TokenReader {
     const Weights& weights;
     const Config& config;
-    Steps start;              // embeddings of the prompts; released after the first read()
-    std::vector<int> places;  // position of each sequence's next token, -1: none
+    Steps start;                 // embeddings of the prompts; released after the first read()
+    std::vector<int> positions;  // position of each sequence's next token, -1: none
     Memory memory;
 
     // capacity: tokens of a sequence, including the prompt and its padding

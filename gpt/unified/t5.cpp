@@ -81,16 +81,16 @@ EncoderSteps encode(const Var& embeddings, const TokenBatch& source, const Weigh
     return steps;
 }
 
-// `self` and its cache differ from block to block when a text is written; bias and source are the same for all.
+// `self` and its cache differ from block to block when a text is generated; bias and source are the same for all.
 static DecoderSteps read_target(const TokenBatch& target, int keys, std::vector<BlockContext> contexts, const Var& encoded,
                                 const TokenBatch& source, const Weights& w, const Config& config) {
     check(config);
     require_depth("t5: decoder", config.decoder_depth, w.decoder);
     const InStack in_stack("decoder");
     DecoderSteps steps;
-    steps.embeddings = named_step("words", embed(w.words, target.ids));    // (B*T, E)
-    steps.buckets = relative_buckets(target.length, keys, false, config);  // (T*keys)
-    steps.bias = bias_of_pairs(w.decoder_distances, steps.buckets, keys);  // (H*T, keys)
+    steps.embeddings = named_step("token_embeddings", embed(w.token_embedding, target.ids));  // (B*T, E)
+    steps.buckets = relative_buckets(target.length, keys, false, config);                     // (T*keys)
+    steps.bias = bias_of_pairs(w.decoder_distances, steps.buckets, keys);                     // (H*T, keys)
     const Attending cross = unscaled(attending_to(source, target.length));
     for (BlockContext& context : contexts) {
         KeyValueCache* const kept = context.cross.cache;
@@ -121,7 +121,7 @@ DecoderSteps decode(const TokenBatch& target, const Var& encoded, const TokenBat
 Steps forward(const TokenBatch& source, const TokenBatch& target, const Weights& w, const Config& config) {
     require_fits("t5", source);
     Steps steps;
-    steps.encoder = encode(embed(w.words, source.ids), source, w, config);
+    steps.encoder = encode(embed(w.token_embedding, source.ids), source, w, config);
     steps.decoder = decode(target, steps.encoder.output, source, w, config);
     return steps;
 }
@@ -160,7 +160,7 @@ Reader::Reader(const TokenBatch& source, const Var& encoded, const Weights& w, c
     if (encoded)
         require(encoded.rows() == source.sequences * source.length, "t5: an encoded source ", encoded.value(), " for ",
                 source.sequences, " sources of ", source.length, " tokens, each token needs a row");
-    if (!encoded) this->encoded = encode(embed(w.words, source.ids), source, w, c).output;
+    if (!encoded) this->encoded = encode(embed(w.token_embedding, source.ids), source, w, c).output;
 }
 
 Matrix Reader::read(const TokenBatch& next) {
@@ -292,14 +292,14 @@ static Weights fresh_weights(const Config& config, Random& random, double output
     check(config);
     const double of_distances = factor / std::sqrt(config.width);
     Weights w;
-    w.words = fresh_table(random, config.vocabulary, config.width, factor);
+    w.token_embedding = fresh_table(random, config.vocabulary, config.width, factor);
     w.encoder_distances = fresh_table(random, config.buckets, config.heads, of_distances);
     for (int l = 0; l < config.encoder_depth; ++l) w.encoder.push_back(fresh_block(random, config, false, factor));
     w.encoder_norm = make_rms_norm(config.width);
     w.decoder_distances = fresh_table(random, config.buckets, config.heads, of_distances);
     for (int l = 0; l < config.decoder_depth; ++l) w.decoder.push_back(fresh_block(random, config, true, factor));
     w.decoder_norm = make_rms_norm(config.width);
-    w.output = config.tied ? w.words : fresh_table(random, config.vocabulary, config.width, factor * output_stddev);
+    w.output = config.tied ? w.token_embedding : fresh_table(random, config.vocabulary, config.width, factor * output_stddev);
     return w;
 }
 
@@ -316,7 +316,7 @@ Parameters parameters(const Weights& w, const Config& config, const std::string&
     const long V = config.vocabulary, E = config.width, N = config.buckets, H = config.heads;
     const std::string distances = ".block.0.layer.0.SelfAttention.relative_attention_bias.weight";
     Parameters table;
-    table.push_back({prefix + "shared.weight", {V, E}, Stored::as_it_is, {w.words}});
+    table.push_back({prefix + "shared.weight", {V, E}, Stored::as_it_is, {w.token_embedding}});
     table.push_back({prefix + "encoder" + distances, {N, H}, Stored::as_it_is, {w.encoder_distances}});
     add_parameters(table, prefix + "encoder.block.", w.encoder, t5_encoder_names);
     add_parameters(table, prefix + "encoder.final_layer_norm", w.encoder_norm);
@@ -336,9 +336,9 @@ LoadRules load_rules(const Config& config) {
 }
 
 // The configurations call the activation "relu", or "gated-gelu" where there is a gate, and mean GELU's tanh form there.
-static Activation activation_of(const ModelConfig& further, const std::string& path, bool gated) {
+static Activation activation_of(const ModelConfig& model_config, const std::string& path, bool gated) {
     const Setting setting{"the activation of the MLP", {"feed_forward_proj"}};
-    const std::string name = gated ? further.words(setting) : further.words(setting, "relu");
+    const std::string name = gated ? model_config.string(setting) : model_config.string(setting, "relu");
     require(name.starts_with("gated-") == gated, path, ": feed_forward_proj is ", name, ", but the tensors have ",
             gated ? "a gate" : "no gate");
     if (name == "gated-gelu") return Activation::gelu_tanh;
@@ -367,18 +367,18 @@ Config sizes_of(const Safetensors& checkpoint, const std::string& prefix) {
     return config;
 }
 
-Config config_of(const Safetensors& checkpoint, const Told& told) {
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     Config config = sizes_of(checkpoint);
-    const ModelConfig further(checkpoint, told);
-    further.require_agrees(settings::width, config.width);
-    further.require_agrees(settings::heads, config.heads);
-    config.activation = activation_of(further, checkpoint.path, config.gated);
+    const ModelConfig model_config(checkpoint, given);
+    model_config.require_agrees(settings::width, config.width);
+    model_config.require_agrees(settings::heads, config.heads);
+    config.activation = activation_of(model_config, checkpoint.path, config.gated);
     config.max_distance =
-        further.integer({"the distance from which on all share a bucket", {"relative_attention_max_distance"}}, 128);
-    config.eps = static_cast<float>(further.real(settings::eps, 1e-6));
-    config.padding_token = further.integer({"the padding token", {"pad_token_id"}}, 0);
-    config.end_token = further.integer({"the end token", {"eos_token_id"}}, 1);
-    config.start_token = further.integer({"the token that the decoder starts with", {"decoder_start_token_id"}}, 0);
+        model_config.integer({"the distance from which on all share a bucket", {"relative_attention_max_distance"}}, 128);
+    config.eps = static_cast<float>(model_config.real(settings::eps, 1e-6));
+    config.padding_token = model_config.integer({"the padding token", {"pad_token_id"}}, 0);
+    config.end_token = model_config.integer({"the end token", {"eos_token_id"}}, 1);
+    config.start_token = model_config.integer({"the token that the decoder starts with", {"decoder_start_token_id"}}, 0);
     check(config);
     return config;
 }

@@ -45,20 +45,21 @@ struct Config {
 };
 
 struct Weights {
-    Var words;              // (V, E)  token embedding of both stacks
+    Var token_embedding;    // (V, E)  token embedding of both stacks
     Var encoder_distances;  // (N, H)  bias of each bucket and head, shared by all blocks of the encoder
     std::vector<Block> encoder;
     Norm encoder_norm;           // after the last block
     Var decoder_distances;       // (N, H)
     std::vector<Block> decoder;  // with cross-attention
     Norm decoder_norm;
-    Var output;  // (V, E); tied: the same Var as `words`
+    Var output;  // (V, E); tied: the same Var as `token_embedding`
 };
 
 // Fresh weights. Scores are not divided by sqrt(K); query matrices are initialised smaller by that factor instead.
 //   output_stddev  standard deviation of an untied output matrix
 //   throws         std::invalid_argument for an inconsistent config
-//   source         the published code: normal, standard deviation 1 (words), (E K)^-1/2 (queries), E^-1/2 (keys, values, Wi,
+//   source         the published code: normal, standard deviation 1 (token embedding), (E K)^-1/2 (queries), E^-1/2 (keys,
+//                  values, Wi,
 //                  distances), (H K)^-1/2 (attention output), F^-1/2 (Wo)
 Weights make_weights(const Config& config, Random& random, float output_stddev = 1);
 
@@ -74,9 +75,9 @@ LoadRules load_rules(const Config& config);
 // Infers the configuration of a checkpoint. Sizes, heads, buckets, the gate and tying (the output matrix is not stored, or is a
 // copy of the token embedding) follow from its tensors; the rest comes from the sources that nn/layers/model_config.h lists.
 // Defaults, as in the published code: eps 1e-6, distance 128, ReLU without a gate, tokens 0, 1 and 0.
-//   told     values given by the caller: {{"feed_forward_proj", "gated-gelu"}}, which means the tanh form
+//   given    settings that override all files: {{"feed_forward_proj", "gated-gelu"}}, which means the tanh form
 //   throws   std::invalid_argument with the path when it is not a T5 checkpoint, or the activation of its gate is unknown
-Config config_of(const Safetensors& checkpoint, const Told& told = {});
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given = {});
 
 // The part of it that tensor shapes determine, of a T5 whose tensors have this prefix; the rest keeps the defaults.
 Config sizes_of(const Safetensors& checkpoint, const std::string& prefix = "");

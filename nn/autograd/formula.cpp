@@ -128,7 +128,7 @@ std::string gradient_formula(const Explained& explained, const Facts& facts, int
 namespace {
 
 struct Variables {
-    std::vector<std::pair<std::string, double>> bound;  // the youngest of a name counts
+    std::vector<std::pair<std::string, double>> bound;  // the most recent binding of a name is used
 
     const double* find(const std::string& name) const {
         for (std::size_t k = bound.size(); k-- > 0;)
@@ -259,7 +259,7 @@ double evaluate(const Formula& formula, const Facts& facts, int i, int j, int in
 
 static std::string digits(double x) { return std::isnan(x) ? "nan" : short_digits(x, 4); }
 
-// How tightly what a formula is made of holds together: what holds less tightly than its surroundings needs brackets.
+// Precedence of each kind of term: a term of lower precedence than its surroundings needs brackets.
 static int tightness(const Formula& f) {
     if (f.name == "<" || f.name == "<=" || f.name == "==") return 0;
     if (f.name == "+" || f.name == "-" || f.name == "sum") return 1;

@@ -19,16 +19,16 @@
 
 #include "nn/autograd/variable.h"
 
-// What stands beside forward and backward of an operation.
+// The explanation of an operation, next to its forward and backward.
 struct Explained {
     std::string value;                        // y(i,j)
     std::vector<std::string> gradients = {};  // what the operation adds to the gradient of each input at (i,j); the last
                                               // one counts for all inputs that follow; "" where none flows
-    bool broadcast = false;                   // inputs with a single row or column are read again and again
+    bool broadcast = false;                   // inputs with a single row or column are broadcast
     std::map<std::string, std::vector<float>> tables = {};
 };
 
-// A formula that was read.
+// A parsed formula.
 struct Formula {
     // number; name (a variable, or a table of one number); call: op(arguments), where element accesses are calls too
     enum class Kind { number, name, call };
@@ -38,19 +38,19 @@ struct Formula {
     std::vector<Formula> arguments = {};
 };
 
-//   throws  std::invalid_argument with the place where it cannot be read
+//   throws  std::invalid_argument with the position where it cannot be parsed
 Formula parse_formula(std::string_view words);
 
 // What a formula is computed from.
 struct Facts {
-    std::vector<const Matrix*> inputs;  // nullptr: an input that is not there
+    std::vector<const Matrix*> inputs;  // nullptr: an absent input
     const Matrix* value = nullptr;
     const Matrix* gradient = nullptr;
     const Explained* explained = nullptr;
 };
 
-// The formula for what flows into the gradient of one input: over all places that read element (i, j) where it was broadcast. "" when
-// nothing flows.
+// The formula for what flows into the gradient of one input: summed over all elements that read element (i, j) where it was
+// broadcast. "" when no gradient flows.
 std::string gradient_formula(const Explained& explained, const Facts& facts, int input);
 
 // Element (i, j) as the formula gives it.   input  the variable p

@@ -7,7 +7,7 @@ static thread_local const char* running_stack = "";
 static thread_local int running_block = -1;
 static thread_local bool in_cross_attention = false;
 
-std::string StepPlace::full_name() const {
+std::string StepId::full_name() const {
     const std::string in_stack = *stack == '\0' ? "" : std::string(stack) + " ";
     return in_stack + (cross ? "cross " : "") + name;
 }
@@ -16,20 +16,18 @@ Hook::Hook() : outer(std::exchange(innermost, this)) {}
 
 Hook::~Hook() { innermost = outer; }
 
-Var Recording::at(const StepPlace& step, const Var& value) {
+Var Recording::at(const StepId& step, const Var& value) {
     steps.insert_or_assign({step.block, step.full_name()}, value);
     return value;
 }
 
-const Var& Recording::step(int block, const std::string& name) const {
-    return step_of(steps, block, name, "Recording");
-}
+const Var& Recording::step(int block, const std::string& name) const { return step_of(steps, block, name, "Recording"); }
 
 bool hook_lives() { return innermost != nullptr; }
 
 Var named_step(const char* name, const Var& value) {
     if (innermost == nullptr) return value;
-    const StepPlace step{.stack = running_stack, .block = running_block, .cross = in_cross_attention, .name = name};
+    const StepId step{.stack = running_stack, .block = running_block, .cross = in_cross_attention, .name = name};
     std::vector<Hook*> hooks;  // the innermost first
     for (Hook* hook = innermost; hook != nullptr; hook = hook->outer) hooks.push_back(hook);
     Var result = value;

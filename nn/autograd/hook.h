@@ -3,7 +3,7 @@
 //   shows    that an intervention ("what would the output be if this activation were different?") needs no copy of the model:
 //            every named step of every block passes through here
 //   use      struct Replace : Hook {                                   // block 1 reads the activations of another run
-//                Var at(const StepPlace& step, const Var& value) override {
+//                Var at(const StepId& step, const Var& value) override {
 //                    return step.block == 1 && step.is("input") ? other : value;
 //                }
 //                Var other;
@@ -11,10 +11,10 @@
 //            Replace replace;                                          // while it exists, every forward pass calls it
 //            gpt::forward(ids, T, w, config);
 //   steps    of a block, in this order: "input", "norm1", "query", "key", "value", "weights", "context", "attention_output",
-//            "after_attention", "norm2", "hidden", "mlp_output", "output". Those of a cross-attention have StepPlace::cross set;
+//            "after_attention", "norm2", "hidden", "mlp_output", "output". Those of a cross-attention have StepId::cross set;
 //            its norm is "norm_cross", the sum after it "after_cross". With Order::post the norms have no steps of their own:
 //            their outputs are "after_attention" and "output"
-//            Before the first block: "words", the token embeddings; "embeddings", BERT's sum of embeddings, normalised, and what an
+//            Before the first block: "token_embeddings"; "embeddings", BERT's sum of embeddings, normalised, and what an
 //            encoder of T5 reads; "patches"
 //   stacks   A model with several stacks of blocks names them (InStack), and the name stands before that of the step: T5 and its
 //            relatives have "encoder query" and "decoder cross query", CLIP "image output" and "text output". A model with one
@@ -32,7 +32,7 @@
 
 #include "nn/autograd/variable.h"
 
-struct StepPlace {
+struct StepId {
     const char* stack = "";  // of a model that has several: "encoder", "decoder", "image", ...
     int block = -1;          // index of the block in its stack; -1 outside of stacks
     bool cross = false;      // inside a cross-attention
@@ -50,7 +50,7 @@ public:
     Hook(const Hook&) = delete;
 
     // Returns the value, or a replacement of the same shape.
-    virtual Var at(const StepPlace& step, const Var& value) = 0;
+    virtual Var at(const StepId& step, const Var& value) = 0;
 
 private:
     friend Var named_step(const char*, const Var&);
@@ -74,7 +74,7 @@ const Value& step_of(const std::map<std::pair<int, std::string>, Value>& steps, 
 // While it exists, keeps a handle to every step of the forward pass: with a Tape, these have gradients after backward().
 class Recording : public Hook {
 public:
-    Var at(const StepPlace& step, const Var& value) override;
+    Var at(const StepId& step, const Var& value) override;
 
     // The step of a block, or of block -1, by its full name.   throws std::invalid_argument when there was none
     const Var& step(int block, const std::string& name) const;

@@ -65,6 +65,6 @@ Var stop(const Var& a);
 //   example  vector quantisation: path = the rows, value = the nearest code of each row
 Var straight_through(const Var& value, const Var& path, Where where = Where::current());
 
-// For a backward that contains a matrix product: input.gradient += a b, in place. Does nothing for an input that wants no
+// For a backward that contains a matrix product: input.gradient += a b, in place. Does nothing for an input that requires no
 // gradient.
 void add_gradient_product(Var& input, Slice a, Slice b);

@@ -16,7 +16,7 @@ static int blocks_of(int cols) { return divided_up(cols, small_block); }
 std::uint16_t to_bfloat16(float x) {
     const std::uint32_t bits = std::bit_cast<std::uint32_t>(x);
     const std::uint32_t last = bits >> 16 & 1;  // the last bit that is kept
-    // The lower half counts up the upper one if it is more than half a unit, or exactly half and the last bit is odd.
+    // The lower half rounds the upper one up if it is more than half a unit, or exactly half and the last bit is odd.
     return static_cast<std::uint16_t>((bits + 0x7fff + last) >> 16);
 }
 

@@ -5,7 +5,8 @@
 
 static thread_local SmallWeights* running = nullptr;
 
-// Four rows take half the time of the floats, eight as long: the matrix product reuses the floats of a tile for all of its rows.
+// With four rows the small form takes half the time of the floats, with eight as long: the matrix product reuses the floats of a
+// tile for all of its rows.
 static constexpr int most_rows = 4;
 
 static const std::vector<std::pair<WeightFormat, std::string>> formats{

@@ -1,11 +1,11 @@
 // small_weights.h: a model's weights as bfloat16 or int8 while it generates text.
 //
-//   shows    that only what is multiplied at every token need be small, and that a pass of the model itself tells what that is
+//   shows    that only weights that are multiplied for every token need to be small; one forward pass determines which they are
 //   use      const SmallWeights small(WeightFormat::int8, [&] { reader.read(one_token); });   // for any model
 //            generate(prompt, reader, ...);                                    // products of a few rows read the small form
 //   exact    The model's own weights are rounded to the values of the small form. So a prompt, whose many rows multiply the floats,
 //            and single tokens, which multiply the small form, see the same numbers.
-//   note     Both forms stay in memory: what becomes smaller is what each token reads.
+//   note     Both forms stay in memory; fewer bytes are read for each token.
 //   next     small_matrix.h; walkthroughs/gpt/small_weights.cpp
 #pragma once
 #include <functional>

@@ -22,7 +22,7 @@ void Tracing::made(const Var& result, const std::vector<Var>& inputs) {
     if (!on_tape && numbers > most_numbers) collecting = false;
 }
 
-Var Tracing::at(const StepPlace& step, const Var& value) {
+Var Tracing::at(const StepId& step, const Var& value) {
     if (!collecting) return value;
     const std::string block = step.block < 0 ? "" : joined({"block ", step.block, ", "});
     steps.emplace_back(value, joined({block, step.cross ? "cross " : "", step.name}));

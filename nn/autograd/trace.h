@@ -20,7 +20,7 @@ struct TracedValue {
     std::string operation;         // "matmul"; "parameter" and "constant" for what no operation made
     std::string step = {};         // of the model: "block 1, weights"; "" for most
     Where where = {};              // the line that asked for it
-    std::vector<int> inputs = {};  // their numbers in the trace; -1 for an input that is not there
+    std::vector<int> inputs = {};  // their numbers in the trace; -1 for an absent input
     Matrix value = {};
     Matrix gradient = {};      // (0, 0) where nothing flowed in
     Explained explained = {};  // value == "" for a leaf, and for an operation that has no formula
@@ -34,7 +34,7 @@ struct Trace {
 // What the formulas of value number `index` are computed from.
 Facts facts_of(const Trace& trace, int index);
 
-// The places where a value is read: {number of the reader, which of its inputs}.
+// Where a value is read: {number of the reader, which of its inputs}.
 std::vector<std::pair<int, int>> readers_of(const Trace& trace, int index);
 
 // The first value that holds a NaN or an infinity, in the order in which they were computed; -1 when there is none. Minus infinity in
@@ -53,7 +53,7 @@ public:
     // What was kept; also of an unfinished run.
     Trace trace() const;
 
-    Var at(const StepPlace& step, const Var& value) override;
+    Var at(const StepId& step, const Var& value) override;
     void tape_began() override;
     void made(const Var& result, const std::vector<Var>& inputs) override;
     void walked_back(const Var& loss) override;

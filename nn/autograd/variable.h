@@ -7,7 +7,7 @@
 //                const Var loss = mean(square(subtract(linear(x, w), y)));
 //                backward(loss);                      // gradient() of every parameter is now d loss / d parameter
 //            }                                        // without a Tape the same functions only compute
-//   note     An operation is recorded only if a Tape is running and at least one input wants a gradient.
+//   note     An operation is recorded only if a Tape is running and at least one input requires a gradient.
 //   next     operations.h
 #pragma once
 #include <source_location>
@@ -22,7 +22,7 @@ class Var;
 
 // What an operation can do beside its forward.
 //   backward  gets the record of the result; must add to the inputs' gradients with add_gradient()
-//   explain   how each element follows from the inputs, for traces (formula.h); nullptr: not told
+//   explain   how each element follows from the inputs, for traces (formula.h); nullptr: no explanation
 struct Rules {
     void (*backward)(Record&) = nullptr;
     Explained (*explain)(const Record&, const std::vector<Var>& inputs) = nullptr;
@@ -125,7 +125,7 @@ public:
 };
 bool steps_are_kept();  // a KeepSteps exists, or a Tape is running
 
-// While one exists, it is told of every operation; for traces (trace.h).
+// While one exists, it is notified of every operation; for traces (trace.h).
 class Observer {
 public:
     Observer();
@@ -153,7 +153,7 @@ bool nan_is_trapped();
 //   throws  std::invalid_argument when loss has another shape, or was not recorded
 void backward(const Var& loss, Where where = Where::current());
 
-// The last call of every operation: wraps its result, and records it if a tape is running and an input wants a gradient.
+// The last call of every operation: wraps its result, and records it if a tape is running and an input requires a gradient.
 //   name      shown by the debugger and in errors
 //   rules     the backward function, or {backward, explain}
 Var record_operation(const char* name, Matrix value, std::vector<Var> inputs, Rules rules, Where where);
@@ -161,7 +161,7 @@ Var record_operation(const char* name, Matrix value, std::vector<Var> inputs, Ru
 // The same for an operation that keeps more than its inputs and its value; takes ownership of `kept`.
 Var record_operation(Record* kept, const char* name, Matrix value, std::vector<Var> inputs, Rules rules, Where where);
 
-// input.gradient += contribution; does nothing for an input that wants no gradient.
+// input.gradient += contribution; does nothing for an input that requires no gradient.
 void add_gradient(Var& input, const Matrix& contribution);
 void add_gradient(Var& input, Matrix&& contribution);  // the first contribution is moved, not copied
 

@@ -77,7 +77,7 @@ bool identical(const Matrix& a, const Matrix& b) {
 Matrix transpose(const Matrix& m) {
     Matrix result = Matrix::unset(m.cols, m.rows);
     // One square block at a time, through a copy: source and result then touch each cache line once. Without it a stride of a power
-    // of two puts the lines of a block into the same places of the cache, where they displace each other.
+    // of two maps the lines of a block to the same cache sets, where they displace each other.
     constexpr int side = 16;
     float block[side][side];
     for (int i0 = 0; i0 < m.rows; i0 += side)

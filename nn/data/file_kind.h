@@ -22,7 +22,7 @@ std::string kind_that_is_no_merges(std::string_view first_bytes);
 // "; it looks like a zip archive ..." for the end of a message, "; it is empty", or "".
 std::string looks_like(std::string_view first_bytes);
 
-// The kind of model with these tensor names, and the name that tells it: "a ViT
+// The kind of model with these tensor names, and the name that identifies it: "a ViT
 // (vit.embeddings.patch_embeddings.projection.weight)". "" when unknown.
 std::string kind_of_names(const std::vector<std::string_view>& names);
 

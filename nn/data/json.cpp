@@ -292,7 +292,7 @@ private:
             case 't': return "\t";
             case 'u': return unicode_character(backslash);
         }
-        wrong(backslash, json_string(text.substr(backslash, 2)) + " is no escape; a backslash is written as two");
+        wrong(backslash, json_string(text.substr(backslash, 2)) + " is not an escape; a backslash is written as two");
     }
 
     // Characters beyond U+FFFF are written as two escapes: 10 bits of (character - 0x10000) in each.

@@ -152,7 +152,7 @@ using WeightMap = std::map<std::string, std::string>;
 static WeightMap read_index(const std::string& index_path) {
     const Json index = parse_json(read_text_file(index_path, longest_header), index_path, 2'000'000);
     const Json* const map = index.kind == Json::Kind::object ? index.find("weight_map") : nullptr;
-    require(map != nullptr, index_path, ": is JSON text, but no index of shards: there is no \"weight_map\"");
+    require(map != nullptr, index_path, ": is JSON text, but not an index of shards: there is no \"weight_map\"");
     WeightMap weight_map;
     try {
         for (const JsonMember& entry : map->as_object()) weight_map.emplace(entry.name, entry.value.as_string());

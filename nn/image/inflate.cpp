@@ -58,7 +58,7 @@ private:
     int held = 0, count = 0;  // bits of the byte that was begun
 };
 
-// A Huffman code (section 3.2.2), known by the lengths of its words: among words of one length the symbols count up.
+// A Huffman code (section 3.2.2), defined by the lengths of its code words: among those of one length the symbols count up.
 class Code {
 public:
     // lengths  of each symbol's word, in bits; 0 for a symbol that does not occur
@@ -120,8 +120,7 @@ public:
         for (int k = 0; k < 4; ++k) sum = sum << 8 | static_cast<std::uint32_t>(bits.next_byte());
         require(sum == adler32(bytes), source, ": the check sum of the unpacked bytes is ", adler32(bytes), ", the file says ",
                 sum);
-        require(bits.place() == stream.size(), source, ": ", stream.size() - bits.place(),
-                " bytes follow the compressed ones");
+        require(bits.place() == stream.size(), source, ": ", stream.size() - bits.place(), " bytes follow the compressed ones");
         return std::move(bytes);
     }
 

@@ -195,7 +195,7 @@ private:
         return byte >> (8 - depth - static_cast<int>(bit % 8)) & ((1 << depth) - 1);  // small samples: the high bits come first
     }
 
-    // `value` seen through over white: alpha 255 hides the white, 0 the value.
+    // Alpha blending of `value` over white: alpha 255 shows only the value, 0 only white.
     static char over_white(int value, int alpha) { return static_cast<char>((value * alpha + 255 * (255 - alpha) + 127) / 255); }
 
     // tRNS of a grey or RGB picture: two bytes a sample, the one colour that is transparent.

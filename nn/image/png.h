@@ -1,4 +1,4 @@
-// png.h: pictures as PNG files: what browsers show and cameras' and painters' programs write.
+// png.h: pictures as PNG files, the format that browsers show and image programs write.
 //
 //   source   ISO/IEC 15948 (PNG 1.2)
 //   reads    grey and palette of 1, 2, 4 and 8 bits, RGB of 8 bits, each also with transparency, which is laid over white

@@ -11,15 +11,13 @@ namespace activation_patching {
 
 // --- keeping and replacing ---
 
-const Matrix& Kept::step(int block, const std::string& name) const {
-    return step_of(steps, block, name, "activation_patching");
-}
+const Matrix& Kept::step(int block, const std::string& name) const { return step_of(steps, block, name, "activation_patching"); }
 
 namespace {
 struct KeepAll : Hook {
     Kept& kept;
     explicit KeepAll(Kept& kept) : kept(kept) {}
-    Var at(const StepPlace& step, const Var& value) override {
+    Var at(const StepId& step, const Var& value) override {
         kept.steps.insert_or_assign({step.block, step.full_name()}, value.value());
         return value;
     }
@@ -35,29 +33,29 @@ Kept record(Run& run) {
 }
 
 // Patches a copy, so that other handles keep their value. The copy is a constant: no gradient flows through a patch.
-Var Patch::at(const StepPlace& step, const Var& value) {
+Var Patch::at(const StepId& step, const Var& value) {
     Matrix patched;
-    for (const Place& place : places) {
-        if (place.block != step.block || !step.is(place.step)) continue;
+    for (const Site& site : sites) {
+        if (site.block != step.block || !step.is(site.step)) continue;
         if (patched.empty()) patched = value.value();
-        const Matrix& other = from.step(place.block, place.step);
-        require(same_shape(other, patched), "activation_patching: step ", place.step, " of block ", place.block, " is ", patched,
+        const Matrix& other = from.step(site.block, site.step);
+        require(same_shape(other, patched), "activation_patching: step ", site.step, " of block ", site.block, " is ", patched,
                 ", in the other run it was ", other, "; both runs must have prompts of the same length");
-        const int cols = place.cols > 0 ? place.cols : patched.cols;
-        require(place.first_col >= 0 && place.first_col <= patched.cols - cols, "activation_patching: columns ", place.first_col,
-                " to ", place.first_col + cols, " of step ", place.step, ", which is ", patched, "; they are counted from 0");
-        const int count = place.rows.empty() ? patched.rows : static_cast<int>(place.rows.size());
+        const int cols = site.cols > 0 ? site.cols : patched.cols;
+        require(site.first_col >= 0 && site.first_col <= patched.cols - cols, "activation_patching: columns ", site.first_col,
+                " to ", site.first_col + cols, " of step ", site.step, ", which is ", patched, "; they are counted from 0");
+        const int count = site.rows.empty() ? patched.rows : static_cast<int>(site.rows.size());
         for (int i = 0; i < count; ++i) {
-            const int row = place.rows.empty() ? i : place.rows[i];
-            require(row >= 0 && row < patched.rows, "activation_patching: row ", row, " of step ", place.step, ", which is ",
+            const int row = site.rows.empty() ? i : site.rows[i];
+            require(row >= 0 && row < patched.rows, "activation_patching: row ", row, " of step ", site.step, ", which is ",
                     patched, "; they are counted from 0");
-            std::copy_n(other.row(row) + place.first_col, cols, patched.row(row) + place.first_col);
+            std::copy_n(other.row(row) + site.first_col, cols, patched.row(row) + site.first_col);
         }
     }
     return patched.empty() ? value : Var(std::move(patched));
 }
 
-// --- the places of a model ---
+// --- the sites of a model: where an activation can be patched ---
 
 Sizes sizes_of(const Inside& inside, int sequences, int length) {
     return {sequences, length, static_cast<int>(inside.blocks.size()), inside.options.heads, inside.stack};
@@ -90,7 +88,7 @@ static bool has_heads(const std::string& step) {
     return false;
 }
 
-Place head_place(const Sizes& sizes, const std::string& step, int block, int head, int width, int token) {
+Site head_site(const Sizes& sizes, const std::string& step, int block, int head, int width, int token) {
     check(sizes);
     if (token >= 0) check_token(sizes, token);
     require(has_heads(step), "activation_patching: step ", step,
@@ -99,17 +97,17 @@ Place head_place(const Sizes& sizes, const std::string& step, int block, int hea
             " of block ", block, ", there are ", sizes.depth, " blocks of ", sizes.heads, " heads, counted from 0");
     require(step == "weights" || width % sizes.heads == 0, "activation_patching: step ", step, " is ", width, " wide, ",
             sizes.heads, " heads do not divide it; only query, key, value and context have heads side by side");
-    Place place{.block = block, .step = sizes.step(step)};
+    Site site{.block = block, .step = sizes.step(step)};
     if (step == "weights") {  // (B * H * T, T): the rows of this head
         for (int b = 0; b < sizes.sequences; ++b)
             for (int t = 0; t < sizes.length; ++t)
-                if (token < 0 || t == token) place.rows.push_back((b * sizes.heads + head) * sizes.length + t);
-        return place;
+                if (token < 0 || t == token) site.rows.push_back((b * sizes.heads + head) * sizes.length + t);
+        return site;
     }
-    place.cols = width / sizes.heads;
-    place.first_col = head * place.cols;
-    if (token >= 0) place.rows = rows_of_token(sizes, token);
-    return place;
+    site.cols = width / sizes.heads;
+    site.first_col = head * site.cols;
+    if (token >= 0) site.rows = rows_of_token(sizes, token);
+    return site;
 }
 
 // --- the metric ---
@@ -165,9 +163,9 @@ Metric make_metric(const std::vector<int>& right, const std::vector<int>& wrong,
 
 // --- sweeps ---
 
-static float metric_with(Run& run, const std::vector<Place>& places, const Kept& from, const Metric& metric) {
+static float metric_with(Run& run, const std::vector<Site>& sites, const Kept& from, const Metric& metric) {
     const NoTape no_tape;
-    const Patch patch(places, from);
+    const Patch patch(sites, from);
     return metric.of(run.logits().value());
 }
 
@@ -185,7 +183,7 @@ static void check_rows_of_tokens(const Kept& from, const std::string& step, cons
 // The width of a step in which heads lie side by side.
 //   throws  when several query heads share one head of this step (grouped-query attention), whose columns are not one head's
 static int width_of_heads(const Kept& from, const std::string& step, int block, const Sizes& sizes) {
-    if (!has_heads(step)) return 0;  // head_place refuses it
+    if (!has_heads(step)) return 0;  // head_site refuses it
     const int width = from.step(block, sizes.step(step)).cols;
     const std::size_t name = step.rfind(' ') + 1;
     const bool is_key = step.substr(name) == "key", is_value = step.substr(name) == "value";
@@ -212,7 +210,7 @@ Matrix sweep_heads(Run& base, const Kept& from, const std::string& step, const S
     Matrix result(sizes.depth, sizes.heads);
     for (int l = 0; l < sizes.depth; ++l)
         for (int h = 0; h < sizes.heads; ++h)
-            result(l, h) = metric_with(base, {head_place(sizes, step, l, h, width_of_heads(from, step, l, sizes))}, from, metric);
+            result(l, h) = metric_with(base, {head_site(sizes, step, l, h, width_of_heads(from, step, l, sizes))}, from, metric);
     return result;
 }
 
@@ -223,7 +221,7 @@ Matrix sweep_heads_and_tokens(Run& base, const Kept& from, const std::string& st
         for (int t = 0; t < sizes.length; ++t)
             for (int h = 0; h < sizes.heads; ++h) {
                 const int width = width_of_heads(from, step, l, sizes);
-                result(l * sizes.length + t, h) = metric_with(base, {head_place(sizes, step, l, h, width, t)}, from, metric);
+                result(l * sizes.length + t, h) = metric_with(base, {head_site(sizes, step, l, h, width, t)}, from, metric);
             }
     return result;
 }
@@ -231,18 +229,18 @@ Matrix sweep_heads_and_tokens(Run& base, const Kept& from, const std::string& st
 // --- path patching ---
 
 // Queries, keys and values (and MLP outputs, if frozen) of the blocks below `end`.
-static std::vector<Place> frozen_places(int end, bool mlps_frozen, const Sizes& sizes) {
-    std::vector<Place> places;
+static std::vector<Site> frozen_sites(int end, bool mlps_frozen, const Sizes& sizes) {
+    std::vector<Site> sites;
     for (int l = 0; l < end; ++l) {
-        for (const char* const step : {"query", "key", "value"}) places.push_back({.block = l, .step = sizes.step(step)});
-        if (mlps_frozen) places.push_back({.block = l, .step = sizes.step("mlp_output")});
+        for (const char* const step : {"query", "key", "value"}) sites.push_back({.block = l, .step = sizes.step(step)});
+        if (mlps_frozen) sites.push_back({.block = l, .step = sizes.step("mlp_output")});
     }
-    return places;
+    return sites;
 }
 
-// The clean run in which one head writes its corrupted output at the last token and all frozen places stay clean.
-static Kept run_with_sender(Run& clean_run, const Kept& clean, const Kept& corrupted, const std::vector<Place>& frozen,
-                            const Place& sender) {
+// The clean run in which one head writes its corrupted output at the last token and all frozen sites stay clean.
+static Kept run_with_sender(Run& clean_run, const Kept& clean, const Kept& corrupted, const std::vector<Site>& frozen,
+                            const Site& sender) {
     const Patch hold(frozen, clean);
     const Patch send({sender}, corrupted);
     return record(clean_run);
@@ -255,15 +253,15 @@ Matrix path_patching(Run& clean_run, const Kept& clean, const Kept& corrupted, R
             ", counted from 0; below 0 it is the residual stream after the last");
     const bool to_stream = receiver.block < 0;
     const int senders = to_stream ? sizes.depth : receiver.block, last = sizes.length - 1;
-    const std::vector<Place> frozen = frozen_places(senders, mlps_frozen, sizes);
-    const Place receives = to_stream
-                               ? Place{.block = sizes.depth - 1, .step = sizes.step("output"), .rows = rows_of_token(sizes, last)}
-                               : head_place(sizes, "query", receiver.block, receiver.head,
-                                            clean.step(receiver.block, sizes.step("query")).cols, last);
+    const std::vector<Site> frozen = frozen_sites(senders, mlps_frozen, sizes);
+    const Site receives = to_stream
+                              ? Site{.block = sizes.depth - 1, .step = sizes.step("output"), .rows = rows_of_token(sizes, last)}
+                              : head_site(sizes, "query", receiver.block, receiver.head,
+                                          clean.step(receiver.block, sizes.step("query")).cols, last);
     Matrix result(senders, sizes.heads);
     for (int l = 0; l < senders; ++l)
         for (int h = 0; h < sizes.heads; ++h) {
-            const Place sender = head_place(sizes, "context", l, h, clean.step(l, sizes.step("context")).cols, last);
+            const Site sender = head_site(sizes, "context", l, h, clean.step(l, sizes.step("context")).cols, last);
             const Kept received = run_with_sender(clean_run, clean, corrupted, frozen, sender);
             result(l, h) = metric_with(clean_run, {receives}, received, metric);
         }
@@ -272,8 +270,8 @@ Matrix path_patching(Run& clean_run, const Kept& clean, const Kept& corrupted, R
 
 // --- causal tracing ---
 
-Var NoiseOnWords::at(const StepPlace& step, const Var& value) {
-    if (!step.is("words")) return value;
+Var EmbeddingNoise::at(const StepId& step, const Var& value) {
+    if (!step.is("token_embeddings")) return value;
     require(length > 0, "activation_patching: noise on sequences of ", length, " tokens, there must be at least 1");
     const int copies = value.rows() / length, tokens = noise.rows / std::max(1, copies);
     require(value.rows() % length == 0 && noise.rows == copies * tokens && noise.cols == value.cols() && begin >= 0 &&
@@ -314,10 +312,10 @@ Matrix causal_trace(Run& copies, const Kept& clean, const std::string& step, int
     Matrix result(sizes.length, sizes.depth);
     for (int t = 0; t < sizes.length; ++t)
         for (int l = 0; l < sizes.depth; ++l) {
-            std::vector<Place> places;
+            std::vector<Site> sites;
             for (const int j : window_of(step, l, window, sizes.depth))
-                places.push_back({.block = j, .step = sizes.step(step), .rows = rows_of_token(sizes, t)});
-            const Patch patch(places, values);
+                sites.push_back({.block = j, .step = sizes.step(step), .rows = rows_of_token(sizes, t)});
+            const Patch patch(sites, values);
             const Matrix p = softmax_rows(gather_rows(copies.logits(), last_rows)).value();  // (S, V)
             require(answer >= 0 && answer < p.cols, "causal_trace: the answer is token ", answer, ", there are ", p.cols,
                     ", counted from 0");

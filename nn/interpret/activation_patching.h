@@ -2,7 +2,7 @@
 //
 //   papers   Meng et al., "Locating and Editing Factual Associations in GPT" (ROME), 2022, arXiv 2202.05262 (causal tracing)
 //            Wang et al., "Interpretability in the Wild", 2022, arXiv 2211.00593 (path patching)
-//            the sweeps over all places as in the code of TransformerLens 1.9
+//            the sweeps over all sites as in the code of TransformerLens 1.9
 //   shows    that attention weights show where a model looks and a probe what can be read off, but only an intervention shows
 //            what is used
 //   symbols  B prompts of T tokens   L blocks   H heads   D head width   clean, corrupted  two runs that differ in one fact
@@ -47,7 +47,7 @@ struct Kept {
 Kept record(Run& run);
 
 // A part of a step: some rows, some columns.
-struct Place {
+struct Site {
     int block = 0;
     std::string step;  // its full name, see hook.h: "input", "after_attention", "attention_output", "mlp_output", "context",
                        // "query", "weights"; "decoder cross query"; ...
@@ -56,18 +56,18 @@ struct Place {
     int cols = 0;  // 0 = all
 };
 
-// While it exists, these places have the values of another run; the rest of the run is computed from them.
+// While it exists, these sites have the values of another run; the rest of the run is computed from them.
 class Patch : public Hook {
 public:
-    Patch(std::vector<Place> places, const Kept& from) : places(std::move(places)), from(from) {}
-    Var at(const StepPlace& step, const Var& value) override;
+    Patch(std::vector<Site> sites, const Kept& from) : sites(std::move(sites)), from(from) {}
+    Var at(const StepId& step, const Var& value) override;
 
 private:
-    std::vector<Place> places;
+    std::vector<Site> sites;
     const Kept& from;
 };
 
-// --- the places of a model ---
+// --- the sites of a model: where an activation can be patched ---
 
 struct Sizes {
     int sequences, length;   // B, T
@@ -82,7 +82,7 @@ std::vector<int> rows_of_token(const Sizes& sizes, int token);
 // One head's columns of "query", "key", "value" or "context"; for "weights" its rows. token -1 = all tokens.
 //   step   without the name of the stack
 //   width  of that step
-Place head_place(const Sizes& sizes, const std::string& step, int block, int head, int width, int token = -1);
+Site head_site(const Sizes& sizes, const std::string& step, int block, int head, int width, int token = -1);
 
 // --- the metric ---
 
@@ -101,7 +101,7 @@ Metric make_metric(const std::vector<int>& right, const std::vector<int>& wrong,
 
 // --- sweeps ---
 
-// The metric of `base` with one place patched from `from`: for each block and token, (L, T); for each block and head (at all
+// The metric of `base` with one site patched from `from`: for each block and token, (L, T); for each block and head (at all
 // tokens), (L, H); for each block, token and head, (L*T, H).
 //   step    without the name of the stack; for tokens one with a row for each token, for heads "query", "key", "value", "context"
 //           or "weights". A patched step is replaced as a whole: its other effects follow from it, nothing else is held
@@ -125,8 +125,8 @@ Matrix path_patching(Run& clean_run, const Kept& clean, const Kept& corrupted, R
 
 // --- causal tracing ---
 
-// Mean probability of `answer` at the last token of noisy copies, with one place restored to its clean value.
-//   copies      S copies of the prompt, run with noise (a NoiseOnWords exists)
+// Mean probability of `answer` at the last token of noisy copies, with one site restored to its clean value.
+//   copies      S copies of the prompt, run with noise (an EmbeddingNoise exists)
 //   clean       the run of the single prompt, whose values are restored in every copy
 //   step        "output": of one block; "mlp_output", "attention_output": of a window of blocks around it
 //   returns     (T, L)
@@ -134,17 +134,17 @@ Matrix causal_trace(Run& copies, const Kept& clean, const std::string& step, int
 
 // While it exists, adds noise to the word embeddings of tokens begin, begin + 1, ... of each copy, before positions are added.
 //   noise   (S * tokens, E), already scaled
-class NoiseOnWords : public Hook {
+class EmbeddingNoise : public Hook {
 public:
-    NoiseOnWords(Matrix noise, int begin, int length) : noise(std::move(noise)), begin(begin), length(length) {}
-    Var at(const StepPlace& step, const Var& value) override;
+    EmbeddingNoise(Matrix noise, int begin, int length) : noise(std::move(noise)), begin(begin), length(length) {}
+    Var at(const StepId& step, const Var& value) override;
 
 private:
     Matrix noise;
     int begin, length;
 };
 
-// --- attribution patching: all places at once, to first order ---
+// --- attribution patching: all sites at once, to first order ---
 
 // For every block, the gradient of the metric with respect to its input in the corrupted run, (B*T, E).
 std::vector<Matrix> gradients_of_inputs(Run& corrupted_run, const Sizes& sizes, const Metric& metric);

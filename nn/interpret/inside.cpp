@@ -6,11 +6,11 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 
-Inside inside_of(std::vector<Block> blocks, const BlockOptions& options, const Norm& last, const Var& words) {
+Inside inside_of(std::vector<Block> blocks, const BlockOptions& options, const Norm& last, const Var& output_matrix) {
     const NoTape no_tape;
-    const Linear to_words{.weight = transpose(words), .bias = {}};  // (E, V)
+    const Linear to_logits{.weight = transpose(output_matrix), .bias = {}};  // (E, V)
     const HeadLayer layer{
-        .normed = options.order != Order::post, .norm = last, .kind = options.norm, .eps = options.eps, .linear = to_words};
+        .normed = options.order != Order::post, .norm = last, .kind = options.norm, .eps = options.eps, .linear = to_logits};
     return {.stack = {}, .blocks = std::move(blocks), .options = options, .head = {layer}};
 }
 

@@ -42,10 +42,10 @@ struct Inside {
     std::string step(const std::string& name) const { return stack.empty() ? name : stack + " " + name; }
 };
 
-// Inside of a language model: logits = norm(r_L) words^T, with the kind and eps of the blocks' norms.
+// Inside of a language model: logits = norm(r_L) output_matrix^T, with the kind and eps of the blocks' norms.
 //   last   empty with Order::post, whose last block ends in a norm
-//   words  (V, E)  the output matrix; a copy is kept
-Inside inside_of(std::vector<Block> blocks, const BlockOptions& options, const Norm& last, const Var& words);
+//   output_matrix  (V, E); a copy is kept
+Inside inside_of(std::vector<Block> blocks, const BlockOptions& options, const Norm& last, const Var& output_matrix);
 
 // Applies the output head to a residual stream, row by row: (rows, E) -> (rows, K).
 //   throws  std::invalid_argument when the stack has no output head

@@ -13,7 +13,7 @@ namespace logit_lens {
 
 Matrix logits(const Matrix& stream, const Readout& readout) {
     const Var normalised = normalise(stream, readout.norm, readout.kind, readout.eps);  // (n, E)
-    return matmul_transposed(normalised, Var(readout.words)).value();                   // (n, V)
+    return matmul_transposed(normalised, Var(readout.output_matrix)).value();           // (n, V)
 }
 
 Readout readout_of(const Inside& inside) {
@@ -21,7 +21,7 @@ Readout readout_of(const Inside& inside) {
                 inside.head[0].nonlinearity == Nonlinearity::none,
             "logit_lens: the head of this model is not one norm and one matrix; take outputs_of() of nn/interpret/inside.h");
     const HeadLayer& layer = inside.head[0];
-    return {.norm = layer.norm, .eps = layer.eps, .words = transpose(layer.linear.weight.value()), .kind = layer.kind};
+    return {.norm = layer.norm, .eps = layer.eps, .output_matrix = transpose(layer.linear.weight.value()), .kind = layer.kind};
 }
 
 // log softmax of one row, in double
@@ -79,21 +79,21 @@ Comparison compare(const Matrix& layer_logits, const Matrix& last_logits, const 
 // --- the same, linear ---
 
 Unembedding folded(const Readout& readout) {
-    const int V = readout.words.rows, E = readout.words.cols;
+    const int V = readout.output_matrix.rows, E = readout.output_matrix.cols;
     const bool centres = readout.kind == NormKind::layer;
     for (const Var* const row : {&readout.norm.gain, &readout.norm.bias})
         require(!*row || static_cast<int>(row->value().size()) == E, "logit_lens: the last norm has ",
-                *row ? row->value().size() : 0, " numbers, the words are ", readout.words,
-                "; gain and bias must be as wide as the words");
+                *row ? row->value().size() : 0, " numbers, the output matrix is ", readout.output_matrix,
+                "; gain and bias must be as wide as its rows");
     const auto gain = [&](int e) { return readout.norm.gain ? static_cast<double>(readout.norm.gain.value()[e]) : 1.0; };
     Unembedding result{.U = Matrix(E, V), .c = Matrix(1, V), .kind = readout.kind};
     for (int v = 0; v < V; ++v) {
         double mean = 0, constant = 0;
         for (int e = 0; e < E; ++e) {
-            if (centres) mean += gain(e) * readout.words(v, e) / E;
-            if (readout.norm.bias) constant += static_cast<double>(readout.norm.bias.value()[e]) * readout.words(v, e);
+            if (centres) mean += gain(e) * readout.output_matrix(v, e) / E;
+            if (readout.norm.bias) constant += static_cast<double>(readout.norm.bias.value()[e]) * readout.output_matrix(v, e);
         }
-        for (int e = 0; e < E; ++e) result.U(e, v) = static_cast<float>(gain(e) * readout.words(v, e) - mean);
+        for (int e = 0; e < E; ++e) result.U(e, v) = static_cast<float>(gain(e) * readout.output_matrix(v, e) - mean);
         result.c[v] = static_cast<float>(constant);
     }
     return result;
@@ -160,16 +160,16 @@ static Matrix head_output(const BlockSteps& steps, const Block& block, int head,
     return matmul(slice_cols(context, head * hv, hv), slice_rows(output, head * hv, hv));  // (n, E)
 }
 
-std::vector<Part> parts_of(const StackSteps& steps, const std::vector<Block>& blocks, int heads, const Matrix& words,
+std::vector<Part> parts_of(const StackSteps& steps, const std::vector<Block>& blocks, int heads, const Matrix& tokens,
                            const Matrix& positions) {
     require(steps.blocks.size() == blocks.size(), "logit_lens: ", steps.blocks.size(), " kept steps of ", blocks.size(),
             " blocks; make a KeepSteps before the forward pass");
-    require(same_shape(words, positions), "logit_lens: word embeddings ", words, " and positions ", positions,
+    require(same_shape(tokens, positions), "logit_lens: token embeddings ", tokens, " and positions ", positions,
             ", the shapes must be equal");
     require(heads > 0 && (blocks.empty() || blocks[0].attention.output.weight.rows() % heads == 0), "logit_lens: ", heads,
             " heads do not divide a context of width ", blocks.empty() ? 0 : blocks[0].attention.output.weight.rows());
     std::vector<Part> parts;
-    Matrix bias(words.rows, words.cols);  // of all output projections together, the same for every token
+    Matrix bias(tokens.rows, tokens.cols);  // of all output projections together, the same for every token
     for (std::size_t l = 0; l < blocks.size(); ++l) {
         for (int head = 0; head < heads; ++head)
             parts.push_back(
@@ -180,7 +180,7 @@ std::vector<Part> parts_of(const StackSteps& steps, const std::vector<Block>& bl
     }
     for (std::size_t l = 0; l < blocks.size(); ++l)
         parts.push_back({std::to_string(l) + "_mlp_out", steps.blocks[l].mlp.output.value()});
-    parts.push_back({"embed", words});
+    parts.push_back({"embed", tokens});
     parts.push_back({"pos_embed", positions});
     parts.push_back({"bias", bias});
     return parts;
@@ -196,7 +196,7 @@ std::vector<Part> parts_of(const Inspection& trace, const Inside& inside) {
                 "logit_lens: no parts are known for blocks with layer scale or cross-attention");
     const Matrix& embedded = trace.streams.at(0);
     std::vector<Part> parts = parts_of(trace.steps, inside.blocks, options.heads, embedded, Matrix(embedded.rows, embedded.cols));
-    parts.erase(parts.end() - 2);  // "pos_embed": the first stream holds the positions already
+    parts.erase(parts.end() - 2);  // "pos_embed": the input of the first block already contains the positions
     return parts;
 }
 

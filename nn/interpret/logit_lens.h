@@ -17,15 +17,15 @@
 
 namespace logit_lens {
 
-// The output layer of a model: logits = norm(stream) words^T.
+// The output layer of a model: logits = norm(residual stream) output_matrix^T.
 struct Readout {
     Norm norm;  // gain, and a bias where there is one
     float eps = 1e-5f;
-    Matrix words;                     // (V, E)  the output matrix
+    Matrix output_matrix;             // (V, E)  the output matrix
     NormKind kind = NormKind::layer;  // rms: the mean is not subtracted (LLaMA, T5)
 };
 
-// Of a model that says where its parts lie.
+// The readout of a model, from its `inside`.
 //   throws  std::invalid_argument when its head is not one norm and one matrix; outputs_of() of inside.h is the lens then
 Readout readout_of(const Inside& inside);
 
@@ -53,34 +53,36 @@ Comparison compare(const Matrix& layer_logits, const Matrix& last_logits, const 
 
 // Gain and bias of the norm folded into the output matrix: logits = ((r - mean of r) / s) U + c.
 struct Unembedding {
-    Matrix U;  // (E, V)  gain * words^T, with NormKind::layer each column less its mean: a centred stream does not see the mean
-    Matrix c;  // (1, V)  bias words^T
+    Matrix U;  // (E, V)  gain * output_matrix^T; NormKind::layer: each column less its mean, which a centred stream ignores
+    Matrix c;  // (1, V)  bias output_matrix^T
     NormKind kind = NormKind::layer;
 };
 Unembedding folded(const Readout& readout);
 
-// s of every token of the last stream: sqrt(variance + eps), with NormKind::rms sqrt(mean square + eps), (n, 1).
+// s of every token of the final residual stream: sqrt(variance + eps), with NormKind::rms sqrt(mean square + eps), (n, 1).
 Matrix final_scale(const Matrix& last_stream, const Readout& readout);
 
-// The logits of a stream with s of the last one, c added: (n, V). Linear in the stream, so differences of layers add up.
+// The logits of a residual stream, with the s of the final one, plus c: (n, V). Linear in the stream, so differences of layers
+// add up.
 Matrix frozen_logits(const Matrix& stream, const Matrix& scale, const Unembedding& unembedding);
 
 // --- direct logit attribution ---
 
-// One of the terms whose sum is the last stream.
+// One of the terms whose sum is the final residual stream.
 struct Part {
     std::string name;  // "L0H3" head 3 of block 0, "0_mlp_out", "embed", "pos_embed", "bias" (all output biases of attention)
     Matrix value;      // (n, E)  not normalised
 };
 
-// All terms of a stack of pre-norm blocks, whose steps have been kept: heads block by block, then the MLPs, the words, the
+// All terms of a stack of pre-norm blocks, whose steps have been kept: heads block by block, then the MLPs, the token
+// embeddings, the
 // positions, the biases.
-//   words, positions   (n, E)  the embeddings that are added before the first block
+//   tokens, positions  (n, E)  the embeddings that are added before the first block
 //   throws             std::invalid_argument when the steps were not kept
-std::vector<Part> parts_of(const StackSteps& steps, const std::vector<Block>& blocks, int heads, const Matrix& words,
+std::vector<Part> parts_of(const StackSteps& steps, const std::vector<Block>& blocks, int heads, const Matrix& tokens,
                            const Matrix& positions);
 
-// The same of any model of pre-norm or parallel blocks: what the first block has read is one part, "embed".
+// The same of any model of pre-norm or parallel blocks: the input of the first block is one part, "embed".
 //   throws  std::invalid_argument for blocks whose outputs are not simply added (post-norm, DeepNorm, layer scale, cross-attention)
 std::vector<Part> parts_of(const Inspection& trace, const Inside& inside);
 

@@ -26,7 +26,7 @@ static void require_square(const char* what, const Matrix& m) {
     require(m.rows > 0 && m.rows == m.cols, "rollout: ", what, " ", m, " must be square, a row and a column for each token");
 }
 
-// Weights of layers that can be multiplied, or be pipes: of equally many tokens each.
+// Checks the attention weights of all layers: square, with the same number of tokens.
 static void require_layers(const std::vector<Matrix>& layers) {
     for (const Matrix& layer : layers) {
         require_square("the weights of a layer", layer);
@@ -158,7 +158,7 @@ Matrix fused(const Matrix& weights, int heads, Fusion fusion) {
 }
 
 Matrix discarded(Matrix fused, double discard, bool spare_first) {
-    require(discard >= 0 && discard <= 1, "rollout: a share of ", discard, " to discard is not between 0 and 1");
+    require(discard >= 0 && discard <= 1, "rollout: a fraction of ", discard, " to discard is not between 0 and 1");
     require_finite(fused, "rollout", "attention weights");
     std::vector<int> order(fused.size());
     std::iota(order.begin(), order.end(), 0);
@@ -362,7 +362,7 @@ Matrix relevance_product(const std::vector<Matrix>& weighted, int start, bool no
 
 // --- the whole way ---
 
-// The one sequence and the row that was asked.
+// The sequence and the row of the asked output.
 static int asked_row(const Inspection& trace, const Inside& inside) {
     require(!trace.asked.empty() && !trace.weights.empty(),
             "rollout: nothing was asked, or there is no block; give follow() the output");
@@ -373,7 +373,7 @@ static int asked_row(const Inspection& trace, const Inside& inside) {
     return row;
 }
 
-// A row of a product, without the 1 that stands for the token itself.
+// A row of a product, minus the identity.
 static Matrix row_without_self(const Matrix& joint, int row) {
     Matrix map = slice_rows(joint, row, 1);
     map[row] -= 1;

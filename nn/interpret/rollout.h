@@ -94,16 +94,16 @@ BlockRelevance block_relevance(const BlockSteps& steps, const Block& w, const Bl
 Matrix relevance_product(const std::vector<Matrix>& weighted, int start, bool normalise_rows);
 
 // --- the whole way: a number for each token of one sequence that a model has read ---
-// What each token (column) has done for the row that the asked output was read from: trace.asked[0].row. (1, n)
-// The self-attention of one stack is looked at; for a cross-attention take weights and gradients of trace.steps by hand.
+// The relevance of each token (column) for the row from which the asked output was read, trace.asked[0].row: (1, n).
+// Only the self-attention of one stack is used; for cross-attention use the weights and gradients in trace.steps.
 
-// Shares, sum 1. The question plays no part.
+// Fractions that sum to 1; they do not depend on the asked output.
 Matrix token_rollout(const Inspection& trace, const Inside& inside);
 
-// The row of R, less the 1 that a token has of itself at the start.
+// The row of R minus the identity with which R starts.
 Matrix token_gradient_relevance(const Inspection& trace, const Inside& inside);
 
-// Relevance through head and blocks down to the first, then the product of the I + C_l, rows not normalised, less that 1.
+// Relevance through head and blocks down to the first, then the product of the I + C_l, rows not normalised, minus the identity.
 //   throws  as block_relevance; also when the head makes other outputs of the last stream than the run has returned, which tells
 //           that `inside` is that of another model
 Matrix token_relevance(const Inspection& trace, const Inside& inside);

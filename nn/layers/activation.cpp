@@ -118,7 +118,7 @@ Activation activation_of_name(const std::string& name) {
     if (name == "quick_gelu") return Activation::gelu_quick;
     if (name == "relu") return Activation::relu;
     require(name == "silu" || name == "swish", "activation_of_name: '", name,
-            "' is none of gelu, gelu_python, gelu_new, gelu_fast, gelu_pytorch_tanh, quick_gelu, relu, silu, swish");
+            "' is not one of gelu, gelu_python, gelu_new, gelu_fast, gelu_pytorch_tanh, quick_gelu, relu, silu, swish");
     return Activation::silu;
 }
 

@@ -31,10 +31,10 @@ const Setting classes{"the number of classes", {"num_labels"}};
 // "folder/" of "folder/model.safetensors", "" of "model.safetensors".
 static std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
 
-ModelConfig::ModelConfig(const Safetensors& checkpoint, Told given)
+ModelConfig::ModelConfig(const Safetensors& checkpoint, GivenSettings given_settings)
     : path(checkpoint.path),
       config_path(folder_of(checkpoint.path) + "config.json"),
-      told(std::move(given)),
+      given(std::move(given_settings)),
       metadata(checkpoint.metadata) {
     if (!is_file(config_path)) return;
     config = read_json(config_path);
@@ -56,7 +56,7 @@ static const Json* member_at(const Json& config, std::string_view key) {
 
 std::optional<ModelConfig::Found> ModelConfig::found(const Setting& setting) const {
     for (const std::string& key : setting.keys)
-        if (const auto entry = told.find(key); entry != told.end()) return Found{entry->second, key, "what was given"};
+        if (const auto entry = given.find(key); entry != given.end()) return Found{entry->second, key, "the given settings"};
     for (const std::string& key : setting.keys)
         if (const auto entry = metadata.find(key); entry != metadata.end())
             return Found{entry->second, key, path + ": its metadata"};
@@ -73,7 +73,7 @@ ModelConfig::Found ModelConfig::required(const Setting& setting) const {
     if (value) return *value;
     const std::string option = setting.option.empty() ? "" : ", or give " + setting.option;
     const bool has_file = config.kind == Json::Kind::object;
-    require(false, path, ": nothing says ", setting.what, ", and the shapes of the tensors do not tell it; ",
+    require(false, path, ": missing setting: ", setting.what, ", which tensor shapes do not determine; ",
             has_file ? "add \"" + setting.keys[0] + "\" to " + config_path
                      : "put the config.json that was published with it into its folder",
             ", write \"", setting.keys[0], "\" into its metadata", option);
@@ -105,7 +105,7 @@ double ModelConfig::real_of(const Setting& setting, const Found& found) {
 
 int ModelConfig::integer(const Setting& setting) const { return integer_of(setting, required(setting)); }
 double ModelConfig::real(const Setting& setting) const { return real_of(setting, required(setting)); }
-std::string ModelConfig::words(const Setting& setting) const { return required(setting).value; }
+std::string ModelConfig::string(const Setting& setting) const { return required(setting).value; }
 
 std::vector<int> ModelConfig::integers(const Setting& setting) const {
     const Found list = required(setting);
@@ -135,7 +135,7 @@ bool ModelConfig::flag(const Setting& setting) const {
     return value.value == "true";
 }
 
-std::string ModelConfig::words(const Setting& setting, const std::string& otherwise) const {
+std::string ModelConfig::string(const Setting& setting, const std::string& otherwise) const {
     const std::optional<Found> value = found(setting);
     return value ? value->value : otherwise;
 }
@@ -149,8 +149,8 @@ void ModelConfig::require_agrees(const Setting& setting, int from_shapes) const 
 }
 
 void ModelConfig::require_only(const std::string& key, const std::string& value) const {
-    const std::optional<Found> given = found({key, {key}});
-    require(!given || given->value == value, given ? given->from : "", ": ", key, " is ", given ? brief_string(given->value) : "",
+    const std::optional<Found> entry = found({key, {key}});
+    require(!entry || entry->value == value, entry ? entry->from : "", ": ", key, " is ", entry ? brief_string(entry->value) : "",
             "; only ", value, " is implemented here");
 }
 
@@ -160,17 +160,17 @@ namespace {
 
 // Each kind of member, read.
 struct ReadMember {
-    const ModelConfig& further;
+    const ModelConfig& model_config;
     const Setting& setting;
 
-    void operator()(int* value) const { *value = further.integer(setting); }
-    void operator()(float* value) const { *value = static_cast<float>(further.real(setting)); }
-    void operator()(double* value) const { *value = further.real(setting); }
-    void operator()(bool* value) const { *value = further.flag(setting); }
-    void operator()(Activation* value) const { *value = activation_of_name(further.words(setting)); }
+    void operator()(int* value) const { *value = model_config.integer(setting); }
+    void operator()(float* value) const { *value = static_cast<float>(model_config.real(setting)); }
+    void operator()(double* value) const { *value = model_config.real(setting); }
+    void operator()(bool* value) const { *value = model_config.flag(setting); }
+    void operator()(Activation* value) const { *value = activation_of_name(model_config.string(setting)); }
 };
 
-// And as words.
+// And as text.
 struct MemberText {
     std::string operator()(const int* value) const { return std::to_string(*value); }
     std::string operator()(const float* value) const { return setting_text(*value); }
@@ -181,12 +181,12 @@ struct MemberText {
 
 }  // namespace
 
-void read_members(const ModelConfig& further, const std::vector<Member>& members) {
+void read_members(const ModelConfig& model_config, const std::vector<Member>& members) {
     for (const Member& member : members) {
         if (member.from == Member::From::shapes)
-            further.require_agrees(member.setting, *std::get<int*>(member.value));
-        else if (member.from == Member::From::file || further.has(member.setting))
-            std::visit(ReadMember{further, member.setting}, member.value);
+            model_config.require_agrees(member.setting, *std::get<int*>(member.value));
+        else if (member.from == Member::From::file || model_config.has(member.setting))
+            std::visit(ReadMember{model_config, member.setting}, member.value);
     }
 }
 

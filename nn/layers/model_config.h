@@ -1,4 +1,4 @@
-// model_config.h: settings of a model that its tensor shapes do not tell: the number of heads, eps, the activation function, ...
+// model_config.h: settings of a model that its tensor shapes do not determine: the number of heads, eps, the activation function, ...
 //
 //   shows    that nothing about a published model needs to be guessed: its configuration says it
 //   source   in this order: the caller (an option of a program); the metadata of the file, where programs of this project save
@@ -6,10 +6,10 @@
 //   keys     Published configurations use different names for the same setting (num_attention_heads, n_head, ...). A Setting
 //            lists them all, for every model. A key inside another object is written with a dot: "vision_config.hidden_size". A
 //            null value counts as absent.
-//   use      const ModelConfig told(checkpoint, {{"num_attention_heads", "4"}});
-//            config.heads = told.integer(settings::heads);
-//            config.eps = told.real(settings::eps, 1e-5);  // the default of the published code
-//            told.require_agrees(settings::width, config.width);
+//   use      const ModelConfig model_config(checkpoint, {{"num_attention_heads", "4"}});
+//            config.heads = model_config.integer(settings::heads);
+//            config.eps = model_config.real(settings::eps, 1e-5);  // the default of the published code
+//            model_config.require_agrees(settings::width, config.width);
 #pragma once
 #include <map>
 #include <optional>
@@ -24,7 +24,7 @@
 #include "nn/layers/activation.h"
 
 // Settings given by the caller, which override all files: {"num_attention_heads", "4"}.
-using Told = std::map<std::string, std::string>;
+using GivenSettings = std::map<std::string, std::string>;
 
 struct Setting {
     std::string what;               // for messages: "the number of heads"
@@ -41,7 +41,7 @@ class ModelConfig {
 public:
     // Reads config.json beside the checkpoint, if there is one.
     //   throws  std::invalid_argument with its path when it is not a JSON object
-    explicit ModelConfig(const Safetensors& checkpoint, Told told = {});
+    explicit ModelConfig(const Safetensors& checkpoint, GivenSettings given = {});
 
     // The value as written, a string without quotation marks; no value when no source has it.
     std::optional<std::string> find(const Setting& setting) const;
@@ -51,13 +51,13 @@ public:
     // (with the three cures)
     int integer(const Setting& setting) const;
     double real(const Setting& setting) const;
-    std::string words(const Setting& setting) const;
+    std::string string(const Setting& setting) const;
     std::vector<int> integers(const Setting& setting) const;  // "224", "16,12" or [16, 12]
 
     // The same for a setting with a default.
     int integer(const Setting& setting, int otherwise) const;
     double real(const Setting& setting, double otherwise) const;
-    std::string words(const Setting& setting, const std::string& otherwise) const;
+    std::string string(const Setting& setting, const std::string& otherwise) const;
 
     // true or false.   throws std::invalid_argument for anything else
     bool flag(const Setting& setting) const;
@@ -75,7 +75,7 @@ private:
         std::string value, key, from;  // from: the caller, the metadata, or the path of config.json
     };
     std::string path, config_path;
-    Told told;
+    GivenSettings given;
     std::map<std::string, std::string> metadata;
     Json config;  // null when there is no config.json
 
@@ -87,7 +87,7 @@ private:
 
 // --- a configuration as a whole ---
 
-// A member of a configuration: its setting, where its value is stored, and what tells it. A system lists its members once;
+// A member of a configuration: its setting, where its value is stored, and what determines it. A system lists its members once;
 // config_of reads the list and metadata writes it.
 struct Member {
     enum class From {
@@ -102,9 +102,9 @@ struct Member {
 
 // Sets all members.
 //   throws  std::invalid_argument as ModelConfig does: a value that is missing, of another type, or does not agree
-void read_members(const ModelConfig& further, const std::vector<Member>& members);
+void read_members(const ModelConfig& model_config, const std::vector<Member>& members);
 
-// Metadata for save(), from which config_of restores the configuration: all members that shapes do not tell.
+// Metadata for save(), from which config_of restores the configuration: all members that tensor shapes do not determine.
 std::map<std::string, std::string> metadata_of(const std::string& model_type, const std::vector<Member>& members);
 
 // A dimension of a tensor, and the number of blocks in a file, under any name that the rules allow:

@@ -321,7 +321,7 @@ static constexpr BlockNames glm_blocks{
 
 const BlockNames glm_names = glm_blocks;
 
-// The blocks of GLM with a gate, the other way round inside.
+// GLM's blocks with a gate, whose two halves are stored in the other order.
 static constexpr BlockNames gated_glm() {
     BlockNames names = glm_blocks;
     names.gate = names.expand;  // the second half of the tensor, to which the activation function is applied; expand is the first

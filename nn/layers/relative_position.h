@@ -3,7 +3,8 @@
 //   paper    Bao et al., "BEiT", 2021, arXiv 2106.08254, after T5 (Raffel et al. 2020) and Swin (Liu et al. 2021)
 //   shows    that such a position is one number per head and offset, looked up and added to the scores; tokens are unchanged
 //   symbols  n rows and m columns of patches, N = n m   H heads   T = (2n - 1)(2m - 1) + 3 offsets
-//   note     token 0 is [cls], which has no place in the grid, so its three relations have three entries at the end of the table
+//   note     token 0 is [cls], which has no position in the grid, so its three relations have three entries at the end of the
+//            table
 #pragma once
 #include <vector>
 

@@ -261,7 +261,7 @@ static void check_answer(const char* place, const Matrix& logits, int sequences,
     require(logits.rows == sequences && logits.cols > 0, place, ": the reader gave logits ", logits, " for ", sequences,
             " sequences");
     require(limits.end_of_text < logits.cols, place, ": the end of text is token ", limits.end_of_text, ", the model knows ",
-            logits.cols, " (-1 = there is none)");
+            logits.cols, " (-1 = none)");
 }
 
 std::vector<std::vector<int>> generate(const TokenBatch& prompts, TokenReader& reader, const Limits& limits,

@@ -13,15 +13,15 @@ namespace socratic {
 
 // --- templates ---
 
-std::string fill(const std::string& pattern, const Said& said) {
+std::string fill(const std::string& pattern, const Slots& slots) {
     std::string result;
     std::size_t from = 0;
     for (std::size_t open = pattern.find('{'); open != std::string::npos; open = pattern.find('{', from)) {
         const std::size_t close = pattern.find('}', open);
         require(close != std::string::npos, "socratic: a slot of the template \"", pattern, "\" is not closed; a } is missing");
         const std::string slot = pattern.substr(open + 1, close - open - 1);
-        const auto words = said.find(slot);
-        require(words != said.end(), "socratic: no entry for the slot {", slot, "} of \"", pattern,
+        const auto words = slots.find(slot);
+        require(words != slots.end(), "socratic: no entry for the slot {", slot, "} of \"", pattern,
                 "\"; each slot needs a list of words");
         result += pattern.substr(from, open - from) + words->second;
         from = close + 1;
@@ -59,25 +59,25 @@ Perception perceive(const Sense& sense, const WordList& list) {
     require(list.keep >= 1 && list.words.size() >= static_cast<std::size_t>(list.keep), "socratic: ", list.keep, " of the ",
             list.words.size(), " words for {", list.slot, "} are to be kept, it must be at least 1 of them");
     require(sense != nullptr, "socratic: the words for {", list.slot,
-            "} have no sense that scores them; give one, as Eyes::look");
+            "} have no sense that scores them; give one, as ClipSense::look");
     Perception perception{.scores = scores_of(sense, sentences_of(list.words, list.sentence)), .best = {}, .words = {}};
     perception.best = best_of(perception.scores, list.keep);
     for (const int word : perception.best) perception.words.push_back(list.words[word]);
     return perception;
 }
 
-void say(const WordList& list, const Perception& perception, Said& said) {
+void fill_slots(const WordList& list, const Perception& perception, Slots& slots) {
     for (std::size_t k = 0; k < perception.words.size(); ++k) {
         const std::string slot = list.keep == 1 ? list.slot : list.slot + " " + std::to_string(k + 1);
-        require(said.emplace(slot, perception.words[k]).second, "socratic: two lists fill the slot {", slot,
+        require(slots.emplace(slot, perception.words[k]).second, "socratic: two lists fill the slot {", slot,
                 "}; each slot needs a list of its own");
     }
 }
 
-Eyes::Eyes(const clip::Weights& w, const clip::Config& config, Tokenize tokenize)
+ClipSense::ClipSense(const clip::Weights& w, const clip::Config& config, Tokenize tokenize)
     : w(w), config(config), tokenize(std::move(tokenize)) {}
 
-Matrix Eyes::embed(const std::vector<std::string>& sentences) {
+Matrix ClipSense::embed(const std::vector<std::string>& sentences) {
     const NoTape no_tape;
     std::vector<std::string> fresh;
     for (const std::string& sentence : sentences)
@@ -94,7 +94,7 @@ Matrix Eyes::embed(const std::vector<std::string>& sentences) {
     return result;
 }
 
-Sense Eyes::look(const Image& image) {
+Sense ClipSense::look(const Image& image) {
     const NoTape no_tape;
     const Matrix seen = clip::embed_images({image}, w, config).value();  // (1, D)
     return [this, seen](const std::vector<std::string>& sentences) {
@@ -108,11 +108,12 @@ Sense Eyes::look(const Image& image) {
 
 // --- generating and ranking ---
 
-Writer::Writer(const gpt::Weights& w, const gpt::Config& config, std::function<std::vector<int>(const std::string&)> ids,
-               std::function<std::string(const std::vector<int>&)> text, const Limits& limits, const Sampling& sampling, int seed)
+GptWriter::GptWriter(const gpt::Weights& w, const gpt::Config& config, std::function<std::vector<int>(const std::string&)> ids,
+                     std::function<std::string(const std::vector<int>&)> text, const Limits& limits, const Sampling& sampling,
+                     int seed)
     : weights(w), config(config), ids(std::move(ids)), text(std::move(text)), limits(limits), sampling(sampling), random(seed) {}
 
-std::vector<std::string> Writer::write(const std::string& prompt, int count) {
+std::vector<std::string> GptWriter::write(const std::string& prompt, int count) {
     require(count >= 1, "socratic: ", count, " texts to be written, there must be at least 1");
     const NoTape no_tape;
     const std::vector<int> one = ids(prompt);
@@ -129,7 +130,7 @@ std::vector<std::string> Writer::write(const std::string& prompt, int count) {
     return texts;
 }
 
-double Writer::log_probability(const std::string& prompt, const std::string& continuation) {
+double GptWriter::log_probability(const std::string& prompt, const std::string& continuation) {
     const NoTape no_tape;
     return gpt::log_probability(ids(prompt), ids(continuation), weights, config);
 }
@@ -156,9 +157,9 @@ Steps converse(const std::vector<Listening>& senses, const std::string& pattern,
     Steps steps;
     for (const auto& [sense, list] : senses) {  // perceive
         steps.perceptions.push_back(perceive(sense, list));
-        say(list, steps.perceptions.back(), steps.said);
+        fill_slots(list, steps.perceptions.back(), steps.slots);
     }
-    steps.prompt = fill(pattern, steps.said);                            // fill the template
+    steps.prompt = fill(pattern, steps.slots);                           // fill the template
     steps.candidates = distinct(model.write(steps.prompt, candidates));  // sample
     require(!steps.candidates.empty(), "socratic: the language model wrote nothing after \"", steps.prompt, "\" in ", candidates,
             " candidates; let it write more tokens");

@@ -21,12 +21,12 @@ namespace socratic {
 
 // --- templates ---
 
-// Text for the slots of a template: {name of a slot: words}.
-using Said = std::map<std::string, std::string>;
+// Text for the slots of a template: {name of a slot: text}.
+using Slots = std::map<std::string, std::string>;
 
 // "I see a {object 1}." with {"object 1": "cup"}: "I see a cup." Entries without a slot are ignored.
 //   throws  std::invalid_argument for a slot without an entry, or an unclosed brace
-std::string fill(const std::string& pattern, const Said& said);
+std::string fill(const std::string& pattern, const Slots& slots);
 
 // --- perception: images and sounds as words ---
 
@@ -47,19 +47,20 @@ struct Perception {
     std::vector<std::string> words;  // (keep)  those words
 };
 
-// throws  std::invalid_argument when the list has fewer than `keep` words, or the sense returns another number of scores
+// throws  std::invalid_argument when the list has fewer than `keep` words, or the sense does not return one score for each
+// sentence
 Perception perceive(const Sense& sense, const WordList& list);
 
 // Adds the perceived words to the entries of the template.
-void say(const WordList& list, const Perception& perception, Said& said);
+void fill_slots(const WordList& list, const Perception& perception, Slots& slots);
 
 // CLIP as a perception model: the cosine of the image with each sentence. Sentence embeddings are cached.
 //   Must not be moved or destroyed while a Sense made by look() is in use.
-class Eyes {
+class ClipSense {
 public:
     using Tokenize = std::function<TokenBatch(const std::vector<std::string>&)>;
 
-    Eyes(const clip::Weights& w, const clip::Config& config, Tokenize tokenize);
+    ClipSense(const clip::Weights& w, const clip::Config& config, Tokenize tokenize);
     Sense look(const Image& image);
     Matrix embed(const std::vector<std::string>& sentences);  // (sentences, D), rows of length 1
 
@@ -80,7 +81,7 @@ struct LanguageModel {
 };
 
 // A GPT with its tokenizer.
-struct Writer : LanguageModel {
+struct GptWriter : LanguageModel {
     gpt::Weights weights;
     gpt::Config config;
     std::function<std::vector<int>(const std::string&)> ids;
@@ -89,8 +90,8 @@ struct Writer : LanguageModel {
     Sampling sampling;  // at temperature 0 all candidates are equal
     Random random;
 
-    Writer(const gpt::Weights& w, const gpt::Config& config, std::function<std::vector<int>(const std::string&)> ids,
-           std::function<std::string(const std::vector<int>&)> text, const Limits& limits, const Sampling& sampling, int seed);
+    GptWriter(const gpt::Weights& w, const gpt::Config& config, std::function<std::vector<int>(const std::string&)> ids,
+              std::function<std::string(const std::vector<int>&)> text, const Limits& limits, const Sampling& sampling, int seed);
     std::vector<std::string> write(const std::string& prompt, int count) override;  // without limits.end_of_text
     double log_probability(const std::string& prompt, const std::string& continuation) override;
 };
@@ -109,7 +110,7 @@ struct Check {
 
 struct Steps {
     std::vector<Perception> perceptions;  // one per list
-    Said said;
+    Slots slots;
     std::string prompt;                   // the template, filled
     std::vector<std::string> candidates;  // at most m, distinct and not empty, in order of first occurrence
     std::vector<double> seen;             // of each candidate, by check.sense

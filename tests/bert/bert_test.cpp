@@ -30,7 +30,7 @@ TEST_SUITE("bert") {
             golden.check("mlm_transform", steps.transform.value());
             golden.check("prediction_logits", steps.prediction_logits.value());
             golden.check("seq_relationship_logits", steps.next_sentence_logits.value());
-            golden.check("masked_lm_loss", losses.masked_words.value());
+            golden.check("masked_lm_loss", losses.masked_tokens.value());
             golden.check("next_sentence_loss", losses.next_sentence.value());
             golden.check("loss", losses.sum.value());
             backward(losses.sum);
@@ -41,7 +41,7 @@ TEST_SUITE("bert") {
                 {.u_select = golden.input("mlm.u_select"),
                  .u_mask = golden.input("mlm.u_mask"),
                  .u_random = golden.input("mlm.u_random"),
-                 .random_words = golden.integers("input.mlm.random_words")},
+                 .random_tokens = golden.integers("input.mlm.random_words")},
                 {.select = golden.file.metadata_double("mlm_probability"), .mask_id = golden.file.metadata_int("mask_token_id")});
             golden.check_integers("mlm.input_ids", by_batch.ids);
             golden.check_integers("mlm.labels", by_batch.labels);
@@ -54,7 +54,7 @@ TEST_SUITE("bert") {
                 {.permutation = golden.integers("input.mlm_google.permutation"),
                  .u_mask = golden.input("mlm_google.u_mask"),
                  .u_keep = golden.input("mlm_google.u_keep"),
-                 .random_words = golden.integers("input.mlm_google.random_words")},
+                 .random_tokens = golden.integers("input.mlm_google.random_words")},
                 {.select = golden.file.metadata_double("mlm_google_masked_lm_prob"),
                  .most = golden.file.metadata_int("mlm_google_max_predictions_per_seq"),
                  .mask_id = golden.file.metadata_int("mask_token_id")});
@@ -65,16 +65,16 @@ TEST_SUITE("bert") {
         }
     }
 
-    TEST_CASE("embed_words: token + token type + position embedding, then LayerNorm") {
+    TEST_CASE("embed_tokens: token + token type + position embedding, then LayerNorm") {
         const bert::Config config{
             .vocabulary = 3, .positions = 2, .width = 2, .depth = 0, .heads = 1, .mlp_width = 1, .pooler = false};
         Random random(1);
         bert::Weights w = bert::make_weights(config, random);
-        w.words = Matrix{{0, 0}, {1, 2}, {5, 1}};
+        w.token_embedding = Matrix{{0, 0}, {1, 2}, {5, 1}};
         w.token_types = Matrix{{0, 0}, {10, 0}};
         w.positions = Matrix{{0, 0}, {0, 100}};
         const bert::Batch batch{{.sequences = 1, .length = 2, .ids = {2, 1}, .mask = {}}, {0, 1}};
-        const bert::WordEmbedding steps = bert::embed_words(batch, w, config);
+        const bert::TokenEmbedding steps = bert::embed_tokens(batch, w, config);
         // token 2 in sentence A at position 0: [5, 1] + 0 + 0 = [5, 1];   token 1 in sentence B at position 1: [1 + 10, 2 + 100]
         CHECK(identical(steps.tokens.value(), {{5, 1}, {11, 102}}));
         // LayerNorm turns any two numbers into +1 and -1: mean 3, standard deviation 2   ->  (5 - 3) / 2 = 1
@@ -151,13 +151,13 @@ TEST_SUITE("bert") {
         check_gradient_by_differences(
             [&](const std::vector<Var>& inputs) {
                 bert::Weights moved = w;
-                moved.words = inputs[0];
+                moved.token_embedding = inputs[0];
                 moved.positions = inputs[1];
                 moved.token_types = inputs[2];
                 moved.pooler.weight = inputs[3];
                 return bert::forward(batch, moved, config).pooled;
             },
-            {w.words.value(), w.positions.value(), w.token_types.value(), w.pooler.weight.value()});
+            {w.token_embedding.value(), w.positions.value(), w.token_types.value(), w.pooler.weight.value()});
     }
 
     TEST_CASE("make_weights: truncated normal of standard deviation 0.02, biases 0, gains 1") {
@@ -165,12 +165,12 @@ TEST_SUITE("bert") {
         Random random(7);
         const bert::Weights w = bert::make_weights(config, random);
         double squares = 0;
-        for (const float x : w.words.value()) {
+        for (const float x : w.token_embedding.value()) {
             CHECK(std::abs(x) <= 0.04f);
             squares += x * x;
         }
         // truncation at two standard deviations leaves 0.88 of the standard deviation
-        CHECK(std::sqrt(squares / w.words.value().size()) == Approx(0.0176).epsilon(0.03));
+        CHECK(std::sqrt(squares / w.token_embedding.value().size()) == Approx(0.0176).epsilon(0.03));
         CHECK(identical(w.norm.gain.value(), Matrix(1, 48, 1)));
         CHECK(identical(w.pooler.bias.value(), Matrix(1, 48)));
     }

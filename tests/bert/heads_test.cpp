@@ -78,7 +78,7 @@ TEST_SUITE("bert_cls") {
             Tape tape;
             backward(heads::loss(heads::classify_sequences(batch, w, config), {2, 0}));
             head_gradient = w.head.weight.gradient();
-            CHECK(!w.trunk.words.gradient().empty());
+            CHECK(!w.trunk.token_embedding.gradient().empty());
         }
         for (Var& v : variables(heads::parameters(w, config))) v.zero_gradient();
         Tape tape;

@@ -20,7 +20,7 @@ TEST_SUITE("mlm") {
         const mlm::Draws draws{.u_select = {{0, 0.14f, 0.10f, 0.0f, 0.15f, 0.16f, 0, 0}},
                                .u_mask = {{0, 0.79f, 0.80f, 0.9f, 0, 0, 0, 0}},
                                .u_random = {{0, 0.90f, 0.49f, 0.5f, 0, 0, 0, 0}},
-                               .random_words = {20, 21, 22, 23, 24, 25, 26, 27}};
+                               .random_tokens = {20, 21, 22, 23, 24, 25, 26, 27}};
         const mlm::Corrupted corrupted = mlm::corrupt_batch(ids, special, draws, {.mask_id = MASK});
         // position 1: selected, 0.79 < 0.8 -> [MASK];   2: 0.80 is not, 0.49 < 0.5 -> token 22;   3: neither, so it stays
         // position 4: u_select = 0.15 is not below 0.15, so it is not selected; nor 5.   [CLS], [SEP], [PAD] never are
@@ -30,7 +30,7 @@ TEST_SUITE("mlm") {
         CHECK(mlm::labels_at_positions(corrupted) == std::vector<int>{10, 11, 12});
         // a draw of exactly `select` is not below it: 0.25 and 1/4 are the same number
         const mlm::Draws border{
-            .u_select = {{0.25f, 0.2f}}, .u_mask = Matrix(1, 2), .u_random = Matrix(1, 2), .random_words = {1, 1}};
+            .u_select = {{0.25f, 0.2f}}, .u_mask = Matrix(1, 2), .u_random = Matrix(1, 2), .random_tokens = {1, 1}};
         CHECK(mlm::corrupt_batch({10, 11}, {0, 0}, border, {.select = 0.25}).positions == std::vector<int>{1});
     }
 
@@ -39,7 +39,7 @@ TEST_SUITE("mlm") {
         const mlm::CandidateDraws draws{.permutation = {7, 0, 3, 1, 2, 4, 5, 6},
                                         .u_mask = {{0.9f, 0.1f, 0.9f, 0, 0, 0, 0, 0}},
                                         .u_keep = {{0.4f, 0.9f, 0.5f, 0, 0, 0, 0, 0}},
-                                        .random_words = {30, 31, 32, 33, 34, 35, 36, 37}};
+                                        .random_tokens = {30, 31, 32, 33, 34, 35, 36, 37}};
         const mlm::Corrupted corrupted =
             mlm::corrupt_candidates(ids, mlm::special_positions(ids, {2, 3}), draws, {.select = 0.3, .mask_id = MASK});
         // round(0.3 10) = 3 tokens.   candidate 7 = position 8: not masked, 0.4 < 0.5 stays;   candidate 0 = position 1: [MASK];
@@ -75,17 +75,17 @@ TEST_SUITE("mlm") {
         const mlm::Corrupted corrupted =
             mlm::corrupt_batch(ids, std::vector<int>(B * T), mlm::make_draws(random, B, T, 500), {.mask_id = 500});
         const double selected = static_cast<double>(corrupted.positions.size());
-        double masked = 0, kept = 0, random_words = 0;
+        double masked = 0, kept = 0, random_tokens = 0;
         for (const int position : corrupted.positions) {
             masked += corrupted.ids[position] == 500;
             kept += corrupted.ids[position] == 999;
-            random_words += corrupted.ids[position] < 500;
+            random_tokens += corrupted.ids[position] < 500;
         }
         // 20,000 draws: the standard deviation of the fraction is sqrt(0.15 0.85 / 20000) = 0.0025; of 0.1 among 3000, 0.0055
         CHECK(selected / (B * T) == Approx(0.15).epsilon(0.05));
         CHECK(masked / selected == Approx(0.8).epsilon(0.03));
         CHECK(std::abs(kept / selected - 0.1) < 0.02);
-        CHECK(std::abs(random_words / selected - 0.1) < 0.02);
+        CHECK(std::abs(random_tokens / selected - 0.1) < 0.02);
         for (int k = 0; k < B * T; ++k)
             if (corrupted.labels[k] == ignored_label)
                 CHECK_MESSAGE(corrupted.ids[k] == ids[k], "a token that is not selected was changed");
@@ -102,8 +102,8 @@ TEST_SUITE("mlm") {
         check_close("place 1", slice_rows(some.prediction_logits.value(), 0, 1), slice_rows(all, 1, 1));
         check_close("place 4", slice_rows(some.prediction_logits.value(), 1, 1), slice_rows(all, 4, 1));
         // and the loss over the chosen rows is the loss with all other rows ignored
-        const float chosen = mlm::loss(some, {7, 8}).masked_words.value()[0];
-        const float ignoring = mlm::loss(mlm::forward(batch, w, tiny), {-100, 7, -100, -100, 8, -100}).masked_words.value()[0];
+        const float chosen = mlm::loss(some, {7, 8}).masked_tokens.value()[0];
+        const float ignoring = mlm::loss(mlm::forward(batch, w, tiny), {-100, 7, -100, -100, 8, -100}).masked_tokens.value()[0];
         CHECK(chosen == Approx(ignoring).epsilon(1e-5));
     }
 
@@ -111,9 +111,9 @@ TEST_SUITE("mlm") {
         const mlm::Steps steps{
             .trunk = {}, .transform = {}, .prediction_logits = Matrix{{0, std::log(3.f)}, {50, -50}}, .next_sentence_logits = {}};
         // position 0: p(token 0) = 1 / (1 + 3), so -ln p = ln 4;   position 1 would cost 100
-        CHECK(mlm::loss(steps, {0, ignored_label}).masked_words.value()[0] == Approx(std::log(4.0)));
-        CHECK(mlm::loss(steps, {0, 1}).masked_words.value()[0] == Approx((std::log(4.0) + 100) / 2));
-        CHECK(mlm::loss(steps, {ignored_label, ignored_label}).masked_words.value()[0] == 0);
+        CHECK(mlm::loss(steps, {0, ignored_label}).masked_tokens.value()[0] == Approx(std::log(4.0)));
+        CHECK(mlm::loss(steps, {0, 1}).masked_tokens.value()[0] == Approx((std::log(4.0) + 100) / 2));
+        CHECK(mlm::loss(steps, {ignored_label, ignored_label}).masked_tokens.value()[0] == 0);
     }
 
     TEST_CASE("loss: the unweighted sum of both tasks; without next-sentence labels, the masked loss alone") {
@@ -125,9 +125,9 @@ TEST_SUITE("mlm") {
         // class 0 = B follows A: -ln(7/8); and -ln(1/2) for the second sequence; their mean
         CHECK(losses.next_sentence.value()[0] == Approx((std::log(8.0 / 7) + std::log(2.0)) / 2));
         CHECK(losses.sum.value()[0] == Approx(std::log(4.0) + losses.next_sentence.value()[0]));
-        const mlm::Losses words_only = mlm::loss(steps, {0});
-        CHECK(!words_only.next_sentence);
-        CHECK(words_only.sum.same_as(words_only.masked_words));
+        const mlm::Losses tokens_only = mlm::loss(steps, {0});
+        CHECK(!tokens_only.next_sentence);
+        CHECK(tokens_only.sum.same_as(tokens_only.masked_tokens));
     }
 
     TEST_CASE("forward: the output matrix is the token embedding, and both uses contribute to its gradient") {
@@ -137,16 +137,16 @@ TEST_SUITE("mlm") {
         Tape tape;
         const mlm::Steps steps = mlm::forward(batch, w, tiny);
         backward(mlm::loss(steps, {ignored_label, 8}).sum);
-        const Matrix& gradient = w.trunk.words.gradient();
+        const Matrix& gradient = w.trunk.token_embedding.gradient();
         const auto length = [&](int id) {
             float squares = 0;
             for (int j = 0; j < gradient.cols; ++j) squares += gradient(id, j) * gradient(id, j);
             return std::sqrt(squares);
         };
-        CHECK(length(8) > 0.01f);                 // token 8 is only predicted, never read
-        CHECK(length(1) > 0.01f);                 // token 1 is read
-        CHECK(w.word_bias.gradient()(0, 8) < 0);  // the label's logit is to rise, all others to fall
-        CHECK(w.word_bias.gradient()(0, 3) > 0);
+        CHECK(length(8) > 0.01f);                   // token 8 is only predicted, never read
+        CHECK(length(1) > 0.01f);                   // token 1 is read
+        CHECK(w.output_bias.gradient()(0, 8) < 0);  // the label's logit is to rise, all others to fall
+        CHECK(w.output_bias.gradient()(0, 3) > 0);
     }
 
     TEST_CASE("loss: of a fresh model, ln V and ln 2") {
@@ -161,27 +161,28 @@ TEST_SUITE("mlm") {
                 labels.push_back(random.below(400));
             }
         const mlm::Losses losses = mlm::loss(mlm::forward(bert::make_batch(sequences), w, config), labels, {0, 1, 0, 1});
-        CHECK(losses.masked_words.value()[0] == Approx(std::log(400.0)).epsilon(0.01));
+        CHECK(losses.masked_tokens.value()[0] == Approx(std::log(400.0)).epsilon(0.01));
         CHECK(losses.next_sentence.value()[0] == Approx(std::log(2.0)).epsilon(0.02));
     }
 
-    TEST_CASE("best_guesses: the most likely tokens first, the lower id first among equals") {
-        const std::vector<mlm::Guess> guesses = mlm::best_guesses({{9, 9, 9, 9}, {0, std::log(2.f), 0, std::log(4.f)}}, 1, 3);
-        REQUIRE(guesses.size() == 3);  // probabilities 1, 2, 1, 4 of 8
-        CHECK(guesses[0].id == 3);
-        CHECK(guesses[0].probability == Approx(0.5));
-        CHECK(guesses[1].id == 1);
-        CHECK(guesses[2].id == 0);
-        CHECK(guesses[2].probability == Approx(0.125));
-        CHECK(mlm::best_guesses({{0, 1}}, 0, 5).size() == 2);
+    TEST_CASE("best_predictions: the most likely tokens first, the lower id first among equals") {
+        const std::vector<mlm::Prediction> predictions =
+            mlm::best_predictions({{9, 9, 9, 9}, {0, std::log(2.f), 0, std::log(4.f)}}, 1, 3);
+        REQUIRE(predictions.size() == 3);  // probabilities 1, 2, 1, 4 of 8
+        CHECK(predictions[0].id == 3);
+        CHECK(predictions[0].probability == Approx(0.5));
+        CHECK(predictions[1].id == 1);
+        CHECK(predictions[2].id == 0);
+        CHECK(predictions[2].probability == Approx(0.125));
+        CHECK(mlm::best_predictions({{0, 1}}, 0, 5).size() == 2);
     }
 
     TEST_CASE("load: a saved model loads, with or without a second copy of the token embedding") {
         Random random(6);
         const mlm::Weights w = mlm::make_weights(tiny, random), other = mlm::make_weights(tiny, random);
         Parameters table = mlm::parameters(w, tiny);
-        table.push_back({"cls.predictions.decoder.weight", {9, 12}, Stored::as_it_is, {w.trunk.words}});
-        table.push_back({"cls.predictions.decoder.bias", {9}, Stored::as_it_is, {w.word_bias}});
+        table.push_back({"cls.predictions.decoder.weight", {9, 12}, Stored::as_it_is, {w.trunk.token_embedding}});
+        table.push_back({"cls.predictions.decoder.bias", {9}, Stored::as_it_is, {w.output_bias}});
         const TemporaryFolder folder;
         const std::string path = folder.path("model.safetensors");
         save(table, path);
@@ -223,14 +224,14 @@ TEST_SUITE("mlm") {
         CHECK_THROWS_WITH(mlm::corrupt_candidates({1, 2}, {0}, {}), "corrupt_candidates: 1 flags for 2 ids, each needs one");
         const auto with_order = [](std::vector<int> order) {
             return error_of([&] {
-                mlm::corrupt_candidates({1, 2}, {0, 0}, {.permutation = order, .u_mask = {}, .u_keep = {}, .random_words = {}});
+                mlm::corrupt_candidates({1, 2}, {0, 0}, {.permutation = order, .u_mask = {}, .u_keep = {}, .random_tokens = {}});
             });
         };
         CHECK(with_order({0, 0}) == "corrupt_candidates: the 2 numbers are not a permutation of 2 candidates");
         CHECK(with_order({0, 2}) == "corrupt_candidates: the 2 numbers are not a permutation of 2 candidates");
         CHECK(with_order({0}) == "corrupt_candidates: the 1 numbers are not a permutation of 2 candidates");
         CHECK(with_order({1, 0}) == "corrupt_candidates: 1 tokens are selected, there are 0, 0, 0 draws");
-        CHECK_THROWS_WITH(mlm::best_guesses({{0, 1}}, 1), "best_guesses: row 1 of 1, counted from 0");
+        CHECK_THROWS_WITH(mlm::best_predictions({{0, 1}}, 1), "best_predictions: row 1 of 1, counted from 0");
         bert::Config without_pooler = tiny;
         without_pooler.pooler = false;
         const mlm::Weights w = mlm::make_weights(without_pooler, random);
@@ -241,7 +242,7 @@ TEST_SUITE("mlm") {
         CHECK(mlm::parameters(w, without_pooler).back().name == "cls.predictions.transform.LayerNorm.bias");
     }
 
-    TEST_CASE("corrupt_batch, corrupt_candidates, best_guesses: fractions and counts that mean nothing are refused") {
+    TEST_CASE("corrupt_batch, corrupt_candidates, best_predictions: fractions outside 0 to 1 and negative counts are refused") {
         Random random(1);
         const mlm::Draws draws = mlm::make_draws(random, 1, 2, 9);
         const std::string rule = ", it must be from 0 to 1; BERT's are 0.15, 0.8 and 0.5";

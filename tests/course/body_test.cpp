@@ -25,13 +25,13 @@ TEST_CASE("body_of: finds a function by its signature, whatever comments and str
     CHECK(error_of([] { body_of("int f() { {", "int f()", "a.cpp"); }) == "a.cpp: the braces of int f() do not close");
 }
 
-TEST_CASE("checks_at_the_door: keeps leading require() calls, loops of them and their constants, nothing after") {
-    CHECK(checks_at_the_door("\n  const int n = x;\n  require(n > 0, \"n\");\n  const int m = n;\n  return m;\n") ==
+TEST_CASE("leading_checks: keeps leading require() calls, loops of them and their constants, nothing after") {
+    CHECK(leading_checks("\n  const int n = x;\n  require(n > 0, \"n\");\n  const int m = n;\n  return m;\n") ==
           "\n  const int n = x;\n  require(n > 0, \"n\");");
-    CHECK(checks_at_the_door(" for (const int x : all) require(x > 0, \"x\"); return 1; ") ==
+    CHECK(leading_checks(" for (const int x : all) require(x > 0, \"x\"); return 1; ") ==
           " for (const int x : all) require(x > 0, \"x\");");
-    CHECK(checks_at_the_door(" for (const int x : all) { sum += x; } require(sum > 0, \"\"); ") == "");
-    CHECK(checks_at_the_door(" const int n = 1; return n; ") == "");
+    CHECK(leading_checks(" for (const int x : all) { sum += x; } require(sum > 0, \"\"); ") == "");
+    CHECK(leading_checks(" const int n = 1; return n; ") == "");
 }
 
 TEST_CASE("blanked: keeps the checks; the rest throws \"not implemented\"") {
@@ -46,7 +46,7 @@ TEST_CASE("blanked: keeps the checks; the rest throws \"not implemented\"") {
     CHECK(both.find("#pragma", both.find("// int twice")) == std::string::npos);  // only once, at the top
 }
 
-TEST_CASE("objection: rejects code that reaches beyond its braces at compile time, and names the reason") {
+TEST_CASE("objection: rejects code that leaves its function body at compile time, and names the reason") {
     const auto why = [](const std::string& body) { return objection(body, {"attend"}); };
     CHECK(why(" return std::vector<int>{1, 2}.size() - '}'; // } \n") == "");
     CHECK(why(" const auto f = [&](int x) { return x; }; return f(1'000); ") == "");

@@ -50,15 +50,15 @@ TEST_CASE("cause: for a single number only a named factor is reported, and no si
     CHECK(cause(Matrix{{0.7345f}}, Matrix{{1}}, known) == "");
 }
 
-TEST_CASE("cause: functions of the expected number, and forgotten terms") {
+TEST_CASE("cause: functions of the expected number, and missing terms") {
     const Matrix positive = changed(some(4, 5), [](float x) { return 0.1f + x * x; });
     CHECK(cause(changed(positive, [](float x) { return std::log(x); }), positive, {}) ==
           "fits: yours is the logarithm of what is expected");
     CHECK(cause(positive, changed(positive, [](float x) { return std::log(x); }), {}) ==
-          "fits: expected is the logarithm of yours: it was forgotten");
+          "fits: expected is the logarithm of yours: it is missing");
     const Matrix any = some(4, 5);
     CHECK(cause(any, changed(any, [](float x) { return std::tanh(x); }), {}) ==
-          "fits: expected is tanh of yours: it was forgotten");
+          "fits: expected is tanh of yours: it is missing");
     const auto loss = [](float d) { return std::log1p(std::exp(-d)); };  // -log sigmoid(d)
     CHECK(cause(changed(any, [&](float d) { return loss(-d); }), changed(any, loss), {}) ==
           "fits: yours is -log sigmoid with the sign reversed, -log(1 - exp(-x)), of what is expected");
@@ -159,17 +159,17 @@ TEST_CASE("cause: another step, a missing one, one too many, a missing gain") {
     };
     const Known known{.sizes = {}, .others = {{"bias", bias}, {"layer.0.output", b}, {"positions", table}}};
     CHECK(cause(b, a, known) == "fits: yours is what layer.0.output should be");
-    CHECK(cause(a, sum(a, b), known) == "fits: yours = expected - layer.0.output: it was forgotten");
+    CHECK(cause(a, sum(a, b), known) == "fits: yours = expected - layer.0.output: it is missing");
     CHECK(cause(sum(a, b), a, known) == "fits: yours = expected + layer.0.output: one too many");
-    CHECK(cause(a, sum(a, bias), known) == "fits: yours = expected - bias in every row: it was forgotten");
-    CHECK(cause(a, sum(a, table), known) == "fits: yours = expected - positions, repeated: it was forgotten");
+    CHECK(cause(a, sum(a, bias), known) == "fits: yours = expected - bias in every row: it is missing");
+    CHECK(cause(a, sum(a, table), known) == "fits: yours = expected - positions, repeated: it is missing");
     const Matrix long_table = some(5, 8, 4);  // more positions than a sequence of 3 needs: its first three rows are `table`
     CHECK(cause(a, sum(a, table), {.sizes = {}, .others = {{"positions", long_table}}}) ==
-          "fits: yours = expected - the first 3 rows of positions, repeated: it was forgotten");
+          "fits: yours = expected - the first 3 rows of positions, repeated: it is missing");
     Matrix times_bias = a;
     for (int i = 0; i < 6; ++i)
         for (int j = 0; j < 8; ++j) times_bias(i, j) *= bias(0, j);
-    CHECK(cause(a, times_bias, known) == "fits: expected = yours * bias: a factor was forgotten");
+    CHECK(cause(a, times_bias, known) == "fits: expected = yours * bias: a factor is missing");
     CHECK(cause(Matrix{{0.4f}}, Matrix{{0.9f}}, {.sizes = {}, .others = {{"losses", Matrix{{0.1f, 0.3f, 0.8f}}}}}) ==
           "fits: yours is the mean of all of losses");
 }
@@ -196,7 +196,7 @@ TEST_CASE("cause: norms: another variance, eps at another position, no norm") {
           "around a constant: the spread is measured otherwise");
     CHECK(cause(other_eps, right, known)
               .starts_with("fits: every row that differs has a factor of its own, 1.01 to 1.09, around weights"));
-    CHECK(cause(x, right, known) == "fits: expected is the layer norm of yours: a norm was forgotten");
+    CHECK(cause(x, right, known) == "fits: expected is the layer norm of yours: a norm is missing");
     CHECK(cause(right, x, known) == "fits: yours is the layer norm of what is expected: a norm too many");
 }
 
@@ -263,7 +263,7 @@ TEST_CASE("known_of: sizes from metadata and inputs, masks as fractions, other v
                                                          {"num_attention_heads", 3},
                                                          {"head width", 8},
                                                          {"the ones in input.mask", 5},
-                                                         {"the share of ones in input.mask", 0.625},
+                                                         {"the fraction of ones in input.mask", 0.625},
                                                          {"rows of input.mask", 2},
                                                          {"columns of input.mask", 4}});
     CHECK(of_step.others.size() == 2);

@@ -47,7 +47,7 @@ TEST_CASE("contract_text: the comment above a declaration, the declaration, and 
     CHECK(opening_comment("nn/layers/mask.h").starts_with("mask.h: "));
 }
 
-TEST_CASE("handout_html: every task with its equation, a twist where there is one, and nothing of a solution") {
+TEST_CASE("handout_html: every task with its equation, a twist if there is one, and no part of a solution") {
     const std::vector<Task> tasks = all_tasks("attention");
     const std::map<std::string, Mistake> twists{{"causal", read_mistake("course/mistakes/causal_reversed.txt")}};
     const std::string page = handout_html("attention", 7, tasks, twists);
@@ -57,7 +57,9 @@ TEST_CASE("handout_html: every task with its equation, a twist where there is on
     CHECK(page.find("<script") == std::string::npos);
 }
 
-TEST_CASE("quiz_of: a question a row of the ledger; wrong answers are not the right one, and GIFT's own characters are marked") {
+TEST_CASE(
+    "quiz_of: one question per row of the ledger; wrong answers differ from the right one, and GIFT's special characters are "
+    "escaped") {
     for (const std::string readme : {"nn/README.md", "bert/README.md", "vit/README.md", "rlhf/README.md"}) {
         INFO(readme);
         const std::vector<QuizQuestion> questions = quiz_of(readme, 3);

@@ -43,8 +43,8 @@ TEST_CASE("run: stops endless loops, endless output, endless answers and remaini
     CHECK(seconds_now() - begin < 30);
 }
 
-TEST_CASE("run: as nobody, a program cannot delete, change or read what is closed to it") {
-    if (geteuid() != 0) return;  // only root can become somebody else
+TEST_CASE("run: as the user nobody, a program cannot delete, change or read protected files") {
+    if (geteuid() != 0) return;  // only root can change the user id
     const TemporaryFolder folder;
     const std::string results = folder.path("results.json"), secret = folder.path("secret");
     write_file_atomically(results, "0 points");

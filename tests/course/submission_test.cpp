@@ -98,7 +98,7 @@ TEST_CASE("results_json: the fields that Gradescope reads, whatever bytes a test
     CHECK(tests[1].at("output").as_string().find("1 of 2 numbers differ") != std::string::npos);
 }
 
-TEST_CASE("read_steps_line: reads what steps_line() writes, and no other line of a program that nobody trusts") {
+TEST_CASE("read_steps_line: reads what steps_line() writes, and no other line of an untrusted program") {
     const std::optional<StepsCompared> steps = read_steps_line(steps_line({.agreed = 3, .all = 40}));
     REQUIRE(steps.has_value());
     CHECK(steps->agreed == 3);

@@ -21,9 +21,9 @@ TEST_CASE("same_failure: digits inside a name are text: block.1 is not block.2, 
 }
 
 TEST_CASE("suspected: a failure without numbers has no suspects") {
-    CHECK_FALSE(is_telling("identical(a, b) is false"));
-    CHECK_FALSE(is_telling("a == 3 is 2 == 3"));
-    CHECK(is_telling("w.value()(0, 0) is 1.9 == Approx( 1.825 )"));
+    CHECK_FALSE(is_specific("identical(a, b) is false"));
+    CHECK_FALSE(is_specific("a == 3 is 2 == 3"));
+    CHECK(is_specific("w.value()(0, 0) is 1.9 == Approx( 1.825 )"));
     const std::vector<Suspect> suspects{{"no_scale", "the scale", "identical(a, b) is false"}};
     CHECK(suspected(suspects, "the scale", "identical(a, b) is false").empty());
 }

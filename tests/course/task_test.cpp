@@ -86,7 +86,7 @@ TEST_CASE("course/tasks: every task has one function, a contract, public tests a
         CHECK(error_of([&] { body = body_of(text, task.body, task.file); }) == "");
         CHECK(with_body(text, task.body, body, task.file) == text);
         CHECK(std::count(drawn.begin(), drawn.end(), task.name) == 1);
-        CHECK(objection(checks_at_the_door(body) + "\n" + task.code, task.without) == "");
+        CHECK(objection(leading_checks(body) + "\n" + task.code, task.without) == "");
         for (const PublicCase& one : task.cases) {
             INFO(one.suite, ": ", one.title);
             CHECK(titles.count(one.suite + ": " + one.title) == 1);

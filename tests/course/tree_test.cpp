@@ -21,7 +21,7 @@ static Tree small_tree(const TemporaryFolder& folder) {
     return tree;
 }
 
-TEST_CASE("Change: another text while it lives; then file and object are as they were, with their times") {
+TEST_CASE("Change: replaces a file's text during its lifetime, then restores file and object with their times") {
     const TemporaryFolder folder;
     const Tree tree = small_tree(folder);
     const auto time = std::filesystem::last_write_time(folder.path("a.cpp"));
@@ -38,7 +38,7 @@ TEST_CASE("Change: another text while it lives; then file and object are as they
     CHECK(error_of([&] { const Change change(tree, "b.cpp", ""); }).find("there is no file") != std::string::npos);
 }
 
-TEST_CASE("build: what does not build says so with the compiler's lines, and a build that takes too long is stopped") {
+TEST_CASE("build: a failed build returns the compiler's lines, and a build that takes too long is stopped") {
     const TemporaryFolder folder;
     Tree tree = small_tree(folder);
     const Change change(tree, "a.cpp", "int x;\nan error\n");

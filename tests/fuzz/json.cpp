@@ -14,7 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         return 0;
     }
     if (json_text(parse_json(text, "fuzz")) != text) std::abort();
-    try {  // the members one by one are those of the whole
+    try {  // the members visited one by one equal those of the whole object
         std::string members;
         visit_members(text, "fuzz", 1000, [&](const JsonMember& member) {
             members += (members.empty() ? "" : ",") + json_string(member.name) + ":" + json_text(member.value);

@@ -40,7 +40,7 @@ static void try_learning(const std::string& content) {
     for (const int id : wordpiece::encode(text, vocabulary, {})) check(id >= 0 && id < vocabulary.size());
 }
 
-// The 256 bytes and then what the bytes say.
+// The 256 bytes, then tokens made of the input's bytes.
 static std::string vocab_json_with(const std::string& rest) {
     const bpe::Vocabulary bytes = bpe::make_vocabulary({});
     std::string json = "{";

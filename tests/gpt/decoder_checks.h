@@ -1,4 +1,4 @@
-// decoder_checks.h: what must hold of every decoder-only model, whatever its blocks are.
+// decoder_checks.h: checks that every decoder-only model must pass, whatever its blocks are.
 //
 //   use      TEST_CASE("llama: ...") { check_writing(tiny_weights(), tiny); }
 //   needs    forward(), make_memory(), read_on() and logits_of() of its family; 11 tokens at least, 8 positions
@@ -15,7 +15,7 @@
 #include "tests/fixture_views.h"
 #include "tests/test.h"
 
-// The tokens that come later change nothing before them.
+// Later tokens do not change earlier hidden states.
 template <class Weights, class Config>
 void check_causal(const Weights& w, const Config& config) {
     const Matrix one = forward(make_batch({{1, 2, 3, 4, 5}}), w, config).logits.value();
@@ -74,7 +74,7 @@ Matrix next_logits_without_memory(const std::vector<int>& ids, const Weights& w,
     return slice_rows(logits, logits.rows - 1, 1);
 }
 
-// Greedy, sampling and beams through the one door, against loops that read everything again for each token.
+// Greedy decoding, sampling and beam search with a cache, compared with loops that read everything again for each token.
 template <class Weights, class Config>
 void check_writing(const Weights& w, const Config& config) {
     const std::vector<int> prompt{1, 2, 3};

@@ -196,20 +196,20 @@ TEST_CASE("forward: a tied embedding sums two gradient contributions, as embeddi
     gpt::Config untied = tiny;
     untied.tied = false;
     const gpt::Weights w = random_weights(tiny);
-    CHECK(w.output.same_as(w.words));
+    CHECK(w.output.same_as(w.token_embedding));
     gpt::Weights apart = w;  // the same numbers, but an untied output matrix
-    apart.output = parameter(w.words.value());
+    apart.output = parameter(w.token_embedding.value());
     const std::vector<int> labels = next_tokens(some_ids, 5);
 
     const Tape tape;
     backward(gpt::loss(gpt::forward(some_ids, 5, w, tiny), labels));
-    const Matrix tied_gradient = w.words.gradient();
+    const Matrix tied_gradient = w.token_embedding.gradient();
     for (Var& v : variables(gpt::parameters(w, tiny))) v.zero_gradient();
     backward(gpt::loss(gpt::forward(some_ids, 5, apart, untied), labels));
-    Matrix sum = apart.words.gradient();
+    Matrix sum = apart.token_embedding.gradient();
     add_to(sum, apart.output.gradient());
     check_close("sum of both", tied_gradient, sum);
-    CHECK(difference(apart.words.gradient(), tied_gradient) != "");
+    CHECK(difference(apart.token_embedding.gradient(), tied_gradient) != "");
 }
 
 // --- incremental decoding ---
@@ -274,10 +274,10 @@ TEST_CASE("make_weights: standard deviation 0.02, and 0.02 / sqrt(2 L) for the t
         CHECK(standard_deviation_of(block.mlp.contract.weight.value()) / 0.005f == Approx(1).epsilon(0.03));
         CHECK(standard_deviation_of(block.mlp.contract.bias.value()) == 0);
     }
-    CHECK(standard_deviation_of(w.words.value()) / 0.02f == Approx(1).epsilon(0.03));
+    CHECK(standard_deviation_of(w.token_embedding.value()) / 0.02f == Approx(1).epsilon(0.03));
     CHECK(standard_deviation_of(w.positions.value()) / 0.02f == Approx(1).epsilon(0.03));
     float largest = 0;
-    for (const float x : w.words.value()) largest = std::max(largest, std::abs(x));
+    for (const float x : w.token_embedding.value()) largest = std::max(largest, std::abs(x));
     CHECK(largest > 0.05f);  // not truncated at two standard deviations
 
     std::vector<int> ids(40);
@@ -287,9 +287,9 @@ TEST_CASE("make_weights: standard deviation 0.02, and 0.02 / sqrt(2 L) for the t
 
 TEST_CASE("empty_weights: zeros of all shapes") {
     const gpt::Weights w = gpt::empty_weights(tiny);
-    CHECK(w.output.same_as(w.words));
+    CHECK(w.output.same_as(w.token_embedding));
     CHECK(count_numbers(gpt::parameters(w, tiny)) == count_numbers(gpt::parameters(random_weights(tiny), tiny)));
-    CHECK(standard_deviation_of(w.words.value()) == 0);
+    CHECK(standard_deviation_of(w.token_embedding.value()) == 0);
     CHECK(standard_deviation_of(w.blocks[1].attention.query.weight.value()) == 0);
 }
 
@@ -325,7 +325,7 @@ TEST_CASE("config_of: a saved model loads with the same configuration and number
     const std::string path = folder.path("gpt_test.safetensors");
     gpt::Config untied = tiny;
     untied.tied = false;
-    gpt::Config others = tiny, exact_2018 = tiny_2018();  // what shapes cannot tell
+    gpt::Config others = tiny, exact_2018 = tiny_2018();  // what tensor shapes do not determine
     others.eps = 0.25f;
     others.activation = Activation::relu;
     exact_2018.activation = Activation::gelu;  // "gelu" means the tanh form in files of 2018
@@ -364,7 +364,8 @@ static void write_foreign_file(const std::string& path, const gpt::Weights& w, b
             {.name = "transformer.h." + block + ".attn.masked_bias", .shape = {}, .floats = Matrix(1, 1), .integers = {}});
     }
     tensors.push_back({.name = "transformer.position_ids", .shape = {9}, .floats = {}, .integers = {0, 1, 2, 3, 4, 5, 6, 7, 8}});
-    if (with_head) tensors.push_back({.name = "lm_head.weight", .shape = {11, 8}, .floats = w.words.value(), .integers = {}});
+    if (with_head)
+        tensors.push_back({.name = "lm_head.weight", .shape = {11, 8}, .floats = w.token_embedding.value(), .integers = {}});
     write_safetensors(path, tensors);
 }
 
@@ -428,7 +429,7 @@ TEST_CASE("config_of: a file that is not a GPT checkpoint throws with its path")
     save(gpt::parameters(w, tiny), path);
     CHECK(error_of([&] { gpt::config_of(Safetensors(path)); }) ==
           path +
-              ": nothing says the number of heads, and the shapes of the tensors do not tell it; put the config.json that was "
+              ": missing setting: the number of heads, which tensor shapes do not determine; put the config.json that was "
               "published with it into its folder, write \"num_attention_heads\" into its metadata, or give --heads N");
     CHECK(error_of([&] {
               gpt::config_of(Safetensors(path), {{"n_head", "3"}});

@@ -1,4 +1,4 @@
-// opt_fixture.h: one fixture of a model that stands on OPT's decoder, Galactica or BioGPT: every step, the loss, every gradient.
+// opt_fixture.h: one fixture of a model built on OPT's decoder, Galactica or BioGPT: every step, the loss, every gradient.
 #pragma once
 #include <string>
 

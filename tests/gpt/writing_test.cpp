@@ -103,7 +103,8 @@ TEST_CASE("generate: a sequence stops at the end of text while the others contin
 
 TEST_CASE("generate: a model that repeats itself stops at new_tokens") {
     gpt::Weights w = random_weights(3);
-    for (float& x : w.words.value()) x = 1;  // all tokens alike: equal logits, and greedy decoding takes token 0 forever
+    for (float& x : w.token_embedding.value())
+        x = 1;  // all tokens alike: equal logits, and greedy decoding takes token 0 forever
     CHECK(gpt::generate_greedily({1}, 1, w, tiny, {.new_tokens = 9, .repetitions = 3}) ==
           std::vector<std::vector<int>>{{0, 0, 0}});
     CHECK(gpt::generate_greedily({1}, 1, w, tiny, {.new_tokens = 9})[0].size() == 9);
@@ -182,7 +183,7 @@ TEST_CASE("gpt::Reader: NaN weights throw at the first generated token") {
           }) == std::string("beam_search: beam 0, new token 0") + fault);
 }
 
-TEST_CASE("writing: what exceeds the model's positions, and prompts with padding, are refused") {
+TEST_CASE("writing: texts beyond the model's positions, and prompts with padding, are refused") {
     const gpt::Weights w = random_weights(1);
     CHECK_THROWS_WITH(
         gpt::generate({1, 2, 3}, 2, w, tiny, {}, {}, {}),

@@ -166,11 +166,11 @@ TEST_CASE("dpo: rows and labels that do not match throw") {
         "dpo: 3 tokens and 3 labels of rejected answers do not form 2 rows; all rows need the same number of tokens, padded, and a label for each");
 }
 
-TEST_CASE("loss: a beta that is not above 0 and a label smoothing that turns the labels round are refused") {
+TEST_CASE("loss: a beta that is not above 0 and a label smoothing outside 0 to 1/2 are refused") {
     const dpo::LogProbabilities p{.tokens = Matrix(2, 1), .chosen = Matrix(1, 1), .rejected = Matrix(1, 1)};
     CHECK_THROWS_WITH(dpo::loss(p, p, {.beta = 0}), "dpo: beta is 0.000000, it must be a number above 0; 0.1 is usual");
     CHECK_THROWS_WITH(dpo::loss(p, p, {.beta = std::nanf("")}), "dpo: beta is nan, it must be a number above 0; 0.1 is usual");
-    const std::string rule = ", it must be from 0 to below 0.5: from there on the labels say nothing, or the opposite";
+    const std::string rule = ", it must be from 0 to below 0.5: from 0.5 on the labels would be uninformative or inverted";
     CHECK(error_of([&] { dpo::loss(p, p, {.label_smoothing = 0.5f}); }) == "dpo: a label smoothing of 0.500000" + rule);
     CHECK(error_of([&] { dpo::loss(p, p, {.label_smoothing = -0.1f}); }) == "dpo: a label smoothing of -0.100000" + rule);
 }

@@ -88,8 +88,8 @@ TEST_CASE("loss: its gradient is the expectation of score times grad log p") {
         const Tape tape;
         backward(exact::loss(exact::log_probabilities({1}, answers, w, tiny), log_q, r, 0));
     }
-    const Matrix exact_gradient = w.words.gradient();
-    Var words = w.words;
+    const Matrix exact_gradient = w.token_embedding.gradient();
+    Var words = w.token_embedding;
     words.zero_gradient();
     // REINFORCE with the probabilities in place of the frequencies of infinitely many samples
     const Tape tape;

@@ -86,8 +86,8 @@ TEST_CASE("parity: every quantity, both losses and every gradient equal the publ
         golden.check("policy_loss", loss.policy_loss.value());
         golden.check("value_loss", loss.value_loss.value());
         golden.check("loss", loss.loss.value());
-        golden.check("policy_clipfrac", loss.policy_clip_share);
-        golden.check("value_clipfrac", loss.value_clip_share);
+        golden.check("policy_clipfrac", loss.policy_clip_fraction);
+        golden.check("value_clipfrac", loss.value_clip_fraction);
         golden.check("entropy", loss.entropy);
         golden.check("approxkl", loss.approximate_kl);
         golden.check("policykl", loss.policy_kl);
@@ -201,7 +201,7 @@ TEST_CASE("loss: clipping removes the gradient only where it would move the rati
     const ppo::LossSteps loss = ppo::loss(policy, zero, zero, rewards, mask, fixed);
     // by hand: max(-1.5, -1.2) = -1.2; max(-0.5, -0.8) = -0.5; max(1.5, 1.2) = 1.5; max(0.5, 0.8) = 0.8
     CHECK(loss.policy_loss.value()(0, 0) == Approx((-1.2 - 0.5 + 1.5 + 0.8) / 4));
-    CHECK(loss.policy_clip_share == 0.5f);
+    CHECK(loss.policy_clip_fraction == 0.5f);
     backward(loss.loss);
     check_close("gradient", policy.log_probabilities.gradient(), Matrix{{0, -0.5f / 4, 1.5f / 4, 0}});
 }
@@ -215,7 +215,7 @@ TEST_CASE("loss: the value loss is the larger of the losses of value and clipped
     const ppo::PolicySteps policy = policy_of(Matrix(1, 2), Matrix{{0.5f, 3}});
     const ppo::LossSteps loss = ppo::loss(policy, Matrix(1, 2), old_values, rewards, mask, fixed);
     CHECK(loss.value_loss.value()(0, 0) == Approx(0.5 * (0.64 + 4) / 2));
-    CHECK(loss.value_clip_share == 0.5f);
+    CHECK(loss.value_clip_fraction == 0.5f);
     CHECK(loss.entropy == Approx(std::log(4.0)));
 }
 
@@ -229,7 +229,7 @@ TEST_CASE("loss: a value within value_clip of the old one is not clipped, even b
     rewards.advantages = Matrix(1, 200);
     rewards.returns = Matrix(1, 200);
     const ppo::LossSteps loss = ppo::loss(policy_of(Matrix(1, 200), values), Matrix(1, 200), old_values, rewards, mask, fixed);
-    CHECK(loss.value_clip_share == 0);
+    CHECK(loss.value_clip_fraction == 0);
 }
 
 TEST_CASE("loss: in the first epoch the ratio is 1 everywhere, which a shift by one token would break") {
@@ -293,7 +293,7 @@ TEST_CASE("ppo: inconsistent shapes and episodes throw") {
         "ppo: 1 scores, log-probabilities (1, 2) and (1, 3), values (1, 2) for a mask of (1, 2); each token needs one of each");
 }
 
-TEST_CASE("generalised_advantages, next_kl_coefficient: shapes and settings that give no numbers are refused") {
+TEST_CASE("generalised_advantages, next_kl_coefficient: wrong shapes, and settings that would give NaN, are refused") {
     const Matrix x(1, 2, 1);
     CHECK_THROWS_WITH(ppo::generalised_advantages(x, Matrix(2, 2), x, 1, 0.5f),
                       "generalised_advantages: rewards (1, 2), values (2, 2) and a mask (1, 2), the shapes must be equal");
@@ -308,7 +308,7 @@ TEST_CASE("generalised_advantages, next_kl_coefficient: shapes and settings that
     CHECK(ppo::next_kl_coefficient(0.1f, std::nanf(""), 4, {.adaptive = false}) == 0.1f);
 }
 
-TEST_CASE("rewards_and_advantages: a score or a KL coefficient that is no number is refused") {
+TEST_CASE("rewards_and_advantages: a score or a KL coefficient of NaN is refused") {
     const Matrix x(1, 2, 1);
     CHECK_THROWS_WITH(ppo::rewards_and_advantages({std::nanf("")}, x, x, x, x, 0.1f, {}),
                       "ppo: the score of episode 0 is nan, it must be a number; look for a NaN in the reward model");

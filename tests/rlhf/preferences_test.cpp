@@ -56,7 +56,7 @@ TEST_CASE("plackett_luce_nll: equals Bradley-Terry for two answers") {
 TEST_CASE("rank: without noise, by score; ties share a rank and the next rank is skipped") {
     CHECK(rank({0.1f, 3, -1, 3}, {.noise = 0}, {0.5f, 0.5f, 0.5f, 0.5f}) == std::vector<int>{3, 1, 4, 1});
     CHECK(rank({0, 0.5f, 0.5f}, {.noise = 0, .tie_margin = 0.5f}, {0.5f, 0.5f, 0.5f}) ==
-          std::vector<int>{1, 1, 1});  // 0.5 is no farther
+          std::vector<int>{1, 1, 1});  // 0.5 is not farther
     CHECK(rank({0, 0.3f, 2}, {.noise = 0, .tie_margin = 0.5f}, {0.5f, 0.5f, 0.5f}) == std::vector<int>{2, 2, 1});
 }
 
@@ -165,7 +165,7 @@ TEST_CASE("preferences: invalid arguments throw") {
     CHECK(error_of([] { gumbel(1); }).starts_with("gumbel: the draw is 1"));
 }
 
-TEST_CASE("differences, rank: rewards that are not a column, negative noise and scores that are no numbers are refused") {
+TEST_CASE("differences, rank: rewards that are not a column, negative noise and scores of NaN are refused") {
     CHECK_THROWS_WITH(preferences::differences(Matrix(2, 2), {.list = {{0, 1}}, .group = {0}, .groups = 1}),
                       "differences: rewards (2, 2), they must be one column, a row for each answer");
     CHECK_THROWS_WITH(preferences::rank({1, 2}, {.noise = -1}, {0.5f, 0.5f}),

@@ -78,7 +78,7 @@ static rlhf::RankedTexts ranked_texts(int rankings) {
     return ranked;
 }
 
-// --- what the loops are given ---
+// --- the inputs of the training loops ---
 
 TEST_CASE("preference_pairs: K(K-1)/2 pairs per ranking, without ties") {
     rlhf::RankedTexts ranked = ranked_texts(2);

@@ -116,8 +116,8 @@ TEST_CASE("from_language_model: training the copy leaves the original unchanged"
     Random random(3);
     const gpt::Weights trained = gpt::make_weights(tiny, random);
     const reward_model::Weights w = reward_model::from_language_model(trained, tiny);
-    CHECK(identical(w.trunk.words.value(), trained.words.value()));
-    CHECK_FALSE(w.trunk.words.same_as(trained.words));
+    CHECK(identical(w.trunk.token_embedding.value(), trained.token_embedding.value()));
+    CHECK_FALSE(w.trunk.token_embedding.same_as(trained.token_embedding));
 }
 
 TEST_CASE("loss: a ranking that is all ties does not enter the mean") {

@@ -6,7 +6,7 @@
 #include "tests/command.h"
 #include "tests/test.h"
 
-// The folder of the debug build; the Makefile tells.
+// The folder of the debug build, as the Makefile names it.
 static const std::string debug_built = DEBUG_BUILT;
 
 // Why gdb cannot be tried here; "" when it can.

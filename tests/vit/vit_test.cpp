@@ -83,7 +83,7 @@ TEST_CASE("embed_patches: equals a convolution whose stride is its kernel size")
     for (int down = 0; down < tiny.grid.down(); ++down)
         for (int across = 0; across < tiny.grid.across(); ++across)
             for (int d = 0; d < tiny.width; ++d) {
-                float sum = 0;  // the convolution as it is defined, at this place, for this output channel
+                float sum = 0;  // the convolution by its definition, at this position, for this output channel
                 for (int c = 0; c < tiny.grid.channels; ++c)
                     for (int y = 0; y < P; ++y)
                         for (int x = 0; x < P; ++x)
@@ -101,7 +101,7 @@ TEST_CASE("forward: the images of a batch do not attend to each other") {
     check_close("image 1 alone", slice_rows(together, 1, 1), vit::forward({b}, w, tiny).logits.value());
 }
 
-static Image with_patches_swapped(const Image& image) {  // patch 0 and patch 4 change places
+static Image with_patches_swapped(const Image& image) {  // patch 0 and patch 4 are exchanged
     Matrix patches = patchify(image, tiny.grid.patch_size);
     for (int j = 0; j < patches.cols; ++j) std::swap(patches(0, j), patches(4, j));
     return unpatchify(patches, tiny.grid.patch_size, image.height, image.width, image.channels);
@@ -182,7 +182,7 @@ TEST_CASE("config_of: a saved model loads with the same configuration and number
     const Image image = random_image(random, oblong);
     CHECK(identical(vit::forward({image}, other, config).logits.value(), vit::forward({image}, w, oblong).logits.value()));
     save(vit::parameters(w, oblong), path);
-    CHECK(error_of([&] { vit::config_of(Safetensors(path)); }).starts_with(path + ": nothing says the size of the images"));
+    CHECK(error_of([&] { vit::config_of(Safetensors(path)); }).starts_with(path + ": missing setting: the size of the images"));
     CHECK(
         error_of([&] {
             vit::config_of(Safetensors(path), {{"image_size", "8"}, {"num_attention_heads", "2"}});
@@ -191,7 +191,7 @@ TEST_CASE("config_of: a saved model loads with the same configuration and number
             ": images of 8 x 8 do not have the 6 patches of side 2 that its table of positions is made for; an image size of 4 would");
     CHECK(error_of([&] {
               vit::config_of(Safetensors(path), {{"image_size", "4,6"}});
-          }).starts_with(path + ": nothing says the number of heads"));
+          }).starts_with(path + ": missing setting: the number of heads"));
 }
 
 TEST_CASE("config_of: a checkpoint without biases of query, key and value is recognised") {

@@ -140,7 +140,7 @@ static plenoxels::Grid bench_grid() { return plenoxels::full_grid({20, 20, 20}, 
 // Mean number of samples per ray of the lesson's views.
 static double samples_of_a_ray() {
     int rays = 0, samples = 0;
-    for (const Point3& place : places_on_sphere(20, 3)) {
+    for (const Point3& place : points_on_sphere(20, 3)) {
         const plenoxels::Samples of_view =
             plenoxels::sample_rays(rays_of(look_at(place, {}, {0, 0, 1}, 24, 24, 45), 0.5), bench_grid(), {});
         rays += of_view.rays.size();
@@ -201,7 +201,7 @@ std::vector<Line> lines_of_models() {
 
 std::vector<Line> lines_of_generation() {
     std::vector<Line> lines;
-    // The well-known small Llamas, whose output matrix is the table of words.
+    // The well-known small Llamas, whose output matrix is the token embedding.
     add_generation(lines, "generate 110M",
                    {.width = 768, .depth = 12, .heads = 12, .key_value_heads = 12, .mlp_width = 2048, .tied = true}, 32);
     add_generation(lines, "generate 15M",

@@ -76,7 +76,7 @@ Image with_segments(const Image& image, const std::vector<int>& ids, const std::
     return result;
 }
 
-// Pictures below one another, or beside one another: where `across` each begins at a column, else at a row.
+// Stacks images vertically or, with `across`, joins them horizontally.
 static Image joined_images(const std::vector<Image>& images, int gap, bool across, const char* who) {
     require(!images.empty() && gap >= 0, who, ": ", images.size(), " pictures with ", gap,
             " pixels between them; there must be at least 1, and the gap not negative");

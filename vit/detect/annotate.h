@@ -25,7 +25,7 @@ void draw_box(Image& image, const Matrix& corners, Colour colour);
 
 // An image of three channels in which segment k = 1, 2, ... is blended with colours[k - 1]; segment 0 stays as it is.
 //   ids      the segment of each pixel
-//   share    opacity of the colour
+//   share    opacity of the colour, 0 ... 1
 //   throws   std::invalid_argument when there are not as many ids as pixels, or a segment has no colour
 Image with_segments(const Image& image, const std::vector<int>& ids, const std::vector<Colour>& colours, float share = 0.7f);
 

@@ -119,7 +119,7 @@ Steps attend(const Var& query, const Var& references, const Var& values, const s
     return steps;
 }
 
-// Head a looks in direction 2 pi a / A, scaled so that the longer of x and y is one pixel.
+// Head a points in direction 2 pi a / A, scaled so that the longer of x and y is one pixel.
 static Matrix first_offsets(const Config& config) {
     Matrix bias(1, config.heads * config.levels * config.points * 2);
     for (int k = 0; k < bias.cols; ++k) {

@@ -411,7 +411,7 @@ std::vector<Instance> instances(const Matrix& class_logits, const Matrix& masks,
 
 namespace {
 
-// A query that says "object", and how sure it is.
+// A query that predicts an object, and its confidence.
 struct Candidate {
     int query = 0, label = 0;
     float score = 0;
@@ -558,8 +558,8 @@ Parameters parameters(const Weights& w, const Config& config) {
 
 // --- the configuration of a checkpoint ---
 
-// What shapes do not tell.
-static std::vector<Member> told_members(Config& config) {
+// What tensor shapes do not determine.
+static std::vector<Member> members_of(Config& config) {
     using From = Member::From;
     return {{{"the number of heads", {"nheads", "num_attention_heads"}, "--heads N"}, &config.heads, From::file},
             {{"the place of the norms", {"pre_norm"}}, &config.pre_norm},
@@ -574,7 +574,7 @@ static std::vector<Member> told_members(Config& config) {
             {{"the fraction of important points", {"importance_sample_ratio"}}, &config.importance}};
 }
 
-Config config_of(const Safetensors& checkpoint, const Told& told) {
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     const std::string predictor = "sem_seg_head.predictor.", mlps = predictor + "transformer_ffn_layers.",
                       expand = ".linear1.weight", maps = predictor + "input_proj.0.weight";
     Config config;
@@ -587,14 +587,14 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
     config.mask_channels = size_of(checkpoint, predictor + "mask_embed.layers.2.weight", 0);
     config.feature_channels = checkpoint.has(maps) ? size_of(checkpoint, maps, 1) : config.width;
     config.always_project = checkpoint.has(maps) && config.feature_channels == config.width;
-    read_members(ModelConfig(checkpoint, told), told_members(config));
+    read_members(ModelConfig(checkpoint, given), members_of(config));
     check(config);
     return config;
 }
 
 std::map<std::string, std::string> metadata(const Config& config) {
     Config copy = config;
-    return metadata_of("mask2former", told_members(copy));
+    return metadata_of("mask2former", members_of(copy));
 }
 
 }  // namespace mask2former

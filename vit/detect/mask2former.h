@@ -80,9 +80,9 @@ Parameters parameters(const Weights& w, const Config& config);
 
 // The configuration of a checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks for it.
 //   throws  std::invalid_argument in one line that says what is missing, and its cures
-Config config_of(const Safetensors& checkpoint, const Told& told = {});
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given = {});
 
-// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+// What tensor shapes do not determine, for save(parameters(w, config), path, metadata(config)).
 std::map<std::string, std::string> metadata(const Config& config);
 
 // --- forward ---

@@ -37,9 +37,9 @@ clip::TextSteps masked_text_tower(const TokenBatch& texts, const clip::TextWeigh
     const BlockOptions options{.heads = config.heads, .eps = config.eps, .activation = config.activation};
     const Attending how{.segments = Segments::equal(B, T), .may = causal(T, T), .bias = padding_bias(texts, config.heads)};
     clip::TextSteps steps;
-    steps.embeddings = add_repeated(embed(w.words, texts.ids), slice_rows(w.positions, 0, T));  // (B*Q*T, Dt)
-    steps.encoder = stack(steps.embeddings, w.blocks, options, {.self = how});                  // (B*Q*T, Dt)
-    steps.norm = layer_norm(steps.encoder.output, w.norm, config.eps);                          // (B*Q*T, Dt)
+    steps.embeddings = add_repeated(embed(w.token_embedding, texts.ids), slice_rows(w.positions, 0, T));  // (B*Q*T, Dt)
+    steps.encoder = stack(steps.embeddings, w.blocks, options, {.self = how});                            // (B*Q*T, Dt)
+    steps.norm = layer_norm(steps.encoder.output, w.norm, config.eps);                                    // (B*Q*T, Dt)
     steps.ends = clip::end_of_text_positions(texts);
     std::vector<int> rows;
     for (int b = 0; b < B; ++b) rows.push_back(b * T + steps.ends[b]);
@@ -178,7 +178,7 @@ static void check_targets(const std::vector<Target>& targets, int images, int to
             const float* const b = target.boxes.row(i);
             const bool finite = std::isfinite(b[0]) && std::isfinite(b[1]) && std::isfinite(b[2]) && std::isfinite(b[3]);
             require(finite && b[2] >= 0 && b[3] >= 0, "owl_vit: target ", i, " is the box (", b[0], ", ", b[1], ", ", b[2], ", ",
-                    b[3], "), it must be finite: centre x and y, width and height from 0 on, as shares of the image");
+                    b[3], "), it must be finite: centre x and y, width and height from 0 on, as fractions of the image");
         }
         for (const int label : target.labels)
             require(label >= 0 && label < queries, "owl_vit: label ", label, " is not one of ", queries,
@@ -283,8 +283,8 @@ Parameters parameters(const Weights& w, const Config& config) {
     return table;
 }
 
-// Heads, eps and activation of both towers; published code takes eps 1e-5 and the quick form of GELU where nothing is said.
-static std::vector<Member> told_members(Config& config) {
+// Heads, eps and activation of both towers; published code takes eps 1e-5 and the quick form of GELU as defaults.
+static std::vector<Member> members_of(Config& config) {
     using From = Member::From;
     clip::VisionConfig& vision = config.clip.vision;
     clip::TextConfig& text = config.clip.text;
@@ -298,7 +298,7 @@ static std::vector<Member> told_members(Config& config) {
             {{"the activation function (text_config)", {"text_config.hidden_act"}}, &text.activation}};
 }
 
-Config config_of(const Safetensors& checkpoint, const Told& told) {
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     const std::string image = "owlvit.vision_model.", sentence = "owlvit.text_model.", layer = ".layer_norm1.weight";
     const std::string patches = image + "embeddings.patch_embedding.weight",
                       words = sentence + "embeddings.token_embedding.weight";
@@ -316,10 +316,10 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
     text.depth = count_blocks(checkpoint, sentence + "encoder.layers.", layer);
     text.mlp_width = size_of(checkpoint, sentence + "encoder.layers.0.mlp.fc1.weight", 0);
     config.clip.shared_width = size_of(checkpoint, "owlvit.text_projection.weight", 0);
-    const ModelConfig further(checkpoint, told);
+    const ModelConfig model_config(checkpoint, given);
     const int N = size_of(checkpoint, image + "embeddings.position_embedding.weight", 0) - 1;
-    vit::set_image_size(vision.grid, N, further, checkpoint.path);
-    read_members(further, told_members(config));
+    vit::set_image_size(vision.grid, N, model_config, checkpoint.path);
+    read_members(model_config, members_of(config));
     check(config);
     return config;
 }
@@ -327,7 +327,7 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
 std::map<std::string, std::string> metadata(const Config& config) {
     Config copy = config;
     const PatchGrid& grid = config.clip.vision.grid;
-    std::map<std::string, std::string> all = metadata_of("owlvit", told_members(copy));
+    std::map<std::string, std::string> all = metadata_of("owlvit", members_of(copy));
     all["image_size"] = std::to_string(grid.height) + "," + std::to_string(grid.width);
     return all;
 }

@@ -30,7 +30,7 @@ Corners corners(const MapSize& size, const Var& points, const std::vector<int>& 
         for (int axis = 0; axis < 2; ++axis) above_left(k, axis) = std::floor(place.value()(k, axis));
         require(std::isfinite(above_left(k, 0)) && std::isfinite(above_left(k, 1)), where, "sample: point ", k, " is (",
                 points.value()(k, 0), ", ", points.value()(k, 1), "), both must be finite");
-        // A point far outside touches no pixel, wherever it is; clamped, its place fits an int.
+        // A point far outside touches no pixel, wherever it is; clamped, its position fits an int.
         const int left = static_cast<int>(std::clamp(above_left(k, 0), -2.0f, static_cast<float>(size.width)));
         const int top = static_cast<int>(std::clamp(above_left(k, 1), -2.0f, static_cast<float>(size.height)));
         for (int i = 0; i < 2; ++i)

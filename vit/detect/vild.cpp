@@ -190,8 +190,8 @@ Parameters parameters(const Weights& w, const Config& config) {
 
 // --- the configuration of a checkpoint ---
 
-// What shapes do not tell: of a region only height * width * channels is in them.
-static std::vector<Member> told_members(Config& config) {
+// What tensor shapes do not determine: of a region only height * width * channels is in them.
+static std::vector<Member> members_of(Config& config) {
     using From = Member::From;
     return {{{"the height of a region", {"roi_height"}}, &config.region_height, From::file},
             {{"the width of a region", {"roi_width"}}, &config.region_width, From::file},
@@ -202,7 +202,7 @@ static std::vector<Member> told_members(Config& config) {
             {{"whether novel classes are masked in training", {"mask_rare"}}, &config.mask_rare}};
 }
 
-Config config_of(const Safetensors& checkpoint, const Told& told) {
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     const std::string head = "frcnn_layer_0/fast_rcnn_head/";
     Config config;
     config.clip_width = size_of(checkpoint, head + "class-predict/kernel", 0);
@@ -211,7 +211,7 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
     config.layers = 0;
     while (checkpoint.has(head + "fc" + std::to_string(6 + config.layers) + "/kernel")) ++config.layers;
     config.double_branch = checkpoint.has(head + "distill-project-to-clip/kernel");
-    read_members(ModelConfig(checkpoint, told), told_members(config));
+    read_members(ModelConfig(checkpoint, given), members_of(config));
     const int inputs = size_of(checkpoint, head + (config.layers > 0 ? "fc6/kernel" : "project-to-clip/kernel"), 0);
     const int area = config.region_height * config.region_width;
     require(area > 0 && inputs % area == 0, checkpoint.path, ": regions of ", config.region_height, " x ", config.region_width,
@@ -223,7 +223,7 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
 
 std::map<std::string, std::string> metadata(const Config& config) {
     Config copy = config;
-    return metadata_of("vild", told_members(copy));
+    return metadata_of("vild", members_of(copy));
 }
 
 }  // namespace vild

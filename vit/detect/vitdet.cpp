@@ -83,7 +83,7 @@ Var decomposed_bias(const Var& query, const Var& down, const Var& across, int a,
     const Var q = heads_stacked(query, n, heads, where);        // (S*A*n, d)
     const Var by_row = matmul_transposed(q, down, where);       // (S*A*n, 2a - 1)  of every query with every offset
     const Var by_column = matmul_transposed(q, across, where);  // (S*A*n, 2b - 1)
-    std::vector<int> row_offsets, column_offsets;               // of every query and key, as places among those numbers
+    std::vector<int> row_offsets, column_offsets;               // of every query and key, as indices of those numbers
     row_offsets.reserve(static_cast<std::size_t>(q.rows()) * n);
     column_offsets.reserve(static_cast<std::size_t>(q.rows()) * n);
     const std::vector<int> down_offsets = offsets(a), across_offsets = offsets(b);
@@ -153,7 +153,7 @@ BlockSteps block(const Var& z, const Weights& w, const Config& config, int numbe
     if (is_windowed(config, number)) {
         const int k = config.window;
         const Windows cut = windows(size, k);
-        // Padding comes after the norm, so it is zero. It is not masked: its keys and values are the biases, and take part.
+        // Padding comes after the norm, so it is zero. It is not masked: its keys and values are the biases, and are attended to.
         steps.inside = partition(steps.norm1, cut);  // (S*k*k, D)
         attend_inside(steps, own.attention, down, across, config, k, k);
         moved = unpartition(steps.attention.output, cut);
@@ -377,8 +377,8 @@ Parameters parameters(const Weights& w, const Config& config) {
 static const std::string net = "backbone.net.";
 static const Setting windowed_blocks{"the blocks with window attention", {"window_block_indexes"}};
 
-// With relative positions the shapes tell the heads: a table is as wide as one of them.
-static std::vector<Member> told_members(Config& config) {
+// With relative positions the shapes determine the number of heads: a table is as wide as one head.
+static std::vector<Member> members_of(Config& config) {
     using From = Member::From;
     return {{settings::heads, &config.heads, config.relative_positions ? From::shapes : From::file},
             {{"the side of a window, in tokens; 0 without windows", {"window_size"}}, &config.window, From::file},
@@ -387,9 +387,9 @@ static std::vector<Member> told_members(Config& config) {
 }
 
 // "0,2" or [0, 2]; "" and [] are an empty list.
-static std::vector<int> list_of(const ModelConfig& further, const Setting& setting) {
-    const std::string words = further.words(setting);
-    return words.empty() || words == "[]" ? std::vector<int>() : further.integers(setting);
+static std::vector<int> list_of(const ModelConfig& model_config, const Setting& setting) {
+    const std::string words = model_config.string(setting);
+    return words.empty() || words == "[]" ? std::vector<int>() : model_config.integers(setting);
 }
 
 static std::string list_text(const std::vector<int>& numbers) {
@@ -436,7 +436,7 @@ static void read_table_sizes(const Safetensors& checkpoint, Config& config) {
     }
 }
 
-// The names tell the levels and the layers of each, whose last is the convolution that smooths.
+// The names determine the levels and the layers of each; the last layer is the 3 x 3 convolution.
 static void read_pyramid(const Safetensors& checkpoint, Config& config) {
     config.scales.clear();
     config.pyramid_channels = 0;
@@ -452,14 +452,14 @@ static void read_pyramid(const Safetensors& checkpoint, Config& config) {
     }
 }
 
-Config config_of(const Safetensors& checkpoint, const Told& told) {
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     Config config;
     read_blocks(checkpoint, config);
     read_positions(checkpoint, config);
     read_pyramid(checkpoint, config);
-    const ModelConfig further(checkpoint, told);
-    read_members(further, told_members(config));
-    config.windowed = config.window > 0 ? list_of(further, windowed_blocks) : std::vector<int>();
+    const ModelConfig model_config(checkpoint, given);
+    read_members(model_config, members_of(config));
+    config.windowed = config.window > 0 ? list_of(model_config, windowed_blocks) : std::vector<int>();
     read_table_sizes(checkpoint, config);
     check(config);
     return config;
@@ -467,7 +467,7 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
 
 std::map<std::string, std::string> metadata(const Config& config) {
     Config copy = config;
-    std::map<std::string, std::string> all = metadata_of("vitdet", told_members(copy));
+    std::map<std::string, std::string> all = metadata_of("vitdet", members_of(copy));
     if (config.window > 0) all[windowed_blocks.keys[0]] = list_text(config.windowed);
     return all;
 }

@@ -49,7 +49,7 @@ Matrix importance_depths(const Matrix& depths, const Matrix& weights, int count,
     require(count >= 1, "dff: ", count, " fine samples a ray, at least 1 is needed");
     require_finite(depths, "dff", "depths");
     require_finite(weights, "dff", "weights");
-    for (const float weight : weights) require(weight >= 0, "dff: a weight of ", weight, ", a share of light is not negative");
+    for (const float weight : weights) require(weight >= 0, "dff: a weight of ", weight, ", a fraction of light is not negative");
     require_draws("draws of fine depths", draws, R, count);
     Matrix drawn(R, count);
     std::vector<double> middle(bins), cumulated(bins);
@@ -84,8 +84,8 @@ static Matrix merged(const Matrix& a, const Matrix& b) {
     return all;
 }
 
-Matrix depth_deviation(const Matrix& new_depths) {
-    require(new_depths.cols >= 1, "depth_deviation: depths ", new_depths, ", each ray needs at least 1");
+Matrix depth_standard_deviation(const Matrix& new_depths) {
+    require(new_depths.cols >= 1, "depth_standard_deviation: depths ", new_depths, ", each ray needs at least 1");
     Matrix deviation(new_depths.rows, 1);
     for (int r = 0; r < new_depths.rows; ++r) {
         double mean = 0, squares = 0;
@@ -153,7 +153,7 @@ static Var run(const Network& w, const Matrix& embedded, const Matrix& direction
         const Var activated = activate(linear(h, w.points[i]), Activation::relu);  // (n, W)
         h = skips_after(config, i) ? concat_cols({point, activated}) : activated;  // (n, W) or (n, 3 + 6 L + W)
     }
-    const Var density = linear(h, w.density);  // (n, 1)  does not know the direction
+    const Var density = linear(h, w.density);  // (n, 1)  does not depend on the direction
     const Var feature = linear(h, w.feature);  // (n, W)
     const Var seen = activate(linear(concat_cols({feature, directions}), w.direction), Activation::relu);  // (n, W / 2)
     const Var colour = linear(seen, w.colour);                                                             // (n, 3)

@@ -117,7 +117,7 @@ struct Steps {
 Steps forward(const Rays& rays, const Weights& w, const Config& config, const Draws& draws = {});
 
 // Population standard deviation of each ray's new depths, (R, 1).
-Matrix depth_deviation(const Matrix& new_depths);
+Matrix depth_standard_deviation(const Matrix& new_depths);
 
 // --- distillation ---
 

@@ -307,7 +307,7 @@ std::vector<int> places_with_neighbours(const Grid& grid) {
     return places;
 }
 
-// The row of the next voxel along the axis and that of the voxel itself: 2 for each place.
+// The row of the next voxel along the axis and that of the voxel itself: 2 for each voxel.
 static std::vector<int> pairs_along(const Grid& grid, int axis, Missing missing, const std::vector<int>& places) {
     const int distance[3] = {grid.size[1] * grid.size[2], grid.size[2], 1};
     std::vector<int> pairs;
@@ -321,7 +321,7 @@ static std::vector<int> pairs_along(const Grid& grid, int axis, Missing missing,
     return pairs;
 }
 
-// next - self along an axis, times the scale: (places, C).
+// next - self along an axis, times the scale: (voxels, C).
 static Var differences(const Var& field, const Grid& grid, int axis, Missing missing, float scale, const std::vector<int>& places,
                        Where where) {
     Matrix signs(static_cast<int>(places.size()), 2, scale);
@@ -461,7 +461,8 @@ void fit(const Scene& scene, const PixelRays& pixels, const Config& config, cons
 
 Matrix photograph(const Camera& camera, const Scene& scene, const Config& config) {
     const NoTape evaluation;
-    const int at_once = 4096, R = camera.height * camera.width;  // rays: a large picture does not need its samples all together
+    const int at_once = 4096,
+              R = camera.height * camera.width;  // rays: the samples of a large image need not be in memory all at once
     Matrix pixels(R, 3);
     for (int first = 0; first < R; first += at_once) {
         std::vector<int> numbers(std::min(at_once, R - first));
@@ -486,14 +487,14 @@ Matrix largest_weights(const Rays& rays, const Grid& grid, const Weights& w, con
     return largest;
 }
 
-// The places of the voxels of a new grid of the same box, in the coordinates of the old one.
+// The voxel centres of a new grid of the same box, in the coordinates of the old one.
 static Matrix places_of_voxels(const Grid& fine, const Grid& old) {
     Matrix places(static_cast<int>(fine.links.size()), 3);
     for (int x = 0; x < fine.size[0]; ++x)
         for (int y = 0; y < fine.size[1]; ++y)
             for (int z = 0; z < fine.size[2]; ++z) {
                 const int voxel[3] = {x, y, z};
-                for (int axis = 0; axis < 3; ++axis)  // the same share of the box, measured from its edge at -1/2
+                for (int axis = 0; axis < 3; ++axis)  // the same fraction of the box, measured from its edge at -1/2
                     places(fine.place(x, y, z), axis) =
                         static_cast<float>((voxel[axis] + 0.5) * old.size[axis] / fine.size[axis] - 0.5);
             }
@@ -504,7 +505,7 @@ Scene resampled(const Scene& scene, const std::array<int, 3>& size) {
     check(scene.grid, scene.weights);
     Scene fine{full_grid(size, scene.grid.radius, scene.grid.centre), {}};
     const Corners corners = corners_of(places_of_voxels(fine.grid, scene.grid), scene.grid);
-    std::vector<int> kept;  // places of the new voxels next to an old one that is not empty
+    std::vector<int> kept;  // the new voxels next to an old one that is not empty
     for (std::size_t place = 0; place < fine.grid.links.size(); ++place) {
         bool something = false;
         for (int corner = 0; corner < 8; ++corner)

@@ -180,7 +180,7 @@ struct FitRecipe {
     float keep = 0.95f;  // of RMSProp
 };
 
-// The objective: picture loss of a batch of rays plus total variation.
+// The objective: mean squared error of a batch of rays plus total variation.
 class Fitting : public Objective {
 public:
     Fitting(const Scene& scene, const PixelRays& pixels, const Config& config, const FitRecipe& recipe, int seed);

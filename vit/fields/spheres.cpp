@@ -128,7 +128,7 @@ std::vector<View> views_of(const std::vector<Sphere>& spheres, int count, int si
     require(count >= 1 && distance > 0, "views_of: ", count, " views from a distance of ", distance,
             ", there must be at least 1, and the distance above 0");
     std::vector<View> views;
-    for (const Point3& place : places_on_sphere(count, distance, turn)) {
+    for (const Point3& place : points_on_sphere(count, distance, turn)) {
         const Camera camera = look_at(place, {}, {0, 0, 1}, side, side, field_of_view);
         views.push_back({camera, draw_spheres(spheres, camera)});
     }

@@ -31,7 +31,7 @@ void write_views(const std::string& path, const std::vector<View>& views);
 
 // `count` positions evenly spread over a sphere around the origin, on a spiral: height z = 1 - 2 (i + 1/2) / count, angle
 // 2.399963 i (the golden angle) + turn.
-std::vector<Point3> places_on_sphere(int count, double distance, double turn = 0);
+std::vector<Point3> points_on_sphere(int count, double distance, double turn = 0);
 
 // The rays and colours of all pixels of all views, stacked.
 struct PixelRays {

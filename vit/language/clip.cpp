@@ -70,10 +70,10 @@ TextSteps text_tower(const TokenBatch& texts, const TextWeights& w, const TextCo
     const Attending how{.segments = Segments::equal(B, T), .may = causal(T, T)};
     const InStack in_stack("text");
     TextSteps steps;
-    const Var words = named_step("words", embed(w.words, texts.ids));                      // (B*T, Dt)
-    steps.embeddings = add_repeated(words, slice_rows(w.positions, 0, T));                 // (B*T, Dt)
-    steps.encoder = stack(steps.embeddings, w.blocks, options_of(config), {.self = how});  // (B*T, Dt)
-    steps.norm = layer_norm(steps.encoder.output, w.norm, config.eps);                     // (B*T, Dt)
+    const Var tokens = named_step("token_embeddings", embed(w.token_embedding, texts.ids));  // (B*T, Dt)
+    steps.embeddings = add_repeated(tokens, slice_rows(w.positions, 0, T));                  // (B*T, Dt)
+    steps.encoder = stack(steps.embeddings, w.blocks, options_of(config), {.self = how});    // (B*T, Dt)
+    steps.norm = layer_norm(steps.encoder.output, w.norm, config.eps);                       // (B*T, Dt)
     // Under the causal mask only the last token has read the whole sentence; padding follows it.
     steps.ends = end_of_text_positions(texts);
     std::vector<int> rows;
@@ -112,7 +112,7 @@ void limit_scale(Weights& w) {
     log_scale = std::min(log_scale, std::log(100.0f));
 }
 
-// --- a classifier made of words ---
+// --- zero-shot classification ---
 
 Var class_directions(const std::vector<TokenBatch>& prompts, const Weights& w, const Config& config) {
     std::vector<Var> directions;
@@ -234,7 +234,7 @@ VisionWeights make_vision_weights(const VisionConfig& config, Random& random) {
 TextWeights make_text_weights(const TextConfig& config, Random& random) {
     check(config);
     TextWeights w;
-    w.words = make_embedding(random, config.vocabulary, config.width, {.draw = Draw::normal, .stddev = 0.02f});
+    w.token_embedding = make_embedding(random, config.vocabulary, config.width, {.draw = Draw::normal, .stddev = 0.02f});
     w.positions = make_weight(random, config.positions, config.width, {.draw = Draw::normal, .stddev = 0.01f});
     w.blocks = make_blocks(random, config.width, config.depth, config.mlp_width);
     w.norm = make_layer_norm(config.width);
@@ -271,7 +271,8 @@ Parameters parameters(const Weights& w, const Config& config) {
     add_parameters(table, vision + "pre_layrnorm", w.vision.pre_norm);  // as the files spell it
     add_parameters(table, vision + "encoder.layers.", w.vision.blocks, clip_names);
     add_parameters(table, vision + "post_layernorm", w.vision.post_norm);
-    table.push_back({text + "embeddings.token_embedding.weight", {config.text.vocabulary, Dt}, Stored::as_it_is, {w.text.words}});
+    table.push_back(
+        {text + "embeddings.token_embedding.weight", {config.text.vocabulary, Dt}, Stored::as_it_is, {w.text.token_embedding}});
     table.push_back(
         {text + "embeddings.position_embedding.weight", {config.text.positions, Dt}, Stored::as_it_is, {w.text.positions}});
     add_parameters(table, text + "encoder.layers.", w.text.blocks, clip_names);
@@ -297,7 +298,7 @@ Parameters openai_parameters(const Weights& w, const Config& config) {
     add_parameters(table, "visual.transformer.resblocks.", w.vision.blocks, open_clip_names);
     add_parameters(table, "visual.ln_post", w.vision.post_norm);
     add_parameters(table, "transformer.resblocks.", w.text.blocks, open_clip_names);
-    table.push_back({"token_embedding.weight", {config.text.vocabulary, Dt}, Stored::as_it_is, {w.text.words}});
+    table.push_back({"token_embedding.weight", {config.text.vocabulary, Dt}, Stored::as_it_is, {w.text.token_embedding}});
     add_parameters(table, "ln_final", w.text.norm);
     return table;
 }
@@ -322,21 +323,21 @@ static Setting of_tower(const std::string& tower, Setting setting, const std::st
 
 // Heads, eps and activation of one tower.
 template <class TowerConfig>
-static void read_further(TowerConfig& config, const ModelConfig& further, const std::string& tower, const std::string& option,
-                         bool openai, int usual_heads, const std::string& path) {
-    further.require_agrees(of_tower(tower, settings::width), config.width);
+static void read_settings(TowerConfig& config, const ModelConfig& model_config, const std::string& tower,
+                          const std::string& option, bool openai, int usual_heads, const std::string& path) {
+    model_config.require_agrees(of_tower(tower, settings::width), config.width);
     const Setting heads = of_tower(tower, settings::heads, option);
-    const bool left_out = further.has({.what = tower, .keys = {tower}});  // a configuration that leaves out what is usual
-    config.heads = openai     ? further.integer(heads, config.width / 64)
-                   : left_out ? further.integer(heads, usual_heads)
-                              : further.integer(heads);
+    const bool left_out = model_config.has({.what = tower, .keys = {tower}});  // a configuration that omits default values
+    config.heads = openai     ? model_config.integer(heads, config.width / 64)
+                   : left_out ? model_config.integer(heads, usual_heads)
+                              : model_config.integer(heads);
     require(config.heads > 0 && config.width % config.heads == 0, path, ": ", tower, ": ", config.heads,
             " heads do not divide a width of ", config.width);
-    config.eps = static_cast<float>(further.real(of_tower(tower, settings::eps), 1e-5));
-    config.activation = activation_of_name(further.words(of_tower(tower, settings::activation), "quick_gelu"));
+    config.eps = static_cast<float>(model_config.real(of_tower(tower, settings::eps), 1e-5));
+    config.activation = activation_of_name(model_config.string(of_tower(tower, settings::activation), "quick_gelu"));
 }
 
-Config config_of(const Safetensors& checkpoint, const Told& told) {
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     const bool openai = is_openai_layout(checkpoint);
     const std::string patches = openai ? "visual.conv1.weight" : "vision_model.embeddings.patch_embedding.weight";
     const std::string image_positions =
@@ -363,9 +364,9 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
     text.positions = checkpoint.dimension(text_positions, 0);
     text.depth = blocks_in(checkpoint, text_blocks, expand);
     text.mlp_width = checkpoint.dimension(text_blocks + "0" + expand, 0);
-    const ModelConfig further(checkpoint, told);
-    read_further(vision, further, "vision_config", "--image-heads N", openai, 12, checkpoint.path);
-    read_further(text, further, "text_config", "--text-heads N", openai, 8, checkpoint.path);
+    const ModelConfig model_config(checkpoint, given);
+    read_settings(vision, model_config, "vision_config", "--image-heads N", openai, 12, checkpoint.path);
+    read_settings(text, model_config, "text_config", "--text-heads N", openai, 8, checkpoint.path);
     config.shared_width = checkpoint.dimension(openai ? "visual.proj" : "visual_projection.weight", openai ? 1 : 0);
     return config;
 }

@@ -62,8 +62,8 @@ struct VisionWeights {
 };
 
 struct TextWeights {
-    Var words;      // (V, Dt)
-    Var positions;  // (positions, Dt)
+    Var token_embedding;  // (V, Dt)
+    Var positions;        // (positions, Dt)
     std::vector<Block> blocks;
     Norm norm;  // after the blocks
 };
@@ -106,9 +106,9 @@ LoadRules load_rules();
 // config.json of Hugging Face may omit the values of ViT-B/32: a tower that it lists then has 12 heads (image) or 8 (text). Without a
 // config.json the number of heads has no default.
 //   throws  std::invalid_argument with the path when it is not a CLIP checkpoint or the number of heads is unknown
-Config config_of(const Safetensors& checkpoint, const Told& told = {});
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given = {});
 
-// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+// What tensor shapes do not determine, for save(parameters(w, config), path, metadata(config)).
 std::map<std::string, std::string> metadata(const Config& config);
 bool is_openai_layout(const Safetensors& checkpoint);
 
@@ -202,7 +202,7 @@ Preparation preparation_of(const std::string& checkpoint_path, const VisionConfi
 //   throws  std::invalid_argument unless the grid is square and has three channels, and the photograph one or three
 Image preprocess(const Image& photograph, const VisionConfig& config, const Preparation& how = {});
 
-// Where the parts of its towers lie, for nn/interpret: the outputs are the embeddings of the class token and of the end token before
+// Layout of the two towers for nn/interpret: the outputs are the embeddings of the class token and of the end token before
 // normalisation, (rows, D).
 Inside image_inside(const Weights& w, const Config& config);
 Inside text_inside(const Weights& w, const Config& config);

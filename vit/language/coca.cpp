@@ -47,8 +47,8 @@ ImageSteps read_images(const std::vector<Image>& images, const Weights& w, const
 static BlockOptions text_options(const Config& config) { return {.heads = config.text_heads, .eps = config.eps}; }
 static BlockOptions decoder_options(const Config& config) { return {.heads = config.decoder_heads, .eps = config.eps}; }
 
-// Tokens see those before them. [cls], in the last row, sees tokens that are not padding: in the published models through a mask that
-// stands one column too far to the right, so that column 0 is always open.
+// Tokens attend to those before them. [cls], in the last row, attends to tokens that are not padding: in the published models
+// through a mask that is one column too far to the right, so that column 0 is always allowed.
 static MayAttend text_mask(const TokenBatch& captions, const Config& config) {
     const int B = captions.sequences, T = captions.length, shift = config.correct_class_mask ? 0 : 1;
     MayAttend may{.queries = B * T, .keys = T, .table = {}};
@@ -74,15 +74,15 @@ TextSteps read_texts(const TokenBatch& captions, const Weights& w, const Config&
     for (int b = 0; b < B; ++b)
         for (int t = 0; t + 1 < T; ++t) read.push_back(captions.ids[b * T + t]);
     const InStack in_stack("text");
-    const Var words = named_step("words", embed(w.words, read));  // (B*(T-1), D)
+    const Var tokens = named_step("token_embeddings", embed(w.token_embedding, read));  // (B*(T-1), D)
     // [cls] after each caption: it is row B (T-1) of the two together.
     std::vector<int> rows;
     for (int b = 0; b < B; ++b) {
         for (int t = 0; t + 1 < T; ++t) rows.push_back(b * (T - 1) + t);
         rows.push_back(B * (T - 1));
     }
-    const Var with_class = gather_rows(concat_rows({words, w.class_token}), rows);  // (B*T, D)
-    const Var z0 = add_repeated(with_class, slice_rows(w.positions, 0, T));         // (B*T, D)
+    const Var with_class = gather_rows(concat_rows({tokens, w.class_token}), rows);  // (B*T, D)
+    const Var z0 = add_repeated(with_class, slice_rows(w.positions, 0, T));          // (B*T, D)
     TextSteps steps;
     steps.may = text_mask(captions, config);
     const Attending how{.segments = Segments::equal(B, T), .may = steps.may};
@@ -96,8 +96,8 @@ TextSteps read_texts(const TokenBatch& captions, const Weights& w, const Config&
 
 // --- the text, with the image ---
 
-// Self-attention and a look at the image, in turn.
-//   selves, crosses  what each block is told, one for all or one for each
+// Alternates self-attention and cross-attention to the image.
+//   selves, crosses  the context of each block, one for all or one for each
 static DecoderSteps decode(const Var& text_tokens, const Var& image_tokens, const std::vector<BlockContext>& selves,
                            const std::vector<Attending>& crosses, const Weights& w, const Config& config) {
     require_depth("coca: decoder", config.decoder_depth, w.decoder_blocks);
@@ -174,8 +174,8 @@ Captioner::Captioner(const std::vector<Image>& images, const Weights& w, const C
 Matrix Captioner::read(const TokenBatch& next) {
     const NoTape no_tape;
     const Reading of_text = read_next(text, next, "coca"), of_decoder = read_next(decoder, next, "coca");
-    const Var words = embed(weights.words, next.ids);                              // (B*T, D)
-    const Var z0 = add(words, gather_rows(weights.positions, of_text.positions));  // (B*T, D)
+    const Var embedded = embed(weights.token_embedding, next.ids);                    // (B*T, D)
+    const Var z0 = add(embedded, gather_rows(weights.positions, of_text.positions));  // (B*T, D)
     // [cls] follows all tokens and no token attends to it, so a caption is written without it.
     const Var tokens = stack(z0, weights.text_blocks, text_options(config), of_text.contexts).output;  // (B*T, D)
     std::vector<Attending> crosses;
@@ -227,7 +227,7 @@ Weights make_weights(const Config& config, Random& random) {
     w.pooler = make_pooler(random, config.queries, D, config.vision.width, of_width);
     w.pooled_norm = make_layer_norm(D);
     w.image_projection = make_linear_without_bias(random, D, D, of_width);
-    w.words = make_embedding(random, config.vocabulary, D, {.draw = Draw::normal, .stddev = 0.02f});
+    w.token_embedding = make_embedding(random, config.vocabulary, D, {.draw = Draw::normal, .stddev = 0.02f});
     w.positions = make_weight(random, config.positions + 1, D, small);
     w.class_token = make_weight(random, 1, D, small);
     w.text_blocks = clip::make_blocks(random, D, config.text_depth, 4 * D);
@@ -270,7 +270,7 @@ Parameters parameters(const Weights& w, const Config& config) {
     add_parameters(table, pooler + "attn.out_proj", look.output);
     add_parameters(table, visual + "ln_post", w.pooled_norm);
     table.push_back({visual + "proj", {D, D}, Stored::as_it_is, {w.image_projection.weight}});
-    table.push_back({text + "token_embedding.weight", {V, D}, Stored::as_it_is, {w.words}});
+    table.push_back({text + "token_embedding.weight", {V, D}, Stored::as_it_is, {w.token_embedding}});
     table.push_back({text + "positional_embedding", {config.positions + 1, D}, Stored::as_it_is, {w.positions}});
     table.push_back({text + "cls_emb", {D}, Stored::as_it_is, {w.class_token}});
     add_parameters(table, text + "transformer.resblocks.", w.text_blocks, open_clip_names);
@@ -289,8 +289,8 @@ Parameters parameters(const Weights& w, const Config& config) {
 
 // --- the configuration of a checkpoint ---
 
-// What shapes do not tell. open_clip gives the image tower the width of a head, the other parts a number of heads.
-static std::vector<Member> told_members(Config& config, int& head_width) {
+// What tensor shapes do not determine. open_clip gives the image tower the width of a head, the other parts a number of heads.
+static std::vector<Member> members_of(Config& config, int& head_width) {
     using From = Member::From;
     return {{{"the width (vision_cfg)", {"vision_cfg.width"}}, &config.vision.width, From::shapes},
             {{"the width (text_cfg)", {"text_cfg.width"}}, &config.width, From::shapes},
@@ -323,14 +323,14 @@ static void read_shapes(const Safetensors& checkpoint, Config& config) {
     config.decoder_depth = count_blocks(checkpoint, "text_decoder.resblocks.", expand);
 }
 
-Config config_of(const Safetensors& checkpoint, const Told& told) {
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     Config config;
     read_shapes(checkpoint, config);
-    const ModelConfig further(checkpoint, told);
+    const ModelConfig model_config(checkpoint, given);
     const int N = size_of(checkpoint, "visual.positional_embedding", 0) - 1;
-    vit::set_image_size(config.vision.grid, N, further, checkpoint.path);
+    vit::set_image_size(config.vision.grid, N, model_config, checkpoint.path);
     int head_width = 0;
-    read_members(further, told_members(config, head_width));
+    read_members(model_config, members_of(config, head_width));
     require(head_width > 0 && config.vision.width % head_width == 0, checkpoint.path, ": heads of width ", head_width,
             " do not divide the image tower's width of ", config.vision.width, "; give its vision_cfg.head_width");
     config.vision.heads = config.vision.width / head_width;
@@ -342,7 +342,7 @@ std::map<std::string, std::string> metadata(const Config& config) {
     Config copy = config;
     const PatchGrid& grid = config.vision.grid;
     int head_width = config.vision.width / config.vision.heads;
-    std::map<std::string, std::string> all = metadata_of("coca", told_members(copy, head_width));
+    std::map<std::string, std::string> all = metadata_of("coca", members_of(copy, head_width));
     all["image_size"] = std::to_string(grid.height) + "," + std::to_string(grid.width);
     return all;
 }

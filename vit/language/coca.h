@@ -1,7 +1,8 @@
 // coca.h: CoCa, a contrastive captioner. CLIP and a caption decoder in one model, with both losses from one forward pass.
 //
 //   paper    Yu et al., "CoCa: Contrastive Captioners are Image-Text Foundation Models", 2022, arXiv 2205.01917, section 3
-//   shows    that a decoder whose first half has no cross-attention is a text encoder; its second half attends to the image and writes
+//   shows    that a decoder whose first half has no cross-attention is a text encoder; its second half attends to the image and
+//            generates the caption
 //   symbols  B pairs   N patches   Dv width of the image tower   Q queries of the pooler   D width of the text and shared width
 //            T tokens of a caption, padding included   V tokens of the vocabulary
 //   differs  the code of open_clip (the paper published none): one pooler for both losses, and [cls] at the end of the text; no dropout
@@ -52,9 +53,9 @@ struct Weights {
     Norm pooled_norm;            // of all of them
     Linear image_projection;     // (D, D), no bias
 
-    Var words;        // (V, D)
-    Var positions;    // (positions + 1, D): [cls] has the last row
-    Var class_token;  // (1, D)
+    Var token_embedding;  // (V, D)
+    Var positions;        // (positions + 1, D): [cls] has the last row
+    Var class_token;      // (1, D)
     std::vector<Block> text_blocks;
     Norm text_norm;          // of [cls] only
     Linear text_projection;  // (D, D), no bias
@@ -75,9 +76,9 @@ Parameters parameters(const Weights& w, const Config& config);
 
 // The configuration of a checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks for it.
 //   throws  std::invalid_argument in one line that says what is missing, and its cures
-Config config_of(const Safetensors& checkpoint, const Told& told = {});
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given = {});
 
-// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+// What tensor shapes do not determine, for save(parameters(w, config), path, metadata(config)).
 std::map<std::string, std::string> metadata(const Config& config);
 
 // --- the model ---

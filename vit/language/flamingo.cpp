@@ -22,7 +22,7 @@ static void check(const Weights& w, const Config& config) {
     require_depth("flamingo: new layers", config.language.depth / config.every, w.gated.size());
 }
 
-// --- who sees which image ---
+// --- which image each token attends to ---
 
 Matrix visible_images(const TokenBatch& texts, int T, const Config& config, int columns) {
     const int L = texts.length, n = columns > 0 ? columns : L;
@@ -71,8 +71,8 @@ static GatedSteps gated_layer(const Var& z, const Var& media, const GatedLayer& 
 static bool is_gated(int l, const Config& config) { return (l + 1) % config.every == 0; }
 
 // Everything from embeddings to the last norm.
-//   selves   what each block of the language model is told, one for all or one for each
-//   crosses  what each gated layer is told, likewise
+//   selves   the context of each block of the language model, one for all or one for each
+//   crosses  the context of each gated layer, likewise
 static Steps read(const Var& embeddings, const Var& media, const std::vector<BlockContext>& selves,
                   const std::vector<Attending>& crosses, const Weights& w, const Config& config) {
     const gpt::Config& language = config.language;
@@ -116,8 +116,8 @@ Steps forward(const TokenBatch& texts, const Var& vision_features, int T, const 
     const Matrix sees = visible_images(texts, T, config);                     // (B*L, T)
     const Attending cross{
         .segments = Segments::equal(B, L), .key_segments = Segments::equal(B, T * R), .may = may_attend_to_latents(sees, R)};
-    const Var words = named_step("words", embed(w.language.words, texts.ids));               // (B*L, E)
-    const Var embeddings = add(words, gather_rows(w.language.positions, positions(texts)));  // (B*L, E)
+    const Var tokens = named_step("token_embeddings", embed(w.language.token_embedding, texts.ids));  // (B*L, E)
+    const Var embeddings = add(tokens, gather_rows(w.language.positions, positions(texts)));          // (B*L, E)
     Steps steps = read(embeddings, resampler.latents, {{.self = attending(texts, true)}}, {cross}, w, config);
     steps.resampler = resampler;
     steps.sees = sees;
@@ -155,8 +155,8 @@ Matrix Reader::read(const TokenBatch& next) {
     for (KeyValueCache& source : sources)
         crosses.push_back(
             {.segments = Segments::equal(B, n), .key_segments = Segments::equal(B, images * R), .may = may, .cache = &source});
-    const Var words = embed(weights.language.words, next.ids);                                      // (B*n, E)
-    const Var embeddings = add(words, gather_rows(weights.language.positions, reading.positions));  // (B*n, E)
+    const Var tokens = embed(weights.language.token_embedding, next.ids);                            // (B*n, E)
+    const Var embeddings = add(tokens, gather_rows(weights.language.positions, reading.positions));  // (B*n, E)
     const Var hidden = flamingo::read(embeddings, media, reading.contexts, crosses, weights, config).hidden;
     return matmul_transposed(last_rows(hidden, next), weights.language.output).value();  // (B, V)
 }
@@ -232,7 +232,7 @@ Parameters parameters(const Weights& w, const Config& config) {
     const long V = config.language.vocabulary, E = config.language.width;
     const std::string language = "lang_encoder.transformer.";
     Parameters table = trained_parameters(w, config);
-    table.push_back({language + "wte.weight", {V, E}, Stored::as_it_is, {w.language.words}});
+    table.push_back({language + "wte.weight", {V, E}, Stored::as_it_is, {w.language.token_embedding}});
     table.push_back({language + "wpe.weight", {config.language.positions, E}, Stored::as_it_is, {w.language.positions}});
     add_parameters(table, language + "h.", w.language.blocks, gpt2_names, 0, ".decoder_layer.");
     if (config.language.order == Order::pre) add_parameters(table, language + "ln_f", w.language.norm);
@@ -242,8 +242,8 @@ Parameters parameters(const Weights& w, const Config& config) {
 
 // --- the configuration of a checkpoint ---
 
-// What shapes do not tell: first of the language model, under GPT-2's own names.
-static std::vector<Member> told_members(Config& config) {
+// What tensor shapes do not determine: first of the language model, under GPT-2's own names.
+static std::vector<Member> members_of(Config& config) {
     using From = Member::From;
     gpt::Config& language = config.language;
     return {{settings::width, &language.width, From::shapes},
@@ -286,7 +286,7 @@ static int width_of_head(int inner, int heads, const std::string& path, const ch
     return inner / heads;
 }
 
-Config config_of(const Safetensors& checkpoint, const Told& told) {
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     Config config;
     read_shapes(checkpoint, config.language);
     read_shapes(checkpoint, config.resampler);
@@ -296,7 +296,7 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
     config.every = first + 1;
     const std::string layer = blocks + std::to_string(first) + gated;
     config.mlp_width = size_of(checkpoint, layer + "ff.1.weight", 0);
-    read_members(ModelConfig(checkpoint, told), told_members(config));
+    read_members(ModelConfig(checkpoint, given), members_of(config));
     const int resampler_inner = size_of(checkpoint, "perceiver.layers.0.0.to_q.weight", 0);
     const int gated_inner = size_of(checkpoint, layer + "attn.to_q.weight", 0);
     config.resampler.head_width = width_of_head(resampler_inner, config.resampler.heads, checkpoint.path, "resampler");
@@ -307,7 +307,7 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
 
 std::map<std::string, std::string> metadata(const Config& config) {
     Config copy = config;
-    return metadata_of("flamingo", told_members(copy));
+    return metadata_of("flamingo", members_of(copy));
 }
 
 }  // namespace flamingo

@@ -29,7 +29,7 @@ struct Config {
     int head_width = 64;
     int mlp_width = 4 * 768;      // inner width of their MLPs
     int every = 1;                // a gated layer before every `every`-th block: before blocks every - 1, 2 every - 1, ...
-    bool only_last_image = true;  // a token sees the last image before it; false: all images before it
+    bool only_last_image = true;  // a token attends to the last image before it; false: to all images before it
     int image_token = 50257;      // marks the position of an image in the text
     float eps = 1e-5f;            // of every LayerNorm outside the language model
 };
@@ -61,9 +61,9 @@ Parameters trained_parameters(const Weights& w, const Config& config);
 
 // The configuration of a checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks for it.
 //   throws  std::invalid_argument in one line that says what is missing, and its cures
-Config config_of(const Safetensors& checkpoint, const Told& told = {});
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given = {});
 
-// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+// What tensor shapes do not determine, for save(parameters(w, config), path, metadata(config)).
 std::map<std::string, std::string> metadata(const Config& config);
 
 struct GatedSteps {

@@ -59,7 +59,7 @@ Steps forward(const Var& patch_features, const Var& text_features, const Weights
         const Var patches = slice_rows(steps.patches, i * N, N);  // (N, D)
         const Var s = matmul_transposed(steps.texts, patches);    // (texts, N)  s_ij = v'_i u'_j
         const Var a = softmax_rows(s);                            // (texts, N)  over the patches of the image
-        const Var seen = matmul(a, patches);                      // (texts, D)  what each sentence sees of it
+        const Var seen = matmul(a, patches);                      // (texts, D)  the patches weighted for each sentence
         const Var phi = row_sums(multiply(seen, steps.texts));    // (texts, 1)  pooled . u'
         similarity.push_back(s);
         patch_weights.push_back(a);
@@ -136,25 +136,25 @@ Parameters parameters(const Weights& w) {
 }
 
 // The patch grid has no tensor.
-static std::vector<Member> told_members(Config& config) {
+static std::vector<Member> members_of(Config& config) {
     using From = Member::From;
     return {{{"the number of rows of patches", {"grid_height"}}, &config.rows, From::file},
             {{"the number of columns of patches", {"grid_width"}}, &config.cols, From::file}};
 }
 
-Config config_of(const Safetensors& checkpoint, const Told& told) {
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     Config config;
     config.width = size_of(checkpoint, "vision_embedder.linear.weight", 0);
     config.vision_width = size_of(checkpoint, "vision_embedder.linear.weight", 1);
     config.text_width = size_of(checkpoint, "text_embedder.weight", 1);
-    read_members(ModelConfig(checkpoint, told), told_members(config));
+    read_members(ModelConfig(checkpoint, given), members_of(config));
     check(config);
     return config;
 }
 
 std::map<std::string, std::string> metadata(const Config& config) {
     Config copy = config;
-    return metadata_of("pacl", told_members(copy));
+    return metadata_of("pacl", members_of(copy));
 }
 
 }  // namespace pacl

@@ -61,7 +61,7 @@ static Steps read(const std::vector<Image>& images, const TokenBatch& prompts, c
     Steps steps;
     steps.image = read_images(images, w, config);
     steps.source = patches_and_prompts(prompts, config.vision.grid.count(), config.language);
-    const Var words = embed(w.language.words, prompts.ids);                                      // (B*S, E)
+    const Var words = embed(w.language.token_embedding, prompts.ids);                            // (B*S, E)
     steps.encoder_input = in_front_of(steps.image.embeddings, words, prompts.sequences);         // (B*(N+S), E)
     steps.encoder = t5::encode(steps.encoder_input, steps.source, w.language, config.language);  // (B*(N+S), E)
     return steps;
@@ -107,8 +107,8 @@ Parameters parameters(const Weights& w, const Config& config) {
 
 // --- the configuration of a checkpoint ---
 
-// What shapes do not tell, of both halves; the same names as in their own files, after "vit." and "t5.".
-static std::vector<Member> told_members(Config& config) {
+// What tensor shapes do not determine, of both halves; the same names as in their own files, after "vit." and "t5.".
+static std::vector<Member> members_of(Config& config) {
     using From = Member::From;
     vit::Config& vision = config.vision;
     t5::Config& language = config.language;
@@ -125,7 +125,7 @@ static std::vector<Member> told_members(Config& config) {
             {{"the token that the decoder starts with", {"t5.decoder_start_token_id"}}, &language.start_token}};
 }
 
-Config config_of(const Safetensors& checkpoint, const Told& told) {
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     const std::string projection = "vit.embeddings.patch_embeddings.projection.weight", layer = "vit.encoder.layer.";
     Config config;
     vit::Config& vision = config.vision;
@@ -135,11 +135,11 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
     vision.depth = count_blocks(checkpoint, layer, ".output.dense.weight");
     vision.mlp_width = size_of(checkpoint, layer + "0.intermediate.dense.weight", 0);
     vision.query_key_value_bias = checkpoint.has(layer + "0.attention.attention.query.bias");
-    const ModelConfig further(checkpoint, told);
+    const ModelConfig model_config(checkpoint, given);
     const int N = size_of(checkpoint, "vit.embeddings.position_embeddings", 1) - 1;
-    vit::set_image_size(vision.grid, N, further, checkpoint.path);
+    vit::set_image_size(vision.grid, N, model_config, checkpoint.path);
     config.language = t5::sizes_of(checkpoint, "t5.");
-    read_members(further, told_members(config));
+    read_members(model_config, members_of(config));
     check(config);
     return config;
 }
@@ -147,7 +147,7 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
 std::map<std::string, std::string> metadata(const Config& config) {
     Config copy = config;
     const PatchGrid& grid = config.vision.grid;
-    std::map<std::string, std::string> all = metadata_of("pali", told_members(copy));
+    std::map<std::string, std::string> all = metadata_of("pali", members_of(copy));
     all["image_size"] = std::to_string(grid.height) + "," + std::to_string(grid.width);
     return all;
 }

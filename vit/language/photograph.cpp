@@ -7,7 +7,7 @@
 
 namespace {
 
-// The source pixels of which a new one is mixed, along one axis.
+// The source pixels that contribute to a new one, along one axis.
 struct Taps {
     int first = 0;
     std::vector<float> weights;  // sum 1

@@ -70,7 +70,7 @@ TokenizerSteps tokenize(const std::vector<Image>& images, const TokenizerWeights
     steps.encoder = std::move(encoded.blocks);
     steps.encoder_features = encoded.features;  // (B*N, d)
 
-    // Which of K directions is nearest? The gradient passes the choice as if it had not been made.
+    // The nearest of K directions, with a straight-through gradient.
     steps.to_quantizer = two_layers(steps.encoder_features, w.to_code_hidden, w.to_code);  // (B*N, c)
     steps.z = unit_rows(steps.to_quantizer, 1e-12f);                                       // (B*N, c)
     steps.quantized = quantize(steps.z, w.codebook);                                       // ids (B*N)      [BEiT v2 1]
@@ -98,7 +98,7 @@ Var loss(const TokenizerSteps& steps, const Matrix& teacher, const TokenizerConf
     return add(quantize_loss(steps, config), reconstruction_loss(steps, teacher));
 }
 
-// --- the codebook moves by itself ---
+// --- updates of the codebook, without gradients ---
 
 void update_codebook(TokenizerWeights& w, const TokenizerSteps& steps, const TokenizerConfig& config) {
     average_directions(w.codebook.value(), w.cluster_size.value(), steps.z.value(), steps.quantized.ids, config.decay);
@@ -197,7 +197,7 @@ LoadRules tokenizer_load_rules() {
     return {.ignored_endings = {"quantize.embedding.cluster_size", "quantize.embedding.embed_avg", "quantize.embedding.initted"}};
 }
 
-static std::vector<Member> told_members(TokenizerConfig& config) {
+static std::vector<Member> members_of(TokenizerConfig& config) {
     using From = Member::From;
     return {{settings::width, &config.width, From::shapes},
             {settings::patch_size, &config.grid.patch_size, From::shapes},
@@ -207,7 +207,7 @@ static std::vector<Member> told_members(TokenizerConfig& config) {
             {settings::eps, &config.eps}};
 }
 
-TokenizerConfig tokenizer_config_of(const Safetensors& checkpoint, const Told& told) {
+TokenizerConfig tokenizer_config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     const std::string projection = "encoder.patch_embed.proj.weight";
     TokenizerConfig config;
     config.width = size_of(checkpoint, projection, 0);
@@ -220,9 +220,9 @@ TokenizerConfig tokenizer_config_of(const Safetensors& checkpoint, const Told& t
     config.codes = size_of(checkpoint, "quantize.embedding.weight", 0);
     config.code_width = size_of(checkpoint, "quantize.embedding.weight", 1);
     config.teacher_width = size_of(checkpoint, "decode_task_layer.2.weight", 0);
-    const ModelConfig further(checkpoint, told);
-    vit::set_image_size(config.grid, size_of(checkpoint, "encoder.pos_embed", 1) - 1, further, checkpoint.path);
-    read_members(further, told_members(config));
+    const ModelConfig model_config(checkpoint, given);
+    vit::set_image_size(config.grid, size_of(checkpoint, "encoder.pos_embed", 1) - 1, model_config, checkpoint.path);
+    read_members(model_config, members_of(config));
     check(config);
     return config;
 }
@@ -286,7 +286,7 @@ Steps forward(const std::vector<Image>& images, const Matrix& mask, const Weight
     const Var z = run_blocks(steps.encoder, steps.early, v.blocks, config.early_block, config.depth, options, context);
     steps.logits = predict(z, steps.hidden, N + 1, v.norm, w.head, config.eps);  // (M, K)
 
-    // Patch aggregation: early patch tokens know little, so what the branch needs of the whole picture must come through [cls].
+    // Patch aggregation: early patch tokens hold little global information, so the branch must get it from [cls].
     steps.branch_input = join(z, steps.early, N + 1);  // (B*(N+1), D)
     steps.branch = stack(steps.branch_input, w.branch, options, context);
     const Norm& branch_norm = config.shared_head ? v.norm : w.branch_norm;
@@ -295,18 +295,18 @@ Steps forward(const std::vector<Image>& images, const Matrix& mask, const Weight
     return steps;
 }
 
-std::vector<int> hidden_words(const std::vector<int>& ids, const Steps& steps) {
-    std::vector<int> words;
+std::vector<int> hidden_tokens(const std::vector<int>& ids, const Steps& steps) {
+    std::vector<int> tokens;
     for (const int row : steps.hidden) {
-        require(row < static_cast<int>(ids.size()), "beit_v2: ", ids.size(), " words, but patch ", row, " is hidden");
-        words.push_back(ids[row]);
+        require(row < static_cast<int>(ids.size()), "beit_v2: ", ids.size(), " tokens, but patch ", row, " is hidden");
+        tokens.push_back(ids[row]);
     }
-    return words;
+    return tokens;
 }
 
-Var mask_loss(const Steps& steps, const std::vector<int>& words) { return cross_entropy(steps.logits, words); }  // [BEiT v2 3]
-Var branch_loss(const Steps& steps, const std::vector<int>& words) { return cross_entropy(steps.branch_logits, words); }
-Var loss(const Steps& steps, const std::vector<int>& words) { return add(mask_loss(steps, words), branch_loss(steps, words)); }
+Var mask_loss(const Steps& steps, const std::vector<int>& tokens) { return cross_entropy(steps.logits, tokens); }  // [BEiT v2 3]
+Var branch_loss(const Steps& steps, const std::vector<int>& tokens) { return cross_entropy(steps.branch_logits, tokens); }
+Var loss(const Steps& steps, const std::vector<int>& tokens) { return add(mask_loss(steps, tokens), branch_loss(steps, tokens)); }
 
 // --- weights of the masked model ---
 
@@ -314,7 +314,7 @@ static void check(const Config& config) {
     check(config.grid, "beit_v2");
     check_widths("masked model", config.width, config.heads, config.mlp_ratio, config.codes, config.eps);
     require(config.early_block >= 1 && config.early_block <= config.depth && config.head_depth >= 0, "beit_v2: the early block ",
-            config.early_block, " is none of ", config.depth, " blocks, or ", config.head_depth,
+            config.early_block, " is not one of ", config.depth, " blocks, or ", config.head_depth,
             " blocks of the branch are negative");
 }
 
@@ -360,7 +360,7 @@ Parameters parameters(const Weights& w, const Config& config) {
 
 LoadRules load_rules() { return {.ignored_endings = {".relative_position_index"}}; }
 
-static std::vector<Member> told_members(Config& config) {
+static std::vector<Member> members_of(Config& config) {
     using From = Member::From;
     return {{settings::width, &config.width, From::shapes},
             {settings::depth, &config.depth, From::shapes},
@@ -370,7 +370,7 @@ static std::vector<Member> told_members(Config& config) {
             {settings::eps, &config.eps}};
 }
 
-Config config_of(const Safetensors& checkpoint, const Told& told) {
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     Config config;
     config.width = size_of(checkpoint, "patch_embed.proj.weight", 0);
     config.grid.channels = size_of(checkpoint, "patch_embed.proj.weight", 1);

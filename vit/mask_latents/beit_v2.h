@@ -55,9 +55,9 @@ Parameters parameters(const TokenizerWeights& w, const TokenizerConfig& config);
 
 // The configuration of a tokenizer's checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks.
 //   throws  std::invalid_argument in one line that says what is missing, and its cures
-TokenizerConfig tokenizer_config_of(const Safetensors& checkpoint, const Told& told = {});
+TokenizerConfig tokenizer_config_of(const Safetensors& checkpoint, const GivenSettings& given = {});
 
-// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+// What tensor shapes do not determine, for save(parameters(w, config), path, metadata(config)).
 std::map<std::string, std::string> metadata(const TokenizerConfig& config);
 LoadRules tokenizer_load_rules();  // ignores three more, unused tensors of the codebook
 
@@ -128,9 +128,9 @@ Parameters parameters(const Weights& w, const Config& config);
 
 // The configuration of a checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks for it.
 //   throws  std::invalid_argument in one line that says what is missing, and its cures
-Config config_of(const Safetensors& checkpoint, const Told& told = {});
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given = {});
 
-// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+// What tensor shapes do not determine, for save(parameters(w, config), path, metadata(config)).
 std::map<std::string, std::string> metadata(const Config& config);
 LoadRules load_rules();  // ignores the index of each pair of tokens, which relative_position.h computes
 
@@ -153,11 +153,11 @@ struct Steps {
 Steps forward(const std::vector<Image>& images, const Matrix& mask, const Weights& w, const Config& config);
 
 // The labels: the entries of `ids` (B*N) at the hidden rows. (M)
-std::vector<int> hidden_words(const std::vector<int>& ids, const Steps& steps);
+std::vector<int> hidden_tokens(const std::vector<int>& ids, const Steps& steps);
 
-// Mean cross-entropy of each branch, and their sum, (1, 1).   words (M), of hidden_words()
-Var mask_loss(const Steps& steps, const std::vector<int>& words);
-Var branch_loss(const Steps& steps, const std::vector<int>& words);
-Var loss(const Steps& steps, const std::vector<int>& words);
+// Mean cross-entropy of each branch, and their sum, (1, 1).   labels (M), from hidden_tokens()
+Var mask_loss(const Steps& steps, const std::vector<int>& tokens);
+Var branch_loss(const Steps& steps, const std::vector<int>& tokens);
+Var loss(const Steps& steps, const std::vector<int>& tokens);
 
 }  // namespace beit_v2

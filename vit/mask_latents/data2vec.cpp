@@ -20,34 +20,34 @@ static BlockOptions block_options(const Config& config) {
 
 // --- tokens to rows ---
 
-static Matrix where(const std::vector<int>& words, int length, int word, float there, float elsewhere) {
-    require(length > 0 && !words.empty() && words.size() % length == 0, "data2vec: ", static_cast<int>(words.size()),
-            " words are not a whole number of sequences of ", length);
-    Matrix mask(static_cast<int>(words.size()) / length, length);
-    for (std::size_t k = 0; k < words.size(); ++k) mask[k] = words[k] == word ? there : elsewhere;
+static Matrix where(const std::vector<int>& tokens, int length, int token, float there, float elsewhere) {
+    require(length > 0 && !tokens.empty() && tokens.size() % length == 0, "data2vec: ", static_cast<int>(tokens.size()),
+            " tokens are not a whole number of sequences of ", length);
+    Matrix mask(static_cast<int>(tokens.size()) / length, length);
+    for (std::size_t k = 0; k < tokens.size(); ++k) mask[k] = tokens[k] == token ? there : elsewhere;
     return mask;
 }
 
-Matrix word_mask(const std::vector<int>& words, int length, const Config& config) {
-    return where(words, length, config.padding_word, 0, 1);
+Matrix token_mask(const std::vector<int>& tokens, int length, const Config& config) {
+    return where(tokens, length, config.padding_token, 0, 1);
 }
 
-Matrix hidden_mask(const std::vector<int>& student_words, int length, const Config& config) {
-    return where(student_words, length, config.mask_word, 1, 0);
+Matrix hidden_mask(const std::vector<int>& student_tokens, int length, const Config& config) {
+    return where(student_tokens, length, config.mask_token, 1, 0);
 }
 
-TextSteps embed_text(const std::vector<int>& words, int length, const Network& network, const Config& config) {
-    const Matrix mask = word_mask(words, length, config);  // (B, T)
+TextSteps embed_text(const std::vector<int>& tokens, int length, const Network& network, const Config& config) {
+    const Matrix mask = token_mask(tokens, length, config);  // (B, T)
     TextSteps steps;
     for (int b = 0; b < mask.rows; ++b) {
-        int position = config.padding_word;
-        for (int t = 0; t < length; ++t) steps.positions.push_back(mask(b, t) == 1 ? ++position : config.padding_word);
-        require(position <= config.positions + config.padding_word, "data2vec: text ", b, " has ", position - config.padding_word,
-                " words, there are ", config.positions, " positions");
+        int position = config.padding_token;
+        for (int t = 0; t < length; ++t) steps.positions.push_back(mask(b, t) == 1 ? ++position : config.padding_token);
+        require(position <= config.positions + config.padding_token, "data2vec: text ", b, " has ",
+                position - config.padding_token, " tokens, there are ", config.positions, " positions");
     }
-    const Var sum = add(embed(network.words, words), embed(network.positions, steps.positions));  // (B*T, D)
-    steps.embeddings = layer_norm(sum, network.embedding_norm, config.eps);                       // (B*T, D)
-    steps.rows = multiply(steps.embeddings, reshape(mask, static_cast<int>(words.size()), 1));    // (B*T, D)
+    const Var sum = add(embed(network.token_embedding, tokens), embed(network.positions, steps.positions));  // (B*T, D)
+    steps.embeddings = layer_norm(sum, network.embedding_norm, config.eps);                                  // (B*T, D)
+    steps.rows = multiply(steps.embeddings, reshape(mask, static_cast<int>(tokens.size()), 1));              // (B*T, D)
     return steps;
 }
 
@@ -127,24 +127,24 @@ Steps predict(const Var& rows, const Matrix& hidden, const Attending& how, const
     return steps;
 }
 
-TextModelSteps forward(const std::vector<int>& student_words, const std::vector<int>& words, int length, const Weights& w,
+TextModelSteps forward(const std::vector<int>& student_tokens, const std::vector<int>& tokens, int length, const Weights& w,
                        const Config& config) {
-    require(student_words.size() == words.size(), "data2vec: ", static_cast<int>(student_words.size()),
-            " words for the student, ", static_cast<int>(words.size()), " for the teacher; both read equally many");
-    const Matrix mask = word_mask(words, length, config);  // (B, T)
-    for (std::size_t k = 0; k < words.size(); ++k)
-        require(student_words[k] == config.mask_word || student_words[k] == words[k], "data2vec: the student reads word ",
-                student_words[k], " at place ", static_cast<int>(k), ", the teacher ", words[k],
+    require(student_tokens.size() == tokens.size(), "data2vec: ", static_cast<int>(student_tokens.size()),
+            " tokens for the student, ", static_cast<int>(tokens.size()), " for the teacher; both read equally many");
+    const Matrix mask = token_mask(tokens, length, config);  // (B, T)
+    for (std::size_t k = 0; k < tokens.size(); ++k)
+        require(student_tokens[k] == config.mask_token || student_tokens[k] == tokens[k], "data2vec: the student reads word ",
+                student_tokens[k], " at position ", static_cast<int>(k), ", the teacher ", tokens[k],
                 "; they differ only where one is hidden");
     const Attending how{.segments = Segments::equal(mask.rows, length), .may = padding(mask)};
     TextModelSteps all;
     {
         const NoTape frozen;
-        all.teacher_embedding = embed_text(words, length, w.teacher, config);
+        all.teacher_embedding = embed_text(tokens, length, w.teacher, config);
     }
     all.targets = make_targets(all.teacher_embedding.rows, how, w, config);
-    all.embedding = embed_text(student_words, length, w.student, config);
-    all.steps = predict(all.embedding.rows, hidden_mask(student_words, length, config), how, all.targets.targets, w, config);
+    all.embedding = embed_text(student_tokens, length, w.student, config);
+    all.steps = predict(all.embedding.rows, hidden_mask(student_tokens, length, config), how, all.targets.targets, w, config);
     return all;
 }
 
@@ -184,21 +184,21 @@ static void check(const Config& config) {
             "; it needs at least one, and no more than there are");
     require(config.head_layers == 1 || config.head_layers == 2, "data2vec: a head of ", config.head_layers,
             " layers; it has 1 or 2");
-    require(config.words == 0 ||
-                (config.positions > 0 && config.padding_word >= 0 && config.padding_word < config.words &&
-                 config.mask_word >= 0 && config.mask_word < config.words && config.mask_word != config.padding_word),
-            "data2vec: padding is word ", config.padding_word, " and the mask word ", config.mask_word, " of ", config.words,
-            " words, with ", config.positions, " positions; both must be in the vocabulary, and differ");
+    require(config.vocabulary == 0 ||
+                (config.positions > 0 && config.padding_token >= 0 && config.padding_token < config.vocabulary &&
+                 config.mask_token >= 0 && config.mask_token < config.vocabulary && config.mask_token != config.padding_token),
+            "data2vec: padding is word ", config.padding_token, " and the mask word ", config.mask_token, " of ",
+            config.vocabulary, " tokens, with ", config.positions, " positions; both must be in the vocabulary, and differ");
     require_eps("data2vec", config.eps);
     require(config.beta >= 0, "data2vec: beta is ", config.beta, ", it may not be negative");
 }
 
-static int position_rows(const Config& config) { return config.positions + config.padding_word + 1; }
+static int position_rows(const Config& config) { return config.positions + config.padding_token + 1; }
 
 static Network make_network(const Config& config, Random& random, const Init& init) {
     Network network;
-    if (config.words > 0) {
-        network.words = make_embedding(random, config.words, config.width, init);
+    if (config.vocabulary > 0) {
+        network.token_embedding = make_embedding(random, config.vocabulary, config.width, init);
         network.positions = make_embedding(random, position_rows(config), config.width, init);
         network.embedding_norm = make_layer_norm(config.width);
     }
@@ -208,9 +208,9 @@ static Network make_network(const Config& config, Random& random, const Init& in
 }
 
 static void add_embedding(Parameters& table, const std::string& prefix, const Network& network, const Config& config) {
-    if (!network.words) return;
+    if (!network.token_embedding) return;
     const long D = config.width;
-    table.push_back({prefix + "embed_tokens.weight", {config.words, D}, Stored::as_it_is, {network.words}});
+    table.push_back({prefix + "embed_tokens.weight", {config.vocabulary, D}, Stored::as_it_is, {network.token_embedding}});
     table.push_back({prefix + "embed_positions.weight", {position_rows(config), D}, Stored::as_it_is, {network.positions}});
     add_parameters(table, prefix + "layernorm_embedding", network.embedding_norm);
 }
@@ -264,7 +264,7 @@ void update_teacher(const Weights& w, const Config& config, int update) {
     copy_values(student_embedding, teacher_embedding);
 }
 
-static std::vector<Member> told_members(Config& config) {
+static std::vector<Member> members_of(Config& config) {
     using From = Member::From;
     return {{settings::width, &config.width, From::shapes},
             {settings::depth, &config.depth, From::shapes},
@@ -278,28 +278,30 @@ static std::vector<Member> told_members(Config& config) {
             {{"where the loss turns straight", {"loss_beta"}}, &config.beta},
             {{"the factor on the loss", {"loss_scale"}}, &config.loss_scale},
             {settings::eps, &config.eps},
-            {{"the id of padding", {"pad", "pad_token_id"}}, &config.padding_word},
-            {{"the id of the mask word", {"mask_idx", "mask_token_id"}}, &config.mask_word, From::file}};
+            {{"the id of padding", {"pad", "pad_token_id"}}, &config.padding_token},
+            {{"the id of the mask word", {"mask_idx", "mask_token_id"}}, &config.mask_token, From::file}};
 }
 
-Config config_of(const Safetensors& checkpoint, const Told& told) {
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     const std::string encoder = "encoder.sentence_encoder.";
-    const ModelConfig further(checkpoint, told);
+    const ModelConfig model_config(checkpoint, given);
     Config config;
     config.width = size_of(checkpoint, encoder + "layers.0.fc1.weight", 1);
     config.mlp_width = size_of(checkpoint, encoder + "layers.0.fc1.weight", 0);
     config.depth = count_blocks(checkpoint, encoder + "layers.", ".fc1.weight");
     config.head_layers = checkpoint.has("encoder.regression_head.2.weight") ? 2 : 1;
-    read_members(further, told_members(config));
-    config.words = checkpoint.has(encoder + "embed_tokens.weight") ? size_of(checkpoint, encoder + "embed_tokens.weight", 0) : 0;
-    if (config.words > 0) config.positions = size_of(checkpoint, encoder + "embed_positions.weight", 0) - config.padding_word - 1;
+    read_members(model_config, members_of(config));
+    config.vocabulary =
+        checkpoint.has(encoder + "embed_tokens.weight") ? size_of(checkpoint, encoder + "embed_tokens.weight", 0) : 0;
+    if (config.vocabulary > 0)
+        config.positions = size_of(checkpoint, encoder + "embed_positions.weight", 0) - config.padding_token - 1;
     check(config);
     return config;
 }
 
 std::map<std::string, std::string> metadata(const Config& config) {
     Config copy = config;
-    return metadata_of("data2vec", told_members(copy));
+    return metadata_of("data2vec", members_of(copy));
 }
 
 }  // namespace data2vec

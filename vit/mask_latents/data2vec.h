@@ -37,16 +37,16 @@ struct Config {
     DecaySchedule average = {};       // tau
     float eps = 1e-5f;                // of every LayerNorm
     // the text embedding
-    int words = 50265;      // V; 0 = no text: the rows come embedded from elsewhere
-    int positions = 512;    // longest text
-    int padding_word = 1;   // id of the padding token
-    int mask_word = 50264;  // id of the mask token, which replaces hidden tokens in the student's input
+    int vocabulary = 50265;  // V; 0 = no text: the caller gives embedded rows
+    int positions = 512;     // longest text
+    int padding_token = 1;   // id of the padding token
+    int mask_token = 50264;  // id of the mask token, which replaces hidden tokens in the student's input
 };
 
 // The parameters of the student, and of the teacher.
 struct Network {
-    Var words;      // (V, D)              absent without text, as the two below
-    Var positions;  // (positions + p + 1, D)  p = padding_word: row p is for padding, row p + 1 for the first token
+    Var token_embedding;  // (V, D)              absent without text, as the two below
+    Var positions;        // (positions + p + 1, D)  p = padding_token: row p is for padding, row p + 1 for the first token
     Norm embedding_norm;
     std::vector<Block> blocks;  // L, post-norm
 };
@@ -66,9 +66,9 @@ Parameters parameters(const Weights& w, const Config& config);
 
 // The configuration of a checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks for it.
 //   throws  std::invalid_argument in one line that says what is missing, and its cures
-Config config_of(const Safetensors& checkpoint, const Told& told = {});
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given = {});
 
-// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+// What tensor shapes do not determine, for save(parameters(w, config), path, metadata(config)).
 std::map<std::string, std::string> metadata(const Config& config);
 
 // The trained parameters: the student and its head.
@@ -81,18 +81,18 @@ void update_teacher(const Weights& w, const Config& config, int update);
 // --- text embedding ---
 
 struct TextSteps {
-    std::vector<int> positions;  // B*T  rows of the table: padding_word + 1 + i for the i-th token that is not padding
+    std::vector<int> positions;  // B*T  rows of the table: padding_token + 1 + i for the i-th token that is not padding
     Var embeddings;              // (B*T, D)  token plus position embedding, normalised
     Var rows;                    // (B*T, D)  0 at padding
 };
 
-//   words   B*T token ids
+//   tokens  B*T token ids
 //   throws  std::invalid_argument when one is not in the vocabulary, or a text is longer than the table
-TextSteps embed_text(const std::vector<int>& words, int length, const Network& network, const Config& config);
+TextSteps embed_text(const std::vector<int>& tokens, int length, const Network& network, const Config& config);
 
 // 1 where a token is not padding; 1 where it is hidden from the student. (B, T)
-Matrix word_mask(const std::vector<int>& words, int length, const Config& config);
-Matrix hidden_mask(const std::vector<int>& student_words, int length, const Config& config);
+Matrix token_mask(const std::vector<int>& tokens, int length, const Config& config);
+Matrix hidden_mask(const std::vector<int>& student_tokens, int length, const Config& config);
 
 // --- the core ---
 
@@ -128,10 +128,10 @@ struct TextModelSteps {
     Steps steps;
 };
 
-//   student_words  B*T, mask_word at the hidden positions
-//   words          B*T, the text itself
+//   student_tokens  B*T, mask_token at the hidden positions
+//   tokens          B*T, the text itself
 //   throws         std::invalid_argument when the two differ where nothing is hidden, or nothing is hidden
-TextModelSteps forward(const std::vector<int>& student_words, const std::vector<int>& words, int length, const Weights& w,
+TextModelSteps forward(const std::vector<int>& student_tokens, const std::vector<int>& tokens, int length, const Weights& w,
                        const Config& config);
 
 // The loss of each hidden token: the sum over its D numbers, before loss_scale. (M, 1)

@@ -124,7 +124,7 @@ Parameters parameters(const Weights& w, const Config& config) {
 
 LoadRules load_rules() { return {.ignored_endings = {".relative_position_index"}}; }
 
-static std::vector<Member> told_members(Config& config) {
+static std::vector<Member> members_of(Config& config) {
     using From = Member::From;
     return {{settings::width, &config.width, From::shapes},
             {settings::depth, &config.depth, From::shapes},
@@ -133,7 +133,7 @@ static std::vector<Member> told_members(Config& config) {
             {settings::eps, &config.eps}};
 }
 
-Config config_of(const Safetensors& checkpoint, const Told& told) {
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     Config config;
     config.width = size_of(checkpoint, "patch_embed.proj.weight", 0);
     config.grid.channels = size_of(checkpoint, "patch_embed.proj.weight", 1);

@@ -25,13 +25,13 @@ MaskSchedule schedule_of_name(const std::string& name) {
     if (name == "exp") return {.shape = Shape::exp};
     double exponent = 0;
     if (name.rfind("pow", 0) == 0) exponent = decimal_number(name.substr(3)).value_or(0);
-    require(exponent > 0, "maskgit: '", name, "' is none of cosine, uniform, pow2, pow2.5, ..., log, exp");
+    require(exponent > 0, "maskgit: '", name, "' is not one of cosine, uniform, pow2, pow2.5, ..., log, exp");
     return {.shape = Shape::power, .exponent = exponent};
 }
 
 // gamma(r). In double: N cos(pi / 3) is 8 for N = 16, and 7.9999995 in float.
-double hidden_share(const MaskSchedule& schedule, double r, double total) {
-    require(r >= 0 && r <= 1 && total > 0, "hidden_share: r is ", r, " for ", total,
+double hidden_fraction(const MaskSchedule& schedule, double r, double total) {
+    require(r >= 0 && r <= 1 && total > 0, "hidden_fraction: r is ", r, " for ", total,
             " tokens; r must be from 0 to 1, and there must be a token");
     double gamma = 0;
     switch (schedule.shape) {
@@ -45,38 +45,40 @@ double hidden_share(const MaskSchedule& schedule, double r, double total) {
 
 // --- training ---
 
-MaskedBatch hide_words(const std::vector<int>& words, const std::vector<int>& classes, const std::vector<float>& r,
-                       const Matrix& noise, const MaskSchedule& schedule, const Config& config) {
+MaskedBatch hide_tokens(const std::vector<int>& tokens, const std::vector<int>& classes, const std::vector<float>& r,
+                        const Matrix& noise, const MaskSchedule& schedule, const Config& config) {
     const int B = static_cast<int>(classes.size()), N = config.count();
-    require(
-        B > 0 && static_cast<int>(words.size()) == B * N && static_cast<int>(r.size()) == B && noise.rows == B && noise.cols == N,
-        "maskgit: ", words.size(), " words, ", r.size(), " shares and noise ", noise, " for ", B, " pictures of ", N,
-        " words; each word needs a number of noise, each picture a share");
-    for (const float share : r) require(share >= 0 && share <= 1, "maskgit: a share of ", share, ", it must lie between 0 and 1");
+    require(B > 0 && static_cast<int>(tokens.size()) == B * N && static_cast<int>(r.size()) == B && noise.rows == B &&
+                noise.cols == N,
+            "maskgit: ", tokens.size(), " tokens, ", r.size(), " fractions and noise ", noise, " for ", B, " images of ", N,
+            " tokens; each token needs a number of noise, each image a fraction");
+    for (const float fraction : r)
+        require(fraction >= 0 && fraction <= 1, "maskgit: a fraction of ", fraction, ", it must lie between 0 and 1");
     require_finite(noise, "maskgit", "numbers of noise");
-    for (const int word : words)
-        require(word >= 0 && word < config.words, "maskgit: word ", word, " is none of ", config.words, ", counted from 0");
-    MaskedBatch batch{.ids = empty_pictures(classes, config), .labels = empty_pictures(classes, config), .mask = Matrix(B, N)};
-    const std::vector<int> order = sorting_order(noise);  // (B*N)  places of each picture, the smallest noise first
+    for (const int token : tokens)
+        require(token >= 0 && token < config.codebook_size, "maskgit: token ", token, " is not one of ", config.codebook_size,
+                ", counted from 0");
+    MaskedBatch batch{.ids = empty_images(classes, config), .labels = empty_images(classes, config), .mask = Matrix(B, N)};
+    const std::vector<int> order = sorting_order(noise);  // (B*N)  positions of each image, the smallest noise first
     for (int b = 0; b < B; ++b) {
-        const int hidden = static_cast<int>(std::ceil(hidden_share(schedule, r[b], N) * N));
+        const int hidden = static_cast<int>(std::ceil(hidden_fraction(schedule, r[b], N) * N));
         for (int k = 0; k < hidden; ++k) batch.mask(b, order[b * N + k]) = 1;
         for (int i = 0; i < N; ++i) {
             const int at = b * (N + 1) + 1 + i;  // after the class
-            batch.labels[at] = words[b * N + i];
-            if (batch.mask(b, i) == 0) batch.ids[at] = words[b * N + i];
+            batch.labels[at] = tokens[b * N + i];
+            if (batch.mask(b, i) == 0) batch.ids[at] = tokens[b * N + i];
         }
     }
     return batch;
 }
 
 // Row of the token embedding for each id: a hidden token has the last one.
-static std::vector<int> rows_of_words(const std::vector<int>& ids, const Config& config) {
+static std::vector<int> rows_of_tokens(const std::vector<int>& ids, const Config& config) {
     std::vector<int> rows;
     for (const int id : ids) {
-        require(id >= hidden_word && id < config.words + config.classes, "maskgit: id ", id, " is none of ", config.words,
-                " words, ", config.classes, " classes, or ", hidden_word, " (hidden)");
-        rows.push_back(id == hidden_word ? config.vocabulary() - 1 : id);
+        require(id >= hidden_token && id < config.codebook_size + config.classes, "maskgit: id ", id, " is not one of ",
+                config.codebook_size, " tokens, ", config.classes, " classes, or ", hidden_token, " (hidden)");
+        rows.push_back(id == hidden_token ? config.vocabulary() - 1 : id);
     }
     return rows;
 }
@@ -88,17 +90,17 @@ Steps forward(const std::vector<int>& ids, const Weights& w, const Config& confi
     require_depth("maskgit", config.depth, w.blocks);
     const int length = config.count() + 1;
     require(!ids.empty() && ids.size() % length == 0, "maskgit: ", ids.size(), " ids are not whole sequences of a class and ",
-            length - 1, " words");
+            length - 1, " tokens");
     const BlockOptions options{
         .heads = config.heads, .eps = config.eps, .activation = Activation::gelu_tanh, .order = Order::post};
     const Attending how{.segments = Segments::equal(static_cast<int>(ids.size()) / length, length)};
     Steps steps;
-    const Var words = embed(w.words, rows_of_words(ids, config));                                   // (B*(N+1), D)
-    steps.embeddings = layer_norm(add_repeated(words, w.positions), w.embedding_norm, config.eps);  // (B*(N+1), D)
+    const Var tokens = embed(w.token_embedding, rows_of_tokens(ids, config));                        // (B*(N+1), D)
+    steps.embeddings = layer_norm(add_repeated(tokens, w.positions), w.embedding_norm, config.eps);  // (B*(N+1), D)
     steps.encoder = stack(steps.embeddings, w.blocks, options, {.self = how});
     const Var activated = activate(linear(steps.encoder.output, w.hidden), Activation::gelu_tanh);  // (B*(N+1), D)
     steps.hidden = layer_norm(activated, w.hidden_norm, config.eps);                                // (B*(N+1), D)
-    steps.logits = add(matmul_transposed(steps.hidden, w.words), w.bias);                           // (B*(N+1), V)
+    steps.logits = add(matmul_transposed(steps.hidden, w.token_embedding), w.bias);                 // (B*(N+1), V)
     return steps;
 }
 
@@ -111,7 +113,7 @@ Var weighted_loss(const Var& logits, const std::vector<int>& labels, const Matri
     for (int b = 0; b < B; ++b) {
         double total = 0;
         for (int i = 0; i < length; ++i) total += weights(b, i);
-        require(total > 0, "maskgit: picture ", b, " has no weight: nothing of it is hidden");
+        require(total > 0, "maskgit: image ", b, " has no weight: nothing of it is hidden");
         for (int i = 0; i < length; ++i) shares[b * length + i] = static_cast<float>(weights(b, i) / total / B);
     }
     return sum(multiply(of_position, shares));  // (1, 1)   [MaskGIT 1]
@@ -125,43 +127,44 @@ Var loss(const Steps& steps, const MaskedBatch& batch, const Config& config) {
 
 // --- decoding ---
 
-std::vector<int> empty_pictures(const std::vector<int>& classes, const Config& config) {
+std::vector<int> empty_images(const std::vector<int>& classes, const Config& config) {
     std::vector<int> ids;
     for (const int c : classes) {
-        require(c >= 0 && c < config.classes, "maskgit: class ", c, " is none of ", config.classes, ", counted from 0");
-        ids.push_back(config.words + c);
-        ids.insert(ids.end(), config.count(), hidden_word);
+        require(c >= 0 && c < config.classes, "maskgit: class ", c, " is not one of ", config.classes, ", counted from 0");
+        ids.push_back(config.codebook_size + c);
+        ids.insert(ids.end(), config.count(), hidden_token);
     }
     return ids;
 }
 
-std::vector<int> words_of(const std::vector<int>& ids, const Config& config) {
+std::vector<int> tokens_of(const std::vector<int>& ids, const Config& config) {
     require(ids.size() % (config.count() + 1) == 0, "maskgit: ", ids.size(), " ids are not whole sequences of a class and ",
-            config.count(), " words");
-    std::vector<int> words;
+            config.count(), " tokens");
+    std::vector<int> tokens;
     for (std::size_t k = 0; k < ids.size(); ++k)
-        if (k % (config.count() + 1) != 0) words.push_back(ids[k]);
-    return words;
+        if (k % (config.count() + 1) != 0) tokens.push_back(ids[k]);
+    return tokens;
 }
 
 Draws draw_gumbel(Random& random, int images, const Config& config, const Decoding& how) {
     const int rounds = how.rounds - how.first_round, length = config.count() + 1;
-    Draws draws{uniform_matrix(random, rounds * images * length, config.words), uniform_matrix(random, rounds * images, length)};
-    for (Matrix* const noise : {&draws.words, &draws.choice})
+    Draws draws{uniform_matrix(random, rounds * images * length, config.codebook_size),
+                uniform_matrix(random, rounds * images, length)};
+    for (Matrix* const noise : {&draws.tokens, &draws.choice})
         for (float& u : *noise) u = -std::log(-std::log(std::max(u, 1e-20f)));
     return draws;
 }
 
-int words_to_hide(int round, int hidden_at_first, int hidden_now, const Decoding& how) {
+int tokens_to_hide(int round, int hidden_at_first, int hidden_now, const Decoding& how) {
     const double done = static_cast<double>(round + 1) / how.rounds;
-    const int planned = static_cast<int>(std::floor(hidden_at_first * hidden_share(how.schedule, done, hidden_at_first)));
+    const int planned = static_cast<int>(std::floor(hidden_at_first * hidden_fraction(how.schedule, done, hidden_at_first)));
     return std::max(1, std::min(hidden_now - 1, planned));
 }
 
-// The best of logits + noise: a draw from softmax(logits).
-static int best_word(const float* logits, const float* noise, int words) {
+// The argmax of logits + noise: a draw from softmax(logits).
+static int best_token(const float* logits, const float* noise, int tokens) {
     int best = 0;
-    for (int k = 1; k < words; ++k)
+    for (int k = 1; k < tokens; ++k)
         if (logits[k] + noise[k] > logits[best] + noise[best]) best = k;
     return best;
 }
@@ -175,8 +178,8 @@ static void guess(Round& round, const Draws& draws, int done, int length) {
     round.probabilities = Matrix(static_cast<int>(round.ids.size()) / length, length, infinity);
     const int first_draw = done * p.rows;
     for (int i = 0; i < p.rows; ++i) {
-        if (round.ids[i] != hidden_word) continue;
-        round.sampled[i] = best_word(round.logits.row(i), draws.words.row(first_draw + i), p.cols);
+        if (round.ids[i] != hidden_token) continue;
+        round.sampled[i] = best_token(round.logits.row(i), draws.tokens.row(first_draw + i), p.cols);
         round.probabilities[i] = p(i, round.sampled[i]);
     }
 }
@@ -190,8 +193,9 @@ static void choose(Round& round, int t, const std::vector<int>& hidden_at_first,
     round.confidence = round.probabilities;  // (B, N+1)
     round.hide = Matrix(B, length);
     for (int b = 0; b < B; ++b) {
-        const int hidden_now = static_cast<int>(std::count(&round.ids[b * length], &round.ids[b * length] + length, hidden_word));
-        round.to_hide.push_back(words_to_hide(t, hidden_at_first[b], hidden_now, how));
+        const int hidden_now =
+            static_cast<int>(std::count(&round.ids[b * length], &round.ids[b * length] + length, hidden_token));
+        round.to_hide.push_back(tokens_to_hide(t, hidden_at_first[b], hidden_now, how));
         float* const confidence = round.confidence.row(b);
         for (int i = 0; i < length; ++i)
             if (confidence[i] < infinity)
@@ -206,7 +210,7 @@ static void choose(Round& round, int t, const std::vector<int>& hidden_at_first,
 static std::vector<int> with_hidden(const Round& round) {
     std::vector<int> ids = round.sampled;
     for (std::size_t k = 0; k < ids.size(); ++k)
-        if (round.hide[k] == 1) ids[k] = hidden_word;
+        if (round.hide[k] == 1) ids[k] = hidden_token;
     return ids;
 }
 
@@ -215,23 +219,23 @@ std::vector<Round> decode(const std::vector<int>& ids, const Draws& draws, const
     const NoTape no_tape;
     const int length = config.count() + 1, B = static_cast<int>(ids.size()) / length, rounds = how.rounds - how.first_round;
     require(rounds > 0 && how.first_round >= 0, "maskgit: decoding from round ", how.first_round, " of ", how.rounds,
-            ", there is none to do; rounds are counted from 0");
+            "; no round is left, they are counted from 0");
     require(how.choice_temperature >= 0 && std::isfinite(how.choice_temperature), "maskgit: a choice temperature of ",
             how.choice_temperature, ", it must be a number from 0 on; 4.5 is usual");
     require(!ids.empty() && ids.size() % length == 0, "maskgit: ", ids.size(), " ids are not whole sequences of a class and ",
-            length - 1, " words");
-    require(draws.words.rows == rounds * B * length && draws.words.cols == config.words && draws.choice.rows == rounds * B &&
-                draws.choice.cols == length,
-            "maskgit: draws ", draws.words, " and ", draws.choice, " for ", rounds, " rounds, ", B, " pictures of ", length,
-            " ids and ", config.words, " words");
-    std::vector<int> hidden_at_first;  // u0 of each picture
+            length - 1, " tokens");
+    require(draws.tokens.rows == rounds * B * length && draws.tokens.cols == config.codebook_size &&
+                draws.choice.rows == rounds * B && draws.choice.cols == length,
+            "maskgit: draws ", draws.tokens, " and ", draws.choice, " for ", rounds, " rounds, ", B, " images of ", length,
+            " ids and ", config.codebook_size, " tokens");
+    std::vector<int> hidden_at_first;  // u0 of each image
     for (int b = 0; b < B; ++b)
-        hidden_at_first.push_back(static_cast<int>(std::count(&ids[b * length], &ids[b * length] + length, hidden_word)));
+        hidden_at_first.push_back(static_cast<int>(std::count(&ids[b * length], &ids[b * length] + length, hidden_token)));
     std::vector<Round> steps;
     for (int done = 0; done < rounds; ++done) {
         Round round;
         round.ids = done == 0 ? ids : with_hidden(steps.back());
-        round.logits = slice_cols(forward(round.ids, w, config).logits, 0, config.words).value();  // (B*(N+1), K)
+        round.logits = slice_cols(forward(round.ids, w, config).logits, 0, config.codebook_size).value();  // (B*(N+1), K)
         guess(round, draws, done, length);
         choose(round, how.first_round + done, hidden_at_first, draws, done, how);
         steps.push_back(round);
@@ -242,10 +246,11 @@ std::vector<Round> decode(const std::vector<int>& ids, const Draws& draws, const
 // --- weights ---
 
 static void check(const Config& config) {
-    require(config.words > 0 && config.classes > 0 && config.down > 0 && config.across > 0 && config.depth >= 0 &&
+    require(config.codebook_size > 0 && config.classes > 0 && config.down > 0 && config.across > 0 && config.depth >= 0 &&
                 config.mlp_width > 0 && config.eps >= 0,
-            "maskgit: ", config.words, " words, ", config.classes, " classes, a grid of ", config.down, " x ", config.across,
-            ", depth ", config.depth, ", inner width ", config.mlp_width, ", eps ", config.eps, ": sizes must be positive");
+            "maskgit: ", config.codebook_size, " tokens, ", config.classes, " classes, a grid of ", config.down, " x ",
+            config.across, ", depth ", config.depth, ", inner width ", config.mlp_width, ", eps ", config.eps,
+            ": sizes must be positive");
     require_eps("maskgit", config.eps);
     require(config.heads > 0 && config.width > 0 && config.width % config.heads == 0, "maskgit: ", config.heads,
             " heads do not divide a width of ", config.width);
@@ -257,7 +262,7 @@ Weights make_weights(const Config& config, Random& random, const Init& init) {
     check(config);
     const int D = config.width, V = config.vocabulary();
     Weights w;
-    w.words = make_embedding(random, V, D, init);
+    w.token_embedding = make_embedding(random, V, D, init);
     w.positions = make_embedding(random, config.count() + 1, D, init);
     w.embedding_norm = make_layer_norm(D);
     const BlockShape shape{.width = D, .mlp_width = config.mlp_width};
@@ -271,7 +276,7 @@ Weights make_weights(const Config& config, Random& random, const Init& init) {
 Parameters parameters(const Weights& w, const Config& config) {
     const long D = config.width, V = config.vocabulary(), N = config.count();
     Parameters table;
-    table.push_back({"params/Embed_0/word_embeddings/embedding", {V, D}, Stored::as_it_is, {w.words}});
+    table.push_back({"params/Embed_0/word_embeddings/embedding", {V, D}, Stored::as_it_is, {w.token_embedding}});
     table.push_back({"params/Embed_0/position_embeddings/embedding", {N + 1, D}, Stored::as_it_is, {w.positions}});
     add_parameters(table, "params/Embed_0/embeddings_ln/*", w.embedding_norm, maskgit_names);
     add_parameters(table, "params/TransformerLayer_", w.blocks, maskgit_names, config.heads, "/");

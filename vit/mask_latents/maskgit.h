@@ -21,11 +21,11 @@
 
 namespace maskgit {
 
-inline constexpr int hidden_word = -1;
+inline constexpr int hidden_token = -1;
 
 // The defaults are the published model of ImageNet at 256 x 256 pixels.
 struct Config {
-    int words = 1024;            // K
+    int codebook_size = 1024;    // K
     int classes = 1000;          // C
     int down = 16, across = 16;  // h, w
     int width = 768;             // D
@@ -35,13 +35,13 @@ struct Config {
     float eps = 1e-12f;          // of every LayerNorm
     float label_smoothing = 0.1f;
 
-    int count() const { return down * across; }             // N
-    int vocabulary() const { return words + classes + 1; }  // V: hidden tokens have the last row of the table
+    int count() const { return down * across; }                     // N
+    int vocabulary() const { return codebook_size + classes + 1; }  // V: hidden tokens have the last row of the table
 };
 
 struct Weights {
-    Var words;      // (V, D)    also the output matrix
-    Var positions;  // (N+1, D)
+    Var token_embedding;  // (V, D)    also the output matrix
+    Var positions;        // (N+1, D)
     Norm embedding_norm;
     std::vector<Block> blocks;  // post-norm
     Linear hidden;              // (D, D)    prediction head
@@ -71,7 +71,7 @@ struct MaskSchedule {
 };
 // "cosine", "uniform", "pow2", "pow2.5", ..., "log", "exp".   throws std::invalid_argument for another name
 MaskSchedule schedule_of_name(const std::string& name);
-double hidden_share(const MaskSchedule& schedule, double r, double total);
+double hidden_fraction(const MaskSchedule& schedule, double r, double total);
 
 struct MaskedBatch {
     std::vector<int> ids;     // (B*(N+1))  class and masked tokens of each image
@@ -80,13 +80,13 @@ struct MaskedBatch {
 };
 
 // Hides the ceil(gamma(r) N) tokens of each image whose noise is smallest.
-//   words    (B*N)
+//   tokens   (B*N)
 //   classes  (B)
 //   r        (B), in [0, 1)
 //   noise    (B, N)
 //   throws   std::invalid_argument when sizes do not fit, or a token or class does not exist
-MaskedBatch hide_words(const std::vector<int>& words, const std::vector<int>& classes, const std::vector<float>& r,
-                       const Matrix& noise, const MaskSchedule& schedule, const Config& config);
+MaskedBatch hide_tokens(const std::vector<int>& tokens, const std::vector<int>& classes, const std::vector<float>& r,
+                        const Matrix& noise, const MaskSchedule& schedule, const Config& config);
 
 struct Steps {
     Var embeddings;  // (B*(N+1), D)  LN(token + position)
@@ -97,7 +97,7 @@ struct Steps {
 
 // The whole model.
 //   ids      (B*(N+1))
-//   throws   std::invalid_argument when they are not whole sequences, or one is not a token, class or hidden_word
+//   throws   std::invalid_argument when they are not whole sequences, or one is not a token, class or hidden_token
 Steps forward(const std::vector<int>& ids, const Weights& w, const Config& config);
 
 // Cross-entropy with label smoothing s, -(1 - s) log p(label) - s/V sum over all V of log p: for each image the weighted mean over
@@ -120,7 +120,7 @@ struct Decoding {
 
 // Gumbel noise -log(-log u): the argmax of logits + noise is a draw from their softmax.
 struct Draws {
-    Matrix words;   // (rounds * B * (N+1), K)  for sampling tokens
+    Matrix tokens;  // (rounds * B * (N+1), K)  for sampling tokens
     Matrix choice;  // (rounds * B, N+1)        for choosing the tokens to keep
 };
 Draws draw_gumbel(Random& random, int images, const Config& config, const Decoding& how);
@@ -140,7 +140,7 @@ struct Round {
 //   hidden_at_first  hidden tokens of this image when decoding began
 //   hidden_now       before this round
 //   returns          floor(hidden_at_first gamma((t+1)/T)), but at least 1 and below hidden_now: each round fixes a token
-int words_to_hide(int round, int hidden_at_first, int hidden_now, const Decoding& how);
+int tokens_to_hide(int round, int hidden_at_first, int hidden_now, const Decoding& how);
 
 // Fills in the hidden tokens of each image. The result is `sampled` of the last round; its `hide` is not used.
 //   ids      (B*(N+1)), classes in front; without a hidden token nothing changes
@@ -149,9 +149,9 @@ std::vector<Round> decode(const std::vector<int>& ids, const Draws& draws, const
                           const Decoding& how);
 
 // A class and N hidden tokens for each image: (B*(N+1)).
-std::vector<int> empty_pictures(const std::vector<int>& classes, const Config& config);
+std::vector<int> empty_images(const std::vector<int>& classes, const Config& config);
 
 // Without the classes: (B*(N+1)) -> (B*N).
-std::vector<int> words_of(const std::vector<int>& ids, const Config& config);
+std::vector<int> tokens_of(const std::vector<int>& ids, const Config& config);
 
 }  // namespace maskgit

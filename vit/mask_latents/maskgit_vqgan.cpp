@@ -118,7 +118,7 @@ Var entropy_loss(const Var& distances, const Config& config) {
         target = straight_through(nearest, p);
     }
     const float n = static_cast<float>(p.rows());
-    const Var of_each = scale(sum(multiply(target, log_p)), -1 / n);                   // (1, 1)  low: sure of the code
+    const Var of_each = scale(sum(multiply(target, log_p)), -1 / n);                   // (1, 1)  low: the code is certain
     const Var average = matmul(Matrix(1, p.rows(), 1 / n), target);                    // (1, K)
     const Var of_all = scale(sum(multiply(average, log(shift(average, 1e-5f)))), -1);  // (1, 1)  high: all codes are used
     return scale(subtract(of_each, of_all), config.entropy_ratio);                     // (1, 1)

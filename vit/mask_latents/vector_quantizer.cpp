@@ -90,7 +90,8 @@ Var codebook_loss(const Var& x, const Quantized& quantized) { return mean_square
 // --- what a batch assigned ---
 
 static void require_ids(const char* name, const std::vector<int>& ids, int codes) {
-    for (const int id : ids) require(id >= 0 && id < codes, name, ": id ", id, " is none of ", codes, " codes, counted from 0");
+    for (const int id : ids)
+        require(id >= 0 && id < codes, name, ": id ", id, " is not one of ", codes, " codes, counted from 0");
 }
 
 std::vector<int> code_counts(const std::vector<int>& ids, int codes) {

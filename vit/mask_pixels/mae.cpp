@@ -27,7 +27,7 @@ vit::Config vit_config(const Config& config, int classes) {
             .eps = config.eps};
 }
 
-// --- the encoder sees what is left ---
+// --- the encoder: visible patches only ---
 
 static void check(const Config& config) {
     vit::check(vit_config(config, 0), "mae");
@@ -64,7 +64,7 @@ static void encode(Steps& steps, const Weights& w, const Config& config) {
     const int N = config.grid.count(), K = visible_count(config), B = steps.masking.mask.rows;
     const vit::Weights& v = w.encoder;
     steps.patch_embeddings = linear(steps.patches, v.projection);  // (B*N, D)
-    // Positions come before the choice: a visible patch carries where it stood, so its place in the list does not matter.
+    // Positions are added before masking: a visible patch carries its position, so its index in the list does not matter.
     const Var placed = add_repeated(steps.patch_embeddings, slice_rows(v.positions, 1, N));  // (B*N, D)
     steps.visible = gather_rows(placed, rows_to_keep(steps.masking, N, K));                  // (B*K, D)
     const Var class_token = add(v.class_token, slice_rows(v.positions, 0, 1));               // (1, D)
@@ -75,7 +75,7 @@ static void encode(Steps& steps, const Weights& w, const Config& config) {
     steps.latent = layer_norm(steps.encoder.output, v.norm, config.eps);  // (B*(K+1), D)
 }
 
-// --- the decoder predicts what is hidden ---
+// --- the decoder: all patches, hidden ones as mask tokens ---
 
 // For each row of the decoder's input its row in [encoded tokens of all images; mask token]: [cls] first, then a patch in the
 // order of the picture is an encoded token if it was kept, and the mask token if not.
@@ -193,7 +193,7 @@ Parameters parameters(const Weights& w, const Config& config) {
     return table;
 }
 
-// --- what pre-training was for ---
+// --- the encoder as a classifier ---
 
 Parameters hugging_face_parameters(const Weights& w, const Config& config) {
     const long E = config.decoder_width, N = config.grid.count();
@@ -215,7 +215,7 @@ static const Setting normalised{"whether targets are normalised", {"norm_pix_los
 
 bool has_hugging_face_names(const Safetensors& checkpoint) { return checkpoint.has("decoder.decoder_embed.weight"); }
 
-Config config_of(const Safetensors& checkpoint, const Told& told) {
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     const bool theirs = has_hugging_face_names(checkpoint);
     const std::string projection = theirs ? "vit.embeddings.patch_embeddings.projection.weight" : "patch_embed.proj.weight";
     const std::string positions = theirs ? "vit.embeddings.position_embeddings" : "pos_embed";
@@ -232,15 +232,15 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
     config.decoder_depth = theirs ? count_blocks(checkpoint, "decoder.decoder_layers.", ".output.dense.weight")
                                   : count_blocks(checkpoint, "decoder_blocks.", ".mlp.fc2.weight");
 
-    const ModelConfig further(checkpoint, told);
-    further.require_agrees(settings::patch_size, config.grid.patch_size);
-    further.require_agrees(settings::width, config.width);
-    vit::set_image_size(config.grid, checkpoint.dimension(positions, 1) - 1, further, checkpoint.path);
-    config.heads = further.integer(settings::heads);
-    config.decoder_heads = further.integer(decoder_heads);
-    config.mask_ratio = further.real(mask_ratio, 0.75);
-    config.eps = static_cast<float>(further.real(settings::eps, theirs ? 1e-12 : 1e-6));
-    config.normalise_targets = further.words(normalised, theirs ? "false" : "true") == "true";
+    const ModelConfig model_config(checkpoint, given);
+    model_config.require_agrees(settings::patch_size, config.grid.patch_size);
+    model_config.require_agrees(settings::width, config.width);
+    vit::set_image_size(config.grid, checkpoint.dimension(positions, 1) - 1, model_config, checkpoint.path);
+    config.heads = model_config.integer(settings::heads);
+    config.decoder_heads = model_config.integer(decoder_heads);
+    config.mask_ratio = model_config.real(mask_ratio, 0.75);
+    config.eps = static_cast<float>(model_config.real(settings::eps, theirs ? 1e-12 : 1e-6));
+    config.normalise_targets = model_config.string(normalised, theirs ? "false" : "true") == "true";
     check(config);
     return config;
 }

@@ -56,11 +56,11 @@ bool has_hugging_face_names(const Safetensors& checkpoint);
 // Infers the configuration of a checkpoint with either names: sizes from its tensor shapes; heads of encoder and decoder, eps, mask
 // ratio and target normalisation from the sources that nn/layers/model_config.h lists. Defaults as in the published code: ratio 0.75,
 // eps 1e-6, normalised targets (Hugging Face: 1e-12, not normalised); the number of heads has no default.
-//   told     what the caller knows: {{"num_attention_heads", "16"}, {"decoder_num_attention_heads", "16"}}
+//   given    settings that override all files: {{"num_attention_heads", "16"}, {"decoder_num_attention_heads", "16"}}
 //   throws   std::invalid_argument with the path when it is not an MAE checkpoint or the number of heads is unknown
-Config config_of(const Safetensors& checkpoint, const Told& told = {});
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given = {});
 
-// What tensor shapes cannot tell, for save(parameters(w, config), path, metadata(config)).
+// What tensor shapes do not determine, for save(parameters(w, config), path, metadata(config)).
 std::map<std::string, std::string> metadata(const Config& config);
 
 // The split into visible and hidden patches. All three lists hold the entries of image 0, then of image 1, ...

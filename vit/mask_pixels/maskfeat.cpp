@@ -110,7 +110,7 @@ Parameters parameters(const Weights& w, const Config& config) {
     return table;
 }
 
-static std::vector<Member> told_members(Config& config) {
+static std::vector<Member> members_of(Config& config) {
     using From = Member::From;
     return {{settings::width, &config.width, From::shapes},
             {settings::depth, &config.depth, From::shapes},
@@ -121,7 +121,7 @@ static std::vector<Member> told_members(Config& config) {
             {settings::eps, &config.eps}};
 }
 
-Config config_of(const Safetensors& checkpoint, const Told& told) {
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     Config config;
     config.width = size_of(checkpoint, "patch_embed.proj.weight", 0);
     config.grid.channels = size_of(checkpoint, "patch_embed.proj.weight", 1);
@@ -130,9 +130,9 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
     config.depth = count_blocks(checkpoint, "blocks.", ".norm1.weight");
     config.mlp_ratio = ratio_of(size_of(checkpoint, "blocks.0.mlp.fc1.weight", 0), config.width);
     config.query_key_value_bias = checkpoint.has("blocks.0.attn.qkv.bias");
-    const ModelConfig further(checkpoint, told);
-    vit::set_image_size(config.grid, size_of(checkpoint, "pos_embed", 1) - config.class_token, further, checkpoint.path);
-    read_members(further, told_members(config));
+    const ModelConfig model_config(checkpoint, given);
+    vit::set_image_size(config.grid, size_of(checkpoint, "pos_embed", 1) - config.class_token, model_config, checkpoint.path);
+    read_members(model_config, members_of(config));
     vit::check(vit_config(config), "maskfeat");
     hog::check(config.hog, config.grid, "maskfeat");
     return config;

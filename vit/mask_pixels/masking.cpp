@@ -185,7 +185,7 @@ Matrix denormalise_patches(const Matrix& patches, const Matrix& like) {
     return pixels;
 }
 
-// --- judging the hidden ones only ---
+// --- the loss over hidden patches only ---
 
 Var masked_mean(const Var& losses, const Matrix& mask, float extra, Where where) {
     require(losses.cols() == 1 && static_cast<std::size_t>(losses.rows()) == mask.size(), where, "masked_mean: losses ",

@@ -84,8 +84,8 @@ static void require_equal_size(const char* who, const std::vector<Image>& pictur
         require(same_size(picture, pictures[0]), who, ": ", shape(picture), " among pictures of ", shape(pictures[0]));
 }
 
-Image mean_picture(const std::vector<Image>& pictures) {
-    require_equal_size("mean_picture", pictures);
+Image mean_image(const std::vector<Image>& pictures) {
+    require_equal_size("mean_image", pictures);
     Image mean(pictures[0].height, pictures[0].width, pictures[0].channels);
     for (const Image& picture : pictures)
         for (std::size_t k = 0; k < mean.pixels.size(); ++k)
@@ -93,8 +93,8 @@ Image mean_picture(const std::vector<Image>& pictures) {
     return mean;
 }
 
-Image median_picture(const std::vector<Image>& pictures) {
-    require_equal_size("median_picture", pictures);
+Image median_image(const std::vector<Image>& pictures) {
+    require_equal_size("median_image", pictures);
     Image median = pictures[0];
     std::vector<float> values(pictures.size());
     for (std::size_t k = 0; k < median.pixels.size(); ++k) {

@@ -32,8 +32,8 @@ Errors errors(const std::vector<Image>& predicted, const std::vector<Image>& ori
 
 // Baselines that use the training set but not this image, pixel by pixel. Of all fixed images the mean has the least squared error,
 // the median the least absolute error.
-Image mean_picture(const std::vector<Image>& pictures);
-Image median_picture(const std::vector<Image>& pictures);
+Image mean_image(const std::vector<Image>& pictures);
+Image median_image(const std::vector<Image>& pictures);
 
 // A baseline that uses this image alone: each hidden patch is a copy of the nearest visible one, measured between centres (the first
 // of several).   throws std::invalid_argument when no patch is visible

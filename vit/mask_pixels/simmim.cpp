@@ -17,7 +17,7 @@ int hidden_units(const Config& config) { return static_cast<int>(std::ceil(unit_
 
 static int mlp_width(const Config& config) { return static_cast<int>(config.width * config.mlp_ratio); }
 
-// --- large squares are hidden ---
+// --- masking of large squares ---
 
 Matrix random_masking(const std::vector<int>& permutations, const Config& config) {
     const Matrix units = hide(permutations, unit_count(config), 0, hidden_units(config));  // (B, units)
@@ -128,7 +128,7 @@ Matrix pixel_mask(const Matrix& mask, const Config& config) {
     return pixels;
 }
 
-// From pixel (y, x) of a picture's mask (H, W), which is hidden, to the nearest that is not.
+// The distance from the hidden pixel (y, x) of an image's mask (H, W) to the nearest visible one.
 static double distance_to_visible(const Matrix& hidden, int y, int x) {
     int nearest = -1;  // squared
     for (int v = 0; v < hidden.rows; ++v)

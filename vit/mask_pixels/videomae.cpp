@@ -16,7 +16,7 @@ namespace videomae {
 int time_slots(const Config& config) { return config.frames / config.tubelet; }
 int token_count(const Config& config) { return time_slots(config) * config.grid.count(); }
 int cube_numbers(const Config& config) { return config.tubelet * config.grid.numbers(); }
-int hidden_places(const Config& config) { return static_cast<int>(config.mask_ratio * config.grid.count()); }
+int hidden_positions(const Config& config) { return static_cast<int>(config.mask_ratio * config.grid.count()); }
 
 static int mlp_width(const Config& config, int width) { return static_cast<int>(width * config.mlp_ratio); }
 
@@ -66,8 +66,8 @@ static Matrix cubes_of_all(const std::vector<Clip>& clips, const Config& config)
 
 Matrix tube_masking(const std::vector<int>& permutations, const Config& config) {
     const int n = config.grid.count(), S = time_slots(config);
-    const std::vector<int> places = inverse_permutations(permutations, n);  // entry k of a permutation: where number k stands
-    const Matrix of_slot = hide(places, n, n - hidden_places(config), n);   // (B, n)
+    const std::vector<int> places = inverse_permutations(permutations, n);  // entry k: the position of number k in a permutation
+    const Matrix of_slot = hide(places, n, n - hidden_positions(config), n);  // (B, n)
     std::vector<Var> slots(S, Var(of_slot));
     return concat_cols(slots).value();  // (B, N)
 }
@@ -241,8 +241,8 @@ static void check(const Config& config) {
     require(config.decoder_depth >= 0 && mlp_width(config, config.decoder_width) > 0, "videomae: a decoder of ",
             config.decoder_depth, " blocks with MLPs of ratio ", config.mlp_ratio,
             "; the depth may not be negative, the ratio must be positive");
-    require(config.mask_ratio >= 0 && hidden_places(config) > 0 && hidden_places(config) < config.grid.count(),
-            "videomae: a mask ratio of ", config.mask_ratio, " hides ", hidden_places(config), " of ", config.grid.count(),
+    require(config.mask_ratio >= 0 && hidden_positions(config) > 0 && hidden_positions(config) < config.grid.count(),
+            "videomae: a mask ratio of ", config.mask_ratio, " hides ", hidden_positions(config), " of ", config.grid.count(),
             " places");
     require(config.channel_mean.size() == config.channel_std.size() &&
                 (config.channel_mean.empty() || static_cast<int>(config.channel_mean.size()) == config.grid.channels),
@@ -298,7 +298,7 @@ Parameters parameters(const Weights& w, const Config& config) {
     return table;
 }
 
-static std::vector<Member> told_members(Config& config) {
+static std::vector<Member> members_of(Config& config) {
     using From = Member::From;
     return {{settings::width, &config.width, From::shapes},
             {settings::depth, &config.depth, From::shapes},
@@ -313,12 +313,12 @@ static std::vector<Member> told_members(Config& config) {
             {{"the number of the decoder's heads", {"decoder_num_attention_heads", "decoder_num_heads"}},
              &config.decoder_heads,
              From::file},
-            {{"the share of hidden cubes", {"mask_ratio"}}, &config.mask_ratio},
+            {{"the fraction of hidden cubes", {"mask_ratio"}}, &config.mask_ratio},
             {{"whether targets are normalised", {"norm_pix_loss", "normlize_target"}}, &config.normalise_targets},
             {settings::eps, &config.eps}};
 }
 
-Config config_of(const Safetensors& checkpoint, const Told& told) {
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     const std::string projection = "encoder.patch_embed.proj.weight";
     Config config;
     config.width = size_of(checkpoint, projection, 0);

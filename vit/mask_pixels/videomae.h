@@ -41,10 +41,10 @@ struct Config {
     float eps = 1e-6f;                                           // of every LayerNorm
 };
 
-int time_slots(const Config& config);     // S
-int token_count(const Config& config);    // N
-int cube_numbers(const Config& config);   // F
-int hidden_places(const Config& config);  // ratio * n, rounded down
+int time_slots(const Config& config);        // S
+int token_count(const Config& config);       // N
+int cube_numbers(const Config& config);      // F
+int hidden_positions(const Config& config);  // ratio * n, rounded down
 
 struct Weights {
     vit::Weights encoder;       // projection (F, D), blocks, norm; positions (N, D) fixed, not trained; no [cls], no classifier
@@ -65,9 +65,9 @@ Parameters parameters(const Weights& w, const Config& config);
 
 // The configuration of a checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks for it.
 //   throws  std::invalid_argument in one line that says what is missing, and its cures
-Config config_of(const Safetensors& checkpoint, const Told& told = {});
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given = {});
 
-// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+// What tensor shapes do not determine, for save(parameters(w, config), path, metadata(config)).
 std::map<std::string, std::string> metadata(const Config& config);
 
 struct Steps {

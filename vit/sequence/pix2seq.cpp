@@ -128,7 +128,7 @@ Corruption corruption_of_name(const std::string& name) {
     if (name == "rand_n_fake_cls") return Corruption::random_or_fake;
     if (name == "real_n_fake_cls") return Corruption::real_or_fake;
     require(name == "real_n_rand_n_fake_cls", "pix2seq: '", name,
-            "' is none of rand_cls, rand_n_fake_cls, real_n_fake_cls, real_n_rand_n_fake_cls");
+            "' is not one of rand_cls, rand_n_fake_cls, real_n_fake_cls, real_n_rand_n_fake_cls");
     return Corruption::real_or_random_or_fake;
 }
 
@@ -238,7 +238,7 @@ Positions positions_of_name(const std::string& name) {
 
 Projection projection_of_name(const std::string& name) {
     require(name == "linear" || name == "linear_p" || name == "mlp", "pix2seq: a projection '", name,
-            "' is none of linear, linear_p, mlp");
+            "' is not one of linear, linear_p, mlp");
     return name == "linear" ? Projection::linear : name == "linear_p" ? Projection::linear_p : Projection::mlp;
 }
 
@@ -331,7 +331,7 @@ Matrix Reader::read(const TokenBatch& next) {
     const int first = memory.seen.length;
     Reading reading = read_next(memory, next, "pix2seq");
     const Segments of_pictures = Segments::equal(memory.sequences, tokens_of_image(config));
-    for (BlockContext& context : reading.contexts) context.cross.key_segments = of_pictures;  // looked at the first time
+    for (BlockContext& context : reading.contexts) context.cross.key_segments = of_pictures;  // computed at the first call
     const DecoderSteps steps = pix2seq::read(next.ids, first, next.length, reading.contexts, encoded, weights, config);
     logits.push_back(logits_of(last_rows(steps.hidden, next), weights).value());  // (B, V)
     return logits.back();
@@ -459,8 +459,8 @@ Parameters parameters(const Weights& w, const Config& config) {
 
 static const Setting projection_setting{"how the encoder's output is projected", {"dec_proj_mode"}};
 
-// What shapes do not tell; the heads are a dimension of the published tensors.
-static std::vector<Member> told_members(Config& config) {
+// What tensor shapes do not determine; the heads are a dimension of the published tensors.
+static std::vector<Member> members_of(Config& config) {
     using From = Member::From;
     Vocabulary& vocabulary = config.vocabulary;
     return {{{"the width of the encoder", {"dim_att"}}, &config.width, From::shapes},
@@ -497,14 +497,14 @@ static void read_shapes(const Safetensors& checkpoint, Config& config) {
     config.output_bias = checkpoint.has("model/decoder/outp_bias");
 }
 
-// Learned positions are tensors; sines and cosines are not, so that the size of the images must be told.
-static void read_positions(const Safetensors& checkpoint, const ModelConfig& further, Config& config) {
+// Learned positions are tensors; sines and cosines are not, so that the size of the images must be given.
+static void read_positions(const Safetensors& checkpoint, const ModelConfig& model_config, Config& config) {
     const std::string positions = "model/encoder/vis_pos_emb";
     config.positions = checkpoint.has(positions) ? Positions::learned : Positions::sine;
     if (config.positions == Positions::learned) {
-        vit::set_image_size(config.grid, size_of(checkpoint, positions, 0), further, checkpoint.path);
+        vit::set_image_size(config.grid, size_of(checkpoint, positions, 0), model_config, checkpoint.path);
     } else {
-        const std::vector<int> size = further.integers(settings::image_size);
+        const std::vector<int> size = model_config.integers(settings::image_size);
         config.grid.height = size.front();
         config.grid.width = size.back();
     }
@@ -513,22 +513,22 @@ static void read_positions(const Safetensors& checkpoint, const ModelConfig& fur
     else if (config.positions == Positions::learned)
         config.projection = checkpoint.has("model/vis_pos_emb") ? Projection::linear_p : Projection::linear;
     else
-        config.projection = projection_of_name(further.words(projection_setting));
+        config.projection = projection_of_name(model_config.string(projection_setting));
 }
 
-Config config_of(const Safetensors& checkpoint, const Told& told) {
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     Config config;
     read_shapes(checkpoint, config);
-    const ModelConfig further(checkpoint, told);
-    read_positions(checkpoint, further, config);
-    read_members(further, told_members(config));
+    const ModelConfig model_config(checkpoint, given);
+    read_positions(checkpoint, model_config, config);
+    read_members(model_config, members_of(config));
     check(config);
     return config;
 }
 
 std::map<std::string, std::string> metadata(const Config& config) {
     Config copy = config;
-    std::map<std::string, std::string> all = metadata_of("pix2seq", told_members(copy));
+    std::map<std::string, std::string> all = metadata_of("pix2seq", members_of(copy));
     all["image_size"] = std::to_string(config.grid.height) + "," + std::to_string(config.grid.width);
     const Projection projection = config.projection;
     all[projection_setting.keys[0]] = projection == Projection::mlp      ? "mlp"

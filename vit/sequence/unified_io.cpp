@@ -17,14 +17,14 @@ namespace unified_io {
 static void check(const Config& config) {
     require(config.vocabulary > 1 && config.image_vocabulary > 0 && config.width > 0 && config.mlp_width > 0 &&
                 config.encoder_depth >= 0 && config.decoder_depth >= 0,
-            "unified_io: ", config.vocabulary, " words, ", config.image_vocabulary, " codes, width ", config.width,
+            "unified_io: ", config.vocabulary, " tokens, ", config.image_vocabulary, " codes, width ", config.width,
             ", inner width ", config.mlp_width, ", depths ", config.encoder_depth, " and ", config.decoder_depth,
             ": sizes must be positive");
     require(config.heads > 0 && config.head_width > 0, "unified_io: ", config.heads, " heads of width ", config.head_width,
             ": both must be positive");
     check(config.grid, "unified_io");
     require(config.encoder_text > 0 && config.decoder_text > 0 && config.decoder_codes > 0 && config.decoder_grid > 0,
-            "unified_io: at most ", config.encoder_text, " words are read, ", config.decoder_text, " words and ",
+            "unified_io: at most ", config.encoder_text, " tokens are read, ", config.decoder_text, " tokens and ",
             config.decoder_codes, " codes in rows of ", config.decoder_grid, " are written: all must be positive");
     require(config.grid.count() <= config.encoder_patches, "unified_io: ", config.grid.count(),
             " patches, there are positions for ", config.encoder_patches);
@@ -76,7 +76,7 @@ int image_bucket(int dx, int dy, const Config& config) {
     return (quadrant(dx, dy) * n + down) * n + across;
 }
 
-// The bias of every pair of an example's rows: words among themselves, positions of a grid among themselves; 0 between the two.
+// The bias of every pair of an example's rows: tokens among themselves, positions of a grid among themselves; 0 between the two.
 //   returns  (H*(texts+places), texts+places)
 static Var relative_bias(const Half& w, int texts, int places, int across, bool both_ways, const Config& config) {
     const int of_images = w.text_distances.cols(), none = of_images + w.image_distances.cols();
@@ -86,7 +86,7 @@ static Var relative_bias(const Half& w, int texts, int places, int across, bool 
     std::vector<int> entries;
     for (int query = 0; query < rows; ++query)
         for (int key = 0; key < rows; ++key) {
-            const int q = query - texts, k = key - texts;  // places in the grid, where they are not negative
+            const int q = query - texts, k = key - texts;  // positions in the grid, where they are not negative
             if (q < 0 && k < 0)
                 entries.push_back(text_bucket(key - query, both_ways, config));
             else if (q >= 0 && k >= 0)
@@ -106,7 +106,7 @@ static std::vector<int> numbers_from(int first, int count) {
     return numbers;
 }
 
-// Positions of `texts` words and, from `longest` on, of `places` patches or codes: (texts + places, E).
+// Positions of `texts` tokens and, from `longest` on, of `places` patches or codes: (texts + places, E).
 static Var positions_of(const Half& w, int texts, int places, int longest) {
     std::vector<int> rows = numbers_from(0, texts);
     for (const int row : numbers_from(longest, places)) rows.push_back(row);
@@ -131,15 +131,15 @@ static Var absolute_bias(const Var& positions, const Half& w, const Config& conf
     return concat_rows(heads);
 }
 
-// Words of each example, and after them its places: (B*T, E) and (B*m, E) -> (B*(T+m), E).
-static Var behind_one_another(const Var& words, const Var& places, int B) {
-    const int T = words.rows() / B, m = places.rows() / B;
+// The text tokens of each example, followed by its patches or codes: (B*T, E) and (B*m, E) -> (B*(T+m), E).
+static Var concat_by_example(const Var& tokens, const Var& places, int B) {
+    const int T = tokens.rows() / B, m = places.rows() / B;
     std::vector<int> rows;
     for (int b = 0; b < B; ++b) {
         for (const int row : numbers_from(b * T, T)) rows.push_back(row);
         for (const int row : numbers_from(B * T + b * m, m)) rows.push_back(row);
     }
-    return gather_rows(concat_rows({words, places}), rows);
+    return gather_rows(concat_rows({tokens, places}), rows);
 }
 
 // Rows first ... first + count - 1 of each example.
@@ -170,15 +170,15 @@ static TokenBatch rows_with(const Matrix& mask) {
 
 static EncoderSteps encode(const Source& source, const Matrix& mask, const Weights& w, const Config& config) {
     const Half& half = w.encoder;
-    const int B = mask.rows, S = static_cast<int>(source.words.size()) / B, n = config.grid.count();
+    const int B = mask.rows, S = static_cast<int>(source.tokens.size()) / B, n = config.grid.count();
     const Var places = positions_of(half, S, n, config.encoder_text);  // (S+n, E)
     EncoderSteps steps;
-    const Var words = placed(embed(w.words, source.words), slice_rows(places, 0, S), 0, half);  // (B*S, E)
-    steps.text = rms_norm(words, half.text_norm, config.eps);                                   // (B*S, E)
-    steps.patches = patchify_all(source.images, config.grid, "unified_io");                     // (B*n, P*P*C)
+    const Var tokens = placed(embed(w.token_embedding, source.tokens), slice_rows(places, 0, S), 0, half);  // (B*S, E)
+    steps.text = rms_norm(tokens, half.text_norm, config.eps);                                              // (B*S, E)
+    steps.patches = patchify_all(source.images, config.grid, "unified_io");                                 // (B*n, P*P*C)
     const Var seen = placed(linear(steps.patches, w.image_projection), slice_rows(places, S, n), 1, half);
     steps.image = rms_norm(seen, half.image_norm, config.eps);                       // (B*n, E)
-    steps.embeddings = behind_one_another(steps.text, steps.image, B);               // (B*(S+n), E)
+    steps.embeddings = concat_by_example(steps.text, steps.image, B);                // (B*(S+n), E)
     steps.positions = rms_norm(places, half.position_norm, config.eps);              // (S+n, E)
     steps.relative = relative_bias(half, S, n, config.grid.across(), true, config);  // (H*(S+n), S+n)
     steps.absolute = absolute_bias(steps.positions, half, config);                   // (H*(S+n), S+n)
@@ -199,7 +199,7 @@ static std::vector<int> shifted(const std::vector<int>& ids, int B, int first) {
     return moved;
 }
 
-// The decoder's image rows: the last word of the table starts them, codes are words from V on.
+// The decoder's image rows: the last token of the table starts them, codes are tokens from V on.
 static std::vector<int> image_inputs(const Target& target, int B, const Config& config) {
     const int start = config.vocabulary - 1;
     if (target.codes.empty()) return std::vector<int>(B, start);
@@ -208,25 +208,25 @@ static std::vector<int> image_inputs(const Target& target, int B, const Config& 
     return shifted(ids, B, start);
 }
 
-// What the decoder reads, of each example its words and then its codes: rows of the token embedding, (B*(T+m)).
+// What the decoder reads, of each example its tokens and then its codes: rows of the token embedding, (B*(T+m)).
 static std::vector<int> inputs_of(const Target& target, int B, const Config& config) {
-    const std::vector<int> words = target.inputs.empty() ? shifted(target.words, B, 0) : target.inputs;
+    const std::vector<int> tokens = target.inputs.empty() ? shifted(target.tokens, B, 0) : target.inputs;
     const std::vector<int> codes = image_inputs(target, B, config);
-    const int T = static_cast<int>(words.size()) / B, m = static_cast<int>(codes.size()) / B;
+    const int T = static_cast<int>(tokens.size()) / B, m = static_cast<int>(codes.size()) / B;
     std::vector<int> ids;
     for (int b = 0; b < B; ++b) {
-        ids.insert(ids.end(), words.begin() + b * T, words.begin() + (b + 1) * T);
+        ids.insert(ids.end(), tokens.begin() + b * T, tokens.begin() + (b + 1) * T);
         ids.insert(ids.end(), codes.begin() + b * m, codes.begin() + (b + 1) * m);
     }
     return ids;
 }
 
 namespace {
-// Which rows the decoder reads now: those from `first` on, of T words and then m codes. Earlier ones are in the caches.
+// Which rows the decoder reads now: those from `first` on, of T tokens and then m codes. Earlier ones are in the caches.
 struct RowRange {
-    int words, codes, first;
+    int tokens, codes, first;
 
-    int count() const { return words + codes - first; }
+    int count() const { return tokens + codes - first; }
 };
 
 // What the encoder has made of a source.
@@ -236,25 +236,25 @@ struct Encoded {
 };
 }  // namespace
 
-// The decoder's rows of the range, in every example: what each is, where, and whether it is a word or a code.
+// The decoder's rows of the range, in every example: what each is, where, and whether it is a token or a code.
 //   ids       (B*count)  rows of the token embedding
 //   contexts  one, or one for each block: mask and caches
 static DecoderSteps read_rows(const std::vector<int>& ids, const RowRange& range, std::vector<BlockContext> contexts,
                               const Encoded& source, const Weights& w, const Config& config) {
     const Half& half = w.decoder;
-    const int T = range.words, m = range.codes, first = range.first, count = range.count();
+    const int T = range.tokens, m = range.codes, first = range.first, count = range.count();
     const Var positions = positions_of(half, T, m, config.decoder_text);  // (T+m, E)
     std::vector<int> segments(T, 0);
     segments.resize(T + m, 1);
     const Var where = add(positions, gather_rows(half.segments, segments));  // (T+m, E)
     DecoderSteps steps;
-    const Var rows = add_repeated(embed(w.words, ids), slice_rows(where, first, count));  // (B*count, E)
-    steps.embeddings = rms_norm(rows, half.text_norm, config.eps);                        // (B*count, E)
-    steps.positions = rms_norm(positions, half.position_norm, config.eps);                // (T+m, E)
-    const Var relative = relative_bias(half, T, m, config.decoder_grid, false, config);   // (H*(T+m), T+m)
-    const Var absolute = absolute_bias(steps.positions, half, config);                    // (H*(T+m), T+m)
-    steps.relative = part_of_each(relative, config.heads, first, count);                  // (H*count, T+m)
-    steps.absolute = part_of_each(absolute, config.heads, first, count);                  // (H*count, T+m)
+    const Var rows = add_repeated(embed(w.token_embedding, ids), slice_rows(where, first, count));  // (B*count, E)
+    steps.embeddings = rms_norm(rows, half.text_norm, config.eps);                                  // (B*count, E)
+    steps.positions = rms_norm(positions, half.position_norm, config.eps);                          // (T+m, E)
+    const Var relative = relative_bias(half, T, m, config.decoder_grid, false, config);             // (H*(T+m), T+m)
+    const Var absolute = absolute_bias(steps.positions, half, config);                              // (H*(T+m), T+m)
+    steps.relative = part_of_each(relative, config.heads, first, count);                            // (H*count, T+m)
+    steps.absolute = part_of_each(absolute, config.heads, first, count);                            // (H*count, T+m)
     const Var bias = add(steps.relative, steps.absolute);
     const Attending cross = unscaled(attending_to(rows_with(source.mask), count));
     for (BlockContext& context : contexts) {
@@ -273,17 +273,17 @@ static DecoderSteps read_rows(const std::vector<int>& ids, const RowRange& range
 // The output matrix is the token embedding; its last Vi rows are the codes.   hidden (rows, E) -> (rows, V) and (rows, Vi)
 static Var text_logits_of(const Var& hidden, const Weights& w, const Config& config) {
     const Var scaled = scale(hidden, 1 / std::sqrt(static_cast<float>(config.width)));
-    return matmul_transposed(scaled, slice_rows(w.words, 0, config.vocabulary));
+    return matmul_transposed(scaled, slice_rows(w.token_embedding, 0, config.vocabulary));
 }
 
 static Var image_logits_of(const Var& hidden, const Weights& w, const Config& config) {
     const Var scaled = scale(hidden, 1 / std::sqrt(static_cast<float>(config.width)));
-    return matmul_transposed(scaled, slice_rows(w.words, config.vocabulary, config.image_vocabulary));
+    return matmul_transposed(scaled, slice_rows(w.token_embedding, config.vocabulary, config.image_vocabulary));
 }
 
 static DecoderSteps decode(const Target& target, const Matrix& mask, const Encoded& source, const Weights& w,
                            const Config& config) {
-    const int B = mask.rows, T = static_cast<int>(target.words.size()) / B, m = mask.cols - T;
+    const int B = mask.rows, T = static_cast<int>(target.tokens.size()) / B, m = mask.cols - T;
     const std::vector<BlockContext> contexts{{.self = attending(rows_with(mask), true)}};
     DecoderSteps steps = read_rows(inputs_of(target, B, config), {T, m, 0}, contexts, source, w, config);
     steps.text_logits = text_logits_of(part_of_each(steps.hidden, B, 0, T), w, config);    // (B*T, V)
@@ -293,12 +293,12 @@ static DecoderSteps decode(const Target& target, const Matrix& mask, const Encod
 
 // --- the model ---
 
-// 1 where a word is not padding, then what is known of the places.
-static Matrix mask_of(const std::vector<int>& words, const Matrix& places) {
-    const int B = places.rows, T = static_cast<int>(words.size()) / B;
+// 1 where a token is not padding, followed by the mask of the patches.
+static Matrix mask_of(const std::vector<int>& tokens, const Matrix& places) {
+    const int B = places.rows, T = static_cast<int>(tokens.size()) / B;
     Matrix mask(B, T + places.cols);
     for (int b = 0; b < B; ++b) {
-        for (int t = 0; t < T; ++t) mask(b, t) = words[b * T + t] != 0;
+        for (int t = 0; t < T; ++t) mask(b, t) = tokens[b * T + t] != 0;
         for (int k = 0; k < places.cols; ++k) mask(b, T + k) = places(b, k);
     }
     return mask;
@@ -306,7 +306,7 @@ static Matrix mask_of(const std::vector<int>& words, const Matrix& places) {
 
 static Matrix source_mask(const Source& source, const Config& config) {
     const int B = static_cast<int>(source.images.size());
-    return mask_of(source.words, source.patches.empty() ? Matrix(B, config.grid.count(), 1) : source.patches);
+    return mask_of(source.tokens, source.patches.empty() ? Matrix(B, config.grid.count(), 1) : source.patches);
 }
 
 static void require_rows(const std::vector<int>& ids, int B, int most, int ids_below, const char* what) {
@@ -321,15 +321,15 @@ static void check(const Source& source, const Target& target, const Weights& w, 
     check(config);
     require_depth("unified_io: encoder", config.encoder_depth, w.encoder.blocks);
     require_depth("unified_io: decoder", config.decoder_depth, w.decoder.blocks);
-    require(!source.images.empty() && !source.words.empty() && !target.words.empty(), "unified_io: ", source.images.size(),
-            " images, ", source.words.size(), " words of prompts, ", target.words.size(),
+    require(!source.images.empty() && !source.tokens.empty() && !target.tokens.empty(), "unified_io: ", source.images.size(),
+            " images, ", source.tokens.size(), " tokens of prompts, ", target.tokens.size(),
             " of answers: there must be some of each");
     const int B = static_cast<int>(source.images.size());
-    require_rows(source.words, B, config.encoder_text, config.vocabulary, "words of prompts");
-    require_rows(target.words, B, config.decoder_text, config.vocabulary, "words of answers");
-    require_rows(target.inputs, B, config.decoder_text, config.vocabulary, "words that the decoder reads");
-    require(target.inputs.empty() || target.inputs.size() == target.words.size(), "unified_io: the decoder reads ",
-            target.inputs.size(), " words and writes ", target.words.size(), "; give equally many, or none to read");
+    require_rows(source.tokens, B, config.encoder_text, config.vocabulary, "tokens of prompts");
+    require_rows(target.tokens, B, config.decoder_text, config.vocabulary, "tokens of answers");
+    require_rows(target.inputs, B, config.decoder_text, config.vocabulary, "tokens that the decoder reads");
+    require(target.inputs.empty() || target.inputs.size() == target.tokens.size(), "unified_io: the decoder reads ",
+            target.inputs.size(), " tokens and writes ", target.tokens.size(), "; give equally many, or none to read");
     require_rows(target.codes, B, config.decoder_codes, config.image_vocabulary, "codes");
     require(source.patches.empty() || (source.patches.rows == B && source.patches.cols == config.grid.count()),
             "unified_io: a mask of ", source.patches, " for ", B, " images of ", config.grid.count(),
@@ -345,7 +345,7 @@ Steps forward(const Source& source, const Target& target, const Weights& w, cons
     const Matrix codes = m == 0 ? Matrix(B, 1) : Matrix(B, m, 1);  // without an image one masked row
     Steps steps;
     steps.source_mask = source_mask(source, config);
-    steps.target_mask = mask_of(target.words, codes);
+    steps.target_mask = mask_of(target.tokens, codes);
     steps.encoder = encode(source, steps.source_mask, w, config);
     steps.decoder = decode(target, steps.target_mask, {steps.encoder.output, steps.source_mask}, w, config);
     return steps;
@@ -353,11 +353,11 @@ Steps forward(const Source& source, const Target& target, const Weights& w, cons
 
 Losses losses(const Steps& steps, const Target& target) {
     std::vector<int> labels;
-    for (const int id : target.words) labels.push_back(id == 0 ? ignored_label : id);
+    for (const int id : target.tokens) labels.push_back(id == 0 ? ignored_label : id);
     const auto asked = std::count_if(labels.begin(), labels.end(), [](int label) { return label != ignored_label; });
     const float count = static_cast<float>(asked) + static_cast<float>(target.codes.size());
-    require(count > 0, "unified_io: none of ", target.words.size(),
-            " words and no code is asked for; an answer needs at least one");
+    require(count > 0, "unified_io: none of ", target.tokens.size(),
+            " tokens and no code is asked for; an answer needs at least one");
     Losses losses;
     losses.text = token_losses(steps.decoder.text_logits, labels);  // (B*T, 1)
     Var all = sum(losses.text);
@@ -371,13 +371,15 @@ Losses losses(const Steps& steps, const Target& target) {
 
 // --- writing ---
 
-Reader::Reader(const Source& source, int words, int codes, const Weights& w, const Config& c)
-    : weights(w), config(c), words(words) {
-    check(source, {.words = std::vector<int>(source.images.size(), 1)}, w, c);  // of the answer only the size matters here
-    require(words > 0 && words <= c.decoder_text && codes >= 0 && codes <= c.decoder_codes, "unified_io: ", words, " words and ",
-            codes, " codes to be written, there are positions for ", c.decoder_text, " and ", c.decoder_codes);
+Reader::Reader(const Source& source, int text_rows, int codes, const Weights& w, const Config& c)
+    : weights(w), config(c), text_rows(text_rows) {
+    check(source, {.tokens = std::vector<int>(source.images.size(), 1)}, w, c);  // of the answer only the size matters here
+    require(text_rows > 0 && text_rows <= c.decoder_text && codes >= 0 && codes <= c.decoder_codes, "unified_io: ", text_rows,
+            " tokens of text and ", codes, " codes to be written, there are positions for ", c.decoder_text, " and ",
+            c.decoder_codes);
     const NoTape no_tape;
-    memory = make_memory(c.decoder_depth, static_cast<int>(source.images.size()), words + codes, c.heads * c.head_width, true);
+    memory =
+        make_memory(c.decoder_depth, static_cast<int>(source.images.size()), text_rows + codes, c.heads * c.head_width, true);
     mask = source_mask(source, c);
     encoded = encode(source, mask, w, c).output;
 }
@@ -387,11 +389,11 @@ Matrix Reader::read(const TokenBatch& next) {
     const int first = memory.seen.length;
     const Reading reading = read_next(memory, next, "unified_io");
     const int all = memory.seen.length;
-    const RowRange range{.words = std::min(words, all), .codes = std::max(0, all - words), .first = first};
+    const RowRange range{.tokens = std::min(text_rows, all), .codes = std::max(0, all - text_rows), .first = first};
     const Var hidden = last_rows(read_rows(next.ids, range, reading.contexts, {encoded, mask}, weights, config).hidden, next);
-    const bool of_code = all > words;
+    const bool of_code = all > text_rows;
     const Matrix logits = (of_code ? image_logits_of(hidden, weights, config) : text_logits_of(hidden, weights, config)).value();
-    Matrix result(hidden.rows(), config.vocabulary + config.image_vocabulary, -1e10f);  // words follow words, codes follow codes
+    Matrix result(hidden.rows(), config.vocabulary + config.image_vocabulary, -1e10f);  // text follows text, codes follow codes
     for (int b = 0; b < result.rows; ++b)
         std::copy_n(logits.row(b), logits.cols, result.row(b) + (of_code ? config.vocabulary : 0));
     return result;
@@ -408,7 +410,7 @@ void Reader::select(const std::vector<int>& chosen) {
     mask = gather_rows(mask, chosen).value();
 }
 
-std::vector<std::vector<int>> write_words(const Source& source, int most, const Weights& w, const Config& config, int end_token) {
+std::vector<std::vector<int>> write_text(const Source& source, int most, const Weights& w, const Config& config, int end_token) {
     Reader reader(source, most, 0, w, config);
     const TokenBatch starts = equal_batch(std::vector<int>(source.images.size(), 0), 1);
     return generate_greedily(starts, reader, {.new_tokens = most, .end_of_text = end_token});
@@ -442,7 +444,7 @@ static Map res_block(const Map& x, const ResBlock& w, const VaeConfig& config) {
     return {add(residual.pixels, y.pixels), y.size};
 }
 
-// Every pixel of a picture looks at all others of it, with one head.
+// Self-attention over all pixels of an image, with one head.
 static Map map_attention(const Map& x, const MapAttention& w, const VaeConfig& config) {
     const Map normed = group_norm(x, w.norm, config.groups, config.eps);
     const Attending how{.segments = Segments::equal(x.size.images, x.size.pixels())};
@@ -479,7 +481,7 @@ CodeSteps codes_of(const std::vector<Image>& pictures, const Weights& w, const C
 
 // --- coordinates as tokens ---
 
-std::array<int, 4> words_of_box(const Box& box, int width, int height, const Places& places) {
+std::array<int, 4> tokens_of_box(const Box& box, int width, int height, const CoordinateIds& coordinates) {
     const double side = std::max(width, height);
     require(side > 0, "unified_io: a box in a picture of ", width, " x ", height, ", both must be at least 1");
     require(!(box.x2 < box.x1) && !(box.y2 < box.y1), "unified_io: a box from x ", box.x1, " to ", box.x2, " and y ", box.y1,
@@ -490,73 +492,75 @@ std::array<int, 4> words_of_box(const Box& box, int width, int height, const Pla
         const double part = ordered[k] / side;
         require(part >= 0 && part <= 1, "unified_io: a box that reaches to ", ordered[k], " in a picture of ", width, " x ",
                 height, "; it must lie inside of a square around the picture");
-        ids[k] = places.last - places.ordinary - static_cast<int>((places.bins - 1) * part);
+        ids[k] = coordinates.last - coordinates.ordinary - static_cast<int>((coordinates.bins - 1) * part);
     }
     return ids;
 }
 
-float coordinate_of(int id, int width, int height, const Places& places) {
+float coordinate_of(int id, int width, int height, const CoordinateIds& coordinates) {
     require(width > 0 && height > 0, "unified_io: a place in a picture of ", width, " x ", height, ", both must be at least 1");
-    const int bin = places.last + 1 - id - places.ordinary;  // one more than was written
-    return static_cast<float>(static_cast<double>(bin) * std::max(width, height) / places.bins);
+    const int bin = coordinates.last + 1 - id - coordinates.ordinary;  // one more than was written
+    return static_cast<float>(static_cast<double>(bin) * std::max(width, height) / coordinates.bins);
 }
 
 // The answer up to its end.
-static std::vector<int> written(const std::vector<int>& answer, const Places& places) {
-    return {answer.begin(), std::find(answer.begin(), answer.end(), places.end_token)};
+static std::vector<int> written(const std::vector<int>& answer, const CoordinateIds& coordinates) {
+    return {answer.begin(), std::find(answer.begin(), answer.end(), coordinates.end_token)};
 }
 
-static bool is_place(int id, const Places& places) { return id > places.first_id; }
+static bool is_coordinate(int id, const CoordinateIds& coordinates) { return id > coordinates.first_id; }
 
-// `count` places from `at` on, which moves past them.
-static std::vector<int> places_at(const std::vector<int>& ids, std::size_t& at, int count, const Places& places) {
+// `count` coordinates from `at` on, which moves past them.
+static std::vector<int> coordinates_at(const std::vector<int>& ids, std::size_t& at, int count,
+                                       const CoordinateIds& coordinates) {
     std::vector<int> found;
     for (int k = 0; k < count; ++k) {
         const std::string instead = at < ids.size() ? ", it is " + std::to_string(ids[at]) : ", the answer has ended";
-        require(at < ids.size() && is_place(ids[at], places), "unified_io: word ", at, " of an answer must be place ", k + 1,
-                " of ", count, instead);
+        require(at < ids.size() && is_coordinate(ids[at], coordinates), "unified_io: token ", at,
+                " of an answer must be coordinate ", k + 1, " of ", count, instead);
         found.push_back(ids[at++]);
     }
     return found;
 }
 
-std::vector<FoundBox> boxes_of(const std::vector<int>& answer, int width, int height, const Places& places) {
-    const std::vector<int> ids = written(answer, places);
+std::vector<FoundBox> boxes_of(const std::vector<int>& answer, int width, int height, const CoordinateIds& coordinates) {
+    const std::vector<int> ids = written(answer, coordinates);
     std::vector<FoundBox> boxes;
     for (std::size_t at = 0; at < ids.size();) {
-        const std::vector<int> corners = places_at(ids, at, 4, places);
+        const std::vector<int> corners = coordinates_at(ids, at, 4, coordinates);
         FoundBox found{};
         std::copy(corners.begin(), corners.end(), found.ids.begin());
-        const auto read = [&](int k) { return coordinate_of(corners[k], width, height, places); };
+        const auto read = [&](int k) { return coordinate_of(corners[k], width, height, coordinates); };
         found.box = {.x1 = read(1), .y1 = read(0), .x2 = read(3), .y2 = read(2)};
-        while (at < ids.size() && !is_place(ids[at], places)) {
-            require(ids[at] > places.end_token, "unified_io: word ", at, ", ", ids[at],
-                    ", in the label of a box is not a word of a text; its words are above ", places.end_token);
+        while (at < ids.size() && !is_coordinate(ids[at], coordinates)) {
+            require(ids[at] > coordinates.end_token, "unified_io: token ", at, ", ", ids[at],
+                    ", in the label of a box is not a token of a text; its tokens are above ", coordinates.end_token);
             found.label.push_back(ids[at++]);
         }
-        require(!found.label.empty(), "unified_io: the box that ends at word ", at,
-                " has no label; four places must be followed by at least one word");
+        require(!found.label.empty(), "unified_io: the box that ends at token ", at,
+                " has no label; four coordinates must be followed by at least one token");
         boxes.push_back(found);
     }
     return boxes;
 }
 
-Pose pose_of(const std::vector<int>& answer, const std::array<int, 3>& label_words, int width, int height, const Places& places) {
-    const std::vector<int> ids = written(answer, places);
+Pose pose_of(const std::vector<int>& answer, const std::array<int, 3>& label_tokens, int width, int height,
+             const CoordinateIds& coordinates) {
+    const std::vector<int> ids = written(answer, coordinates);
     Pose pose;
     double x = 0, y = 0;
     int seen = 0;
     for (std::size_t at = 0; at < ids.size();) {
-        require(pose.labels.size() < joints, "unified_io: word ", at, " begins joint ", joints + 1, " of a pose, it has at most ",
-                joints);
-        const std::vector<int> place = places_at(ids, at, 2, places);
-        const auto word = at < ids.size() ? std::find(label_words.begin(), label_words.end(), ids[at]) : label_words.end();
-        require(word != label_words.end(), "unified_io: word ", at, " of a pose must be a joint's label",
+        require(pose.labels.size() < joints, "unified_io: token ", at, " begins joint ", joints + 1,
+                " of a pose, it has at most ", joints);
+        const std::vector<int> place = coordinates_at(ids, at, 2, coordinates);
+        const auto token = at < ids.size() ? std::find(label_tokens.begin(), label_tokens.end(), ids[at]) : label_tokens.end();
+        require(token != label_tokens.end(), "unified_io: token ", at, " of a pose must be a joint's label",
                 at < ids.size() ? ", it is " + std::to_string(ids[at]) : ", the answer has ended");
         ++at;
-        pose.y.push_back(coordinate_of(place[0], width, height, places));
-        pose.x.push_back(coordinate_of(place[1], width, height, places));
-        pose.labels.push_back(static_cast<int>(word - label_words.begin()));
+        pose.y.push_back(coordinate_of(place[0], width, height, coordinates));
+        pose.x.push_back(coordinate_of(place[1], width, height, coordinates));
+        pose.labels.push_back(static_cast<int>(token - label_tokens.begin()));
         if (pose.labels.back() == 0) continue;
         x += pose.x.back();
         y += pose.y.back();
@@ -653,7 +657,7 @@ static Half fresh_half(Random& random, const Config& config, bool of_decoder) {
     return w;
 }
 
-// The VQ-GAN has been trained before, and stays as it is: its matrices are constants.
+// The VQ-GAN is pre-trained and frozen: its matrices are constants.
 static Var frozen(const Var& w) { return Var(Matrix(w.value())); }
 
 static Convolution frozen_convolution(Random& random, int side, int in, int out) {
@@ -712,7 +716,7 @@ Weights make_weights(const Config& config, Random& random) {
     check(config);
     const int E = config.width;
     Weights w;
-    w.words = make_embedding(random, config.vocabulary + config.image_vocabulary, E, normal(1));
+    w.token_embedding = make_embedding(random, config.vocabulary + config.image_vocabulary, E, normal(1));
     w.image_projection = normal_linear(random, config.grid.numbers(), E, 1 / std::sqrt(config.grid.numbers()));
     w.encoder = fresh_half(random, config, false);
     w.decoder = fresh_half(random, config, true);
@@ -801,7 +805,7 @@ static void add_vae(Parameters& table, const std::string& prefix, const Vae& w) 
 Parameters parameters(const Weights& w, const Config& config) {
     check(config);
     Parameters table;
-    add_table(table, "token_embedder/embedding", w.words);
+    add_table(table, "token_embedder/embedding", w.token_embedding);
     add_table(table, "encoder/image_projection/kernel", w.image_projection.weight);
     add_half(table, "encoder/", w.encoder, false);
     add_half(table, "decoder/", w.decoder, true);
@@ -815,8 +819,8 @@ LoadRules load_rules() {
 
 // --- the configuration of a checkpoint ---
 
-// What shapes do not tell: of each half, one table holds the positions of text and of patches or codes.
-static std::vector<Member> told_members(Config& config) {
+// What tensor shapes do not determine: of each half, one table holds the positions of text and of patches or codes.
+static std::vector<Member> members_of(Config& config) {
     using From = Member::From;
     return {{{"the width", {"emb_dim"}}, &config.width, From::shapes},
             {{"the number of heads", {"num_heads"}}, &config.heads, From::shapes},
@@ -864,14 +868,14 @@ static void read_vae(const Safetensors& checkpoint, VaeConfig& vae) {
     }
 }
 
-Config config_of(const Safetensors& checkpoint, const Told& told) {
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     Config config;
     read_shapes(checkpoint, config);
-    const ModelConfig further(checkpoint, told);
-    const std::vector<int> size = further.integers(settings::image_size);
+    const ModelConfig model_config(checkpoint, given);
+    const std::vector<int> size = model_config.integers(settings::image_size);
     config.grid.height = size.front();
     config.grid.width = size.back();
-    read_members(further, told_members(config));
+    read_members(model_config, members_of(config));
     require(config.grid.patch_size > 0, checkpoint.path, ": patches of side ", config.grid.patch_size, ", it must be at least 1");
     const int area = config.grid.patch_size * config.grid.patch_size;
     config.grid.channels = size_of(checkpoint, "encoder/image_projection/kernel", 0) / area;
@@ -884,7 +888,7 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
 
 std::map<std::string, std::string> metadata(const Config& config) {
     Config copy = config;
-    std::map<std::string, std::string> all = metadata_of("unified_io", told_members(copy));
+    std::map<std::string, std::string> all = metadata_of("unified_io", members_of(copy));
     all["image_size"] = std::to_string(config.grid.height) + "," + std::to_string(config.grid.width);
     return all;
 }

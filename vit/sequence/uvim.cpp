@@ -164,7 +164,7 @@ OracleSteps oracle(const std::vector<Matrix>& one_hots, const std::vector<Image>
     steps.blocks = run(steps.z0, w.oracle, config);
     steps.norm = layer_norm(steps.blocks.output, w.oracle.norm, config.eps);  // (B*n, D)
     const Var narrow = to_code_positions(steps.norm, w, config);              // (B*l, D)
-    const Var vectors = linear(narrow, w.to_word);                            // (B*l, C)
+    const Var vectors = linear(narrow, w.to_code);                            // (B*l, C)
     steps.bottleneck = layer_norm(vectors, {}, config.standardise_eps);       // (B*l, C)
     steps.quantized = quantize(steps.bottleneck, codewords(w.dictionary));    // ids (B*l)
     return steps;
@@ -177,10 +177,10 @@ Matrix vectors_of(const std::vector<int>& code, const Weights& w) { return gathe
 BaseSteps base(const Var& code, const std::vector<Image>& images, const Weights& w, const Config& config) {
     check(config);
     require_depth("uvim: base", config.base_depth, w.base.blocks);
-    require(code.rows() > 0 && code.rows() % config.code_length == 0 && code.cols() == config.word_width, "uvim: code vectors ",
-            code.value(), " for codes of ", config.code_length, " words of width ", config.word_width);
+    require(code.rows() > 0 && code.rows() % config.code_length == 0 && code.cols() == config.code_width, "uvim: code vectors ",
+            code.value(), " for codes of ", config.code_length, " tokens of width ", config.code_width);
     BaseSteps steps;
-    Var z = from_code_positions(linear(code, w.from_word), w, config);  // (B*n, D)
+    Var z = from_code_positions(linear(code, w.from_code), w, config);  // (B*n, D)
     if (w.base_image.weight) z = add(z, linear(cut(images, config.grid, "uvim"), w.base_image));
     steps.z0 = add_repeated(z, positions_or_sines(w.base_positions, config));  // (B*n, D)
     steps.blocks = run(steps.z0, w.base, config);
@@ -191,7 +191,7 @@ BaseSteps base(const Var& code, const std::vector<Image>& images, const Weights&
 
 Matrix kept_positions(const std::vector<float>& thresholds, const std::vector<int>& permutations, int code_length) {
     const int B = static_cast<int>(thresholds.size()), l = code_length;
-    require(l >= 1, "uvim: codes of ", l, " words, there must be at least 1");
+    require(l >= 1, "uvim: codes of ", l, " tokens, there must be at least 1");
     for (const float threshold : thresholds)
         require(!std::isnan(threshold), "uvim: a threshold of ", threshold, ", it must be a number");
     for (const int position : permutations)
@@ -331,10 +331,10 @@ static void check(const Config& config) {
     check(config.grid, "uvim");
     require(config.heads > 0 && config.width > 0 && config.width % config.heads == 0, "uvim: ", config.heads,
             " heads do not divide a width of ", config.width);
-    require(
-        !config.outputs.empty() && config.code_length > 0 && config.words > 0 && config.word_width > 0 && config.mlp_width > 0,
-        "uvim: ", config.outputs.size(), " outputs, codes of ", config.code_length, " of ", config.words, " words of width ",
-        config.word_width, ": sizes must be positive");
+    require(!config.outputs.empty() && config.code_length > 0 && config.codebook_size > 0 && config.code_width > 0 &&
+                config.mlp_width > 0,
+            "uvim: ", config.outputs.size(), " outputs, codes of ", config.code_length, " of ", config.codebook_size,
+            " tokens of width ", config.code_width, ": sizes must be positive");
     for (const Output& output : config.outputs)
         require(output.classes > 0, "uvim: the output ", output.name, " has ", output.classes,
                 " classes, it must have at least 1");
@@ -343,7 +343,7 @@ static void check(const Config& config) {
     require_eps("uvim", config.eps);
     require_eps("uvim: bottleneck", config.standardise_eps);
     require(!config.resize_bottleneck || code_side(config) * code_side(config) == config.code_length, "uvim: a code of ",
-            config.code_length, " words is not a square grid; set resize_bottleneck to false");
+            config.code_length, " tokens is not a square grid; set resize_bottleneck to false");
 }
 
 Weights make_weights(const Config& config, Random& random, const Init& init) {
@@ -368,10 +368,10 @@ Weights make_weights(const Config& config, Random& random, const Init& init) {
         w.to_code_positions = make_weight(random, n, l, init);
         w.from_code_positions = make_weight(random, l, n, init);
     }
-    w.to_word = make_linear(random, D, config.word_width, init);
-    w.from_word = make_linear(random, config.word_width, D, init);
-    w.dictionary = {.sums = Var(unit_rows(normal_matrix(random, config.words, config.word_width)).value()),
-                    .counts = Var(Matrix(1, config.words, 1))};
+    w.to_code = make_linear(random, D, config.code_width, init);
+    w.from_code = make_linear(random, config.code_width, D, init);
+    w.dictionary = {.sums = Var(unit_rows(normal_matrix(random, config.codebook_size, config.code_width)).value()),
+                    .counts = Var(Matrix(1, config.codebook_size, 1))};
     return w;
 }
 
@@ -385,7 +385,7 @@ static void add_image_embedding(Parameters& table, const std::string& name, cons
 }
 
 Parameters parameters(const Weights& w, const Config& config) {
-    const long D = config.width, n = config.grid.count(), l = config.code_length, C = config.word_width;
+    const long D = config.width, n = config.grid.count(), l = config.code_length, C = config.code_width;
     const long area = config.grid.area();
     Parameters table;
     for (std::size_t k = 0; k < config.outputs.size(); ++k) {
@@ -404,10 +404,10 @@ Parameters parameters(const Weights& w, const Config& config) {
     add_trunk(table, "params/decoder/", w.base, config.heads);
     if (w.to_code_positions) table.push_back({"params/bottleneck_downsample", {n, l}, Stored::as_it_is, {w.to_code_positions}});
     if (w.from_code_positions) table.push_back({"params/bottleneck_upsample", {l, n}, Stored::as_it_is, {w.from_code_positions}});
-    add_parameters(table, "params/encoder_head/*", w.to_word, flax_vit_names);
-    add_parameters(table, "params/decoder_stem/*", w.from_word, flax_vit_names);
-    table.push_back({"state/dictionary", {config.words, C}, Stored::as_it_is, {w.dictionary.sums}});
-    table.push_back({"state/counts", {config.words}, Stored::as_it_is, {w.dictionary.counts}});
+    add_parameters(table, "params/encoder_head/*", w.to_code, flax_vit_names);
+    add_parameters(table, "params/decoder_stem/*", w.from_code, flax_vit_names);
+    table.push_back({"state/dictionary", {config.codebook_size, C}, Stored::as_it_is, {w.dictionary.sums}});
+    table.push_back({"state/counts", {config.codebook_size}, Stored::as_it_is, {w.dictionary.counts}});
     return table;
 }
 
@@ -415,8 +415,8 @@ Parameters parameters(const Weights& w, const Config& config) {
 
 static const Setting output_names{"the outputs", {"outputs"}}, unknown_names{"the outputs whose class 0 is unknown", {"unknown"}};
 
-// What shapes do not tell; the heads are a dimension of the published tensors.
-static std::vector<Member> told_members(Config& config) {
+// What tensor shapes do not determine; the heads are a dimension of the published tensors.
+static std::vector<Member> members_of(Config& config) {
     using From = Member::From;
     return {{settings::width, &config.width, From::shapes},
             {settings::heads, &config.heads, From::shapes},
@@ -429,8 +429,8 @@ static std::vector<Member> told_members(Config& config) {
             {{"the eps of the norms", {"layer_norm_epsilon", "layer_norm_eps"}}, &config.eps}};
 }
 
-void read_image_size(Grid& grid, const ModelConfig& further) {
-    const std::vector<int> size = further.integers(settings::image_size);
+void read_image_size(Grid& grid, const ModelConfig& model_config) {
+    const std::vector<int> size = model_config.integers(settings::image_size);
     grid.height = size.front();
     grid.width = size.back();
 }
@@ -443,53 +443,53 @@ static void read_blocks(const Safetensors& checkpoint, Config& config) {
     config.mlp_width = size_of(checkpoint, base + "0" + inner, 1);
     config.heads = size_of(checkpoint, base + "0/MultiHeadDotProductAttention_0/query/kernel", 1);
     config.learned_positions = checkpoint.has("params/pos_embedding_encoder");
-    config.words = size_of(checkpoint, "state/dictionary", 0);
-    config.word_width = size_of(checkpoint, "state/dictionary", 1);
+    config.codebook_size = size_of(checkpoint, "state/dictionary", 0);
+    config.code_width = size_of(checkpoint, "state/dictionary", 1);
     config.resize_bottleneck = !checkpoint.has("params/bottleneck_downsample");
     if (!config.resize_bottleneck) config.code_length = size_of(checkpoint, "params/bottleneck_downsample", 1);
 }
 
-// A model that sees the image has a tensor with the sides of its patches; for others they are told.
-static void read_grid(const Safetensors& checkpoint, const ModelConfig& further, Config& config) {
+// A model that sees the image has a tensor whose shape gives the sides of its patches; for others they are settings.
+static void read_grid(const Safetensors& checkpoint, const ModelConfig& model_config, Config& config) {
     const std::string to_oracle = "params/ctx_enc_embedding/kernel", to_base = "params/ctx_dec_embedding/kernel";
     config.oracle_sees_image = checkpoint.has(to_oracle);
     config.base_sees_image = checkpoint.has(to_base);
-    read_image_size(config.grid, further);
+    read_image_size(config.grid, model_config);
     if (config.oracle_sees_image || config.base_sees_image) {
         const std::string kernel = config.base_sees_image ? to_base : to_oracle;
         config.grid.patch_height = size_of(checkpoint, kernel, 0);
         config.grid.patch_width = size_of(checkpoint, kernel, 1);
         config.grid.channels = size_of(checkpoint, kernel, 2);
     } else {
-        const std::vector<int> sides = further.integers(settings::patch_size);
+        const std::vector<int> sides = model_config.integers(settings::patch_size);
         config.grid.patch_height = sides.front();
         config.grid.patch_width = sides.back();
     }
 }
 
-static void read_outputs(const Safetensors& checkpoint, const ModelConfig& further, Config& config) {
-    const std::vector<std::string> unknown = split(further.words(unknown_names, ""), ',');
+static void read_outputs(const Safetensors& checkpoint, const ModelConfig& model_config, Config& config) {
+    const std::vector<std::string> unknown = split(model_config.string(unknown_names, ""), ',');
     config.outputs.clear();
-    for (const std::string& name : split(further.words(output_names), ',')) {
+    for (const std::string& name : split(model_config.string(output_names), ',')) {
         const int classes = size_of(checkpoint, "params/embedding_" + name + "/kernel", 0);
         config.outputs.push_back({name, classes, std::find(unknown.begin(), unknown.end(), name) != unknown.end()});
     }
 }
 
-Config config_of(const Safetensors& checkpoint, const Told& told) {
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     Config config;
     read_blocks(checkpoint, config);
-    const ModelConfig further(checkpoint, told);
-    read_grid(checkpoint, further, config);
-    read_outputs(checkpoint, further, config);
-    read_members(further, told_members(config));
+    const ModelConfig model_config(checkpoint, given);
+    read_grid(checkpoint, model_config, config);
+    read_outputs(checkpoint, model_config, config);
+    read_members(model_config, members_of(config));
     check(config);
     return config;
 }
 
 std::map<std::string, std::string> metadata(const Config& config) {
     Config copy = config;
-    std::map<std::string, std::string> all = metadata_of("uvim", told_members(copy));
+    std::map<std::string, std::string> all = metadata_of("uvim", members_of(copy));
     all["image_size"] = std::to_string(config.grid.height) + "," + std::to_string(config.grid.width);
     all["patch_size"] = std::to_string(config.grid.patch_height) + "," + std::to_string(config.grid.patch_width);
     std::string names, unknown;

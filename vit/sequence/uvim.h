@@ -3,7 +3,8 @@
 //   paper    Kolesnikov et al., "UViM: A Unified Modeling Approach for Vision with Learned Guiding Codes", 2022,
 //            arXiv 2205.10337
 //   shows    that a feed-forward model cannot choose between valid outputs (which of two dogs is number 1?), that a few bits can
-//            choose for it, and that such bits can be learned: an oracle that sees the truth writes them through a narrow bottleneck
+//            choose for it, and that such bits can be learned: an oracle that sees the labels writes them through a narrow
+//            bottleneck
 //   symbols  B images   H, W height and width   n patches   D width   l code length   C width of a
 //            code vector   K codes of the dictionary   q classes of an output   a pixels of a patch
 //   stage I  this file: oracle (truth -> code) and base model (image, code -> truth), trained together
@@ -48,7 +49,7 @@ struct Grid {
 void check(const Grid& grid, const char* who);
 
 // Reads H and W from where nn/layers/model_config.h looks: "512" or "512,384".
-void read_image_size(Grid& grid, const ModelConfig& further);
+void read_image_size(Grid& grid, const ModelConfig& model_config);
 
 // The patches of all images, stacked, channel fastest: (B*n, a*channels).
 //   note    patchify_all() of nn/data/patches.h for patches of any shape
@@ -69,8 +70,8 @@ struct Config {
     bool base_sees_image = true;
     int code_length = 256;          // l
     bool resize_bottleneck = true;  // the code is a smaller grid, sqrt(l) x sqrt(l); false: two learned mixing matrices
-    int words = 4096;               // K
-    int word_width = 768;           // C
+    int codebook_size = 4096;       // K
+    int code_width = 768;           // C
     float momentum = 0.995f;        // of the dictionary
     float min_count = 0.1f;         // codes with a smaller count are restarted
     float perturb = 0.001f;         // perturbation of a restarted code
@@ -94,9 +95,9 @@ struct Weights {
     Var oracle_positions, base_positions;  // (n, D), or absent: then they are sines and cosines
     Trunk oracle, base;
     Var to_code_positions, from_code_positions;  // (n, l) and (l, n), or absent: then the grid is resized
-    Linear to_word;                              // (D, C)
+    Linear to_code;                              // (D, C)
     SummedCodebook dictionary;                   // sums (K, C), counts (1, K)
-    Linear from_word;                            // (C, D)
+    Linear from_code;                            // (C, D)
     std::vector<Linear> heads;                   // (D, q*a) for each output
 };
 
@@ -109,9 +110,9 @@ Parameters parameters(const Weights& w, const Config& config);
 
 // The configuration of a checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks for it.
 //   throws  std::invalid_argument in one line that says what is missing, and its cures
-Config config_of(const Safetensors& checkpoint, const Told& told = {});
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given = {});
 
-// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+// What tensor shapes do not determine, for save(parameters(w, config), path, metadata(config)).
 std::map<std::string, std::string> metadata(const Config& config);
 
 // --- labels ---
@@ -124,7 +125,7 @@ Matrix one_hot(const std::vector<int>& labels, int classes, const Grid& grid);
 // Depths in metres as classes: floor((d - min) / (max - min) bins), clamped to 0 ... bins - 1.
 std::vector<int> depth_classes(const std::vector<float>& depths, double min, double max, int bins);
 
-// --- the oracle: truth to code ---
+// --- the oracle: labels to code ---
 
 struct OracleSteps {
     std::vector<Var> stems;  // (B*n, D)  one for each output

@@ -22,10 +22,10 @@ std::vector<int> tokens_of(const std::vector<int>& code) {
     return tokens;
 }
 
-std::vector<int> words_of(const std::vector<int>& tokens) {
+std::vector<int> codes_of(const std::vector<int>& tokens) {
     std::vector<int> code;
     for (const int token : tokens) {
-        require(token > 0, "uvim_lm: token ", token, " is not a word of the dictionary: it starts a text");
+        require(token > 0, "uvim_lm: token ", token, " is not a code: it starts a text");
         code.push_back(token - 1);
     }
     return code;
@@ -78,8 +78,8 @@ Steps forward(const std::vector<Image>& images, const std::vector<int>& tokens, 
     require(static_cast<int>(tokens.size()) == B * l, "uvim_lm: ", tokens.size(), " tokens for ", B, " images, each needs ", l);
     Steps steps;
     steps.encoder = encode(images, w, config);
-    steps.positions = decoder_positions(w, config);                                    // (l, D)
-    const Var z0 = add_repeated(embed(w.words, shifted(tokens, l)), steps.positions);  // (B*l, D)
+    steps.positions = decoder_positions(w, config);                                              // (l, D)
+    const Var z0 = add_repeated(embed(w.token_embedding, shifted(tokens, l)), steps.positions);  // (B*l, D)
     const BlockContext context{
         .self = {.segments = Segments::equal(B, l), .may = causal(l, l)},
         .source = steps.encoder.encoded,
@@ -108,7 +108,7 @@ Matrix Reader::read(const TokenBatch& next) {
         context.cross.key_segments = Segments::equal(encoded.rows() / config.grid.count(), config.grid.count());
     }
     const Var at = gather_rows(decoder_positions(weights, config), reading.positions);  // (B*T, D)
-    const Var z0 = add(embed(weights.words, next.ids), at);                             // (B*T, D)
+    const Var z0 = add(embed(weights.token_embedding, next.ids), at);                   // (B*T, D)
     const InStack in_stack("decoder");
     const Var z = stack(z0, weights.decoder.blocks, block_options(config), reading.contexts).output;
     return logits_of(last_rows(z, next), weights, config).value();  // (B, V)
@@ -132,7 +132,7 @@ static void check(const Config& config) {
     require(config.heads > 0 && config.width > 0 && config.width % config.heads == 0, "uvim_lm: ", config.heads,
             " heads do not divide a width of ", config.width);
     require(config.vocabulary > 1 && config.code_length > 0 && config.mlp_width > 0 && config.depth >= 0,
-            "uvim_lm: ", config.vocabulary, " tokens, codes of ", config.code_length, " words, depth ", config.depth,
+            "uvim_lm: ", config.vocabulary, " tokens, codes of ", config.code_length, " tokens, depth ", config.depth,
             ": sizes must be positive, and one token starts a text");
     require_eps("uvim_lm", config.eps);
 }
@@ -148,7 +148,7 @@ Weights make_weights(const Config& config, Random& random, const Init& init) {
         w.decoder_positions = parameter(normal_matrix(random, config.code_length, D, spread));
     }
     w.encoder = uvim::make_trunk(config.depth, {.width = D, .mlp_width = config.mlp_width}, random, init);
-    w.words = make_embedding(random, config.vocabulary, D, {.draw = Draw::normal, .stddev = 1});
+    w.token_embedding = make_embedding(random, config.vocabulary, D, {.draw = Draw::normal, .stddev = 1});
     const BlockShape shape{.width = D,
                            .mlp_width = config.mlp_width,
                            .source_width = D,
@@ -175,7 +175,7 @@ Parameters parameters(const Weights& w, const Config& config) {
     if (w.decoder_positions)
         table.push_back({"params/pos_embedding_decoder", {1, config.code_length, D}, Stored::as_it_is, {w.decoder_positions}});
     uvim::add_trunk(table, "params/encoder/", w.encoder, config.heads);
-    table.push_back({"params/decoder/EmbedTargets/embedding", {config.vocabulary, D}, Stored::as_it_is, {w.words}});
+    table.push_back({"params/decoder/EmbedTargets/embedding", {config.vocabulary, D}, Stored::as_it_is, {w.token_embedding}});
     add_parameters(table, "params/decoder/EncDecBlock", w.decoder.blocks, uvim_decoder_names, config.heads, "/");
     add_parameters(table, "params/decoder/LayerNorm/*", w.decoder.norm, uvim_decoder_names);
     add_parameters(table, "params/decoder/LogitsDense/*", w.head, uvim_decoder_names);
@@ -184,8 +184,8 @@ Parameters parameters(const Weights& w, const Config& config) {
 
 // --- the configuration of a checkpoint ---
 
-// What shapes do not tell; the heads are a dimension of the published tensors.
-static std::vector<Member> told_members(Config& config) {
+// What tensor shapes do not determine; the heads are a dimension of the published tensors.
+static std::vector<Member> members_of(Config& config) {
     using From = Member::From;
     return {{settings::width, &config.width, From::shapes},
             {settings::heads, &config.heads, From::shapes},
@@ -193,7 +193,7 @@ static std::vector<Member> told_members(Config& config) {
             {{"the eps of the norms", {"layer_norm_epsilon", "layer_norm_eps"}}, &config.eps}};
 }
 
-Config config_of(const Safetensors& checkpoint, const Told& told) {
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     const std::string patches = "params/EmbedPatches/kernel", block = "params/encoder/encoderblock_",
                       inner = "/MlpBlock_0/Dense_0/kernel", positions = "params/pos_embedding_decoder";
     Config config;
@@ -207,16 +207,16 @@ Config config_of(const Safetensors& checkpoint, const Told& told) {
     config.vocabulary = size_of(checkpoint, "params/decoder/EmbedTargets/embedding", 0);
     config.learned_positions = checkpoint.has(positions);
     if (config.learned_positions) config.code_length = size_of(checkpoint, positions, 1);
-    const ModelConfig further(checkpoint, told);
-    uvim::read_image_size(config.grid, further);
-    read_members(further, told_members(config));
+    const ModelConfig model_config(checkpoint, given);
+    uvim::read_image_size(config.grid, model_config);
+    read_members(model_config, members_of(config));
     check(config);
     return config;
 }
 
 std::map<std::string, std::string> metadata(const Config& config) {
     Config copy = config;
-    std::map<std::string, std::string> all = metadata_of("uvim_lm", told_members(copy));
+    std::map<std::string, std::string> all = metadata_of("uvim_lm", members_of(copy));
     all["image_size"] = std::to_string(config.grid.height) + "," + std::to_string(config.grid.width);
     return all;
 }

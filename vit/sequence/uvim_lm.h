@@ -34,7 +34,7 @@ struct Weights {
     Linear image;                              // (patch numbers, D)
     Var encoder_positions, decoder_positions;  // (n, D) and (l, D), or absent: then they are sines and cosines
     uvim::Trunk encoder;
-    Var words;            // (V, D)
+    Var token_embedding;  // (V, D)
     uvim::Trunk decoder;  // blocks with cross-attention
     Linear head;          // (D, V)
 };
@@ -46,15 +46,15 @@ Parameters parameters(const Weights& w, const Config& config);
 
 // The configuration of a checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks for it.
 //   throws  std::invalid_argument in one line that says what is missing, and its cures
-Config config_of(const Safetensors& checkpoint, const Told& told = {});
+Config config_of(const Safetensors& checkpoint, const GivenSettings& given = {});
 
-// What shapes do not tell, for save(parameters(w, config), path, metadata(config)).
+// What tensor shapes do not determine, for save(parameters(w, config), path, metadata(config)).
 std::map<std::string, std::string> metadata(const Config& config);
 
 // Codes as tokens, and back: token = code + 1, because 0 starts each text.
-//   words_of throws std::invalid_argument for the token 0, which is not a code
+//   codes_of throws std::invalid_argument for the token 0, which is not a code
 std::vector<int> tokens_of(const std::vector<int>& code);
-std::vector<int> words_of(const std::vector<int>& tokens);
+std::vector<int> codes_of(const std::vector<int>& tokens);
 
 // The decoder's input: 0, then all but the last of each l tokens.
 std::vector<int> shifted(const std::vector<int>& tokens, int length);

@@ -32,7 +32,7 @@ struct Choices {
     std::string sentence, text, weights, vocabulary, save, language = "ru";
     int steps = 1500, chain_steps = 2000, width = 48, pieces = 1000, block = -1;
     bool cased = false;
-    TellModel tell;  // heads, and more of a checkpoint
+    ModelOptions model_options;  // settings that a checkpoint's shapes do not determine
 
     bool english() const { return only_english(language); }
 };
@@ -56,9 +56,9 @@ static std::vector<int> special_ids(const wordpiece::Vocabulary& vocabulary) {
 
 // The predictions for the first [MASK] of a sentence.
 struct Predictions {
-    std::vector<mlm::Guess> guesses;  // the five most likely
+    std::vector<mlm::Prediction> guesses;  // the five most likely
     float probability_of(int id) const {
-        for (const mlm::Guess& guess : guesses)
+        for (const mlm::Prediction& guess : guesses)
             if (guess.id == id) return guess.probability;
         return 0;
     }
@@ -68,7 +68,7 @@ static Predictions ask(const Model& model, const std::string& sentence) {
     const std::vector<int> ids = encode_with_masks(sentence, model.vocabulary, model.reading);
     const std::vector<int> places = mask_places(ids, model.vocabulary);
     const mlm::Steps steps = mlm::forward(bert::make_batch({ids}, model.vocabulary.padding), model.w, model.config, places);
-    return {mlm::best_guesses(steps.prediction_logits.value(), 0)};
+    return {mlm::best_predictions(steps.prediction_logits.value(), 0)};
 }
 
 static void print_guesses(Lesson& lesson, const Model& model, const std::string& sentence) {
@@ -78,7 +78,7 @@ static void print_guesses(Lesson& lesson, const Model& model, const std::string&
     std::vector<std::vector<std::string>> rows{{"t", "1st", "p", "2nd", "p", "3rd", "p", "4th", "p"}};
     for (std::size_t k = 0; k < places.size(); ++k) {
         std::vector<std::string> row{text(places[k])};
-        for (const mlm::Guess& guess : mlm::best_guesses(steps.prediction_logits.value(), static_cast<int>(k), 4)) {
+        for (const mlm::Prediction& guess : mlm::best_predictions(steps.prediction_logits.value(), static_cast<int>(k), 4)) {
             row.push_back(word_of(model, guess.id));
             row.push_back(fixed(guess.probability));
         }
@@ -101,7 +101,7 @@ static Model sentence_model(const std::vector<Sentence>& sentences, const Choice
                     .positions = 16,
                     .width = choices.width,
                     .depth = 2,
-                    .heads = choices.tell.heads_or(4),
+                    .heads = choices.model_options.heads_or(4),
                     .mlp_width = 2 * choices.width,
                     .pooler = false};
     model.w = mlm::make_weights(model.config, random, {.stddev = 0.1f});
@@ -113,7 +113,7 @@ static void step_read(Lesson& lesson, const Model& model, const std::string& sen
     const std::vector<int> ids = encode_with_masks(sentence, model.vocabulary, model.reading);
     const bert::Batch batch = bert::make_batch({ids}, model.vocabulary.padding);
     lesson.code();
-    const bert::WordEmbedding steps = bert::embed_words(batch, model.w.trunk, model.config);
+    const bert::TokenEmbedding steps = bert::embed_tokens(batch, model.w.trunk, model.config);
     std::vector<std::vector<std::string>> rows{{"t", "token", "id", "z0, the first four of " + text(model.config.width)}};
     for (std::size_t t = 0; t < ids.size(); ++t) {
         std::string numbers;
@@ -258,13 +258,13 @@ static std::vector<float> evidence(const Model& model, const std::vector<int>& i
     return {totals.begin(), totals.end()};
 }
 
-// Against the second best word; in the toy's sentence also against the other form and the other verb.
+// Attributions of the margin over the second best word; in the toy's sentence also over the other form and the other verb.
 static void step_decided(Lesson& lesson, const Model& model, const std::string& sentence,
                          const std::vector<std::string>& others) {
     lesson.step("Which word decided the gap?", "(z0 - b) * mean of d(logit - logit') / dz0", "Sundararajan et al. 2017");
     const std::vector<int> ids = encode_with_masks(sentence, model.vocabulary, model.reading);
     const int gap = mask_places(ids, model.vocabulary).at(0);
-    const std::vector<mlm::Guess> guesses = ask(model, sentence).guesses;
+    const std::vector<mlm::Prediction> guesses = ask(model, sentence).guesses;
     const int best = guesses[0].id;
     std::vector<int> against;
     for (const std::string& other : others) against.push_back(wordpiece::id_of(model.vocabulary, other));
@@ -451,7 +451,7 @@ static Model step_own_vocabulary(Lesson& lesson, const std::string& text_given, 
                     .positions = text_length,
                     .width = choices.width,
                     .depth = 2,
-                    .heads = choices.tell.heads_or(4),
+                    .heads = choices.model_options.heads_or(4),
                     .mlp_width = 2 * choices.width,
                     .pooler = false};
     model.w = mlm::make_weights(model.config, random, {.stddev = 0.1f});
@@ -521,7 +521,7 @@ static void walk_published(Lesson& lesson, const Choices& choices, Random& rando
     model.vocabulary = wordpiece::load_vocabulary(choices.vocabulary);
     model.reading = {.lower_case = !choices.cased};
     const Safetensors file(choices.weights);
-    model.config = bert::config_of(file, choices.tell.told());
+    model.config = bert::config_of(file, choices.model_options.settings());
     model.config.pooler = false;  // not needed here
     require(model.config.vocabulary >= model.vocabulary.used(), choices.vocabulary, ": ", model.vocabulary.used(),
             " entries, but the model has ", model.config.vocabulary);
@@ -556,7 +556,7 @@ int main(int argc, char** argv) {
     options.add("steps", choices.steps, "training steps on sentences", 1, 1'000'000);
     options.add("chain-steps", choices.chain_steps, "training steps on the Markov chain; 0: without that part", 0, 1'000'000);
     options.add("width", choices.width, "D, divisible by the number of heads", 4, 1024);
-    choices.tell.declare(options, 4);
+    choices.model_options.declare(options, 4);
     options.add("pieces", choices.pieces, "size of the vocabulary learned from --text", 100, 100'000);
     options.add("weights", choices.weights, "a published checkpoint (safetensors) instead of training");
     options.add("vocab", choices.vocabulary, "its vocab.txt");

@@ -201,8 +201,8 @@ static LossesSeen step_loss(Lesson& lesson, const Reading& reading, const mlm::C
     }
     if (rows.size() > 1) lesson.table(rows);
     const float by_hand = static_cast<float>(sum / std::max<std::size_t>(1, corrupted.positions.size()));
-    const float all = mlm::loss(steps, reading.ids).masked_words.value()(0, 0);
-    lesson.say("Their mean is ", fixed(by_hand), ", losses.masked_words is ", fixed(losses.masked_words.value()(0, 0)),
+    const float all = mlm::loss(steps, reading.ids).masked_tokens.value()(0, 0);
+    lesson.say("Their mean is ", fixed(by_hand), ", losses.masked_tokens is ", fixed(losses.masked_tokens.value()(0, 0)),
                ". The loss of an untrained model is about ln ", config.vocabulary, " = ", fixed(std::log(config.vocabulary)),
                ".");
     lesson.say(
@@ -212,7 +212,7 @@ static LossesSeen step_loss(Lesson& lesson, const Reading& reading, const mlm::C
     lesson.why(
         "over all ", reading.size(), " positions it would be ", fixed(all),
         " here, and soon near 0 in training: tokens that are not masked can be copied, which teaches nothing. Next: bert/bert is trained on this loss.");
-    return {losses.masked_words.value()(0, 0), by_hand, all};
+    return {losses.masked_tokens.value()(0, 0), by_hand, all};
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {

@@ -184,7 +184,7 @@ static std::vector<int> all_verbs(const Readers& readers) {
 
 static std::string best_words(const Readers& readers, const Matrix& probabilities, int count) {
     std::string words;
-    for (const mlm::Guess& guess : mlm::best_guesses(log(probabilities).value(), 0, count))
+    for (const mlm::Prediction& guess : mlm::best_predictions(log(probabilities).value(), 0, count))
         words += (words.empty() ? "" : ", ") + readers.vocabulary.entries.at(guess.id) + " " + fixed(guess.probability, 2);
     return words;
 }

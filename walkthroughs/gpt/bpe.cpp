@@ -100,7 +100,7 @@ static bpe::Training step_training(Lesson& lesson, const std::string& text, int 
 
 // Bytes per token after all merges.
 struct Gain {
-    double own, other;  // of the training text, and of another
+    double own, other;  // of the training text, and of a held-out text
 };
 
 static Gain step_compression(Lesson& lesson, const bpe::Training& training, const std::string& text, const std::string& other) {

@@ -121,7 +121,7 @@ struct NextTokensOfChain : NextTokens {
 };
 }  // namespace
 
-// The loss of the unigram baseline, which knows only token frequencies.
+// The loss of the unigram baseline, which uses only token frequencies.
 static double unigram_loss(const Corpus& corpus) {
     std::vector<double> counts(corpus.vocabulary.size(), 1);
     double total = corpus.vocabulary.size();
@@ -216,7 +216,7 @@ static CacheMeasured step_cache(Lesson& lesson, const gpt::Weights& w, const gpt
     return measured;
 }
 
-// Which tokens the prediction came from, and after which block it was known.
+// Which tokens the prediction came from, and after which block it appears.
 static void step_decided(Lesson& lesson, const gpt::Weights& w, const gpt::Config& config, const bpe::Vocabulary& vocabulary,
                          const std::vector<int>& ids) {
     lesson.step("What decided this token?", "R = R + C R, C = mean over heads of max(0, A * dlogit/dA)", "Chefer et al. 2021");
@@ -318,7 +318,7 @@ static void walk(Lesson& lesson, const Choices& choices) {
 }
 
 int main(int argc, char** argv) {
-    Options options("gpt/gpt", "A GPT learns to write from the sources of this project.", "25 seconds on two cores");
+    Options options("gpt/gpt", "A GPT is trained on the sources of this project.", "25 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "steps of training", 16, 1'000'000);
     options.add("batch", choices.batch, "stretches of text in a step", 1, 10'000);

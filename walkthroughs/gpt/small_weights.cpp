@@ -29,7 +29,7 @@ static const std::vector<WeightFormat> all_formats{WeightFormat::float32, Weight
 // --- one number, one block ---
 
 static void step_bfloat16(Lesson& lesson) {
-    lesson.step("What is left of a number?", "bfloat16: the upper 16 of 32 bits");
+    lesson.step("What does bfloat16 keep of a number?", "bfloat16: the upper 16 of 32 bits");
     std::vector<std::vector<std::string>> rows{{"x", "bfloat16", "error / x"}};
     for (const float x : {1.0f, 1.00390625f, 1.01171875f, 0.1f, -3.14159f, 1234567.0f}) {
         const float rounded = from_bfloat16(to_bfloat16(x));
@@ -43,7 +43,7 @@ static void step_bfloat16(Lesson& lesson) {
 }
 
 static void step_int8(Lesson& lesson) {
-    lesson.step("What is left of a block of 32?", "x = s q, s = max |x| / 127");
+    lesson.step("How does int8 store a block of 32?", "x = s q, s = max |x| / 127");
     const Matrix block{{2.54f, -1, 0.031f, 0.009f, 0.5f}};
     lesson.code();
     const Int8Rows small = to_int8_rows(block);
@@ -162,7 +162,7 @@ static std::vector<Loss> step_loss(Lesson& lesson, Trained& model, const Corpus&
 static Matrix rounded_along_inputs(const Matrix& rows) { return restored(to_int8_rows(rows)); }
 static Matrix rounded_across_outputs(const Matrix& rows) { return transpose(rounded_along_inputs(transpose(rows))); }
 
-static constexpr int every = small_block;  // of so many tokens one is made longer
+static constexpr int every = small_block;  // one in this many tokens is made longer
 
 // Mean of |error of a row| / |row| over the rows that are not made longer.
 static double mean_relative_error(const Matrix& rounded, const Matrix& exact) {
@@ -229,7 +229,7 @@ static double best_seconds(int attempts, const std::function<void()>& work) {
     return best;
 }
 
-// The time of a plain loop of additions over w. Each of 16 parts reads 8 places in turn, as the products do.
+// The time of a plain loop of additions over w. Each of 16 parts reads 8 streams alternately, as the products do.
 static double seconds_to_read(const Matrix& w) {
     const int parts = 16, places = 8, count = w.rows / (parts * places);
     std::vector<float> sums(parts);
@@ -241,7 +241,7 @@ static double seconds_to_read(const Matrix& w) {
 }
 
 static void step_speed(Lesson& lesson, int seed) {
-    lesson.step("What does a product of one row wait for?", "y = x W^T, W (32000, 768)");
+    lesson.step("What limits the speed of a product of one row?", "y = x W^T, W (32000, 768)");
     Random random(seed);
     const Matrix w = uniform_matrix(random, 32000, 768, -0.05f, 0.05f), x = normal_matrix(random, 1, 768);
     const Bfloat16Rows bf16 = to_bfloat16_rows(w);
@@ -279,7 +279,7 @@ static void walk(Lesson& lesson, const Choices& choices) {
     lesson.claim_at_most("perplexity with bfloat16 over that with floats, minus 1",
                          std::abs(bf16.perplexity / f32.perplexity - 1), 0.0005);
     lesson.claim_at_most("the same with int8", std::abs(int8.perplexity / f32.perplexity - 1), 0.001);
-    lesson.claim_at_most("largest change of a logit with bfloat16, over their deviation", bf16.logit_change, 0.02);
+    lesson.claim_at_most("largest change of a logit with bfloat16, over their standard deviation", bf16.logit_change, 0.02);
     lesson.claim_at_most("the same with int8", int8.logit_change, 0.05);
     lesson.claim_at_least("bytes of floats over those of int8", f32.bytes / int8.bytes, 3.5);
     lesson.claim_at_most("error along columns over that along rows, as trained", rows.trained.across / rows.trained.along, 1.2);

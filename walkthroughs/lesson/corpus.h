@@ -1,4 +1,4 @@
-// corpus.h: a text to learn from, cut into tokens that were learned from it, with a part kept aside for the test.
+// corpus.h: a text to learn from, cut into tokens that were learned from it, with a held-out part.
 //
 //   use      const Corpus corpus = make_corpus(own_text(), 400, 64);
 //            const std::vector<int> ids = random_stretches(corpus.train, 8, 64, random);
@@ -21,12 +21,12 @@ struct Corpus {
     double bytes_per_token = 0;
 };
 
-// Learns so many merges from the beginning of the text and encodes all of it. One stretch of every twenty is kept for the test,
-// so that both parts are alike.
+// Learns `merges` merges from the beginning of the text and encodes all of it. One stretch of every twenty is held out, so that
+// both parts have the same distribution.
 //   length   tokens of a stretch to train on
 //   throws   std::invalid_argument when the text is too short to train on and to test with
 Corpus make_corpus(const std::string& text, int merges, int length);
-// The same with the tokens of a vocabulary that there is already.
+// The same with the tokens of an existing vocabulary.
 Corpus make_corpus(const std::string& text, const bpe::Vocabulary& vocabulary, int length);
 
 // `count` stretches of `length` tokens, one after the other, each from anywhere in the text.

@@ -1,4 +1,5 @@
-// item.h: what a lesson is told, as data, one item a call; lesson.cpp writes it as text, walkthroughs/page/page.cpp as a web page.
+// item.h: the content of a lesson as data, one item per call; lesson.cpp writes it as text, walkthroughs/page/page.cpp as a web
+// page.
 #pragma once
 #include <string>
 #include <vector>

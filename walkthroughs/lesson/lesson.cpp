@@ -172,7 +172,7 @@ void Lesson::print_claim(const Item& claim) {
     }
 }
 
-// A caption that is wider than the page stands above its picture, wrapped.
+// A caption that is wider than the page is wrapped above its picture.
 void Lesson::print_pictures(const std::vector<Captioned>& blocks) {
     const int room = page_width - static_cast<int>(indent.size());
     if (blocks.size() != 1 || display_width(blocks[0].caption) <= room) return print_lines(side_by_side(blocks, room));
@@ -180,7 +180,7 @@ void Lesson::print_pictures(const std::vector<Captioned>& blocks) {
     print_lines(blocks[0].block.lines);
 }
 
-// ---- what is told -----------------------------------------------------------------------------------------------------------
+// ---- the content -----------------------------------------------------------------------------------------------------------
 
 void Lesson::step(std::string_view question, std::string_view equation, std::string_view source) {
     tell({.kind = Item::Kind::step, .words = text(question), .equation = text(equation), .source = text(source)});

@@ -9,7 +9,7 @@
 //            lesson.why("exp(ln 3) = 3, so token 1 gets three quarters of the weight");
 //            lesson.predict("row 0 when q is doubled");
 //            lesson.predict("How many of 9 digits are right?", {right, 0.5});   // asked with --quiz or --step, else answered at the end
-//            lesson.claim_at_least("digits never seen before, read correctly", accuracy, 0.95);
+//            lesson.claim_at_least("unseen digits read correctly", accuracy, 0.95);
 //            return lesson.end();
 //   output   step 3   Which tokens attend to which?   A = softmax(q k^T / sqrt(h))   Eq. 6
 //                     A (2, 2)   0.2500  0.7500
@@ -34,7 +34,7 @@
 #include "walkthroughs/lesson/pictures.h"
 #include "walkthroughs/page/page.h"
 
-// The answer to a prediction, computed by the run: a number and the distance at which a guess still counts as right, or words.
+// The answer to a prediction, computed by the run: a number with its tolerance, or text.
 struct LessonAnswer {
     std::string shown;
     double number = 0, within = -1;  // within < 0: words
@@ -67,7 +67,8 @@ public:
         tell({.kind = Item::Kind::predict, .words = joined({parts...})});
     }
 
-    // A prediction that the run answers. With --quiz or --step it is asked, and the reply judged; otherwise end() prints the answer.
+    // A prediction that the run answers. With --quiz or --step it is asked, and the reply checked; otherwise end() prints the
+    // answer.
     // A page hides the answer until it is unfolded.
     void predict(std::string_view question, const LessonAnswer& answer);
 
@@ -104,7 +105,7 @@ private:
     int steps = 0, claims = 0, failed = 0;
     std::vector<std::string> answers;  // of predictions that were not asked, a line each
     KeepSteps keep;                    // a lesson looks inside the models that it runs
-    Page page;                         // what was told, with --page
+    Page page;                         // the content, for --page
     std::string page_path;
 
     void tell(Item item);

@@ -22,7 +22,7 @@ Options::Options(std::string name, std::string purpose, std::string duration)
     : name(std::move(name)), purpose(std::move(purpose)), duration(std::move(duration)) {
     add("help", help_wanted, "show this");
     add("step", step, "wait for Enter between the steps");
-    add("quiz", quiz, "ask for predictions and judge them");
+    add("quiz", quiz, "ask for predictions and check them");
     add("seed", seed, "another seed, other random numbers", 0, std::numeric_limits<int>::max());
     add_output("page", page, "also write the lesson to this file as a web page");
     add_output("trace", trace, "write a run with all its arithmetic to this file, a web page; -: browse it here at the end");
@@ -178,7 +178,7 @@ void Options::read_or_exit(int argc, char** argv) {
 std::string Options::command() const {
     std::string arguments;
     for (std::size_t k = 0; k < given_words.size(); ++k) {
-        if (given_words[k].starts_with("--page")) {  // that it became a page is no part of what it did
+        if (given_words[k].starts_with("--page")) {  // without --page, which does not change the run
             k += given_words[k] == "--page";
             continue;
         }
@@ -202,24 +202,24 @@ std::string Options::help() const {
     return words;
 }
 
-void TellModel::declare(Options& options, int usual_heads) {
+void ModelOptions::declare(Options& options, int usual_heads) {
     options.add("heads", heads,
                 joined({"heads; 0: ", usual_heads, ", and with --weights what the file or config.json beside it says"}), 0, 256);
     options.add("eps", eps,
                 "with --weights: eps of its norms; 0: what the file or config.json says, or its kind's published value", 0, 1);
-    options.add("activation", activation, "with --weights: gelu, gelu_new, quick_gelu, relu or silu instead of what they say");
+    options.add("activation", activation, "with --weights: gelu, gelu_new, quick_gelu, relu or silu instead of the file's");
 }
 
-void TellModel::declare_image_size(Options& options) {
+void ModelOptions::declare_image_size(Options& options) {
     options.add("image-size", image_size, "with --weights: side of its pictures, pixels; 0: what the file or config.json says", 0,
                 10'000);
 }
 
-std::map<std::string, std::string> TellModel::told() const {
-    Told told;
-    if (heads > 0) told[settings::heads.keys[0]] = text(heads);
-    if (eps > 0) told[settings::eps.keys[0]] = setting_text(static_cast<float>(eps));
-    if (!activation.empty()) told[settings::activation.keys[0]] = activation;
-    if (image_size > 0) told[settings::image_size.keys[0]] = text(image_size);
-    return told;
+std::map<std::string, std::string> ModelOptions::settings() const {
+    GivenSettings given;
+    if (heads > 0) given[settings::heads.keys[0]] = text(heads);
+    if (eps > 0) given[settings::eps.keys[0]] = setting_text(static_cast<float>(eps));
+    if (!activation.empty()) given[settings::activation.keys[0]] = activation;
+    if (image_size > 0) given[settings::image_size.keys[0]] = text(image_size);
+    return given;
 }

@@ -93,12 +93,12 @@ private:
     static void require_outputs_writable(const Option& option);
 };
 
-// Options for settings that a checkpoint's shapes do not tell (nn/layers/model_config.h): --heads, --eps, --activation,
+// Options for settings that a checkpoint's tensor shapes do not determine (nn/layers/model_config.h): --heads, --eps, --activation,
 // --image-size.
-//   use  TellModel tell;
-//        tell.declare(options, 4);                                      // 4: default number of heads of a model trained here
-//        const gpt::Config config = gpt::config_of(file, tell.told());  // for --weights
-struct TellModel {
+//   use  ModelOptions model;
+//        model.declare(options, 4);                                      // 4: default number of heads of a model trained here
+//        const gpt::Config config = gpt::config_of(file, model.settings());  // for --weights
+struct ModelOptions {
     int heads = 0;  // 0, "" = not given
     double eps = 0;
     std::string activation;  // a name of activation_of_name: "gelu_new"
@@ -109,5 +109,5 @@ struct TellModel {
     void declare_image_size(Options& options);
 
     int heads_or(int usual_heads) const { return heads > 0 ? heads : usual_heads; }
-    std::map<std::string, std::string> told() const;
+    std::map<std::string, std::string> settings() const;
 };

@@ -9,16 +9,16 @@ std::string PublishedGpt::name(int id) const {
 std::vector<int> PublishedGpt::ids(const std::string& text) const {
     std::vector<int> result = bpe::encode(text, vocabulary);
     const int count = static_cast<int>(result.size());
-    require(count > 0 && count <= config.positions, "\"", text, "\" has ", count, " tokens, this model can look at 1 to ",
+    require(count > 0 && count <= config.positions, "\"", text, "\" has ", count, " tokens, this model can read 1 to ",
             config.positions);
     return result;
 }
 
 PublishedGpt read_published_gpt(const std::string& weights, const std::string& vocab, const std::string& merges,
-                                const Told& told) {
+                                const GivenSettings& given) {
     const Safetensors checkpoint(weights);
     PublishedGpt model;
-    model.config = gpt::config_of(checkpoint, told);
+    model.config = gpt::config_of(checkpoint, given);
     require(!merges.empty(), "gpt: --weights needs --merges, the merges.txt of the same model, to read the prompt");
     model.vocabulary = vocab.empty() ? bpe::load_merges(merges) : bpe::load_vocabulary(vocab, merges);
     require(model.vocabulary.size() <= model.config.vocabulary, "gpt: ", merges, " has ", model.vocabulary.size(), " tokens, ",

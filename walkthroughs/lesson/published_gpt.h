@@ -12,12 +12,12 @@ struct PublishedGpt {
 
     // A token as tables show it, also one that only the model has.
     std::string name(int id) const;
-    // The text as ids.   throws std::invalid_argument when there is no token, or more than the model can look at
+    // The text as ids.   throws std::invalid_argument when there is no token, or more than the model has positions for
     std::vector<int> ids(const std::string& text) const;
 };
 
 // Reads all three files, also those that programs/generate --save wrote; vocab.json may be left out ("").
-//   told    what the caller knows of the model, such as the heads
+//   given   settings that override all files, such as the number of heads
 //   throws  std::invalid_argument without --merges, and when the tokens are not those of the model
 PublishedGpt read_published_gpt(const std::string& weights, const std::string& vocab, const std::string& merges,
-                                const Told& told);
+                                const GivenSettings& given);

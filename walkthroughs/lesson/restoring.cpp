@@ -22,7 +22,7 @@ bool PictureFiles::own() const {
 void PictureFiles::declare(Options& options, bool with_labels) {
     options.add("train-images", train_images, "IDX file of pictures to learn from: MNIST, Fashion-MNIST, ...");
     if (with_labels) options.add("train-labels", train_labels, "IDX file of their classes");
-    options.add("test-images", test_images, "IDX file of pictures to be judged by; the first 500 are");
+    options.add("test-images", test_images, "IDX file of test pictures; the first 500 are used");
     if (with_labels) options.add("test-labels", test_labels, "IDX file of their classes");
     options.add("train-count", train_count, "use only the first N training images; 0: all", 0, 100'000'000);
     options.add("patch-size", patch_size, "side of a square in pixels; 0: a quarter of the height, or the next that divides", 0,
@@ -121,7 +121,7 @@ struct TestCurve : Watcher {
 };
 }  // namespace
 
-Series learn_to_restore(Restoring& restoring, const Parameters& table, int steps, const std::string& what) {
+Series train_to_restore(Restoring& restoring, const Parameters& table, int steps, const std::string& what) {
     const Recipe recipe = restoring_recipe(steps);
     restoring.batch = recipe.batch;
     TestCurve test(restoring, steps, what);
@@ -129,10 +129,11 @@ Series learn_to_restore(Restoring& restoring, const Parameters& table, int steps
     return test.curve;
 }
 
-Judged judge(const Pictures& pictures, const std::vector<Image>& predicted, const Matrix& mask, int patch_size, Measure measure) {
+ErrorsWithBaselines errors_with_baselines(const Pictures& pictures, const std::vector<Image>& predicted, const Matrix& mask,
+                                          int patch_size, Measure measure) {
     const std::vector<Image>& originals = pictures.test;
     const std::vector<Image>& known = pictures.train.empty() ? pictures.test : pictures.train;
-    const std::vector<Image> means(originals.size(), mean_picture(known)), medians(originals.size(), median_picture(known));
+    const std::vector<Image> means(originals.size(), mean_image(known)), medians(originals.size(), median_image(known));
     std::vector<Image> copied;
     for (int b = 0; b < mask.rows; ++b) copied.push_back(copy_nearest_visible(originals[b], slice_rows(mask, b, 1), patch_size));
     return {.model = errors(predicted, originals, mask, patch_size, measure),
@@ -141,12 +142,12 @@ Judged judge(const Pictures& pictures, const std::vector<Image>& predicted, cons
             .copy = errors(copied, originals, mask, patch_size, measure)};
 }
 
-std::vector<std::vector<std::string>> judged_table(const Judged& judged) {
+std::vector<std::vector<std::string>> error_table(const ErrorsWithBaselines& found) {
     return {{"error on", "hidden patches", "visible patches"},
-            {"this model", fixed(judged.model.hidden), fixed(judged.model.visible)},
-            {"the mean picture", fixed(judged.mean.hidden), fixed(judged.mean.visible)},
-            {"the median picture", fixed(judged.median.hidden), fixed(judged.median.visible)},
-            {"copy of the nearest visible patch", fixed(judged.copy.hidden), fixed(judged.copy.visible)}};
+            {"this model", fixed(found.model.hidden), fixed(found.model.visible)},
+            {"the mean picture", fixed(found.mean.hidden), fixed(found.mean.visible)},
+            {"the median picture", fixed(found.median.hidden), fixed(found.median.visible)},
+            {"copy of the nearest visible patch", fixed(found.copy.hidden), fixed(found.copy.visible)}};
 }
 
 std::vector<Image> triples(const Pictures& pictures, const std::vector<Image>& predicted, const Matrix& mask, int patch_size,

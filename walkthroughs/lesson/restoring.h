@@ -51,7 +51,7 @@ Image as_light(const Image& picture, const Pictures& pictures);
 // `count` training images drawn at random, or new waves if there is no training set.
 std::vector<Image> draw_batch(const Pictures& pictures, int count, Random& random);
 
-// The recipe of these lessons: AdamW without weight decay, a short warm-up, then cosine decay to a twentieth.
+// The recipe of these lessons: AdamW without weight decay, a short warm-up, then cosine decay to 5 % of the peak.
 Recipe restoring_recipe(int steps);
 
 // A model that is trained to restore masked patches.
@@ -69,16 +69,17 @@ private:
 };
 
 // Trains it.   returns the test loss, measured 16 times during training; `what` names the curve and the progress line
-Series learn_to_restore(Restoring& restoring, const Parameters& table, int steps, const std::string& what);
+Series train_to_restore(Restoring& restoring, const Parameters& table, int steps, const std::string& what);
 
 // The errors of a model and of the baselines on the same masked patches.
-struct Judged {
+struct ErrorsWithBaselines {
     Errors model, mean, median, copy;
 };
-Judged judge(const Pictures& pictures, const std::vector<Image>& predicted, const Matrix& mask, int patch_size, Measure measure);
+ErrorsWithBaselines errors_with_baselines(const Pictures& pictures, const std::vector<Image>& predicted, const Matrix& mask,
+                                          int patch_size, Measure measure);
 
 // The table of these numbers.
-std::vector<std::vector<std::string>> judged_table(const Judged& judged);
+std::vector<std::vector<std::string>> error_table(const ErrorsWithBaselines& found);
 
 // Masked, restored and original, in turn, of the first `count` test images, as brightness.
 std::vector<Image> triples(const Pictures& pictures, const std::vector<Image>& predicted, const Matrix& mask, int patch_size,

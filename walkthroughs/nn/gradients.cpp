@@ -34,7 +34,7 @@ static std::string name_of(const Graph& g, const Var& v) {
     return "?";
 }
 
-// By how much L grows when a does.
+// dL / da by finite differences.
 static float growth(const Graph& g, float by) {
     const NoTape evaluation;
     return number(compute(Matrix{{number(g.a) + by}}, g.b.value()).L) - number(g.L);
@@ -157,7 +157,7 @@ static void walk(Lesson& lesson) {
     lesson.say("Next: nn/attention computes attention weights by hand.");
     lesson.claim_at_most("d L / d a by hand is 76, error of backward()", std::abs(gradient(a_again) - 76), 1e-5);
     lesson.claim_at_most("walking the tape ourselves gives the same, difference", std::abs(gradient(g.a) - gradient(a_again)), 0);
-    lesson.claim_at_most("the slope by finite differences, difference", std::abs(slope - 76), 1e-2);
+    lesson.claim_at_most("the derivative by finite differences, difference", std::abs(slope - 76), 1e-2);
     lesson.claim("= instead of += and a wrong order give other numbers: " + fixed(assigned, 0) + " and " + fixed(disordered, 0),
                  assigned != 76 && disordered != 76);
 }

@@ -34,7 +34,7 @@ static std::string without_detours(const std::string& path) {
     return clean;
 }
 
-// How the page at `from` calls the page at `to`, both from the book's folder.
+// The relative link from page `from` to page `to`, both relative to the book's folder.
 static std::string relative(const std::string& to, const std::string& from) {
     std::string up;
     for (const char letter : from)
@@ -136,7 +136,7 @@ static std::string ledger_of(const std::string& readme, const std::string& words
     });
 }
 
-// A lesson is written without knowing of the book; here it gets a way back.
+// A lesson's page is written without links to the book; here they are added.
 static void link_to_contents(const std::string& folder, const std::string& lesson) {
     const std::string mark = "<nav aria-label=\"steps\">\n", link = "<p class=\"up\">";
     const std::string path = folder + "/" + lesson;

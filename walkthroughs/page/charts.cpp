@@ -11,7 +11,7 @@
 #include "nn/base/show.h"
 #include "walkthroughs/page/html.h"
 
-// "12.5": at most two decimals are enough for a place on a page.
+// "12.5": at most two decimals are enough for a coordinate on a page.
 static std::string place(double x) {
     std::string words = fixed_digits(x, 2);
     while (words.back() == '0') words.pop_back();
@@ -207,7 +207,7 @@ static std::vector<double> ticks(const Range& range) {
     return found;
 }
 
-// Points of a series that are finite; of very many every few.
+// The finite points of a series; a very long series is subsampled.
 static std::vector<std::pair<double, double>> points_of(const Series& one) {
     static constexpr std::size_t most = 400;
     std::vector<std::pair<double, double>> all, some;

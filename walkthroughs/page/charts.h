@@ -1,4 +1,4 @@
-// charts.h: matrices, heat maps, pictures and curves as HTML and SVG, with their values in words for those who do not see them.
+// charts.h: matrices, heat maps, pictures and curves as HTML and SVG, with alternative text.
 #pragma once
 #include <string>
 #include <vector>

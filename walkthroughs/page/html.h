@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-// & < > " as entities; bytes that are no UTF-8 become U+FFFD.
+// & < > " as entities; bytes that are not UTF-8 become U+FFFD.
 std::string escaped(std::string_view words);
 
 // Escaped lines, each with its end; codes of terminal colours become <span style="...">, other control codes are dropped.

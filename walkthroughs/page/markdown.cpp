@@ -59,7 +59,7 @@ static std::string table_row(const std::string& line, const std::string& tag, co
     return html + "</tr>\n";
 }
 
-// 2 of "  - item" and of "12. item": where the words begin; 0 when it is no item.
+// 2 of "  - item" and of "12. item": where the text begins; 0 when it is not an item.
 static std::size_t item_mark(std::string_view line) {
     const std::size_t first = std::min(line.find_first_not_of(' '), line.size());
     std::size_t end = first;
@@ -134,7 +134,7 @@ private:
         return html + "</table></div>\n";
     }
 
-    // Items of one depth, and those that stand further in as lists of their own.
+    // Items of one depth, and those indented further as nested lists.
     std::string list() {
         const std::size_t depth = lines[at].find_first_not_of(' ');
         const std::string tag = lines[at][depth] == '-' ? "ul" : "ol";

@@ -1,6 +1,6 @@
 // markdown.h: the README files as HTML: headings, paragraphs, lists, tables, blocks of code, links, `code` and **bold**.
 //
-//   note     It knows what the README files of this project use and no more; comments <!-- --> are dropped.
+//   note     It supports only what the README files of this project use; comments <!-- --> are dropped.
 #pragma once
 #include <functional>
 #include <string>

@@ -21,7 +21,7 @@ namespace {
 // The files that were asked for, each read once.
 class Sources {
 public:
-    // "" for a file that is not where it was when it was compiled.
+    // "" for a file that has moved since compilation.
     std::string line(const char* file, unsigned number) {
         if (files.count(file) == 0)
             files[file] = *file != '\0' && is_file(file) ? split_lines(read_file(file)) : std::vector<std::string>{};
@@ -69,7 +69,7 @@ static std::vector<std::string> arguments_of(const std::string& code, const std:
     return arguments;
 }
 
-// How the operation at this line calls its input: "w.query.weight" for input 1 of linear(x, w.query).
+// The name that this line of source has for an input of its operation: "w.query.weight" for input 1 of linear(x, w.query).
 static std::string name_of_argument(const std::string& code, const std::string& operation, std::size_t input,
                                     std::size_t inputs) {
     const bool is_norm = operation == "layer_norm" || operation == "rms_norm";
@@ -90,7 +90,7 @@ std::vector<SourceNote> source_notes(const Trace& trace) {
             notes[k].code = sources.line(trace.values[k].where.file_name(), trace.values[k].where.line());
     for (std::size_t k = 0; k < notes.size(); ++k) {
         const TracedValue& traced = trace.values[k];
-        // Of several operations in one line the last one made what stands on the left.
+        // Of several operations in one line the last one computed the value on the left of the =.
         const bool last_of_line =
             k + 1 == notes.size() || notes[k + 1].code != notes[k].code || trace.values[k + 1].inputs.empty();
         if (last_of_line) notes[k].name = name_on_the_left(notes[k].code);
@@ -195,7 +195,7 @@ static std::string trace_json(const Trace& trace, std::size_t most_numbers) {
         first = false;
     }
     json += "}}";
-    // It stands inside a page: nothing in it may look like the end of a script.
+    // It is embedded in a page: nothing in it may look like the end of a script.
     std::string safe;
     for (const char letter : json) safe += letter == '<' ? "\\u003c" : std::string(1, letter);
     return safe;

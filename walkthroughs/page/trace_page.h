@@ -9,11 +9,11 @@
 
 #include "nn/autograd/trace.h"
 
-// What the lines of source say of a traced value.
+// Names of a traced value in its line of source.
 struct SourceNote {
     std::string
-        name;  // what stands left of the = : "scores"; of a parameter how its reader calls it: "w.query.weight"; "" for neither
-    std::string code;  // the line without its margin; "" when the file is not where it was
+        name;  // the name on the left of the = : "scores"; of a parameter its name in the call: "w.query.weight"; "" for neither
+    std::string code;  // the line without its margin; "" when the file has moved
 };
 std::vector<SourceNote> source_notes(const Trace& trace);
 

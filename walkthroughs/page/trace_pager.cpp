@@ -117,7 +117,7 @@ static std::string fitted(const std::string& line, int width) {
     return kept;
 }
 
-// The first of `count` places when `room` of them are shown and number `at` is among them.
+// The first of the `room` shown lines of `count`, such that line `at` is among them.
 static int first_shown(int at, int count, int room) { return std::clamp(at - room / 2, 0, std::max(0, count - room)); }
 
 std::vector<std::string> TracePager::list_screen(int width, int height) const {
@@ -178,7 +178,7 @@ namespace {
 constexpr std::array<int, 4> ending_signals{SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 constexpr std::string_view enter_screen = "\x1b[?1049h\x1b[?25l", leave_screen = "\x1b[?25h\x1b[?1049l";
 
-// What a signal handler needs to set the terminal back; it may only use what is simple.
+// What a signal handler needs to restore the terminal; it may only use simple types.
 struct Kept {
     int in = -1, out = -1;
     termios settings = {};

@@ -2,7 +2,7 @@
 //
 //   keys    list   up, down, page up, page down, Home, End    Enter: its numbers   n: the first that is not finite   q: the end
 //           value  arrows: another cell   g: its gradient or its value   Enter: its first input   q, Esc, Backspace: the list
-//   note    The terminal is set back however the pager ends: by q, at the end of the input, by an exception or by a signal.
+//   note    The terminal is restored however the pager ends: by q, at the end of the input, by an exception or by a signal.
 //   next    trace_text.h has the same as typed commands, for a pipe
 #pragma once
 #include <cstdio>

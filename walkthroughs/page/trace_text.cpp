@@ -99,7 +99,7 @@ static std::vector<std::string> whole_value(const Trace& trace, const std::vecto
     return lines;
 }
 
-// One line of a person as an answer in lines.
+// The answer to one line of input.
 static std::vector<std::string> answer(const Trace& trace, const std::vector<SourceNote>& notes, const std::string& line,
                                        std::size_t& next) {
     static constexpr std::size_t at_once = 20;

@@ -10,11 +10,11 @@
 // One line for each value: "  12  scores                matmul_transposed (5, 5)   block 0, ...".
 std::vector<std::string> trace_list(const Trace& trace, const std::vector<SourceNote>& notes);
 
-// The arithmetic of element (i, j) of value number `index`, in lines: the formula, the formula with its numbers, what comes out and
-// what the program has.
+// The arithmetic of element (i, j) of value number `index`, in lines: the formula, the formula with its numbers, its result, and
+// the value in the program.
 //   throws  std::invalid_argument when there is no such value or element
 std::vector<std::string> explain_value(const Trace& trace, const std::vector<SourceNote>& notes, int index, int i, int j);
-// The same of its gradient: one formula for each place that reads the value.
+// The same for its gradient: one formula for each operation that reads the value.
 std::vector<std::string> explain_gradient(const Trace& trace, const std::vector<SourceNote>& notes, int index, int i, int j);
 
 // On a terminal page_trace() of trace_pager.h. Otherwise answers lines of `in` until it ends or says q: an empty line shows the next values of the list, "12" one value, "12 0 3" one element,

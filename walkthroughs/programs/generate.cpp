@@ -6,7 +6,7 @@
 //            generate --text book.txt --save book                                  trains, writes book.safetensors and its tokens
 //            generate --weights model.safetensors --format int8 ...                faster, with weights of 9 bits instead of 32
 //   note     Nothing about a checkpoint is guessed: its family is the model_type of its metadata or of config.json beside it, or
-//            --family; what no file says goes into --tell
+//            --family; settings that no file holds go into --settings
 //   next     gpt/families: what each family decided
 #include <algorithm>
 #include <memory>
@@ -36,8 +36,8 @@
 
 struct Choices {
     // the model
-    std::string weights, family, tell;
-    TellModel shape;  // heads, eps, activation
+    std::string weights, family, settings;
+    ModelOptions shape;  // heads, eps, activation
     // the prompt, and the tokens that it is made of
     std::string prompt, ids, tokenizer, vocab, merges;
     // how to continue
@@ -65,15 +65,15 @@ struct Model {
     virtual int text_tokens() const { return vocabulary; }
     // Characters that stand between ids in --ids, the first for -1, the second for -2.
     virtual std::string marks() const { return ""; }
-    // What a token is that is not text.
+    // The meaning of a token that is not text.
     virtual std::string meaning(int) const { return ""; }
-    // What the decoder reads first: the prompt; the start token where an encoder reads the prompt.
+    // The first input of the decoder: the prompt, or the start token if an encoder reads the prompt.
     virtual std::vector<int> start(const std::vector<int>& prompt) const { return prompt; }
     // Reads `sequences` texts of up to `capacity` tokens each.
     virtual std::unique_ptr<TokenReader> reader(const std::vector<int>& prompt, int sequences, int capacity) const = 0;
 };
 
-// Every family that writes through nn/text/memory.h.
+// Every family that generates with nn/text/memory.h.
 template <class Weights, class Config>
 struct Decoder : Model {
     Weights weights;
@@ -107,7 +107,7 @@ struct T5 : Model {
     }
 };
 
-// Its prompt has marks between ids.
+// Gato, whose prompt has marks between ids.
 struct Gato : Model {
     gato::Weights weights;
     gato::Config config;
@@ -147,18 +147,18 @@ struct RereadingReader : TokenReader {
 
 // --- loading ---
 
-// "a=1,b=2" and the options with a name of their own.
-static Told told_by(const Choices& choices) {
-    Told told = choices.shape.told();
-    if (!choices.family.empty()) told["model_type"] = choices.family;
-    if (choices.tell.empty()) return told;
-    for (const std::string& entry : split(choices.tell, ',')) {
+// "a=1,b=2", and the options for single settings.
+static GivenSettings given_settings(const Choices& choices) {
+    GivenSettings given = choices.shape.settings();
+    if (!choices.family.empty()) given["model_type"] = choices.family;
+    if (choices.settings.empty()) return given;
+    for (const std::string& entry : split(choices.settings, ',')) {
         const std::size_t equals = entry.find('=');
-        require(equals != std::string::npos && equals > 0, "--tell: ", entry,
+        require(equals != std::string::npos && equals > 0, "--settings: ", entry,
                 " is not KEY=VALUE; several are separated by commas");
-        told[entry.substr(0, equals)] = entry.substr(equals + 1);
+        given[entry.substr(0, equals)] = entry.substr(equals + 1);
     }
-    return told;
+    return given;
 }
 
 template <class Config>
@@ -182,70 +182,70 @@ static std::unique_ptr<Model> loaded(const Safetensors& file, const Weights& w, 
 
 static const Init zeros{.stddev = 0};  // to be loaded into
 
-static std::unique_ptr<Model> load_gpt(const Safetensors& file, const Told& told) {
-    const gpt::Config config = gpt::config_of(file, told);
+static std::unique_ptr<Model> load_gpt(const Safetensors& file, const GivenSettings& given) {
+    const gpt::Config config = gpt::config_of(file, given);
     const gpt::Weights w = gpt::empty_weights(config);
     return loaded<Gpt>(file, w, config, gpt::parameters(w, config), gpt::load_rules(config));
 }
 
-static std::unique_ptr<Model> load_llama(const Safetensors& file, const Told& told) {
+static std::unique_ptr<Model> load_llama(const Safetensors& file, const GivenSettings& given) {
     Random not_used;
-    const llama::Config config = llama::config_of(file, told);
+    const llama::Config config = llama::config_of(file, given);
     const llama::Weights w = llama::make_weights(config, not_used, zeros);
     const Parameters table = llama::parameters_in(file, w, config);
     return loaded<Decoder<llama::Weights, llama::Config>>(file, w, config, table, llama::load_rules(config));
 }
 
-static std::unique_ptr<Model> load_bloom(const Safetensors& file, const Told& told) {
+static std::unique_ptr<Model> load_bloom(const Safetensors& file, const GivenSettings& given) {
     Random not_used;
-    const bloom::Config config = bloom::config_of(file, told);
+    const bloom::Config config = bloom::config_of(file, given);
     const bloom::Weights w = bloom::make_weights(config, not_used, zeros);
     return loaded<Decoder<bloom::Weights, bloom::Config>>(file, w, config, bloom::parameters(w, config), bloom::load_rules());
 }
 
-static std::unique_ptr<Model> load_palm(const Safetensors& file, const Told&) {
+static std::unique_ptr<Model> load_palm(const Safetensors& file, const GivenSettings&) {
     Random not_used;
     const palm::Config config = palm::config_of(file);
     const palm::Weights w = palm::make_weights(config, not_used, zeros);
     return loaded<Decoder<palm::Weights, palm::Config>>(file, w, config, palm::parameters(w, config), {});
 }
 
-static std::unique_ptr<Model> load_glm(const Safetensors& file, const Told& told) {
+static std::unique_ptr<Model> load_glm(const Safetensors& file, const GivenSettings& given) {
     Random not_used;
-    const glm::Config config = glm::config_of(file, told);
+    const glm::Config config = glm::config_of(file, given);
     const glm::Weights w = glm::make_weights(config, not_used, zeros, zeros);
     auto model = loaded<Decoder<glm::Weights, glm::Config>>(file, w, config, glm::parameters(w, config), glm::load_rules());
     model->end = config.special.end;
     return model;
 }
 
-static std::unique_ptr<Model> load_galactica(const Safetensors& file, const Told& told) {
+static std::unique_ptr<Model> load_galactica(const Safetensors& file, const GivenSettings& given) {
     Random not_used;
-    const galactica::Config config = galactica::config_of(file, told);
+    const galactica::Config config = galactica::config_of(file, given);
     const galactica::Weights w = galactica::make_weights(config, not_used, zeros);
     const Parameters table = galactica::parameters(w, config);
     return loaded<Decoder<galactica::Weights, galactica::Config>>(file, w, config, table, galactica::load_rules());
 }
 
-static std::unique_ptr<Model> load_biogpt(const Safetensors& file, const Told& told) {
+static std::unique_ptr<Model> load_biogpt(const Safetensors& file, const GivenSettings& given) {
     Random not_used;
-    const biogpt::Config config = biogpt::config_of(file, told);
+    const biogpt::Config config = biogpt::config_of(file, given);
     const biogpt::Weights w = biogpt::make_weights(config, not_used, zeros);
     const Parameters table = biogpt::parameters(w, config);
     return loaded<Decoder<biogpt::Weights, biogpt::Config>>(file, w, config, table, biogpt::load_rules());
 }
 
-static std::unique_ptr<Model> load_t5(const Safetensors& file, const Told& told) {
-    const t5::Config config = t5::config_of(file, told);
+static std::unique_ptr<Model> load_t5(const Safetensors& file, const GivenSettings& given) {
+    const t5::Config config = t5::config_of(file, given);
     const t5::Weights w = t5::empty_weights(config);
     auto model = loaded<T5>(file, w, config, t5::parameters(w, config), t5::load_rules(config));
     model->end = config.end_token;
     return model;
 }
 
-static std::unique_ptr<Model> load_gato(const Safetensors& file, const Told& told) {
+static std::unique_ptr<Model> load_gato(const Safetensors& file, const GivenSettings& given) {
     Random not_used;
-    const gato::Config config = gato::config_of(file, told);
+    const gato::Config config = gato::config_of(file, given);
     const gato::Weights w = gato::make_weights(config, not_used, zeros);
     return loaded<Gato>(file, w, config, gato::parameters(w, config), {});
 }
@@ -253,7 +253,7 @@ static std::unique_ptr<Model> load_gato(const Safetensors& file, const Told& tol
 namespace {
 struct Family {
     std::string model_type;  // as configurations call it
-    std::unique_ptr<Model> (*load)(const Safetensors&, const Told&);
+    std::unique_ptr<Model> (*load)(const Safetensors&, const GivenSettings&);
 };
 }  // namespace
 
@@ -264,14 +264,14 @@ static const std::vector<Family> families{
 
 static std::unique_ptr<Model> load_model(const Choices& choices) {
     const Safetensors file(choices.weights);
-    const Told told = told_by(choices);
-    const ModelConfig config(file, told);
-    const std::string name = config.words({"the family of the model", {"model_type"}, "--family NAME"});
+    const GivenSettings given = given_settings(choices);
+    const ModelConfig config(file, given);
+    const std::string name = config.string({"the family of the model", {"model_type"}, "--family NAME"});
     std::string known;
     for (const Family& family : families) {
         known += (known.empty() ? "" : ", ") + family.model_type;
         if (family.model_type != name) continue;
-        std::unique_ptr<Model> model = family.load(file, told);
+        std::unique_ptr<Model> model = family.load(file, given);
         model->family = name;
         const std::optional<std::string> end = config.find({"the end of a text", {"eos_token_id"}});
         const std::optional<long> id = end ? whole_number(*end) : std::nullopt;
@@ -336,7 +336,8 @@ static std::string token_text(int id, const Model& model, const bpe::Vocabulary&
     return id < vocabulary.size() ? shown_token(vocabulary.tokens[id]) : "<" + text(id) + ">";
 }
 
-// Ids, and as words where the tokens are known; then what the tokens are that are not text. A model may have more rows than its
+// Ids, and their text if the tokenizer is known; then the meaning of tokens that are not text. A model may have more rows than
+// its
 // tokenizer has tokens.
 static void show_text(Lesson& lesson, const std::string& name, const std::vector<int>& ids, const Model& model,
                       const bpe::Vocabulary& vocabulary) {
@@ -486,10 +487,10 @@ int main(int argc, char** argv) {
     Options options("programs/generate", "Continues a text, with a published checkpoint or a GPT that is trained first.",
                     "10 seconds without a checkpoint");
     Choices choices;
-    options.add("weights", choices.weights, "checkpoint that writes: safetensors, or the index.json of several");
+    options.add("weights", choices.weights, "checkpoint that generates: safetensors, or the index.json of several");
     options.add("family", choices.family,
-                "what it is, where no file says so: gpt2, llama, bloom, palm, glm, opt, biogpt, t5, gato");
-    options.add("tell", choices.tell, "more that no file says, KEY=VALUE,...: keys as in config.json");
+                "its family, if no file gives it: gpt2, llama, bloom, palm, glm, opt, biogpt, t5, gato");
+    options.add("settings", choices.settings, "further settings, KEY=VALUE,...: keys as in config.json");
     choices.shape.declare(options, 4);
     options.add("prompt", choices.prompt, "the text to continue: words, or a file");
     options.add("ids", choices.ids,
@@ -507,8 +508,8 @@ int main(int argc, char** argv) {
     options.add("repetitions", choices.repetitions, "stop when the end is one piece, this many times in a row; 0: never", 0,
                 1000);
     options.add("probabilities", choices.probabilities, "show every token with its probability");
-    options.add("no-cache", choices.no_cache, "read everything again for each token: the same text, slowly");
-    options.add("format", choices.format, "numbers of the weights while it writes: f32, bf16 (2 bytes), int8 (1.125 bytes)");
+    options.add("no-cache", choices.no_cache, "without a cache: the same text, slowly");
+    options.add("format", choices.format, "format of the weights during generation: f32, bf16 (2 bytes), int8 (1.125 bytes)");
     options.add("text", choices.text, "without --weights: learn from this file (or these words), not from the sources here");
     options.add("steps", choices.steps, "training steps", 0, 1'000'000);
     options.add("stop-after", choices.stop_after, "stop training after this many steps; 0: off", 0, 1'000'000);

@@ -242,7 +242,7 @@ static std::vector<Ranking> rankings_of_file(const std::string& path) {
     return rankings;
 }
 
-// The run of step_train, one with 4 times its learning rate, and one with a fifth of its beta besides.
+// The run of step_train, one with 4 times its learning rate, and one that also has a fifth of its beta.
 static std::vector<Failure> runs_that_fail(const reviews::SftModel& sft, const reviews::RewardModel& reward_model,
                                            const reviews::Comparisons& comparisons, const reviews::DpoRun& settings,
                                            const Failure& as_above, Random& random) {

@@ -52,7 +52,7 @@ static Beginning begin_with(Random& random, const Choices& choices) {
     return beginning;
 }
 
-//   random  of the model and its answers   aside  of the person
+//   random  for the model and its answers   aside  for the simulated person
 static Beginning step_order(Lesson& lesson, const Choices& choices, const preferences::Person& person, Random& random,
                             Random& aside) {
     lesson.step("What can a person tell us?", "rank by score + s * Gumbel noise");
@@ -225,7 +225,7 @@ static std::vector<float> phrase_correlations(const Matrix& rewards, const Matri
 }
 
 static void step_phrases(Lesson& lesson, const reviews::RewardModel& reward_model, bool own) {
-    lesson.step("What has it understood?", "reward of \"was [very|not] ADJECTIVE .\"");
+    lesson.step("What has it learned about the words?", "reward of \"was [very|not] ADJECTIVE .\"");
     const Matrix rewards = phrase_table(&reward_model), scores = phrase_table(nullptr);
     const std::vector<float> correlations = phrase_correlations(rewards, scores);
     if (!own)
@@ -246,7 +246,7 @@ static void step_phrases(Lesson& lesson, const reviews::RewardModel& reward_mode
     lesson.pictures(maps);
     if (own)
         lesson.why(
-            "bright is what you prefer. The model was not told which adjectives are good, nor what \"very\" and \"not\" do.");
+            "bright is what you prefer. The model was not given which adjectives are good, nor what \"very\" and \"not\" do.");
     else
         lesson.why("correlation of reward and score: ", fixed(correlations[0], 2), " for the adjectives alone, ",
                    fixed(correlations[1], 2), " after \"very\", ", fixed(correlations[2], 2), " after \"not\". ",
@@ -275,7 +275,7 @@ static std::vector<float> step_not(Lesson& lesson, const std::vector<std::vector
     return means;
 }
 
-// --- the person at the keyboard ---
+// --- rankings by the user ---
 
 static std::string line_from_keyboard(bool& ended) {
     std::string line;

@@ -1,7 +1,7 @@
 // coloured_shapes.h: a synthetic world of captioned images: a square, disc, cross or bar in one of five colours.
 //
 //   shows   compositional generalisation: a model is trained on 16 of the 20 pairs of colour and shape and tested on the other
-//           four, whose words it knows but has never seen together
+//           four, whose words occur in training, but not together
 //   sizes   16 x 16 pixels, 3 channels, values about 0 ... 1; a shape reaches 5 pixels from its centre, which moves by up to 2
 //   used by the lessons of walkthroughs/vit/language
 #pragma once
@@ -74,6 +74,6 @@ TokenBatch caption_tokens(const std::vector<ColouredShape>& shapes, const WordLi
 // What stands between semicolons, without blanks at the ends.   throws std::invalid_argument when that is nothing
 std::vector<std::string> parts_of_list(const std::string& list);
 
-// Reads the user's own picture and sentences, where given, before anything is trained: an error costs no waiting.
+// Reads the user's own picture and sentences, where given, before anything is trained: an error appears at once.
 //   throws  std::invalid_argument as own_picture, parts_of_list and WordList::ids do
 void check_own(const std::string& image, const std::string& text, const WordList& words);

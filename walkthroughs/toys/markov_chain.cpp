@@ -57,7 +57,7 @@ MarkovChain markov_chain_of(Matrix transitions) {
 static Matrix dirichlet_rows(Random& random, int rows, int symbols, float concentration, float uniform_share, const char* place) {
     require(symbols >= 2, place, ": ", symbols, " symbols, two are needed");
     require(concentration > 0, place, ": a concentration of ", concentration, ", it must be positive");
-    require(uniform_share >= 0 && uniform_share <= 1, place, ": a uniform share of ", uniform_share, " is outside 0 ... 1");
+    require(uniform_share >= 0 && uniform_share <= 1, place, ": a uniform fraction of ", uniform_share, " is outside 0 ... 1");
     Matrix P(rows, symbols);
     for (int a = 0; a < rows; ++a) {
         std::vector<double> row;

@@ -28,7 +28,7 @@ std::vector<int> ids_of(const std::string& text) {
     for (const std::string& word : split(text, ' ')) {
         if (word.empty()) continue;
         const auto found = std::find(words().begin(), words().end(), word);
-        require(found != words().end(), "reviews: \"", word, "\" is none of the ", vocabulary, " words of this language");
+        require(found != words().end(), "reviews: \"", word, "\" is not one of the ", vocabulary, " words of this language");
         ids.push_back(static_cast<int>(found - words().begin()));
     }
     return ids;

@@ -100,7 +100,7 @@ static vit::Config encoder_config(int of_classes = 0) {
             .eps = 1e-6f};
 }
 
-// What every method begins with.
+// The initial weights that all methods share.
 static vit::Weights first_encoder(int seed) {
     Random random(seed);
     return vit::make_weights(encoder_config(), random, xavier);
@@ -118,24 +118,24 @@ static Matrix mean_tokens(const Matrix& tokens) {
     return scale(segment_sums(normed, Segments::equal(tokens.rows / N, N)), 1.0f / static_cast<float>(N)).value();
 }
 
-// The same with all of them beside one another.   (B*N, D) -> (B, N*D)
+// The same with all tokens concatenated.   (B*N, D) -> (B, N*D)
 static Matrix all_tokens(const Matrix& tokens) {
     return reshape(layer_norm(tokens, Norm{}, 1e-6f).value(), tokens.rows / N, N * tokens.cols);
 }
 
-// --- teachers and tokenizers, trained before ---
+// --- pre-trained teachers and tokenizers ---
 
 namespace {
-// What some methods need to have been made first, for all pictures that there are.
+// Targets that some methods need, precomputed for all pictures.
 struct Prepared {
-    Matrix features, test_features;  // (train*N, D), (test*N, D)  of a teacher that knows names: for EVA
-    std::vector<int> concepts;       // train*N  words that describe these features: for BEiT v2
+    Matrix features, test_features;  // (train*N, D), (test*N, D)  of a teacher trained on class names: for EVA
+    std::vector<int> concepts;       // train*N  codes of these features: for BEiT v2
     int concept_count = 0;
-    std::vector<int> words, test_words;  // train*N, test*N  words that rebuild pixels: for MaskGIT
+    std::vector<int> words, test_words;  // train*N, test*N  codes that reconstruct pixels: for MaskGIT
     int word_count = 0;
 };
 
-// Names from the mean of the patch tokens, so that every patch learns to say what the picture shows. It stands for CLIP.
+// Classifies the mean of the patch tokens, so that every patch token holds the class. It stands for CLIP.
 struct NameTeacher : Objective {
     const Digits& digits;
     vit::Weights w;
@@ -167,7 +167,7 @@ struct NameTeacher : Objective {
     }
 };
 
-// BEiT v2, stage 1: few words that rebuild the teacher's features.
+// BEiT v2, stage 1: a few codes that reconstruct the teacher's features.
 struct ConceptTokenizer : Objective {
     const Digits& digits;
     const Matrix& features;
@@ -199,7 +199,7 @@ struct ConceptTokenizer : Objective {
     }
 };
 
-// MaskGIT's tokenizer: words that rebuild the pixels, one for each patch.
+// MaskGIT's tokenizer: codes that reconstruct the pixels, one for each patch.
 struct PixelTokenizer : Objective {
     const Digits& digits;
     maskgit_vqgan::Config config{.channels = 1,
@@ -282,7 +282,7 @@ static Prepared prepare(const Digits& digits, int steps, int seed, SharedProgres
 // --- the eight ---
 
 namespace {
-// A method: what it minimises, and what its encoder makes of whole pictures.
+// A method: its loss, and the output of its encoder for whole pictures.
 struct Method : Objective {
     const Digits& digits;
     const Prepared& prepared;
@@ -347,7 +347,7 @@ struct SimMim : Method {
     Var loss(int) override { return simmim::loss(simmim::forward(images_of(digits, numbers()), mask(), w, config), config); }
 };
 
-// Every picture is a clip of two frames that stands still. Its projection reads both; the blocks are those of the others.
+// Every picture is a clip of two equal frames. Its projection reads both; the blocks are those of the others.
 struct VideoMae : Method {
     videomae::Config config{.grid = grid,
                             .frames = 2,
@@ -407,7 +407,7 @@ struct MaskFeat : Method {
     }
 };
 
-// The blocks of the encoder, in the order of the paper (norms after the sublayers), and a slow copy of them.
+// The blocks of the encoder, in the order of the paper (norms after the sublayers), and their moving average.
 struct Data2vec : Method {
     data2vec::Config config{.width = width,
                             .depth = depth,
@@ -418,7 +418,7 @@ struct Data2vec : Method {
                             .beta = 0,
                             .loss_scale = 0,
                             .average = {.start = 0.99, .end = 0.999, .updates = 500},
-                            .words = 0};
+                            .vocabulary = 0};
     data2vec::Weights w;
     Var mask_token;  // (1, D)
 
@@ -505,13 +505,13 @@ struct BeitV2 : Method {
         const beit_v2::Steps steps = beit_v2::forward(images_of(digits, which), mask(), w, config);
         std::vector<int> words;
         for (const int row : rows_of(which)) words.push_back(prepared.concepts[row]);
-        return beit_v2::loss(steps, beit_v2::hidden_words(words, steps));
+        return beit_v2::loss(steps, beit_v2::hidden_tokens(words, steps));
     }
 };
 
-// Reads words instead of pixels; all pictures are of one class.
+// Reads codes instead of pixels; all pictures are of one class.
 struct MaskGit : Method {
-    maskgit::Config config{.words = prepared.word_count,
+    maskgit::Config config{.codebook_size = prepared.word_count,
                            .classes = 1,
                            .down = grid.down(),
                            .across = grid.across(),
@@ -533,7 +533,7 @@ struct MaskGit : Method {
         std::vector<float> r;
         for (int b = 0; b < batch; ++b) r.push_back(random.uniform());
         const maskgit::MaskedBatch masked =
-            maskgit::hide_words(words, std::vector<int>(batch, 0), r, uniform_matrix(random, batch, N), {}, config);
+            maskgit::hide_tokens(words, std::vector<int>(batch, 0), r, uniform_matrix(random, batch, N), {}, config);
         return maskgit::loss(maskgit::forward(masked.ids, w, config), masked, config);
     }
 
@@ -541,7 +541,7 @@ struct MaskGit : Method {
         const std::vector<int>& words = of_test ? prepared.test_words : prepared.words;
         std::vector<int> ids;
         for (std::size_t k = 0; k < words.size(); ++k) {
-            if (k % N == 0) ids.push_back(config.words);  // the class, in front
+            if (k % N == 0) ids.push_back(config.codebook_size);  // the class, in front
             ids.push_back(words[k]);
         }
         return drop_first_of_each(maskgit::forward(ids, w, config).encoder.output, N + 1).value();
@@ -549,7 +549,7 @@ struct MaskGit : Method {
 };
 }  // namespace
 
-// --- what a linear classifier reads ---
+// --- the linear probe ---
 
 // `count` pictures of each digit, by number.
 static std::vector<int> few_of_each(const std::vector<int>& labels, int count, Random& random) {
@@ -561,7 +561,7 @@ static std::vector<int> few_of_each(const std::vector<int>& labels, int count, R
 
 static constexpr int draws = 5;
 
-// Share of the test digits that a linear classifier reads after `count` labels of each digit: the mean over five draws of them.
+// Test accuracy of a linear probe trained on `count` labels of each digit: the mean over five draws of the labels.
 //   train, test  a row for each picture
 static double probe(const Matrix& train, const Matrix& test, const Digits& digits, int count) {
     double right = 0;
@@ -579,11 +579,11 @@ namespace {
 // A column of the table.
 struct Question {
     int labels;  // of each digit
-    bool all;    // read from all tokens beside one another, not from their mean
+    bool all;    // probed on all tokens concatenated, not on their mean
     const char* name;
 };
 
-// A row of the table: what was probed, and of each question the share that was read, from every seed.
+// A row of the table: what was probed, and the accuracy of each probe for every seed.
 struct Probed {
     std::string name;
     std::vector<std::vector<double>> shares;
@@ -731,8 +731,8 @@ static Prepared step_2_targets(Lesson& lesson, const Digits& digits, int teacher
                   {"BEiT v2", "all, some covered", "tokens of these features", "1 of " + text(prepared.concept_count)},
                   {"MaskGIT", "tokens, some hidden", "tokens of pixels", "1 of " + text(prepared.word_count)}});
     lesson.why(
-        "EVA and BEiT v2 have a teacher. In the papers it is CLIP, which has read captions; here it is a small ViT that was told "
-        "the name of every picture. So what these two learn comes from names in the end, though no name reaches them.");
+        "EVA and BEiT v2 have a teacher. In the papers it is CLIP, which has read captions; here it is a small ViT trained on "
+        "the class labels. So these two learn from labels indirectly.");
     return prepared;
 }
 

@@ -262,7 +262,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/patch_embedding", "A picture is a sentence whose words are squares.", "a second");
+    Options options("vit/patch_embedding", "An image becomes a sequence of tokens.", "a second");
     Choices choices;
     options.add("image", choices.image, "a picture of your own, PNG, PPM or PGM, instead of a digit");
     options.add("digit", choices.digit, "the digit, from 0 to 9", 0, 9);

@@ -32,7 +32,7 @@ struct Choices {
     std::string test_images = digits + "test-images.idx3-ubyte", test_labels = digits + "test-labels.idx1-ubyte";
     std::string save, resume, weights, image, class_names;
     int train_count = 0, epochs = 0, stop_after = 0, patch_size = 0;
-    TellModel tell;  // heads, and more of a checkpoint
+    ModelOptions model_options;  // settings that a checkpoint's shapes do not determine
     int width = 64, depth = 3, batch = 32;
     double learning_rate = 3e-3, weight_decay = 0.05, shift = 1, slant = 0.15;
     bool skip_positions = false;
@@ -64,7 +64,7 @@ static Image another_hand(const Image& image, const PictureRecipe& recipe, Rando
 }
 
 namespace {
-// The next batch of the epoch; each epoch takes all pictures in a random order of its own.
+// The next batch of the epoch; each epoch shuffles all pictures.
 struct PictureLoss : Objective {
     const LabelledImages& data;
     const vit::Weights& w;
@@ -141,8 +141,8 @@ static void step_look(Lesson& lesson, const LabelledImages& train, const Labelle
         page.push_back({text(label), picture(visible(train.images[found - train.labels.begin()]), lesson.colours)});
     }
     lesson.pictures(page);
-    lesson.say(train.count(), " pictures of ", shape(train.images[0]), " to learn from, ", test.count(),
-               " others to test on, ", train.classes, " classes. The one of each above is the first in the file.");
+    lesson.say(train.count(), " pictures of ", shape(train.images[0]), " to learn from, ", test.count(), " others to test on, ",
+               train.classes, " classes. The one of each above is the first in the file.");
     if (test.images[0].height == 8)
         lesson.why("the test digits are from other writers, so the model must learn what all digits of a class have in common.");
 }
@@ -154,14 +154,15 @@ static void step_build(Lesson& lesson, const vit::Weights& w, const vit::Config&
     lesson.code();
     const vit::Steps steps = vit::forward({image}, w, config);
     const BlockSteps& block = steps.encoder.blocks[0];
-    lesson.table({{"value", "shape", "what it is"},
-                  {"embedding.patches", shape(steps.embedding.patches), "the squares of one picture, one a row"},
-                  {"embedding.z0", shape(steps.embedding.z0.value()), "[cls] and the squares as tokens, with positions"},
-                  {"blocks[0].attention.weights", shape(block.attention.weights.value()), "attention weights, one head below the other"},
-                  {"blocks[0].mlp.hidden", shape(block.mlp.hidden.value()), "inside the MLP"},
-                  {"encoder.output", shape(steps.encoder.output.value()), "the tokens after all blocks"},
-                  {"class_tokens", shape(steps.class_tokens.value()), "the row of [cls], after the last norm"},
-                  {"logits", shape(steps.logits.value()), "one number for each class"}});
+    lesson.table(
+        {{"value", "shape", "what it is"},
+         {"embedding.patches", shape(steps.embedding.patches), "the squares of one picture, one a row"},
+         {"embedding.z0", shape(steps.embedding.z0.value()), "[cls] and the squares as tokens, with positions"},
+         {"blocks[0].attention.weights", shape(block.attention.weights.value()), "attention weights, one head below the other"},
+         {"blocks[0].mlp.hidden", shape(block.mlp.hidden.value()), "inside the MLP"},
+         {"encoder.output", shape(steps.encoder.output.value()), "the tokens after all blocks"},
+         {"class_tokens", shape(steps.class_tokens.value()), "the row of [cls], after the last norm"},
+         {"logits", shape(steps.logits.value()), "one number for each class"}});
     lesson.matrix("probabilities", steps.probabilities.value(), 10);
     lesson.why("the model is untrained, so the true class, ", label, ", gets ", percent(steps.probabilities.value()(0, label)),
                ", about as much as the others. The loss of a uniform prediction is ln ", config.classes, " = ",
@@ -242,7 +243,7 @@ static float step_test(Lesson& lesson, const LabelledImages& test, const vit::We
     return right;
 }
 
-// What [cls] looks at in one block, a picture for each head.
+// What [cls] attends to in one block, a picture for each head.
 static std::vector<Captioned> attention_pictures(const Lesson& lesson, const Image& image, const vit::Weights& w,
                                                  const vit::Config& config, int block) {
     const vit::Steps steps = vit::forward({image}, w, config);
@@ -299,7 +300,7 @@ static void step_decided(Lesson& lesson, const Image& image, const vit::Weights&
     lesson.predict("the same map against the class that you would have confused it with.");
 }
 
-// The patches that spoke for one class, through attention and all blocks: (H/P, W/P).
+// The relevance of each patch for one class, through all blocks: (H/P, W/P).
 static Matrix relevance_map(const Image& image, int label, const vit::Weights& w, const vit::Config& config) {
     const Inside inside = vit::inside(w, config);
     const Inspection trace =
@@ -386,9 +387,9 @@ static Image with_channels(const Image& image, int channels) {
 
 static void step_ask_checkpoint(Lesson& lesson, const Choices& choices) {
     lesson.step("What does a trained model see in this picture?", choices.weights);
-    require(!choices.image.empty(), "--weights: which picture shall it look at? --image FILE");
+    require(!choices.image.empty(), "--weights needs a picture: --image FILE");
     const Safetensors file(choices.weights);
-    const vit::Config config = vit::config_of(file, choices.tell.told());
+    const vit::Config config = vit::config_of(file, choices.model_options.settings());
     Random random;
     const vit::Weights w = vit::make_weights(config, random);
     LoadRules rules = vit::load_rules();
@@ -410,8 +411,8 @@ static void step_ask_checkpoint(Lesson& lesson, const Choices& choices) {
         left(0, best) = -1;
     }
     if (config.classes > 0) lesson.table(rows);
-    if (config.classes == 0) lesson.say(choices.weights, " holds no classifier: it has no names for what it sees.");
-    lesson.say("What [cls] looks at in the last block:");
+    if (config.classes == 0) lesson.say(choices.weights, " has no classifier, so it predicts no class.");
+    lesson.say("What [cls] attends to in the last block:");
     lesson.pictures(attention_pictures(lesson, image, w, config, config.depth - 1));
     if (config.classes == 0) return;
     const int said = argmax_row(steps.logits.value(), 0);
@@ -429,7 +430,7 @@ static vit::Config config_for(const LabelledImages& data, const Choices& choices
     return {.grid = {.height = image.height, .width = image.width, .patch_size = P, .channels = image.channels},
             .width = choices.width,
             .depth = choices.depth,
-            .heads = choices.tell.heads_or(4),
+            .heads = choices.model_options.heads_or(4),
             .mlp_width = 2 * choices.width,
             .classes = data.classes,
             .eps = 1e-6f};
@@ -446,7 +447,7 @@ static PictureRecipe recipe_for(const LabelledImages& data, const Choices& choic
     return recipe;
 }
 
-// The share of the most frequent class: what a model reaches that does not look.
+// The fraction of the most frequent class: the accuracy of a constant prediction.
 static double share_of_largest_class(const LabelledImages& data) {
     std::vector<int> counts(data.classes);
     for (const int label : data.labels) ++counts[label];
@@ -484,17 +485,17 @@ static void walk(Lesson& lesson, const Choices& choices) {
     lesson.say("Next: vit/mask_pixels/pretraining needs far fewer labels.");
 
     if (choices.own_data())
-        lesson.claim_at_least("right on pictures never seen, against always naming the largest class", right,
+        lesson.claim_at_least("accuracy on unseen pictures, compared with always predicting the largest class", right,
                               share_of_largest_class(test));
     else
-        lesson.claim_at_least("digits of people whose writing it never saw, share read right", right, 0.95);
+        lesson.claim_at_least("accuracy on digits of unseen writers", right, 0.95);
     if (choices.skip_positions) return;
     lesson.claim_at_least("cross before box, with positions", order.with, 0.95);
-    lesson.claim_at_most("cross before box, without positions: a coin", order.without, 0.55);
+    lesson.claim_at_most("cross before box, without positions: accuracy near 1/2", order.without, 0.55);
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/vit", "A transformer that reads patches as words learns to read digits.", "20 seconds on two cores");
+    Options options("vit/vit", "A Transformer reads patches as tokens and classifies digits.", "20 seconds on two cores");
     Choices choices;
     options.add("train-images", choices.train_images, "IDX file of pictures to learn from: MNIST, Fashion-MNIST, ...");
     options.add("train-labels", choices.train_labels, "IDX file of their classes");
@@ -506,13 +507,13 @@ int main(int argc, char** argv) {
     options.add("learning-rate", choices.learning_rate, "of AdamW, at its peak", 0, 1);
     options.add("weight-decay", choices.weight_decay, "of AdamW", 0, 10);
     options.add("shift", choices.shift, "largest random shift of a picture, in pixels", 0, 8);
-    options.add("slant", choices.slant, "and turned, slanted and stretched by up to this share", 0, 1);
+    options.add("slant", choices.slant, "and turned, slanted and stretched by up to this fraction", 0, 1);
     options.add("patch-size", choices.patch_size,
                 "side of a square in pixels; 0: 4 for the digits, 7 for 28 x 28, a quarter of larger pictures", 0, 64);
     options.add("width", choices.width, "D, numbers in a token", 1, 1024);
     options.add("depth", choices.depth, "L, blocks", 1, 48);
-    choices.tell.declare(options, 4);
-    choices.tell.declare_image_size(options);
+    choices.model_options.declare(options, 4);
+    choices.model_options.declare_image_size(options);
     options.add("skip-positions", choices.skip_positions, "leave out the experiment with positions on and off");
     options.add_output("save", choices.save, "write weights and training state here after every epoch (safetensors)");
     options.add("resume", choices.resume, "go on from a file that --save wrote, with the same options");

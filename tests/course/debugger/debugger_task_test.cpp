@@ -24,7 +24,7 @@ TEST_CASE("course/debugger: a dozen questions, each with commands for gdb and ll
     CHECK(questions.size() == tasks.size());
 }
 
-TEST_CASE("read_debugger_task: a line of a debugger for each command; what does not belong there is refused with its line") {
+TEST_CASE("read_debugger_task: a line of a debugger for each command; an invalid line is refused with its number") {
     const TemporaryFolder folder;
     const std::string path = folder.path("depth.txt");
     const std::string words =
@@ -44,7 +44,7 @@ TEST_CASE("read_debugger_task: a line of a debugger for each command; what does 
     CHECK_THROWS_WITH(read_debugger_task(path), (path + ": there is no line of program").c_str());
 }
 
-TEST_CASE("printed_value: the last value, as gdb and lldb print numbers and words") {
+TEST_CASE("printed_value: the last value, as gdb and lldb print numbers and strings") {
     CHECK(printed_value("$1 = 5\n$2 = -0.25\nkilled\n") == "-0.25");
     CHECK(printed_value("(lldb) expression -- x\n(float) $0 = 0.707106769\n") == "0.707106769");
     CHECK(printed_value("$1 = 0x5555 \"add\"\n") == "add");
@@ -55,7 +55,7 @@ TEST_CASE("printed_value: the last value, as gdb and lldb print numbers and word
     CHECK(printed_value("") == std::nullopt);
 }
 
-TEST_CASE("is_right: words must be the same, numbers within rounding") {
+TEST_CASE("is_right: text must be the same, numbers within rounding") {
     CHECK(is_right("add", "add"));
     CHECK_FALSE(is_right("scale", "add"));
     CHECK(is_right("0.7071", "0.707106769"));

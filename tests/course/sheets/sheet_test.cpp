@@ -70,7 +70,7 @@ TEST_CASE("sheet_text: fits 80 columns and holds no answer unless it is the key"
     }
 }
 
-TEST_CASE("check_answers: missing answers, words that are not numbers, and lines that are not answers") {
+TEST_CASE("check_answers: missing answers, text that is not a number, and lines that are not answers") {
     Sheet sheet;
     sheet.ask("one", 0.5);
     sheet.ask("two", 2);

@@ -10,7 +10,7 @@
 #include "tests/gpt/decoder_checks.h"
 #include "tests/gpt/opt_fixture.h"
 #include "tests/gpt/published_file.h"
-#include "tests/nn/data/told_config.h"
+#include "tests/nn/data/given_settings.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("biogpt");
@@ -69,11 +69,11 @@ TEST_CASE("biogpt: token embeddings are scaled by sqrt(E), position embeddings a
     biogpt::Config config = tiny();
     const biogpt::Weights w = tiny_weights(config);
     const Matrix scaled = biogpt::forward(make_batch({{7}}), w, config).embeddings.value();
-    const float by_hand = std::sqrt(12.0f) * w.words.value()(7, 5) + w.positions.value()(2, 5);
+    const float by_hand = std::sqrt(12.0f) * w.token_embedding.value()(7, 5) + w.positions.value()(2, 5);
     CHECK(scaled(0, 5) == Approx(by_hand));
     config.scale_embedding = false;
     const Matrix plain = biogpt::forward(make_batch({{7}}), w, config).embeddings.value();
-    CHECK(plain(0, 5) == Approx(w.words.value()(7, 5) + w.positions.value()(2, 5)));
+    CHECK(plain(0, 5) == Approx(w.token_embedding.value()(7, 5) + w.positions.value()(2, 5)));
 }
 
 TEST_CASE("biogpt: a prompt without labels receives gradients only from the tokens after it") {
@@ -97,7 +97,7 @@ TEST_CASE(
         if (bare)
             for (PublishedTensor& tensor : tensors) tensor.name = tensor.name.substr(7);  // without "biogpt."
         else
-            tensors.push_back({"output_projection.weight", {11, 12}, w.words.value()});
+            tensors.push_back({"output_projection.weight", {11, 12}, w.token_embedding.value()});
         const TemporaryFolder folder;
         const Safetensors file(write_published(folder, tensors, {.precision = Precision::float16, .shards = 2},
                                                R"({"model_type": "biogpt", "num_attention_heads": 3, "hidden_size": 12,
@@ -135,7 +135,7 @@ TEST_CASE("add_virtual_tokens: enlarges the token embedding, shares all other we
     Random random(3);
     const biogpt::Weights larger = biogpt::add_virtual_tokens(w, config, 2, random);
     CHECK(config.vocabulary == 13);
-    CHECK(shape(larger.words.value()) == "(13, 12)");
+    CHECK(shape(larger.token_embedding.value()) == "(13, 12)");
     CHECK(&larger.positions.value() == &w.positions.value());
     const Matrix after = biogpt::forward(make_batch({{1, 2}}), larger, config).logits.value();
     CHECK(identical(slice_cols(after, 0, 11), before));
@@ -181,7 +181,8 @@ TEST_CASE("biogpt: config_of restores what metadata wrote, for the sizes of ever
         return biogpt::parameters(biogpt::make_weights(config, random), config);
     };
     for (const std::string& path : golden_files("biogpt"))
-        check_told(config_of_fixture(Golden(path)), table, biogpt::config_of, "the number of heads", biogpt::load_rules());
+        check_given_settings(config_of_fixture(Golden(path)), table, biogpt::config_of, "the number of heads",
+                             biogpt::load_rules());
 }
 
 TEST_CASE("with_soft_prompt: more virtual tokens than the vocabulary holds, and fewer than 0, are refused") {

@@ -9,7 +9,7 @@
 #include "tests/golden.h"
 #include "tests/gpt/decoder_checks.h"
 #include "tests/gpt/published_file.h"
-#include "tests/nn/data/told_config.h"
+#include "tests/nn/data/given_settings.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("bloom");
@@ -57,9 +57,9 @@ TEST_CASE("bloom: the slopes, every step, the loss, every gradient and the next 
 
         const Matrix mask = numbers_of(golden, "input.attention_mask");
         golden.check("alibi_slopes", row_of(bloom::alibi_slopes(config.heads)));
-        golden.check("word_embeddings", padding_zeroed(steps.words.value(), mask));
+        golden.check("word_embeddings", padding_zeroed(steps.token_embeddings.value(), mask));
         golden.check("embeddings", padding_zeroed(steps.embeddings.value(), mask));
-        // The published sublayers add the residual connection themselves, so their outputs are the stream after them.
+        // The published sublayers add the residual connection themselves, so their outputs are the residual stream after them.
         check_stack(golden, steps.decoder, config.depth,
                     {{"layer.#.query_key_value", Step::query_key_value, Heads::interleaved},
                      {"layer.#.attention", Step::weights},
@@ -153,7 +153,7 @@ TEST_CASE("bloom: loads a file with the prefix transformer. and a second copy of
     for (const std::string prefix : {"", "transformer."})
         for (const bool has_copy : {false, true}) {
             std::vector<PublishedTensor> tensors = tensors_of(table, prefix);
-            if (has_copy) tensors.push_back({"lm_head.weight", {11, 12}, w.words.value()});
+            if (has_copy) tensors.push_back({"lm_head.weight", {11, 12}, w.token_embedding.value()});
             const TemporaryFolder folder;
             const Safetensors file(write_published(folder, tensors, {.precision = Precision::float16, .shards = 2},
                                                    R"({"model_type": "bloom", "n_head": 3, "n_embed": 12, "n_layer": 2,
@@ -181,10 +181,10 @@ TEST_CASE("bloom: config_of reads back the metadata; without them the number of 
     CHECK(found.eps == 1e-3f);
     save(bloom::parameters(tiny_weights(), config), folder.path("bloom.safetensors"));
     const Safetensors silent(folder.path("bloom.safetensors"));
-    CHECK(error_of([&] { bloom::config_of(silent); }).starts_with(silent.path + ": nothing says the number of heads"));
+    CHECK(error_of([&] { bloom::config_of(silent); }).starts_with(silent.path + ": missing setting: the number of heads"));
     CHECK(error_of([&] {
               bloom::config_of(silent, {{"n_head", "3"}, {"apply_residual_connection_post_layernorm", "true"}});
-          }) == "what was given: apply_residual_connection_post_layernorm is \"true\"; only false is implemented here");
+          }) == "the given settings: apply_residual_connection_post_layernorm is \"true\"; only false is implemented here");
 }
 
 TEST_CASE("bloom: rejects an inconsistent config or batch, and names the reason") {
@@ -204,10 +204,11 @@ TEST_CASE(
         return bloom::parameters(bloom::make_weights(config, random), config);
     };
     for (const std::string& path : golden_files("bloom"))
-        check_told(config_of_fixture(Golden(path)), table, bloom::config_of, "the number of heads", bloom::load_rules());
+        check_given_settings(config_of_fixture(Golden(path)), table, bloom::config_of, "the number of heads",
+                             bloom::load_rules());
 }
 
-TEST_CASE("bloom: a depth that the weights do not have, an eps below 0 and a text that is all padding are refused at the door") {
+TEST_CASE("bloom: a depth that the weights do not have, an eps below 0 and a text that is all padding are refused") {
     Random random(1);
     const bloom::Config config{.vocabulary = 7, .width = 8, .depth = 1, .heads = 2};
     check_refusals("bloom", bloom::make_weights(config, random), config);

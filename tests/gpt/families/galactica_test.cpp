@@ -10,7 +10,7 @@
 #include "tests/gpt/decoder_checks.h"
 #include "tests/gpt/opt_fixture.h"
 #include "tests/gpt/published_file.h"
-#include "tests/nn/data/told_config.h"
+#include "tests/nn/data/given_settings.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("galactica");
@@ -121,7 +121,7 @@ TEST_CASE("galactica: loads files with and without biases and gains, bfloat16 in
             const Matrix logits = galactica::forward(make_batch({{1, 2, 3}}), w, config).logits.value();
             std::vector<PublishedTensor> tensors = tensors_of(table);
             if (biases)
-                tensors.push_back({"lm_head.weight", {11, 12}, w.words.value()});
+                tensors.push_back({"lm_head.weight", {11, 12}, w.token_embedding.value()});
             else
                 for (PublishedTensor& tensor : tensors) tensor.name = tensor.name.substr(6);  // without "model."
             const TemporaryFolder folder;
@@ -145,10 +145,10 @@ TEST_CASE("galactica: loads files with and without biases and gains, bfloat16 in
     const Safetensors silent(folder.path("saved.safetensors"));
     CHECK(error_of([&] {
               galactica::config_of(silent, {{"n_head", "3"}});
-          }).starts_with(silent.path + ": nothing says the activation function"));
+          }).starts_with(silent.path + ": missing setting: the activation function"));
     CHECK(error_of([&] {
               galactica::config_of(silent, {{"n_head", "3"}, {"do_layer_norm_before", "false"}});
-          }) == "what was given: do_layer_norm_before is \"false\"; only true is implemented here");
+          }) == "the given settings: do_layer_norm_before is \"false\"; only true is implemented here");
 }
 
 TEST_CASE("galactica: error messages name galactica") {
@@ -189,7 +189,8 @@ TEST_CASE("galactica: config_of restores what metadata wrote, for the sizes of e
         return galactica::parameters(galactica::make_weights(config, random), config);
     };
     for (const std::string& path : golden_files("galactica"))
-        check_told(config_of_fixture(Golden(path)), table, galactica::config_of, "the number of heads", galactica::load_rules());
+        check_given_settings(config_of_fixture(Golden(path)), table, galactica::config_of, "the number of heads",
+                             galactica::load_rules());
 }
 
 TEST_SUITE_END();

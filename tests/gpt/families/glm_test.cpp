@@ -7,7 +7,7 @@
 #include "tests/fixture_views.h"
 #include "tests/golden.h"
 #include "tests/gpt/published_file.h"
-#include "tests/nn/data/told_config.h"
+#include "tests/nn/data/given_settings.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("glm");
@@ -362,12 +362,12 @@ TEST_CASE(
     Random random(1);
     const auto table = [&](const glm::Config& config) { return glm::parameters(glm::make_weights(config, random), config); };
     for (const std::string& path : golden_files("glm"))
-        check_told(glm_config(Golden(path)), table, glm::config_of, "the number of heads");
+        check_given_settings(glm_config(Golden(path)), table, glm::config_of, "the number of heads");
     for (const std::string& path : golden_files("glm130b"))
-        check_told(glm130b_config(Golden(path)), table, glm::config_of, "the number of heads");
+        check_given_settings(glm130b_config(Golden(path)), table, glm::config_of, "the number of heads");
 }
 
-TEST_CASE("glm: a depth that the weights do not have, an eps below 0 and a sequence of no token are refused at the door") {
+TEST_CASE("glm: a depth that the weights do not have, an eps below 0 and a sequence of no token are refused") {
     Random random(1);
     const glm::Config config = tiny(glm::Version::glm);
     const glm::Weights w = glm::make_weights(config, random);

@@ -90,9 +90,9 @@ TEST_CASE("llama: left padding changes no logit, and no generated token") { chec
 TEST_CASE("llama: read_on equals the full pass, also with left padding") { check_reading_on(tiny_weights(), tiny); }
 
 TEST_CASE("llama: logits depend on the distances of tokens, not on the position of the first") {
-    // The rotation makes scores depend on differences; nothing else knows a position.
+    // The rotation makes scores depend on differences of positions; nothing else depends on positions.
     const llama::Weights w = tiny_weights();
-    const Var x = slice_rows(w.words, 1, 4);
+    const Var x = slice_rows(w.token_embedding, 1, 4);
     const BlockOptions options{.heads = 6, .activation = Activation::silu, .norm = NormKind::rms};
     const auto output_at = [&](const std::vector<int>& positions) {
         return block(x, w.blocks[0], options, {.self = {.may = causal(4, 4), .rotary = {.base = 10000, .positions = positions}}})
@@ -134,7 +134,8 @@ TEST_CASE("llama::config_of: reads back what was saved, in both layouts, with gr
         CHECK(found.eps == 1e-3f);
         CHECK(found.rotary_base == 500);
         save(table(w), path);
-        CHECK(error_of([&] { llama::config_of(Safetensors(path)); }).starts_with(path + ": nothing says the number of heads"));
+        CHECK(
+            error_of([&] { llama::config_of(Safetensors(path)); }).starts_with(path + ": missing setting: the number of heads"));
         CHECK(llama::config_of(Safetensors(path), {{"num_attention_heads", "3"}}).key_value_heads == 1);
         CHECK(error_of([&] {
                   llama::config_of(Safetensors(path), {{"n_heads", "4"}});
@@ -193,12 +194,12 @@ TEST_CASE("llama: a missing output matrix, or a copy of the token embedding, mak
     config.tied = true;
     Random random(1);
     const llama::Weights w = llama::make_weights(config, random, {.draw = Draw::normal, .stddev = 0.5f});
-    CHECK(&w.output.value() == &w.words.value());
+    CHECK(&w.output.value() == &w.token_embedding.value());
     const Matrix logits = llama::forward(make_batch({{1, 2, 3}}), w, config).logits.value();
     const TemporaryFolder folder;
     std::vector<PublishedTensor> tensors = tensors_of(llama::parameters(w, config));
     CHECK(identical(logits_of_file(write_published(folder, tensors, {}, published_config), {1, 2, 3}), logits));
-    tensors.push_back({"lm_head.weight", {11, 12}, w.words.value()});
+    tensors.push_back({"lm_head.weight", {11, 12}, w.token_embedding.value()});
     CHECK(identical(logits_of_file(write_published(folder, tensors, {}, published_config), {1, 2, 3}), logits));
     tensors.back().numbers(3, 4) += 1;  // another matrix: not tied
     CHECK(!identical(logits_of_file(write_published(folder, tensors, {}, published_config), {1, 2, 3}), logits));

@@ -28,14 +28,14 @@ TEST_CASE("opt: the first token uses row 2 of the position embedding, padding us
     for (int row = 0; row < 6; ++row) CHECK(identical(slice_rows(rows, row, 1), slice_rows(table, expected[row], 1)));
 }
 
-TEST_CASE("opt: word_factor scales token embeddings only; OPT itself has ReLU, biases and gains") {
+TEST_CASE("opt: embedding_scale scales token embeddings only; OPT itself has ReLU, biases and gains") {
     opt::Config config = tiny();
     const opt::Weights w = tiny_weights(config);
     CHECK(w.norm.gain.value().cols == 12);
     CHECK(w.blocks[0].mlp.expand.bias.value().cols == 10);
-    config.word_factor = 3;
+    config.embedding_scale = 3;
     const Matrix x = opt::forward(make_batch({{7}}), w, config).embeddings.value();
-    CHECK(x(0, 5) == Approx(3 * w.words.value()(7, 5) + w.positions.value()(2, 5)));
+    CHECK(x(0, 5) == Approx(3 * w.token_embedding.value()(7, 5) + w.positions.value()(2, 5)));
     const KeepSteps keep;
     const opt::Steps steps = opt::forward(make_batch({{7, 1, 4}}), w, tiny());
     const MlpSteps& mlp = steps.decoder.blocks[0].mlp;
@@ -46,16 +46,16 @@ TEST_CASE("opt: word_factor scales token embeddings only; OPT itself has ReLU, b
 TEST_CASE("opt: the tied token embedding sums the gradients of both of its uses") {
     opt::Config config = tiny();
     config.activation = Activation::gelu;
-    config.word_factor = std::sqrt(12.0f);
+    config.embedding_scale = std::sqrt(12.0f);
     const opt::Weights w = tiny_weights(config);
     const TokenBatch batch = make_batch({{4, 5, 6, 7}, {1, 2}}, 0, Side::left);
     const auto loss_of = [&](const std::vector<Var>& tables) {
         opt::Weights moved = w;
-        moved.words = tables[0];
+        moved.token_embedding = tables[0];
         moved.positions = tables[1];
         return opt::loss(opt::forward(batch, moved, config), batch);
     };
-    check_gradient_by_differences(loss_of, {w.words.value(), w.positions.value()});
+    check_gradient_by_differences(loss_of, {w.token_embedding.value(), w.positions.value()});
 }
 
 TEST_CASE("opt: rejects an inconsistent config or batch, and names the reason") {

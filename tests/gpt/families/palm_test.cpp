@@ -163,7 +163,7 @@ TEST_CASE("palm: rejects an inconsistent config or batch, and names the reason")
           })) == "embed: id 11 is outside a table of 11 rows, counted from 0");
 }
 
-TEST_CASE("palm: a depth that the weights do not have, an eps below 0 and a text that is all padding are refused at the door") {
+TEST_CASE("palm: a depth that the weights do not have, an eps below 0 and a text that is all padding are refused") {
     Random random(1);
     const palm::Config config{.vocabulary = 7, .width = 8, .depth = 1, .heads = 2, .head_width = 4, .mlp_width = 6};
     check_refusals("palm", palm::make_weights(config, random), config);

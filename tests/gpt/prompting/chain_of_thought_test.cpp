@@ -193,7 +193,7 @@ TEST_CASE("chain_of_thought: invalid tasks, ids and steps throw") {
                       "document_text: id 10 is outside the vocabulary of 10, counted from 0");
 }
 
-TEST_CASE("make_questions, partial_sums: fewer than no questions, and digits that the task does not have, are refused") {
+TEST_CASE("make_questions, partial_sums: a negative number of questions, and digits that the task does not have, are refused") {
     Random random(1);
     const chain_of_thought::Task task{.digits = 7, .count = 2};
     CHECK_THROWS_WITH(chain_of_thought::make_questions(task, random, -1),

@@ -8,7 +8,7 @@
 #include "nn/training/loss.h"
 #include "tests/fixture_views.h"
 #include "tests/golden.h"
-#include "tests/nn/data/told_config.h"
+#include "tests/nn/data/given_settings.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("gato");
@@ -27,7 +27,7 @@ static gato::Config config_of_fixture(const Golden& golden) {
                               .residual_channels = file.metadata_int("resid_mid_channels"),
                               .groups = file.metadata_int("num_groups"),
                               .patch_positions = file.metadata_int("position_vocab_size"),
-                              .observation_places = file.metadata_int("context_len"),
+                              .observation_positions = file.metadata_int("context_len"),
                               .eps = static_cast<float>(file.metadata_double("layer_norm_epsilon")),
                               .mu = static_cast<float>(file.metadata_double("mu")),
                               .largest = static_cast<float>(file.metadata_double("M"))};
@@ -170,7 +170,7 @@ static gato::Config tiny() {
             .residual_channels = 4,
             .groups = 2,
             .patch_positions = 6,
-            .observation_places = 7};
+            .observation_positions = 7};
 }
 
 static gato::Weights tiny_weights() {
@@ -183,12 +183,13 @@ static const gato::Episode two_steps{
 
 TEST_CASE("tokens_of: observations with positions, a separator, actions; positions restart at every time step") {
     const std::vector<gato::Token> stream = gato::tokens_of(two_steps, tiny());
-    const std::vector<int> ids{1, 14, 0, 20, 2, 10, 0, 21}, places{0, 1, -1, -1, 0, 1, -1, -1}, targets{1, 0, 0, 1, 1, 0, 0, 1};
+    const std::vector<int> ids{1, 14, 0, 20, 2, 10, 0, 21}, positions{0, 1, -1, -1, 0, 1, -1, -1},
+        targets{1, 0, 0, 1, 1, 0, 0, 1};
     // mu-law of 0.5 is 0.387: bin floor(1.387 / 2 * 8) = 5, id 9 + 5; of -0.5: floor(0.613 / 2 * 8) = 2, id 9 + 2
     REQUIRE(stream.size() == ids.size());
     for (std::size_t i = 0; i < ids.size(); ++i) {
         INFO("token ", i);
-        CHECK(stream[i].place == places[i]);
+        CHECK(stream[i].position == positions[i]);
         CHECK(stream[i].is_target == (targets[i] == 1));
         CHECK((stream[i].kind == gato::Kind::separator) == (i % 4 == 2));
     }
@@ -203,7 +204,7 @@ TEST_CASE("tokens_of: patches come first, have no ids, and are never targets") {
     REQUIRE(stream.size() == 4);
     for (int i = 0; i < 2; ++i) {
         CHECK(stream[i].kind == gato::Kind::patch);
-        CHECK(stream[i].place == i);
+        CHECK(stream[i].position == i);
         CHECK_FALSE(stream[i].is_target);
     }
 }
@@ -252,12 +253,12 @@ TEST_CASE("forward: each patch gets its own row, whatever other episodes are in 
     const Matrix& x = steps.embeddings.value();
     for (int t = 0; t < 2; ++t)
         for (int n = 0; n < 2; ++n)
-            for (int j = 0; j < 12; ++j) CHECK(x(20 + t * 5 + n, j) == Approx(patches(t * 2 + n, j) + w.places.value()(n, j)));
+            for (int j = 0; j < 12; ++j) CHECK(x(20 + t * 5 + n, j) == Approx(patches(t * 2 + n, j) + w.positions.value()(n, j)));
 }
 
 // --- writing ---
 
-// The episodes of the tests below: images and a number observed; a text that goes on.
+// The episodes of the tests below: one with images and an observed number, one with a text to continue.
 static gato::Episode text_episode() { return {.text = {{1, 2, 3}, {4, 5, 6}}}; }
 
 TEST_CASE("prompt_of: ends at the last separator for actions, at the token before it for text") {
@@ -267,12 +268,12 @@ TEST_CASE("prompt_of: ends at the last separator for actions, at the token befor
     const std::vector<gato::Token> text = gato::prompt_of(text_episode(), gato::Next::text, tiny());
     REQUIRE(text.size() == 7);  // 1 2 3 | 4 5 6
     CHECK(text.back().id == 6);
-    CHECK(text.back().place == 2);
+    CHECK(text.back().position == 2);
     CHECK_THROWS_WITH(gato::prompt_of(two_steps, gato::Next::text, tiny()),
                       "gato: the last observation of an episode does not end in text, so no text can follow it");
 }
 
-// The logits of what follows, by the full pass over episodes that hold what has been written.
+// The logits of the next token, by the full pass over episodes that include the tokens generated so far.
 static Matrix next_logits(const gato::Episode& episode, gato::Next next, const gato::Weights& w, const gato::Config& config) {
     const gato::Steps steps = gato::forward({episode}, w, config);
     const int row = static_cast<int>(gato::prompt_of(episode, next, config).size()) - 1;
@@ -322,7 +323,8 @@ TEST_CASE("gato: a generated action equals the full pass, and the next action de
                       "gato: what is read first must begin with the prompts of the reader");
 }
 
-TEST_CASE("tokens_of_ids: observations, separators and actions as ids are the stream of their episode; marks have their places") {
+TEST_CASE(
+    "tokens_of_ids: ids of observations, separators and actions give the tokens of their episode; a misplaced mark throws") {
     const std::vector<int> ids{1, 14, gato::separator_mark, 20, gato::step_mark, 2, 11, gato::separator_mark, 21};
     const std::vector<gato::Token> stream = gato::tokens_of_ids(ids, tiny()), expected = gato::tokens_of(two_steps, tiny());
     REQUIRE(stream.size() == expected.size());
@@ -330,7 +332,7 @@ TEST_CASE("tokens_of_ids: observations, separators and actions as ids are the st
         INFO("token ", i);
         CHECK(stream[i].kind == expected[i].kind);
         CHECK(stream[i].id == expected[i].id);
-        CHECK(stream[i].place == expected[i].place);
+        CHECK(stream[i].position == expected[i].position);
         CHECK(stream[i].is_target == expected[i].is_target);
     }
     CHECK_THROWS_WITH(gato::tokens_of_ids({1, 22}, tiny()), "gato: token 22 is outside 0 ... 21");
@@ -343,7 +345,8 @@ TEST_CASE("tokens_of_ids: observations, separators and actions as ids are the st
     CHECK_THROWS_WITH(gato::tokens_of_ids(std::vector<int>(8, 1), tiny()), "gato: an observation of more than 7 tokens");
 }
 
-TEST_CASE("gato::Reader: prompts of ids give the logits of their episodes, and generated tokens read again those of the cache") {
+TEST_CASE(
+    "gato::Reader: prompts of ids give the logits of their episodes; reading generated tokens again gives those of the cache") {
     const gato::Weights w = tiny_weights();
     const gato::Config config = tiny();
     const gato::Episode text_only = text_episode();
@@ -377,12 +380,12 @@ TEST_CASE("gato: gradients of tokens, separator, positions and patch embedding a
     const auto loss_of = [&](const std::vector<Var>& moved_weights) {
         gato::Weights moved = w;
         moved.separator = moved_weights[0];
-        moved.places = moved_weights[1];
+        moved.positions = moved_weights[1];
         moved.expand.weight = moved_weights[2];
         moved.rows = moved_weights[3];
         return gato::loss(gato::forward({with_images(), two_steps}, moved, config));
     };
-    check_gradient_by_differences(loss_of, {w.separator.value(), w.places.value(), w.expand.weight.value(), w.rows.value()});
+    check_gradient_by_differences(loss_of, {w.separator.value(), w.positions.value(), w.expand.weight.value(), w.rows.value()});
 }
 
 TEST_CASE("gato: rejects an inconsistent episode or config, and names the reason") {
@@ -408,7 +411,7 @@ TEST_CASE("gato: rejects an inconsistent episode or config, and names the reason
                       "gato: an episode has parts of 2 and of 1 time steps, all must have equally many");
     CHECK_THROWS_WITH(gato::forward({{.text = {{9}}}}, w, config), "gato: text token 9 is outside 0 ... 8");
     CHECK_THROWS_WITH(gato::forward({{.text = {std::vector<int>(8, 1)}}}, w, config),
-                      "gato: an observation of 8 tokens, there are 7 places; observe less, or set observation_places");
+                      "gato: an observation of 8 tokens, there are 7 positions; observe less, or set observation_positions");
     CHECK_THROWS_WITH(gato::embed_images({Image(14, 2, 3)}, w, config),
                       "gato: 7 x 1 patches, there are 6 positions; take larger patches, or set patch_positions");
     CHECK_THROWS_WITH(gato::embed_images({}, w, config), "gato: there is no image; give at least one");
@@ -419,7 +422,7 @@ TEST_CASE(
     Random random(1);
     const auto table = [&](const gato::Config& config) { return gato::parameters(gato::make_weights(config, random), config); };
     for (const std::string& path : golden_files("gato"))
-        check_told(config_of_fixture(Golden(path)), table, gato::config_of, "the number of text tokens");
+        check_given_settings(config_of_fixture(Golden(path)), table, gato::config_of, "the number of text tokens");
 }
 
 TEST_CASE("gato: values without a bin, bins without a value and patches without a position are refused") {

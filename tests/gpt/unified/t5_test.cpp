@@ -202,7 +202,7 @@ TEST_CASE("t5: incremental decoding with cached keys of target and source equals
         t5::Reader reader(two_sources, w, config, 4);
         check_close("first two", reader.read(equal_batch({0, 2, 0, 5}, 2)),
                     Var(concat_rows({slice_rows(full, 1, 1), slice_rows(full, 5, 1)})).value());
-        reader.select({1, 0});  // as a beam search does: the sequences change places, each keeps its own source
+        reader.select({1, 0});  // as a beam search does: the sequences are reordered, and each keeps its own source
         check_close("third", reader.read(equal_batch({6, 3}, 1)),
                     Var(concat_rows({slice_rows(full, 6, 1), slice_rows(full, 2, 1)})).value());
         reader.select({1});
@@ -264,8 +264,8 @@ TEST_CASE("make_weights: query matrices are smaller by sqrt(K), since scores are
     CHECK(deviation(w.encoder[0].attention.key.weight) == Approx(1 / 8.0).epsilon(0.05));
     CHECK(deviation(w.decoder[0].cross.output.weight) == Approx(1 / 10.0).epsilon(0.05));
     CHECK(deviation(w.decoder[0].mlp.contract.weight) == Approx(1 / std::sqrt(80.0)).epsilon(0.05));
-    CHECK(deviation(w.words) == Approx(1.0).epsilon(0.05));
-    CHECK(&w.output.value() == &w.words.value());  // tied
+    CHECK(deviation(w.token_embedding) == Approx(1.0).epsilon(0.05));
+    CHECK(&w.output.value() == &w.token_embedding.value());  // tied
 }
 
 TEST_CASE("load_rules (t5): copies of the token embedding and an unused bias load; differing copies do not") {
@@ -274,7 +274,7 @@ TEST_CASE("load_rules (t5): copies of the token embedding and an unused bias loa
     const t5::Weights w = tiny_weights(config);
     Parameters file = t5::parameters(w, config);
     for (const std::string copy : {"encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "lm_head.weight"})
-        file.push_back({copy, {13, 10}, Stored::as_it_is, {w.words}});
+        file.push_back({copy, {13, 10}, Stored::as_it_is, {w.token_embedding}});
     file.push_back({"decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight",
                     {6, 2},
                     Stored::as_it_is,
@@ -283,7 +283,7 @@ TEST_CASE("load_rules (t5): copies of the token embedding and an unused bias loa
     Random random(9);
     const t5::Weights other = t5::make_weights(config, random);
     load(t5::parameters(other, config), Safetensors(folder.path("repeated.safetensors")), t5::load_rules(config));
-    CHECK(identical(other.words.value(), w.words.value()));
+    CHECK(identical(other.token_embedding.value(), w.token_embedding.value()));
     CHECK(identical(other.decoder[2].cross.key.weight.value(), w.decoder[2].cross.key.weight.value()));
 
     file[file.size() - 2].parts = {Var(Matrix(13, 10))};  // another lm_head.weight: this model is not tied
@@ -304,8 +304,8 @@ TEST_CASE("t5: loads bfloat16 in three shards, tied (2019) and gated (1.1); empt
         const TokenBatch target = equal_batch({0, 5, 6, 0, 7, 8}, 3);
         const Matrix logits = t5::forward(two_sources, target, w, config).decoder.logits.value();
         std::vector<PublishedTensor> tensors = tensors_of(table);
-        tensors.push_back({"encoder.embed_tokens.weight", {13, 10}, w.words.value()});
-        if (!gated) tensors.erase(tensors.begin());  // some files hold the table of words under its other name only
+        tensors.push_back({"encoder.embed_tokens.weight", {13, 10}, w.token_embedding.value()});
+        if (!gated) tensors.erase(tensors.begin());  // some files hold the token embedding under its other name only
         const TemporaryFolder folder;
         const std::string activation = gated ? "gated-gelu" : "relu";
         const Safetensors file(write_published(folder, tensors, {.precision = Precision::bfloat16, .shards = 3},
@@ -323,7 +323,7 @@ TEST_CASE("t5: loads bfloat16 in three shards, tied (2019) and gated (1.1); empt
         CHECK(found.tied == !gated);
         CHECK(found.activation == config.activation);
         const t5::Weights other = t5::empty_weights(found);
-        for (const float x : other.words.value()) REQUIRE(x == 0);
+        for (const float x : other.token_embedding.value()) REQUIRE(x == 0);
         load(t5::parameters(other, found), file, t5::load_rules(found));
         CHECK(identical(t5::forward(two_sources, target, other, found).decoder.logits.value(), logits));
 

@@ -1,4 +1,4 @@
-// explained.h: does every formula of a trace give the numbers that the program has?
+// explained.h: checks that every formula of a trace gives the numbers of the program.
 #pragma once
 #include "nn/autograd/trace.h"
 

@@ -28,7 +28,8 @@ static Facts product(const Explained& explained, const Matrix& value, const Matr
     return {.inputs = {&a23, &b32}, .value = &value, .gradient = &gradient, .explained = &explained};
 }
 
-TEST_CASE("evaluate: signs bind as on paper, sum binds its variable, let names a number, if looks at one side only") {
+TEST_CASE(
+    "evaluate: operators have the usual precedence, sum binds its variable, let names a number, if evaluates one branch only") {
     const Explained explained{.value = {}, .tables = {{"index", {2, 0}}, {"factor", {0.5f}}}};
     const Matrix y(2, 2);
     const Facts facts = product(explained, y, y);
@@ -50,7 +51,7 @@ TEST_CASE("evaluate: signs bind as on paper, sum binds its variable, let names a
     CHECK(value("sqrt(4) + abs(-3) + exp(0) + log(1) + tanh(0) + erf(0)") == 6);
 }
 
-TEST_CASE("parse_formula: what cannot be read is refused with its place") {
+TEST_CASE("parse_formula: an invalid formula is refused with the position of the error") {
     CHECK_THROWS_WITH(parse_formula("1 +"), "formula \"1 +\", letter 3: the formula ends in the middle");
     CHECK_THROWS_WITH(parse_formula("a(i,j"), "formula \"a(i,j\", letter 5: the arguments of a are not closed");
     CHECK_THROWS_WITH(parse_formula("(1"), "formula \"(1\", letter 2: a bracket is not closed");
@@ -58,7 +59,7 @@ TEST_CASE("parse_formula: what cannot be read is refused with its place") {
     CHECK_THROWS_WITH(parse_formula("1 * ;"), "formula \"1 * ;\", letter 4: a number, a name or a bracket should stand here");
 }
 
-TEST_CASE("evaluate: names and elements that are not there are refused") {
+TEST_CASE("evaluate: unknown names and elements outside the matrix are refused") {
     const Explained explained{.value = {}};
     const Matrix y(2, 2);
     const Facts facts = product(explained, y, y);
@@ -70,8 +71,7 @@ TEST_CASE("evaluate: names and elements that are not there are refused") {
     CHECK(refusal("z(0,0)") == "formula: there is no matrix z");
 }
 
-TEST_CASE(
-    "written_out: the numbers of a sum, in brackets where a sign would be read wrongly, and what is too long as one number") {
+TEST_CASE("written_out: the numbers of a sum, negative ones in brackets; a term that is too long becomes one number") {
     const Explained explained{.value = {}};
     const Matrix y(2, 2);
     const Facts facts = product(explained, y, y);
@@ -90,7 +90,7 @@ TEST_CASE("formula_json: lists that begin with the name of a call") {
           "[\"sum\",\"k\",[\"cols\",\"a\"],[\"*\",[\"negative\",[\"a\",\"i\",\"k\"]],0.5]]");
 }
 
-TEST_CASE("gradient_formula: what was broadcast collects from all places that read it") {
+TEST_CASE("gradient_formula: a broadcast input sums the gradients of all elements that read it") {
     const Explained explained{
         .value = "a(i,j) * b(i,j)", .gradients = {"dy(i,j) * b(i,j)", "dy(i,j) * a(i,j)"}, .broadcast = true};
     const Matrix row{{1, 2, 3}}, y(2, 3);
@@ -150,7 +150,7 @@ TEST_CASE("operations: each explanation gives the numbers of the operation, on r
     check_operation([](Vars v) { return multiply(straight_through(scale(v[0], 2), v[1]), v[0]); }, {a, b});
 }
 
-TEST_CASE("operations: softmax of a row of which nothing may be chosen is a row of zeros, also as explained") {
+TEST_CASE("operations: softmax of a row of minus infinities is a row of zeros, also by its formula") {
     const float excluded = -std::numeric_limits<float>::infinity();
     check_operation(
         [](const std::vector<Var>& v) {
@@ -163,7 +163,7 @@ TEST_CASE("operations: softmax of a row of which nothing may be chosen is a row 
     CHECK(evaluate(parse_formula(explained.value), facts, 0, 0) == 0);
 }
 
-TEST_CASE("rearrange: each explanation says where the number came from and where the gradient goes") {
+TEST_CASE("rearrange: each explanation gives the source of the number and the target of the gradient") {
     Random random(8);
     const Matrix a = normal_matrix(random, 6, 4), b = normal_matrix(random, 2, 4), row = normal_matrix(random, 1, 4),
                  wide = normal_matrix(random, 6, 3);
@@ -182,7 +182,7 @@ TEST_CASE("rearrange: each explanation says where the number came from and where
     check_operation([](Vars v) { return drop_first_of_each(v[0], 2); }, {a});
 }
 
-TEST_CASE("rows: mixtures, maxima and sums of rows are explained") {
+TEST_CASE("rows: explanations of mix_rows, max_rows and sums give the numbers of the operations") {
     Random random(9);
     const Matrix x = normal_matrix(random, 6, 3), weights = normal_matrix(random, 2, 3);
     const Segments segments{{{0, 2}, {3, 3}}};
@@ -193,7 +193,7 @@ TEST_CASE("rows: mixtures, maxima and sums of rows are explained") {
     check_operation([&](Vars v) { return sums_before(v[0], segments); }, {x});
 }
 
-TEST_CASE("formula: layers, losses and the operations of single systems are explained") {
+TEST_CASE("formula: explanations of layers, losses and operations of single systems give the numbers of the operations") {
     Random random(10);
     const Matrix x = normal_matrix(random, 3, 4), weight = normal_matrix(random, 4, 5), bias = normal_matrix(random, 1, 5);
     const Matrix gain = normal_matrix(random, 1, 4), offset = normal_matrix(random, 1, 4), codes = normal_matrix(random, 5, 4);

@@ -22,12 +22,12 @@ struct Replace : Hook {
     Var other;
     Replace(int block, std::string name, Var other) : block(block), name(std::move(name)), other(std::move(other)) {}
 
-    Var at(const StepPlace& step, const Var& value) override { return step.block == block && step.is(name) ? other : value; }
+    Var at(const StepId& step, const Var& value) override { return step.block == block && step.is(name) ? other : value; }
 };
 
 struct Names : Hook {
     std::vector<std::string> seen;
-    Var at(const StepPlace& step, const Var& value) override {
+    Var at(const StepId& step, const Var& value) override {
         seen.push_back(std::to_string(step.block) + " " + step.full_name());
         return value;
     }
@@ -80,7 +80,7 @@ TEST_CASE("Hook: steps are named in the order in which they are computed, block 
                                    "1 attention_output", "1 after_attention", "1 norm2", "1 hidden", "1 mlp_output", "1 output"});
 }
 
-TEST_CASE("Hook: steps of cross-attention have StepPlace::cross set") {
+TEST_CASE("Hook: steps of cross-attention have StepId::cross set") {
     Random random(1);
     const Block w = make_block(random, {.width = 4, .mlp_width = 6, .source_width = 4}, {.stddev = 0.5f});
     Names names;
@@ -100,11 +100,11 @@ TEST_CASE("InStack: the name of a stack stands before those of its steps, and en
         const InCrossAttention cross;
         named_step("query", e.z);
     }
-    named_step("words", e.z);
+    named_step("token_embeddings", e.z);
     CHECK(names.seen[0] == "0 encoder input");
     CHECK(names.seen[25] == "1 encoder output");
     CHECK(names.seen[26] == "-1 decoder cross query");
-    CHECK(names.seen[27] == "-1 words");
+    CHECK(names.seen[27] == "-1 token_embeddings");
     Recording recording;
     const InStack encoder("encoder");
     stack(e.z, e.blocks, options, e.context);

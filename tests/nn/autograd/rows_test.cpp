@@ -130,7 +130,7 @@ TEST_CASE("rows: gradients against finite differences") {
     check_gradient_by_differences([](Inputs v) { return add(v[0], max_rows(v[0], {2, 0, 1}, 1)); }, {x});
 }
 
-TEST_CASE("rows: an input that wants no gradient receives none") {
+TEST_CASE("rows: an input that requires no gradient receives none") {
     const Var rows(x), weights = parameter(Matrix{{1, 1}});
     const Tape tape;
     backward(sum(mix_rows(rows, {0, 1}, weights)));

@@ -155,7 +155,7 @@ TEST_SUITE("small_matrix") {
         set_thread_count(before);
     }
 
-    TEST_CASE("to_bfloat16_rows, to_int8_rows: NaN and infinity are refused with their place") {
+    TEST_CASE("to_bfloat16_rows, to_int8_rows: NaN and infinity are refused with row and column") {
         CHECK_THROWS_WITH(to_bfloat16_rows(Matrix{{1, 2}, {3, not_a_number}}),
                           "to_bfloat16_rows: nan in row 1, column 1 of (2, 2) is not a finite number of bfloat16");
         CHECK_THROWS_WITH(to_int8_rows(Matrix{{1, -infinity}}), "to_int8_rows: -inf in row 0, column 1 of (1, 2) is not finite");

@@ -38,7 +38,7 @@ TEST_SUITE("small_weights") {
             CHECK(identical(w.value(), expected));
             CHECK(small.numbers == 50 * 40);
             CHECK(small.bytes == (format == WeightFormat::int8 ? 50 * (64 + 2 * 4) : 50 * 64 * 2));
-            // Which form is read shows when the floats are changed, as the contract forbids.
+            // Changing the floats, which the contract forbids, shows which form is read.
             w.value() = Matrix(50, 40);
             CHECK(matmul_transposed(one, w).value()(0, 0) != 0);
             CHECK(matmul_transposed(many, w).value()(0, 0) == 0);
@@ -72,7 +72,7 @@ TEST_SUITE("small_weights") {
             "multiplied_in: a weight (3, 3) is multiplied both as it is and transposed; it cannot have one small form");
     }
 
-    TEST_CASE("SmallWeights: ends with its scope, and the innermost counts") {
+    TEST_CASE("SmallWeights: ends with its scope, and the innermost one is used") {
         Var w = parameter(Matrix{{1.001f}});
         const Var x{Matrix{{1}}};
         const auto pass = [&] { matmul_transposed(x, w); };

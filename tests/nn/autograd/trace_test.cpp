@@ -63,7 +63,7 @@ TEST_CASE("Tracing: a program without a backward pass is kept from its beginning
     check_explained(trace);
 }
 
-TEST_CASE("Tracing: without one, nothing is kept, and outside of it nothing is told") {
+TEST_CASE("Tracing: without one nothing is recorded, nor after its scope") {
     Var w = parameter(Matrix{{2}});
     Trace trace;
     {
@@ -95,7 +95,7 @@ static Trace trace_of_sum(float a, float b) {
     return tracing.trace();
 }
 
-TEST_CASE("first_difference: rounding is none; a value, an operation or the length is") {
+TEST_CASE("first_difference: ignores rounding; finds a different value, operation or length") {
     CHECK(first_difference(trace_of_sum(1, 2), trace_of_sum(1, 2)) == -1);
     CHECK(first_difference(trace_of_sum(1, 2), trace_of_sum(1.00001f, 2)) == -1);
     CHECK(first_difference(trace_of_sum(1, 2), trace_of_sum(1, 3)) == 2);  // 0: a, 1: 2 a, 2: b, 3: the sum

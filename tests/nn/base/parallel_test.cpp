@@ -94,8 +94,9 @@ TEST_SUITE("parallel") {
             std::vector<std::vector<std::size_t>> first_ranges;
             for (const int threads : {1, 3}) {
                 const Threads in_use(threads);
-                std::vector<std::size_t> ends(count + 1,
-                                              0);  // ends[first] = last; a range per first, so no two threads write to one place
+                std::vector<std::size_t> ends(
+                    count + 1,
+                    0);  // ends[first] = last; a range per first, so no two threads write to the same element
                 std::vector<std::atomic<int>> runs(count);
                 parallel_ranges(count, 10, [&](std::size_t first, std::size_t last) {
                     ends[first] = last;

@@ -9,7 +9,7 @@
 
 #include "tests/test.h"
 
-// Under AddressSanitizer nothing is kept.
+// Under AddressSanitizer no memory is recycled.
 #if defined(__SANITIZE_ADDRESS__)
 static const bool kept = false;
 #elif defined(__has_feature)

@@ -106,7 +106,7 @@ TEST_CASE("kind_of_names: one characteristic name is enough, with any prefix, as
     CHECK(kind_of_names({"transformer.wte.weight"}) == "a GPT-2 (transformer.wte.weight)");
     CHECK(kind_of_names({"wte.weight"}) == "a GPT-2 (wte.weight)");
     CHECK(kind_of_names({"bert.embeddings.word_embeddings.weight"}) == "a BERT (bert.embeddings.word_embeddings.weight)");
-    // a ViT-MAE also has a ViT's names; the names that only it has decide
+    // a ViT-MAE also has a ViT's names; it is recognised by names that only it has
     CHECK(kind_of_names({"vit.embeddings.patch_embeddings.projection.weight", "decoder.mask_token"}) ==
           "a ViT-MAE (decoder.mask_token)");
     CHECK(kind_of_names({"notwte.weight", "wte.weight.more"}).empty());

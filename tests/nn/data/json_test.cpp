@@ -91,7 +91,7 @@ TEST_CASE("parse_json: invalid JSON is refused in one line with its position") {
     CHECK(refusal("1e999") == "x: line 1, byte 0: the number 1e999 is too large");
     CHECK(refusal("\"a") == "x: line 1, byte 2: the text ends too early, it is cut off");
     CHECK(refusal("\"a\\") == "x: line 1, byte 0: the string that begins here does not end");
-    CHECK(refusal("\"\\x\"") == "x: line 1, byte 1: \"\\\\x\" is no escape; a backslash is written as two");
+    CHECK(refusal("\"\\x\"") == "x: line 1, byte 1: \"\\\\x\" is not an escape; a backslash is written as two");
     CHECK(refusal("\"\\u12g4\"") == "x: line 1, byte 5: a hexadecimal digit, one of four, is needed here, not \"g\"");
     CHECK(refusal("\"\\uD800\"") == "x: line 1, byte 1: half a surrogate pair");
     CHECK(refusal("\"\\uD800\\n\"") == "x: line 1, byte 1: half a surrogate pair");

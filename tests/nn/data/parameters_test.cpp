@@ -70,7 +70,7 @@ TEST_CASE("Stored::as_it_is, out_by_in: also serve vectors, kernels and convolut
     const Var output = zeros(2, 3);
     load_one({"out", {2, 1, 3}, Stored::as_it_is, {output}}, Matrix{{1, 2, 3}, {4, 5, 6}});
     CHECK(identical(output.value(), Matrix{{1, 2, 3}, {4, 5, 6}}));
-    // Flax's convolution (kh, kw, in, out) = (1, 2, 2, 2): place 0 holds [1 2; 3 4], channel by channel, as our rows
+    // Flax's convolution (kh, kw, in, out) = (1, 2, 2, 2): position 0 holds [1 2; 3 4], channel by channel, as our rows
     const Var kernel = zeros(4, 2);
     load_one({"k", {1, 2, 2, 2}, Stored::as_it_is, {kernel}}, Matrix{{1, 2, 3, 4, 5, 6, 7, 8}});
     CHECK(identical(kernel.value(), Matrix{{1, 2}, {3, 4}, {5, 6}, {7, 8}}));
@@ -78,7 +78,7 @@ TEST_CASE("Stored::as_it_is, out_by_in: also serve vectors, kernels and convolut
     const Var torch = zeros(4, 2);
     load_one({"k", {2, 2, 1, 2}, Stored::patches, {torch}}, Matrix{{1, 5, 3, 7, 2, 6, 4, 8}});
     CHECK(identical(torch.value(), kernel.value()));
-    // a convolution of one place, (out, in, 1), and a vector as (1, 1, D)
+    // a convolution of one position, (out, in, 1), and a vector as (1, 1, D)
     const Var point = zeros(2, 3), vector = zeros(1, 2);
     load_one({"p", {3, 2, 1}, Stored::out_by_in, {point}}, Matrix{{1, 2, 3, 4, 5, 6}});
     CHECK(identical(point.value(), Matrix{{1, 3, 5}, {2, 4, 6}}));
@@ -97,7 +97,7 @@ TEST_CASE("Stored::in_by_rest, one_row: Flax's query kernel (D, H, h) and bias (
 }
 
 TEST_CASE("Stored::deconvolution: (in, out, 2, 2) becomes rows of in, columns by kernel position, the channel fastest") {
-    // in 1, out 2: channel 0 of the four places is 1 2 3 4, channel 1 is 5 6 7 8
+    // in 1, out 2: channel 0 of the four positions is 1 2 3 4, channel 1 is 5 6 7 8
     const Var w = zeros(1, 8);
     load_one({"w", {1, 2, 2, 2}, Stored::deconvolution, {w}}, Matrix{{1, 2, 3, 4, 5, 6, 7, 8}});
     CHECK(identical(w.value(), Matrix{{1, 5, 2, 6, 3, 7, 4, 8}}));

@@ -24,7 +24,7 @@ static const std::string own_codes = bytes(
     "8a1e1254c52a"
     "30fe4359c67d4855f7e5ef2f58c32059ec04d844c388c646cf3b84203c37894778");
 
-TEST_CASE("adler32: the sum that its authors give for a word") {
+TEST_CASE("adler32: the published check value of a word") {
     CHECK(adler32("Wikipedia") == 0x11E60398);
     CHECK(adler32("") == 1);
 }
@@ -39,7 +39,7 @@ TEST_CASE("zlib_unpacked: a stored block, the fixed codes with a copy that overl
     CHECK(zlib_unpacked(bytes("78da030000000001"), 0, "x").empty());
 }
 
-TEST_CASE("zlib_stored: what is wrapped comes back, of any length") {
+TEST_CASE("zlib_stored: zlib_unpacked restores bytes of any length") {
     for (const std::size_t length : {0, 1, 65535, 65536, 200000}) {
         std::string words;
         for (std::size_t k = 0; k < length; ++k) words += static_cast<char>(k * k % 251);
@@ -50,7 +50,7 @@ TEST_CASE("zlib_stored: what is wrapped comes back, of any length") {
     }
 }
 
-TEST_CASE("zlib_unpacked: whatever the stream lacks is named in one line") {
+TEST_CASE("zlib_unpacked: the error names what the stream lacks") {
     CHECK(refusal("") == "x: the compressed bytes end in the middle, after 0");
     CHECK(refusal(bytes("7802")) ==
           "x: the compressed bytes begin with 120 2, which is not a header of a zlib stream without dictionary");

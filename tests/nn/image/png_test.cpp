@@ -34,7 +34,7 @@ static const std::string grey = bytes(
     "89504e470d0a1a0a0000000d49484452000000020000000208000000005"
     "7dd52f80000000e4944415478da63603066fa6f0c0003090168aeb2309b0000000049454e44ae426082");
 
-TEST_CASE("crc32: the sum of the nine digits, by which implementations are compared") { CHECK(crc32("123456789") == 0xCBF43926); }
+TEST_CASE("crc32: the check value of \"123456789\"") { CHECK(crc32("123456789") == 0xCBF43926); }
 
 TEST_CASE("parse_png: grey, the second row as differences to the row above") {
     check_samples(parse_png(grey, "x"), 2, 2, 1, {0, 51, 255, 102});
@@ -49,7 +49,7 @@ TEST_CASE("parse_png: Paeth's filter and the mean of left and above") {
     check_samples(parse_png(file, "x"), 3, 3, 1, {10, 20, 30, 11, 22, 33, 10, 21, 32});
 }
 
-TEST_CASE("parse_png: what is transparent lets white through") {
+TEST_CASE("parse_png: transparent pixels are blended with white") {
     const std::string file = bytes(
         "89504e470d0a1a0a0000000d4948445200000002000000010806000000f4227f8a0000000f4944415478da63fccfc000440c8c000d06020189f79ace"
         "0000000049"
@@ -95,7 +95,7 @@ TEST_CASE("png_file: no pixels, two channels or too few samples are refused") {
     CHECK_THROWS_AS(png_file({1, 2, 1, "a"}), std::invalid_argument);
 }
 
-TEST_CASE("parse_png: what is not read is refused in one line") {
+TEST_CASE("parse_png: an unsupported kind is refused in one line") {
     CHECK(refusal("") == "x: is not a PNG file");
     CHECK(refusal(grey.substr(0, 19)) == "x: ends at byte 19, where a chunk should follow; the last is IEND");
     CHECK(refusal(grey.substr(0, 20)) == "x: the chunk IHDR says 13 bytes, the file ends before");

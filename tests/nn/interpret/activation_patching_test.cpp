@@ -85,7 +85,7 @@ TEST_CASE("activation_patching: every run and sweep equals TransformerLens', the
         {
             const std::vector<int> example = numbers_in(golden.file.metadata_text("example"));  // block, token, head
             const patching::Patch patch(
-                {patching::head_place(sizes, "context", example.at(0), example.at(2), config.width, example.at(1))}, clean);
+                {patching::head_site(sizes, "context", example.at(0), example.at(2), config.width, example.at(1))}, clean);
             golden.check("example.logits", corrupted_run.logits().value());
         }
 
@@ -114,9 +114,9 @@ TEST_CASE("activation_patching: every run and sweep equals TransformerLens', the
         golden.check_integers("trace.answer", {answer});
         golden.check("trace.high_score", p(Tt - 1, answer));
         const Matrix noise = scale(golden.input("noise"), static_cast<float>(golden.file.metadata_double("noise_level"))).value();
-        const patching::NoiseOnWords noisy(noise, subject.at(0), Tt);
+        const patching::EmbeddingNoise noisy(noise, subject.at(0), Tt);
         const patching::Kept low = patching::record(copies_run);
-        golden.check("trace.corrupted_word_embeddings", low.step(-1, "words"));
+        golden.check("trace.corrupted_word_embeddings", low.step(-1, "token_embeddings"));
         for (int l = 0; l < config.depth; ++l) golden.check("trace.corrupted.block." + std::to_string(l), low.step(l, "output"));
         const Matrix low_p = softmax_rows(low.logits).value();
         float low_score = 0;
@@ -231,7 +231,7 @@ TEST_CASE("make_metric: arguments that do not fit are refused, with the reason")
                       "from 0, -1 is what comes before them");
     CHECK_THROWS_WITH(
         kept.step(-1, "embeddings"),
-        "activation_patching: this run had no step embeddings in block -1, which has words; blocks are counted from "
+        "activation_patching: this run had no step embeddings in block -1, which has token_embeddings; blocks are counted from "
         "0, -1 is what comes before them");
 }
 
@@ -279,11 +279,11 @@ TEST_CASE("activation_patching: tokens, heads, windows and answers that do not e
     CHECK_THROWS_WITH(patching::rows_of_token(sizes, 5), "activation_patching: token 5 of 5, they are counted from 0");
     CHECK_THROWS_WITH(patching::rows_of_token({}, 0),
                       "activation_patching: 0 sequences of 0 tokens, 0 blocks of 0 heads: all must be at least 1");
-    CHECK_THROWS_WITH(patching::head_place(sizes, "context", 0, 2, 8),
+    CHECK_THROWS_WITH(patching::head_site(sizes, "context", 0, 2, 8),
                       "activation_patching: head 2 of block 0, there are 2 blocks of 2 heads, counted from 0");
-    CHECK_THROWS_WITH(patching::head_place(sizes, "context", 2, 0, 8),
+    CHECK_THROWS_WITH(patching::head_site(sizes, "context", 2, 0, 8),
                       "activation_patching: head 0 of block 2, there are 2 blocks of 2 heads, counted from 0");
-    CHECK_THROWS_WITH(patching::head_place(sizes, "context", 0, 0, 9),
+    CHECK_THROWS_WITH(patching::head_site(sizes, "context", 0, 0, 9),
                       "activation_patching: step context is 9 wide, 2 heads do not divide it; only query, key, value and context "
                       "have heads side by side");
     CHECK_THROWS_WITH(patching::make_metric({1}, {2}, 5, no_number, kept),

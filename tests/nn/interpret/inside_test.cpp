@@ -25,9 +25,9 @@ TEST_SUITE_BEGIN("inside");
 
 using Run = std::function<Var()>;
 
-// What must hold for the adapter of any model: the run comes through every block, attention weights are shares, the stream is the
-// sum of what the blocks write, and the head makes of the last stream what the model says.
-//   rows  of the last stream that the outputs were made from, in their order
+// What must hold for the adapter of any model: the run uses every block, attention weights sum to 1, the residual stream is the
+// sum of the blocks' outputs, and the head maps the final residual stream to the model's outputs.
+//   rows  of the final residual stream from which the outputs were computed, in their order
 static void check_adapter(const std::string& name, const Run& run, const Inside& inside, const std::vector<int>& rows) {
     CAPTURE(name);
     const int last = static_cast<int>(rows.size()) - 1;
@@ -70,7 +70,7 @@ static std::vector<int> all_rows(int count) {
 static const Init wide{.draw = Draw::normal, .stddev = 0.3f};
 static const std::vector<int> ids{3, 1, 4, 1, 5};
 
-TEST_CASE("inside: the language models say where their parts lie") {
+TEST_CASE("inside: the adapters of the language models give blocks, residual stream and head") {
     Random random(1);
     const TokenBatch batch = make_batch({ids});
     const std::vector<int> rows = all_rows(5);
@@ -128,7 +128,7 @@ static t5::Config small_t5(bool tied) {
             .max_distance = 8};
 }
 
-TEST_CASE("inside: T5's two stacks are told apart, its decoder's outputs are the logits, tied or not") {
+TEST_CASE("inside: T5 has two stacks, and its decoder's outputs are the logits, tied or not") {
     Random random(2);
     for (const bool tied : {true, false}) {
         const t5::Config config = small_t5(tied);
@@ -199,18 +199,19 @@ TEST_CASE("inside: the classifiers read the first row, the masked language model
 
 // --- a toy whose mechanism is set by hand ---
 
-// One block, one head, no MLP to speak of: the last token looks at the token whose first feature is 1 and takes over its second.
-// Words: 0 nothing, 1 the marked one that says "yes", 2 the marked one that says "no".
+// One block, one head, an MLP that outputs zeros: the last token attends to the token whose first feature is 1 and copies its
+// second.
+// Tokens: 0 neutral, 1 marked, means "yes", 2 marked, means "no".
 namespace {
 struct ByHand {
     gpt::Config config{.vocabulary = 3, .positions = 4, .width = 4, .depth = 1, .heads = 1, .mlp_width = 1, .tied = false};
     gpt::Weights w = gpt::empty_weights(config);
 
     ByHand() {
-        // features: mark, yes, no, and the rest, which makes the mean of every word 0
-        w.words.value() = Matrix{{0, 1, 1, -2}, {2, 1, -1, -2}, {2, -1, 1, -2}};
+        // features: mark, yes, no, and one that makes the mean of every token 0
+        w.token_embedding.value() = Matrix{{0, 1, 1, -2}, {2, 1, -1, -2}, {2, -1, 1, -2}};
         w.output.value() = Matrix{{0, 0, 0, 0}, {0, 1, -1, 0}, {0, -1, 1, 0}};
-        w.blocks[0].attention.query.bias.value()[0] = 4;  // every token asks for the mark
+        w.blocks[0].attention.query.bias.value()[0] = 4;  // the query of every token matches the mark
         w.blocks[0].attention.key.weight.value()(0, 0) = 4;
         w.blocks[0].attention.value.weight.value()(1, 1) = 3;
         w.blocks[0].attention.value.weight.value()(2, 2) = 3;
@@ -220,7 +221,7 @@ struct ByHand {
 };
 }  // namespace
 
-TEST_CASE("inside: every method of this folder finds the one token that decides, by hand: token 1 of four") {
+TEST_CASE("inside: every method of this folder finds the one relevant token, by hand: token 1 of four") {
     const ByHand toy;
     const std::vector<int> yes{0, 1, 0, 0}, no{0, 2, 0, 0};
     const Inside inside = gpt::inside(toy.w, toy.config);
@@ -228,7 +229,7 @@ TEST_CASE("inside: every method of this folder finds the one token that decides,
     const Run other = [&] { return gpt::forward(no, 4, toy.w, toy.config).logits; };
     const Inspection trace = follow(run, inside, {{.row = 3, .column = 1}});
 
-    CHECK(trace.weights[0](3, 1) > 0.99f);  // the last token looks at token 1
+    CHECK(trace.weights[0](3, 1) > 0.99f);  // the last token attends to token 1
     CHECK(argmax_row(rollout::token_gradient_relevance(trace, inside), 0) == 1);
     CHECK(argmax_row(rollout::token_relevance(trace, inside), 0) == 1);
     const Matrix shares = rollout::token_rollout(trace, inside);  // half of the token itself, half of token 1
@@ -237,17 +238,18 @@ TEST_CASE("inside: every method of this folder finds the one token that decides,
 
     // token 1 makes all of logit(yes) - logit(no) at the last token
     namespace ig = integrated_gradients;
-    ig::OutputOf output(run, "words", {3}, {1}, {2});
-    const Matrix x = ig::input_of(run, "words"), b = ig::input_of(
-                                                     [&] {
-                                                         return gpt::forward({0, 0, 0, 0}, 4, toy.w, toy.config).logits;
-                                                     },
-                                                     "words");
+    ig::OutputOf output(run, "token_embeddings", {3}, {1}, {2});
+    const Matrix x = ig::input_of(run, "token_embeddings"),
+                 b = ig::input_of(
+                     [&] {
+                         return gpt::forward({0, 0, 0, 0}, 4, toy.w, toy.config).logits;
+                     },
+                     "token_embeddings");
     const ig::Attribution found = ig::attribute(output, x, b, ig::points(ig::Rule::middle, 64), 1);
     CHECK(argmax_row(transpose(ig::row_totals(found.attributions)), 0) == 1);
     CHECK(std::abs(found.delta[0]) < 0.02f);
 
-    // it is known after the block and not before; head 0 has brought it
+    // the answer is there after the block and not before; head 0 has moved it
     const logit_lens::Readout readout = logit_lens::readout_of(inside);
     const Matrix before = logit_lens::logits(trace.streams[0], readout), after = logit_lens::logits(trace.streams[1], readout);
     CHECK(before(3, 1) == Approx(before(3, 2)));
@@ -273,7 +275,8 @@ TEST_CASE("inside: every method of this folder finds the one token that decides,
     check_close("restored", restored, Matrix{{0, 1, 0, 0}});
 }
 
-TEST_CASE("sweeps: in a model with several stacks the sizes say which; T5's encoder holds what differs, its decoder not yet") {
+TEST_CASE(
+    "sweeps: in a model with several stacks the sizes name one; T5's encoder holds the difference before its decoder does") {
     Random random(5);
     const t5::Config config = small_t5(false);
     const t5::Weights w = t5::make_weights(config, random);
@@ -290,9 +293,9 @@ TEST_CASE("sweeps: in a model with several stacks the sizes say which; T5's enco
         patching::sweep_tokens(corrupted, good, "input", patching::sizes_of(t5::decoder_inside(w, config), 1, 2), metric);
     check_close("decoder, before block 0", slice_rows(decoder, 0, 1), Matrix{{0, 0}});
     const patching::Sizes in_decoder = patching::sizes_of(t5::decoder_inside(w, config), 1, 2);
-    CHECK(patching::head_place(in_decoder, "query", 0, 1, 8).step == "decoder query");
-    // the cross-attention of both blocks brings all of it
-    std::vector<patching::Place> crosses;
+    CHECK(patching::head_site(in_decoder, "query", 0, 1, 8).step == "decoder query");
+    // the cross-attention of both blocks contributes all of it
+    std::vector<patching::Site> crosses;
     for (int l = 0; l < 2; ++l) crosses.push_back({.block = l, .step = "decoder cross attention_output"});
     const patching::Patch patch(crosses, good);
     CHECK(metric.of(corrupted.logits().value()) == Approx(1).epsilon(1e-4));
@@ -300,7 +303,7 @@ TEST_CASE("sweeps: in a model with several stacks the sizes say which; T5's enco
 
 // --- what does not fit ---
 
-TEST_CASE("follow: a run that never came through the stack, and an output that is not there, are refused") {
+TEST_CASE("follow: a run that does not use the stack, and an output that does not exist, are refused") {
     const ByHand toy;
     const Run run = [&] { return gpt::forward({0, 1}, 2, toy.w, toy.config).logits; };
     Inside wrong = gpt::inside(toy.w, toy.config);
@@ -337,7 +340,7 @@ TEST_CASE(
         rollout::token_relevance(trace, inside),
         "rollout: no rule of relevance is known for gated MLPs and shared key heads; gradient relevance needs none");
     CHECK(rollout::token_gradient_relevance(trace, inside).cols == 5);
-    // RMSNorm: the parts and nothing else make the logits
+    // RMSNorm: the parts alone sum to the logits
     const logit_lens::Readout readout = logit_lens::readout_of(inside);
     check_close("lens", logit_lens::logits(trace.streams[2], readout), trace.outputs);
     const Matrix s = logit_lens::final_scale(trace.streams[2], readout);

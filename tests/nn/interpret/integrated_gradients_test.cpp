@@ -128,13 +128,14 @@ static void check_sentences(const Golden& golden, const Targets& targets) {
     const heads::Steps steps = heads::classify_sequences(batch, w, config),
                        of_baseline = heads::classify_sequences(baseline, w, config);
     check_outputs(golden, steps.logits.value(), of_baseline.logits.value(), targets);
-    SentenceOutput words(w, config, batch, "words", targets), embeddings(w, config, batch, "embeddings", targets);
-    const bert::WordEmbedding &of_x = steps.trunk.embedding, &of_b = of_baseline.trunk.embedding;
-    golden.check("word_embeddings.input", of_x.words.value());
-    golden.check("word_embeddings.baseline", of_b.words.value());
+    SentenceOutput words(w, config, batch, "token_embeddings", targets), embeddings(w, config, batch, "embeddings", targets);
+    const bert::TokenEmbedding &of_x = steps.trunk.embedding, &of_b = of_baseline.trunk.embedding;
+    golden.check("word_embeddings.input", of_x.token_embeddings.value());
+    golden.check("word_embeddings.baseline", of_b.token_embeddings.value());
     golden.check("embeddings.input", of_x.z0.value());
     golden.check("embeddings.baseline", of_b.z0.value());
-    check_layer(golden, "word_embeddings", words, of_x.words.value(), of_b.words.value(), batch.sequences, {});
+    check_layer(golden, "word_embeddings", words, of_x.token_embeddings.value(), of_b.token_embeddings.value(), batch.sequences,
+                {});
     check_layer(golden, "embeddings", embeddings, of_x.z0.value(), of_b.z0.value(), batch.sequences, {});
 }
 

@@ -57,8 +57,8 @@ TEST_CASE("logit_lens: every lens, statistic and attribution equals tuned-lens' 
         golden.check("embeddings", steps.embeddings.value());
         golden.check("logits", steps.logits.value());
 
-        // the lens at every stream
-        const logit_lens::Readout readout{.norm = w.norm, .eps = config.eps, .words = w.output.value()};
+        // the lens at every residual stream
+        const logit_lens::Readout readout{.norm = w.norm, .eps = config.eps, .output_matrix = w.output.value()};
         std::vector<Matrix> streams{steps.embeddings.value()};
         for (const BlockSteps& block : steps.decoder.blocks) streams.push_back(block.output.value());
         std::vector<int> right = next_tokens(batch);
@@ -103,7 +103,7 @@ TEST_CASE("logit_lens: every lens, statistic and attribution equals tuned-lens' 
             golden.check("frozen." + std::to_string(l) + ".logits", logit_lens::frozen_logits(streams[l], scale, unembedding));
 
         // attribution
-        const Matrix words = gather_rows(w.words, batch.ids).value();
+        const Matrix words = gather_rows(w.token_embedding, batch.ids).value();
         const Matrix positions = add_repeated(Var(Matrix(B * T, config.width)), slice_rows(w.positions, 0, T)).value();
         const std::vector<logit_lens::Part> parts = logit_lens::parts_of(steps.decoder, w.blocks, config.heads, words, positions);
         CHECK(joined_names(parts) == golden.file.metadata_text("attribution_components"));
@@ -135,17 +135,19 @@ TEST_CASE("logit_lens: every lens, statistic and attribution equals tuned-lens' 
 // --- by hand and by construction ---
 
 static logit_lens::Readout small_readout() {
-    return {.norm = {.gain = Matrix{{2, 1}}, .bias = Matrix{{0.5f, 0}}}, .eps = 0, .words = Matrix{{1, 0}, {0, 1}, {1, 1}}};
+    return {
+        .norm = {.gain = Matrix{{2, 1}}, .bias = Matrix{{0.5f, 0}}}, .eps = 0, .output_matrix = Matrix{{1, 0}, {0, 1}, {1, 1}}};
 }
 
 TEST_CASE("folded: by hand, two features and three tokens") {
-    // gain * words: (2, 0), (0, 1), (2, 1); less their means: (1, -1), (-0.5, 0.5), (0.5, -0.5). bias . words: 0.5, 0, 0.5
+    // gain * output matrix: (2, 0), (0, 1), (2, 1); less their means: (1, -1), (-0.5, 0.5), (0.5, -0.5). bias . output matrix:
+    // 0.5, 0, 0.5
     const logit_lens::Unembedding folded = logit_lens::folded(small_readout());
     check_close("U", folded.U, Matrix{{1, -0.5f, 0.5f}, {-1, 0.5f, -0.5f}});
     check_close("c", folded.c, Matrix{{0.5f, 0, 0.5f}});
 }
 
-TEST_CASE("frozen_logits: the last stream gives the model's logits; half of it gives half of them, up to c") {
+TEST_CASE("frozen_logits: the final residual stream gives the model's logits; half of it gives half of them, up to c") {
     const logit_lens::Readout readout = small_readout();
     const Matrix stream{{3, 1}, {0, 5}};
     const Matrix scale = logit_lens::final_scale(stream, readout);  // (3 - 1) / 2 = 1 and 2.5
@@ -174,7 +176,7 @@ TEST_CASE("compare: by hand, p = (3/4, 1/4) in the layer and (1/2, 1/2) in the l
                             2));
 }
 
-TEST_CASE("parts_of: the parts add up to the last stream, and their contributions with c to the logits") {
+TEST_CASE("parts_of: the parts add up to the final residual stream, and their contributions with c to the logits") {
     Random random(1);
     const gpt::Config config{.vocabulary = 7, .positions = 5, .width = 6, .depth = 2, .heads = 3, .mlp_width = 8};
     const gpt::Weights w = gpt::make_weights(config, random, {.stddev = 0.5f, .embedding_stddev = 0.5f});
@@ -186,9 +188,9 @@ TEST_CASE("parts_of: the parts add up to the last stream, and their contribution
     const KeepSteps keep;
     const gpt::Steps steps = gpt::forward(ids, 4, w, config);
     const std::vector<logit_lens::Part> parts = logit_lens::parts_of(
-        steps.decoder, w.blocks, 3, gather_rows(w.words, ids).value(), slice_rows(w.positions, 0, 4).value());
+        steps.decoder, w.blocks, 3, gather_rows(w.token_embedding, ids).value(), slice_rows(w.positions, 0, 4).value());
     REQUIRE(parts.size() == 2 * 3 + 2 + 3);
-    const logit_lens::Readout readout{.norm = w.norm, .eps = config.eps, .words = w.output.value()};
+    const logit_lens::Readout readout{.norm = w.norm, .eps = config.eps, .output_matrix = w.output.value()};
     const Matrix scale = logit_lens::final_scale(steps.decoder.output.value(), readout);
     const logit_lens::Unembedding unembedding = logit_lens::folded(readout);
     Matrix stream(4, 6), logits(4, 7);
@@ -213,7 +215,7 @@ TEST_CASE("logit_lens: arguments that do not fit are refused, with the reason") 
 
 TEST_CASE("logit_lens: NaN, which would have rank 1, is refused, and so are rows, heads and norms that do not exist") {
     const logit_lens::Unembedding unembedding{.U = Matrix(2, 3), .c = Matrix(1, 3)};
-    const logit_lens::Readout readout{.norm = make_layer_norm(3), .eps = 0, .words = Matrix(4, 2)};
+    const logit_lens::Readout readout{.norm = make_layer_norm(3), .eps = 0, .output_matrix = Matrix(4, 2)};
     CHECK_THROWS_WITH(logit_lens::compare({{NAN, 0}}, {{0, 0}}, {0}),
                       "logit_lens: the logits of a layer (1, 2) hold nan in row 0, column 0 (from 0); all must be finite, "
                       "trap_nan(true) names the operation that made it");
@@ -222,7 +224,7 @@ TEST_CASE("logit_lens: NaN, which would have rank 1, is refused, and so are rows
                       "trap_nan(true) names the operation that made it");
     CHECK_THROWS_WITH(
         logit_lens::folded(readout),
-        "logit_lens: the last norm has 3 numbers, the words are (4, 2); gain and bias must be as wide as the words");
+        "logit_lens: the last norm has 3 numbers, the output matrix is (4, 2); gain and bias must be as wide as its rows");
     CHECK_THROWS_WITH(logit_lens::contribution({"x", Matrix(2, 2)}, {2}, Matrix(2, 1), unembedding),
                       "logit_lens: row 2 of a stream (2, 2), they are counted from 0");
     CHECK_THROWS_WITH(logit_lens::contribution_to({"x", Matrix(2, 2)}, {0, 3}, Matrix(2, 1, 1), unembedding),
@@ -232,7 +234,7 @@ TEST_CASE("logit_lens: NaN, which would have rank 1, is refused, and so are rows
     CHECK_THROWS_WITH(logit_lens::parts_of({}, {}, 0, Matrix(1, 2), Matrix(1, 2)),
                       "logit_lens: 0 heads do not divide a context of width 0");
     CHECK_THROWS_WITH(logit_lens::parts_of({}, {}, 1, Matrix(1, 2), Matrix(2, 2)),
-                      "logit_lens: word embeddings (1, 2) and positions (2, 2), the shapes must be equal");
+                      "logit_lens: token embeddings (1, 2) and positions (2, 2), the shapes must be equal");
 }
 
 TEST_SUITE_END();

@@ -259,12 +259,12 @@ TEST_CASE("max_flows: flow along one path may be undone to make room for another
     CHECK(flow(0, 1) == Approx(0.5 + 0.4));
 }
 
-TEST_CASE("discarded: the smallest entries become 0, the first one can be spared") {
+TEST_CASE("discarded: the smallest entries become 0; spare_first keeps entry [0, 0]") {
     const Matrix m{{0.1f, 0.4f}, {0.3f, 0.2f}};
     check_close("half", rollout::discarded(m, 0.5, false), Matrix{{0, 0.4f}, {0.3f, 0}});
     check_close("spared", rollout::discarded(m, 0.5, true), Matrix{{0.1f, 0.4f}, {0.3f, 0}});
     check_close("0.7 of 4 is 2", rollout::discarded(m, 0.7, false), Matrix{{0, 0.4f}, {0.3f, 0}});
-    CHECK_THROWS_WITH(rollout::discarded(m, 1.5, false), "rollout: a share of 1.500000 to discard is not between 0 and 1");
+    CHECK_THROWS_WITH(rollout::discarded(m, 1.5, false), "rollout: a fraction of 1.500000 to discard is not between 0 and 1");
 }
 
 TEST_CASE("half_residual: the published division takes column j by the sum of row j") {
@@ -319,7 +319,7 @@ TEST_CASE("rollout: weights that are not square, not finite or negative are refu
     CHECK_THROWS_WITH(rollout::discarded(no_number, 0.5, true),
                       "rollout: the attention weights (2, 2) hold nan in row 0, column 1 (from 0); all must be finite, "
                       "trap_nan(true) names the operation that made it");
-    CHECK_THROWS_WITH(rollout::discarded(good, 2, true), "rollout: a share of 2.000000 to discard is not between 0 and 1");
+    CHECK_THROWS_WITH(rollout::discarded(good, 2, true), "rollout: a fraction of 2.000000 to discard is not between 0 and 1");
     CHECK_THROWS_WITH(rollout::augmented(Matrix(2, 3)),
                       "rollout: attention weights (2, 3) must be square, a row and a column for each token");
     CHECK_THROWS_WITH(rollout::products({good, Matrix(3, 3)}),

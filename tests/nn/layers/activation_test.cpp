@@ -62,7 +62,7 @@ TEST_CASE("activation_of_name: the names in configuration files") {
     CHECK(activation_of_name("quick_gelu") == Activation::gelu_quick);
     CHECK(activation_of_name("relu") == Activation::relu);
     CHECK(activation_of_name("swish") == Activation::silu);
-    CHECK(error_of([] { activation_of_name("mish"); }).starts_with("activation_of_name: 'mish' is none of gelu, "));
+    CHECK(error_of([] { activation_of_name("mish"); }).starts_with("activation_of_name: 'mish' is not one of gelu, "));
 }
 
 TEST_SUITE_END();

@@ -79,7 +79,7 @@ TEST_CASE("make_weight: the normal distribution is not truncated, and a standard
     CHECK(identical(make_weight(random, 3, 4, {.stddev = 0}).value(), Matrix(3, 4)));
 }
 
-TEST_CASE("make_weight: empty matrices and standard deviations that are no numbers from 0 on are refused") {
+TEST_CASE("make_weight: empty matrices and standard deviations that are negative or NaN are refused") {
     Random random(1);
     CHECK_THROWS_WITH(make_weight(random, 0, 3), "make_weight: a matrix from 0 to 3 features, both must be at least 1");
     CHECK_THROWS_WITH(make_weight(random, 2, 3, {.stddev = -1}),

@@ -19,23 +19,23 @@ TEST_CASE("ModelConfig: the caller overrides metadata, metadata overrides config
                           R"({"n_head": 3, "layer_norm_epsilon": 1e-3, "hidden_act": null, "image_size": [16, 12]})");
     CHECK(ModelConfig(checkpoint(folder)).integer(settings::heads) == 3);
     CHECK(ModelConfig(checkpoint(folder, {{"num_attention_heads", "4"}})).integer(settings::heads) == 4);
-    const ModelConfig told(checkpoint(folder, {{"num_attention_heads", "4"}}), {{"n_head", "5"}});
-    CHECK(told.integer(settings::heads) == 5);
-    CHECK(told.real(settings::eps) == 1e-3);
-    CHECK(!told.has(settings::activation));  // null counts as absent
-    CHECK(told.words(settings::activation, "gelu") == "gelu");
-    CHECK(told.integers(settings::image_size) == std::vector<int>{16, 12});
-    CHECK(told.integer(settings::key_value_heads, 7) == 7);
+    const ModelConfig model_config(checkpoint(folder, {{"num_attention_heads", "4"}}), {{"n_head", "5"}});
+    CHECK(model_config.integer(settings::heads) == 5);
+    CHECK(model_config.real(settings::eps) == 1e-3);
+    CHECK(!model_config.has(settings::activation));  // null counts as absent
+    CHECK(model_config.string(settings::activation, "gelu") == "gelu");
+    CHECK(model_config.integers(settings::image_size) == std::vector<int>{16, 12});
+    CHECK(model_config.integer(settings::key_value_heads, 7) == 7);
 }
 
 TEST_CASE("ModelConfig: a name with a dot is a member of a member, a pair of numbers may be written 16,12") {
     const TemporaryFolder folder;
     write_file_atomically(folder.path("config.json"), R"({"vision_config": {"hidden_size": 24}, "text_config": 3})");
-    const ModelConfig told(checkpoint(folder, {{"image_size", "16,12"}}));
-    CHECK(told.integer({"the width", {"vision_config.hidden_size"}}) == 24);
-    CHECK(!told.has({"the width", {"text_config.hidden_size"}}));
-    CHECK(!told.has({"the width", {"vision_config"}}) == false);
-    CHECK(told.integers(settings::image_size) == std::vector<int>{16, 12});
+    const ModelConfig model_config(checkpoint(folder, {{"image_size", "16,12"}}));
+    CHECK(model_config.integer({"the width", {"vision_config.hidden_size"}}) == 24);
+    CHECK(!model_config.has({"the width", {"text_config.hidden_size"}}));
+    CHECK(!model_config.has({"the width", {"vision_config"}}) == false);
+    CHECK(model_config.integers(settings::image_size) == std::vector<int>{16, 12});
 }
 
 TEST_CASE("ModelConfig: a missing setting is refused in one line with the cures, with and without a config.json") {
@@ -44,11 +44,11 @@ TEST_CASE("ModelConfig: a missing setting is refused in one line with the cures,
     const Safetensors file = checkpoint(folder);
     CHECK(error_of([&] { ModelConfig(file).integer(settings::heads); }) ==
           path +
-              ": nothing says the number of heads, and the shapes of the tensors do not tell it; put the config.json that was "
+              ": missing setting: the number of heads, which tensor shapes do not determine; put the config.json that was "
               "published with it into its folder, write \"num_attention_heads\" into its metadata, or give --heads N");
     write_file_atomically(config, "{}");
     CHECK(error_of([&] { ModelConfig(file).real(settings::rotary_base); }) ==
-          path + ": nothing says the base of the rotation, and the shapes of the tensors do not tell it; add \"rope_theta\" to " +
+          path + ": missing setting: the base of the rotation, which tensor shapes do not determine; add \"rope_theta\" to " +
               config + ", write \"rope_theta\" into its metadata");
 }
 
@@ -56,17 +56,17 @@ TEST_CASE("ModelConfig: a value of the wrong type is named with its source") {
     const TemporaryFolder folder;
     const std::string path = folder.path("model.safetensors"), config = folder.path("config.json");
     write_file_atomically(config, R"({"n_head": "many", "layer_norm_eps": [1], "vocab_size": 2.5})");
-    const ModelConfig told(checkpoint(folder, {{"num_key_value_heads", "2x"}}), {{"image_size", "big"}});
-    CHECK(error_of([&] { told.integer(settings::heads); }) ==
+    const ModelConfig model_config(checkpoint(folder, {{"num_key_value_heads", "2x"}}), {{"image_size", "big"}});
+    CHECK(error_of([&] { model_config.integer(settings::heads); }) ==
           config + ": n_head is \"many\"; the number of heads must be a whole number");
-    CHECK(error_of([&] { told.real(settings::eps); }) ==
+    CHECK(error_of([&] { model_config.real(settings::eps); }) ==
           config + ": layer_norm_eps is \"[1]\"; the eps of the norms must be a number");
-    CHECK(error_of([&] { told.integer(settings::vocabulary); }) ==
+    CHECK(error_of([&] { model_config.integer(settings::vocabulary); }) ==
           config + ": vocab_size is \"2.5\"; the size of the vocabulary must be a whole number");
-    CHECK(error_of([&] { told.integer(settings::key_value_heads); }) ==
+    CHECK(error_of([&] { model_config.integer(settings::key_value_heads); }) ==
           path + ": its metadata: num_key_value_heads is \"2x\"; the number of key and value heads must be a whole number");
-    CHECK(error_of([&] { told.integers(settings::image_size); }) ==
-          "what was given: image_size is \"big\"; the size of the images must be a whole number");
+    CHECK(error_of([&] { model_config.integers(settings::image_size); }) ==
+          "the given settings: image_size is \"big\"; the size of the images must be a whole number");
     write_file_atomically(config, "[]");
     CHECK(error_of([&] { ModelConfig{checkpoint(folder)}; }) ==
           config + ": the configuration of a model is a JSON object {...}, this is another value");
@@ -77,14 +77,14 @@ TEST_CASE("require_agrees, require_only: the configuration of another model is r
     const std::string path = folder.path("model.safetensors"), config = folder.path("config.json");
     write_file_atomically(config,
                           R"({"hidden_size": 768, "position_embedding_type": "relative_key", "scale_attn_weights": true})");
-    const ModelConfig told(checkpoint(folder));
-    CHECK(error_of([&] { told.require_agrees(settings::width, 768); }) == "");
-    CHECK(error_of([&] { told.require_agrees(settings::depth, 12); }) == "");  // no error
-    CHECK(error_of([&] { told.require_agrees(settings::width, 64); }) ==
+    const ModelConfig model_config(checkpoint(folder));
+    CHECK(error_of([&] { model_config.require_agrees(settings::width, 768); }) == "");
+    CHECK(error_of([&] { model_config.require_agrees(settings::depth, 12); }) == "");  // no error
+    CHECK(error_of([&] { model_config.require_agrees(settings::width, 64); }) ==
           config + ": hidden_size is 768, but the tensors of " + path +
               " say 64 for the width; this is the configuration of another model");
-    CHECK(error_of([&] { told.require_only("scale_attn_weights", "true"); }) == "");
-    CHECK(error_of([&] { told.require_only("position_embedding_type", "absolute"); }) ==
+    CHECK(error_of([&] { model_config.require_only("scale_attn_weights", "true"); }) == "");
+    CHECK(error_of([&] { model_config.require_only("position_embedding_type", "absolute"); }) ==
           config + ": position_embedding_type is \"relative_key\"; only absolute is implemented here");
 }
 
@@ -120,19 +120,20 @@ TEST_CASE("read_members, metadata_of: members of every kind are written and read
     read_members(ModelConfig(checkpoint(folder, written)), members);
     CHECK(metadata_of("toy", members) == written);
     CHECK(share == 0.1);
-    // What published code fills in stays as it is; what nothing but a file tells is asked for; shapes and file must agree.
+    // Defaults of published code stay; a setting that only a file can give is required; shapes and file must agree.
     tied = false;
     read_members(ModelConfig(checkpoint(folder), {{"n_head", "2"}}), members);
     CHECK(heads == 2);
     CHECK(!tied);
-    CHECK(error_of([&] { read_members(ModelConfig(checkpoint(folder)), members); }).find(": nothing says the number of heads") !=
-          std::string::npos);
+    CHECK(error_of([&] {
+              read_members(ModelConfig(checkpoint(folder)), members);
+          }).find(": missing setting: the number of heads") != std::string::npos);
     CHECK(error_of([&] {
               read_members(ModelConfig(checkpoint(folder), {{"hidden_size", "9"}}), members);
           }).find("hidden_size is 9") != std::string::npos);
     CHECK(error_of([&] {
               read_members(ModelConfig(checkpoint(folder), {{"n_head", "2"}, {"tied", "yes"}}), members);
-          }) == "what was given: tied is \"yes\"; whether it is tied must be true or false");
+          }) == "the given settings: tied is \"yes\"; whether it is tied must be true or false");
 }
 
 TEST_CASE("size_of, count_blocks, ratio_of: a tensor is found under any name that the rules allow; a ratio restores the width") {

@@ -88,7 +88,7 @@ TEST_CASE("resample: tokens that do not divide into sequences are refused") {
                       "resample: 5 tokens are not 2 frames of equally many; give a multiple of 2");
 }
 
-TEST_CASE("make_resampler: no layer and no head are refused") {
+TEST_CASE("make_resampler: 0 layers and 0 heads are refused") {
     Random random(1);
     CHECK_THROWS_WITH(make_resampler(random, {.depth = 0}),
                       "make_resampler: 0 layers of 8 heads of width 64, each must be at least 1");

@@ -54,7 +54,7 @@ TEST_CASE("sine_code: the same waves interleaved, or sines before cosines") {
 
 TEST_CASE("rotate: (1, 0) at position 1 becomes (cos 1, sin 1), in either layout of the pairs") {
     const float c = std::cos(1.0f), s = std::sin(1.0f);
-    // width 4: the second pair turns by 10000^(-2/4) = 0.01
+    // width 4: the second pair rotates by 10000^(-2/4) = 0.01
     const float c2 = std::cos(0.01f), s2 = std::sin(0.01f);
     check_close("halves", rotate(Matrix{{1, 1, 0, 0}}, {1}, 4, 10000).value(), Matrix{{c, c2, s, s2}});
     check_close("neighbours", rotate(Matrix{{1, 0, 1, 0}}, {1}, 4, 10000, RotaryLayout::neighbours).value(),

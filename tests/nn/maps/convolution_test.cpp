@@ -169,7 +169,7 @@ TEST_CASE("convolve, convolve_transposed: weights that do not fit are refused wi
 }
 
 TEST_CASE("add_parameters: a transposed convolution is published as (in, out, k, k)") {
-    // C = 1, D = 2: places (0 0) (0 1) (1 0) (1 1), two channels each
+    // C = 1, D = 2: kernel positions (0 0) (0 1) (1 0) (1 1), two channels each
     const TransposedConvolution w{.weight = Matrix{{1, 10, 2, 20, 3, 30, 4, 40}}, .bias = Matrix{{5, 6}}};
     Parameters table;
     add_parameters(table, "up", w, 2);

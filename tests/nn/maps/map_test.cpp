@@ -51,14 +51,15 @@ TEST_CASE("size_after: the number of window positions") {
 TEST_CASE("same_padding: the new size is the old one divided by the stride, rounded up; an odd pixel goes to bottom and right") {
     const Padding one = same_padding({1, 5, 8}, 3);
     CHECK((one.top == 1 && one.bottom == 1 && one.left == 1 && one.right == 1));
-    // by hand: 5 pixels, stride 2 -> 3 places, which reach (3 - 1) * 2 + 3 = 7 pixels: 2 of padding; 8 -> 4 places, 9 pixels: 1
+    // by hand: 5 pixels, stride 2 -> 3 positions, which reach (3 - 1) * 2 + 3 = 7 pixels: 2 of padding; 8 -> 4 positions, 9
+    // pixels: 1
     const Padding strided = same_padding({1, 5, 8}, 3, 2);
     CHECK((strided.top == 1 && strided.bottom == 1 && strided.left == 0 && strided.right == 1));
     const Padding wide = same_padding({1, 8, 5}, 3, 2);  // the other way round
     CHECK((wide.top == 0 && wide.bottom == 1 && wide.left == 1 && wide.right == 1));
     const Padding four = same_padding({1, 8, 8}, 4, 2);  // as conv_downsample of VQGAN: one before, one after
     CHECK((four.top == 1 && four.bottom == 1 && four.left == 1 && four.right == 1));
-    const Padding none = same_padding({1, 8, 8}, 1, 2);  // less than nothing is needed
+    const Padding none = same_padding({1, 8, 8}, 1, 2);  // the formula gives a negative number
     CHECK((none.top == 0 && none.bottom == 0 && none.left == 0 && none.right == 0));
     for (const int stride : {1, 2, 3})
         for (const int side : {1, 2, 3, 4, 5})

@@ -52,7 +52,7 @@ TEST_CASE("mean_pool, max_pool: gradients agree with finite differences") {
             return mean_pool({v[0], {2, 3, 4}}, {.side = 3, .stride = 2, .padding = Padding::all(1)}).pixels;
         },
         {x});
-    Matrix apart(24, 2);  // no two numbers so close that the differences would change the winner
+    Matrix apart(24, 2);  // no two numbers so close that finite differences would change the maximum
     const std::vector<int> order = permutation(random, 48);
     for (int n = 0; n < 48; ++n) apart[n] = 0.25f * static_cast<float>(order[n]);
     check_gradient_by_differences([](Inputs v) { return max_pool({v[0], {2, 3, 4}}, {.side = 2, .stride = 2}).pixels; }, {apart});

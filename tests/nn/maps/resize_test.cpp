@@ -20,7 +20,7 @@ TEST_CASE("resize, nearest: an integer factor repeats every pixel") {
 }
 
 TEST_CASE("resize, bilinear: half-pixel centres, by hand") {
-    // 2 -> 4 pixels: places -0.25 (the edge is repeated), 0.25, 0.75, 1.25
+    // 2 -> 4 pixels: positions -0.25 (the edge is repeated), 0.25, 0.75, 1.25
     CHECK(identical(resized_row(Matrix{{0, 4}}, 4, Interpolation::bilinear), Matrix{{0}, {1}, {3}, {4}}));
     // 4 -> 2 pixels: places 0.5 and 2.5
     CHECK(identical(resized_row(Matrix{{0, 4, 8, 20}}, 2, Interpolation::bilinear), Matrix{{2}, {14}}));
@@ -39,7 +39,7 @@ TEST_CASE("resize, bilinear: aligned corners, by hand") {
 }
 
 TEST_CASE("resize, antialiased: a triangle twice as wide, renormalised at the edge, by hand") {
-    // 4 -> 2 pixels: place 0.5, distances 0.5, 0.5, 1.5, 2.5, heights 1 - d/2 = 0.75, 0.75, 0.25, 0, together 1.75
+    // 4 -> 2 pixels: position 0.5, distances 0.5, 0.5, 1.5, 2.5, heights 1 - d/2 = 0.75, 0.75, 0.25, 0, together 1.75
     const float left = (0.75f * 0 + 0.75f * 4 + 0.25f * 8) / 1.75f;
     check_close("4 to 2", resized_row(Matrix{{0, 4, 8, 12}}, 2, Interpolation::bilinear_antialiased),
                 Matrix{{left}, {12 - left}});
@@ -49,7 +49,7 @@ TEST_CASE("resize, antialiased: a triangle twice as wide, renormalised at the ed
 
 TEST_CASE("resize, bicubic: half-way between 0 and 1 of the row 0 0 1 1, by hand") {
     // the kernel with a = -0.75 at distances 1.5, 0.5, 0.5, 1.5: -0.09375, 0.59375, 0.59375, -0.09375
-    // new place 0 lies at 0.5 and sees 0 0 0 1, new place 1 at 2.5 and sees 0 1 1 1
+    // new pixel 0 lies at 0.5 and reads 0 0 0 1, new pixel 1 at 2.5 and reads 0 1 1 1
     check_close("4 to 2", resized_row(Matrix{{0, 0, 1, 1}}, 2, Interpolation::bicubic), Matrix{{-0.09375f}, {1.09375f}});
     // new column 3 of 8 lies at (3 + 0.5) / 2 - 0.5 = 1.25; the kernel at distances 1.25, 0.25, 0.75, 1.75 is
     // -0.10546875, 0.87890625, 0.26171875, -0.03515625, so the ramp 0 1 2 3 gives 1.296875 (a = -0.5 alone would give 1.25)

@@ -416,7 +416,7 @@ TEST_CASE("generate, beam_search, sampling: wrong settings are refused with plac
     CHECK_THROWS_WITH(generate_greedily(prompt, model, {.new_tokens = -1}),
                       "generate: -1 new tokens, there cannot be fewer than 0");
     CHECK_THROWS_WITH(generate_greedily(prompt, model, {.end_of_text = 4}),
-                      "generate: the end of text is token 4, the model knows 4 (-1 = there is none)");
+                      "generate: the end of text is token 4, the model knows 4 (-1 = none)");
     CHECK_THROWS_WITH(beam_search({}, 2, model, {}), "beam_search: 2 beams for a prompt of 0 tokens, both must be at least 1");
     CHECK_THROWS_WITH(beam_search({1}, 0, model, {}), "beam_search: 0 beams for a prompt of 1 tokens, both must be at least 1");
     CHECK_THROWS_WITH(beam_search({1}, 2, model, {}, -1), "beam_search: alpha is -1.000000, it must be finite and not below 0");

@@ -12,13 +12,13 @@ TEST_CASE("read_next: positions count the tokens of each text, without left padd
     REQUIRE(first.contexts.size() == 2);
     CHECK(first.contexts[1].self.cache == &memory.blocks[1]);
     const MayAttend& may = first.contexts[0].self.may;
-    CHECK(may(1 * 3 + 2, 2));                                     // the only token of text 1 sees itself
+    CHECK(may(1 * 3 + 2, 2));                                     // the only token of text 1 attends to itself
     CHECK(!may(1 * 3 + 2, 1));                                    // and not the padding before it
     for (KeyValueCache& block : memory.blocks) block.filled = 3;  // as the blocks do
     CHECK(read_next(memory, make_batch({{1}, {2}}), "test").positions == std::vector<int>{3, 1});
 }
 
-TEST_CASE("read_next: what does not fit is refused, and the memory is unchanged") {
+TEST_CASE("read_next: another number of sequences and tokens beyond the capacity are refused, and the memory is unchanged") {
     Memory memory = make_memory(1, 2, 3, 4);
     CHECK_THROWS_WITH(read_next(memory, make_batch({{1}}), "test"),
                       "test: 1 sequences for a memory of 2, all must go on; select_sequences leaves some out");

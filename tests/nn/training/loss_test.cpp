@@ -182,7 +182,7 @@ TEST_CASE("binary_losses, focal_losses, weighted_cross_entropy: arguments that d
           "weighted_cross_entropy: 1 weights for the 2 classes of (1, 2), each needs one");
 }
 
-TEST_CASE("binary_losses, dice_losses, focal_losses: a target that is no probability, and an alpha beyond 1, are refused") {
+TEST_CASE("binary_losses, dice_losses, focal_losses: a target outside 0 to 1, and an alpha above 1, are refused") {
     const float nan = std::nanf("");
     CHECK(without_place(error_of([] {
               binary_losses(Matrix(1, 2), Matrix{{1, 2}});
@@ -199,7 +199,7 @@ TEST_CASE("binary_losses, dice_losses, focal_losses: a target that is no probabi
     CHECK_NOTHROW(binary_losses(Matrix(1, 2), Matrix{{0, 1}}));
 }
 
-TEST_CASE("accuracy, weighted_mean: a label that is no class, and a weight that is no number, are refused") {
+TEST_CASE("accuracy, weighted_mean: a label that is not a class, and a weight of NaN, are refused") {
     CHECK_THROWS_WITH(accuracy(Matrix(2, 3), {0, 3}), "accuracy: label 3 of row 1 is not one of 3 classes, nor -100 (ignored)");
     CHECK_THROWS_WITH(accuracy(Matrix(1, 3), {-1}), "accuracy: label -1 of row 0 is not one of 3 classes, nor -100 (ignored)");
     CHECK(without_place(error_of([] {

@@ -127,7 +127,7 @@ TEST_CASE("train_until: a run in two parts equals a run in one") {
     CHECK(train_until(8, parts, trainer).empty());  // it is there already
 }
 
-TEST_CASE("train: a step with nothing to learn from counts, and changes nothing") {
+TEST_CASE("train: a step without a loss counts, and changes nothing") {
     NothingToLearn chase;
     Trainer trainer(nothing_decays({chase.w}), {.schedule = {.peak = 0.1f, .steps = 4}, .weight_decay = 0.5f});
     CHECK(train_step(chase, trainer) == 0);

@@ -10,7 +10,7 @@
 TEST_SUITE_BEGIN("socratic");
 
 namespace {
-// Says its prompt again, then "a", "b", "a", ...; finds longer continuations less likely.
+// Repeats its prompt, then "a", "b", "a", ...; longer continuations have lower probability.
 struct Echo : socratic::LanguageModel {
     std::string heard;
 
@@ -26,7 +26,7 @@ struct Echo : socratic::LanguageModel {
 };
 }  // namespace
 
-// A sense that knows which sentence is true.
+// A sense that gives the true sentence the highest score.
 static socratic::Sense truth(const std::string& sentence) {
     return [sentence](const std::vector<std::string>& sentences) {
         std::vector<double> scores;
@@ -62,10 +62,10 @@ TEST_CASE("perceive: the best k of a list, best first, of equal scores the earli
     const socratic::WordList list{.slot = "object", .words = {"cup", "pan", "spoon", "jar"}, .keep = 3};
     const socratic::Perception p = socratic::perceive(fixed_scores({0.1, 0.7, 0.9, 0.7}), list);
     CHECK(p.best == std::vector<int>{2, 1, 3});
-    socratic::Said said;
-    socratic::say(list, p, said);
-    CHECK(said == socratic::Said{{"object 1", "spoon"}, {"object 2", "pan"}, {"object 3", "jar"}});
-    CHECK_THROWS_WITH(socratic::say(list, p, said),
+    socratic::Slots slots;
+    socratic::fill_slots(list, p, slots);
+    CHECK(slots == socratic::Slots{{"object 1", "spoon"}, {"object 2", "pan"}, {"object 3", "jar"}});
+    CHECK_THROWS_WITH(socratic::fill_slots(list, p, slots),
                       "socratic: two lists fill the slot {object 1}; each slot needs a list of its own");
     CHECK_THROWS_WITH(socratic::perceive(fixed_scores({1}), {.slot = "object", .words = {"cup"}, .keep = 2}),
                       "socratic: 2 of the 1 words for {object} are to be kept, it must be at least 1 of them");
@@ -153,7 +153,7 @@ static std::string words(const std::vector<int>& ids) {
     return text;
 }
 
-TEST_CASE("Eyes: the cosines are CLIP's, and each sentence is embedded once") {
+TEST_CASE("ClipSense: the cosines are CLIP's, and each sentence is embedded once") {
     const clip::Config config{.vision = {.grid = {.height = 4, .width = 4, .patch_size = 2, .channels = 3},
                                          .width = 8,
                                          .depth = 1,
@@ -172,7 +172,7 @@ TEST_CASE("Eyes: the cosines are CLIP's, and each sentence is embedded once") {
         for (const std::string& text : texts) rows.push_back(numbers("8 " + text + " 9"));
         return make_batch(rows);
     };
-    socratic::Eyes eyes(w, config, tokenize);
+    socratic::ClipSense eyes(w, config, tokenize);
     const std::vector<std::string> sentences{"1 2", "3 4", "1 2", "5 6"};
     const std::vector<double> cosines = eyes.look(image)(sentences);
     CHECK(asked == std::vector<std::string>{"1 2", "3 4", "5 6"});
@@ -183,14 +183,14 @@ TEST_CASE("Eyes: the cosines are CLIP's, and each sentence is embedded once") {
     for (int i = 0; i < 4; ++i) CHECK(cosines[i] == Approx(expected(0, i)).epsilon(1e-5));
 }
 
-TEST_CASE("Writer: greedy candidates are equal, sampled ones differ, scores are the GPT's, and the end of text is removed") {
+TEST_CASE("GptWriter: greedy candidates are equal, sampled ones differ, scores are the GPT's, and the end of text is removed") {
     const gpt::Config config{.vocabulary = 6, .positions = 12, .width = 8, .depth = 1, .heads = 2, .mlp_width = 16};
     Random random(1);
     const gpt::Weights w = gpt::make_weights(config, random, {.stddev = 0.3f, .embedding_stddev = 0.3f});
-    socratic::Writer greedy(w, config, numbers, words, {.new_tokens = 3}, {.temperature = 0}, 1);
+    socratic::GptWriter greedy(w, config, numbers, words, {.new_tokens = 3}, {.temperature = 0}, 1);
     CHECK(socratic::converse({}, "1 2", greedy, 8).candidates.size() == 1);
     CHECK(greedy.write("1 2", 1)[0] == words(gpt::generate_greedily({1, 2}, 2, w, config, {.new_tokens = 3})[0]));
-    socratic::Writer sampled(w, config, numbers, words, {.new_tokens = 3, .end_of_text = 0}, {.temperature = 2}, 1);
+    socratic::GptWriter sampled(w, config, numbers, words, {.new_tokens = 3, .end_of_text = 0}, {.temperature = 2}, 1);
     const socratic::Steps steps = socratic::converse({}, "1 2", sampled, 20, {.language = 1});
     CHECK(steps.candidates.size() > 5);
     for (const std::string& candidate : steps.candidates) CHECK(candidate.find('0') == std::string::npos);
@@ -211,9 +211,9 @@ TEST_CASE("socratic: NaN scores, and moments out of order, are refused") {
                       "socratic: a moment at -1 seconds follows one at -1; moments must be in order, from 0 seconds on");
 }
 
-TEST_CASE("perceive: words without a sense are refused") {
+TEST_CASE("perceive: a word list without a sense is refused") {
     CHECK_THROWS_WITH(socratic::perceive(nullptr, {.slot = "place", .words = {"a street"}}),
-                      "socratic: the words for {place} have no sense that scores them; give one, as Eyes::look");
+                      "socratic: the words for {place} have no sense that scores them; give one, as ClipSense::look");
 }
 
 TEST_SUITE_END();

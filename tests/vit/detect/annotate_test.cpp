@@ -65,7 +65,7 @@ TEST_CASE("palette: starts again after its last colour") {
     CHECK(palette(-1).red == palette(11).red);
 }
 
-TEST_CASE("annotate: invalid boxes, shares above 1 and gaps below 0 are refused") {
+TEST_CASE("annotate: invalid boxes, opacities above 1 and gaps below 0 are refused") {
     Image image(4, 4, 3);
     CHECK_THROWS_WITH(draw_box(image, {{0.5f, 0, 0.2f, 1}}, {}),
                       "draw_box: the corners 0.500000, 0.000000, 0.200000, 1.000000 must be left <= right and top <= bottom; "

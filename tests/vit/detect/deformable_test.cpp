@@ -103,7 +103,8 @@ TEST_CASE("attend: gradients of reference boxes agree with finite differences") 
     Random random(5);
     deformable::Weights w = deformable::make_weights(config, random);
     w.offsets.bias = parameter(uniform_matrix(random, 1, 16, -1, 1));
-    // Centres half way between four pixels, and boxes so small that no point comes near a pixel's centre, where the slope jumps.
+    // Centres half way between four pixels, and boxes so small that no point comes near a pixel's centre, where the derivative
+    // jumps.
     const Matrix boxes{{2.0f / 3, 1.0f / 3, 0.3f, 0.2f, 1.0f / 3, 0.5f, 0.2f, 0.3f}};
     const Matrix query = normal_matrix(random, 1, 4), values = normal_matrix(random, 15, 4);
     check_gradient_by_differences(

@@ -8,7 +8,7 @@
 #include "nn/autograd/rearrange.h"
 #include "nn/training/optimizer.h"
 #include "tests/fixture_views.h"
-#include "tests/nn/data/told_config.h"
+#include "tests/nn/data/given_settings.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("mask2former");
@@ -386,7 +386,7 @@ TEST_CASE("panoptic: two queries of one stuff class give one segment, two of a t
 }
 
 TEST_CASE("panoptic: a query whose pixels all lie outside its mask gets no id") {
-    // query 0 owns both pixels (nobody else is near), but its mask says below one half everywhere
+    // query 0 has the highest score at both pixels, but its mask is below one half everywhere
     const Panoptic scene = panoptic({{9, 0}, {9, 0}}, {{-1, -1}, {-4, -4}}, {true}, 0.5f, 0.5f);
     CHECK(scene.ids == std::vector<int>{0, 0});
     CHECK(scene.segments.empty());
@@ -456,7 +456,7 @@ TEST_CASE(
     };
     for (const std::string& path : golden_files("mask2former")) {
         const mask2former::Config config = config_of_fixture(Golden(path));
-        check_told(config, table, mask2former::config_of, "the number of heads");
+        check_given_settings(config, table, mask2former::config_of, "the number of heads");
     }
 }
 

@@ -6,7 +6,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "tests/fixture_views.h"
-#include "tests/nn/data/told_config.h"
+#include "tests/nn/data/given_settings.h"
 #include "tests/test.h"
 #include "vit/detect/boxes.h"
 
@@ -260,8 +260,8 @@ TEST_CASE(
     };
     for (const std::string& path : golden_files("owl_vit")) {
         owl_vit::Config config = config_of_fixture(Golden(path));
-        config.clip.vision.grid.height = config.clip.vision.grid.width;  // a square grid of positions tells the size
-        check_told(config, table, owl_vit::config_of, "the number of heads (vision_config)");
+        config.clip.vision.grid.height = config.clip.vision.grid.width;  // a square grid of positions determines the size
+        check_given_settings(config, table, owl_vit::config_of, "the number of heads (vision_config)");
     }
 }
 
@@ -284,10 +284,10 @@ TEST_CASE("owl_vit: a depth that the weights do not have, invalid boxes and thre
                       "owl_vit: 2 queries for 0 images; there must be an image, and equally many queries for each");
     CHECK_THROWS_WITH(owl_vit::losses(steps, {target({{0.5f, 0.5f, -0.1f, 0.2f}}, 0)}, config),
                       "owl_vit: target 0 is the box (0.500000, 0.500000, -0.100000, 0.200000), it must be finite: centre x and "
-                      "y, width and height from 0 on, as shares of the image");
+                      "y, width and height from 0 on, as fractions of the image");
     CHECK_THROWS_WITH(owl_vit::losses(steps, {target({{0.5f, NAN, 0.1f, 0.2f}}, 0)}, config),
                       "owl_vit: target 0 is the box (0.500000, nan, 0.100000, 0.200000), it must be finite: centre x and y, "
-                      "width and height from 0 on, as shares of the image");
+                      "width and height from 0 on, as fractions of the image");
     CHECK_THROWS_WITH(owl_vit::losses(steps, {target({{0.5f, 0.5f, 0.1f, 0.2f}}, 2)}, config),
                       "owl_vit: label 2 is not one of 2 queries, counted from 0");
     CHECK_THROWS_WITH(owl_vit::losses(steps, {}, config),

@@ -5,7 +5,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/training/loss.h"
 #include "tests/fixture_views.h"
-#include "tests/nn/data/told_config.h"
+#include "tests/nn/data/given_settings.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("vild");
@@ -176,7 +176,7 @@ TEST_CASE(
     const auto table = [&](const vild::Config& config) { return vild::parameters(vild::make_weights(config, random), config); };
     for (const std::string& path : golden_files("vild")) {
         const vild::Config config = config_of_fixture(Golden(path));
-        check_told(config, table, vild::config_of, "the height of a region");
+        check_given_settings(config, table, vild::config_of, "the height of a region");
     }
 }
 

@@ -8,7 +8,7 @@
 #include "nn/autograd/rearrange.h"
 #include "nn/training/loss.h"
 #include "tests/fixture_views.h"
-#include "tests/nn/data/told_config.h"
+#include "tests/nn/data/given_settings.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("vitdet");
@@ -188,7 +188,7 @@ TEST_CASE("decomposed_bias: gradients of queries and tables agree with finite di
 }
 
 TEST_CASE("table_for: a table of another length is interpolated linearly") {
-    // 3 offsets become 5: places 0.6 p - 0.2, clamped: 0, 0.4, 1, 1.6, 2
+    // 3 offsets become 5: positions 0.6 p - 0.2, clamped: 0, 0.4, 1, 1.6, 2
     check_close("table", vitdet::table_for(Matrix{{0}, {1}, {2}}, 3).value(), {{0}, {0.4f}, {1}, {1.6f}, {2}});
     const Matrix fits{{0}, {1}, {2}};
     CHECK(identical(vitdet::table_for(fits, 2).value(), fits));
@@ -216,7 +216,7 @@ TEST_CASE("block: padding is zero before attention, and is attended to") {
     const Matrix& weights = steps.attention.weights.value();  // (6 windows * 2 heads * 9, 9)
     const int row = 5 * 2 * 9;
     CHECK(weights(row, 1) > 0.001f);
-    // The value of a padded place is the bias, so its output is what those with all-zero input are.
+    // The value at a padded position is the bias, as for an input of zeros.
     check_close("value", slice_rows(steps.attention.value.value(), 5 * 9 + 1, 1), w.blocks[0].attention.value.bias.value());
 }
 
@@ -334,7 +334,7 @@ TEST_CASE(
     };
     for (const std::string& path : golden_files("vitdet")) {
         const vitdet::Config config = config_of_fixture(Golden(path));
-        check_told(config, table, vitdet::config_of, "the side of a window, in tokens; 0 without windows");
+        check_given_settings(config, table, vitdet::config_of, "the side of a window, in tokens; 0 without windows");
     }
 }
 
@@ -346,29 +346,29 @@ TEST_CASE("vitdet: config_of reads every variant: without positions, windows or 
     const vitdet::Config fixture = config_of_fixture(Golden(golden_files("vitdet")[0]));
     const std::string window = "the side of a window, in tokens; 0 without windows";
     vitdet::Config config = fixture;
-    config.relative_positions = false;  // then the shapes do not tell the heads
-    check_told(config, table, vitdet::config_of, "the number of heads");
+    config.relative_positions = false;  // then the shapes do not determine the number of heads
+    check_given_settings(config, table, vitdet::config_of, "the number of heads");
     config = fixture;
     config.window = 0;
     config.windowed = {};
-    check_told(config, table, vitdet::config_of, window);
+    check_given_settings(config, table, vitdet::config_of, window);
     config = fixture;
     config.windowed = {};  // windows, but in no block
-    check_told(config, table, vitdet::config_of, window);
+    check_given_settings(config, table, vitdet::config_of, window);
     config = fixture;
     config.windowed = {0, 1, 2};
     config.residual = {1, 2};
     config.class_position = false;
     config.scales = {1, 0.5};
-    check_told(config, table, vitdet::config_of, window);
+    check_given_settings(config, table, vitdet::config_of, window);
     config = fixture;
     config.absolute_positions = false;
     config.query_key_value_bias = false;
     config.pyramid_channels = 0;
-    check_told(config, table, vitdet::config_of, window);
+    check_given_settings(config, table, vitdet::config_of, window);
     config = fixture;
     config.table_height = 5;  // maps that are not square
-    check_told(config, table, vitdet::config_of, window);
+    check_given_settings(config, table, vitdet::config_of, window);
 }
 
 TEST_SUITE_END();

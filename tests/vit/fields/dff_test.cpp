@@ -118,7 +118,7 @@ TEST_CASE("dff: every step, the losses, every gradient, queries and edits equal 
         golden.check("raw_coarse", steps.coarse.raw.value());
         golden.check("weights_coarse", by_rays(steps.coarse.rendering.weights.value(), R));
         golden.check("rgb_coarse", steps.coarse.pixels.value());
-        golden.check("z_std", as_row(dff::depth_deviation(steps.new_depths)));
+        golden.check("z_std", as_row(dff::depth_standard_deviation(steps.new_depths)));
         golden.check("z_fine", steps.fine.depths);
         golden.check("raw_fine", steps.fine.raw.value());
         golden.check("weights_fine", by_rays(steps.fine.rendering.weights.value(), R));
@@ -183,8 +183,8 @@ TEST_CASE("importance_depths: rays without weight are sampled uniformly") {
     check_close("even", dff::importance_depths({{0, 2, 4, 6, 8}}, Matrix(1, 5), 4), {{1, 3, 5, 7}});
 }
 
-TEST_CASE("depth_deviation: the standard deviation of 1 and 3 is 1") {
-    check_close("deviation", dff::depth_deviation({{1, 3}, {2, 2}}), {{1}, {0}});
+TEST_CASE("depth_standard_deviation: of 1 and 3 it is 1") {
+    check_close("deviation", dff::depth_standard_deviation({{1, 3}, {2, 2}}), {{1}, {0}});
 }
 
 // --- the whole ---
@@ -235,7 +235,7 @@ TEST_CASE("forward: steps are measured in the world, so a direction twice as lon
     const Matrix short_steps = dff::forward(one, w, tiny).coarse.steps, long_steps = dff::forward(twice, w, tiny).coarse.steps;
     CHECK(short_steps(0, 0) == Approx(2 / 3.0));  // three steps from 1 to 3
     CHECK(long_steps(0, 0) == Approx(4 / 3.0));
-    CHECK(short_steps(3, 0) == Approx(1e10));  // the last one sees no end
+    CHECK(short_steps(3, 0) == Approx(1e10));  // the last sample extends to infinity
 }
 
 TEST_CASE("loss: the feature loss has no gradient for densities and colours") {
@@ -366,9 +366,10 @@ TEST_CASE("dff: NaN and sizes of 0 that would silently give samples or selection
                       "dff: the weights (1, 3) hold nan in row 0, column 1 (from 0); all must be finite, trap_nan(true) names "
                       "the operation that made it");
     CHECK_THROWS_WITH(dff::importance_depths(depths, {{0.1f, -1, 0.2f}}, 2),
-                      "dff: a weight of -1.000000, a share of light is not negative");
+                      "dff: a weight of -1.000000, a fraction of light is not negative");
     CHECK_THROWS_WITH(dff::importance_depths(depths, {{0.1f, 1, 0.2f}}, 0), "dff: 0 fine samples a ray, at least 1 is needed");
-    CHECK_THROWS_WITH(dff::depth_deviation(Matrix(2, 0)), "depth_deviation: depths (2, 0), each ray needs at least 1");
+    CHECK_THROWS_WITH(dff::depth_standard_deviation(Matrix(2, 0)),
+                      "depth_standard_deviation: depths (2, 0), each ray needs at least 1");
     CHECK_THROWS_WITH(dff::encode(depths, -1), "encode: -1 frequencies, there cannot be fewer than 0");
     CHECK_THROWS_WITH(dff::select({{NAN, 0}}, {.vectors = {{1, 0}}, .positive = {0}}),
                       "dff: the features (1, 2) hold nan in row 0, column 0 (from 0); all must be finite, trap_nan(true) names "

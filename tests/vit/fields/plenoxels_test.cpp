@@ -164,7 +164,7 @@ TEST_CASE("sample_rays: a voxel is longer in the world along the long side of a 
 TEST_CASE("spherical_harmonics: the nine are orthonormal over the sphere") {
     const int count = 4000;
     Matrix directions(count, 3);
-    const std::vector<Point3> places = places_on_sphere(count, 1);
+    const std::vector<Point3> places = points_on_sphere(count, 1);
     for (int i = 0; i < count; ++i) {
         directions(i, 0) = static_cast<float>(places[i].x);
         directions(i, 1) = static_cast<float>(places[i].y);
@@ -442,7 +442,7 @@ TEST_CASE("read_grid: links that name a row twice or beyond the voxels throw") {
     CHECK(error_with({0, 1, 2, 3, 4, 5, 7, -1}) == path + ": link 7 of 7 voxels; the links name the rows 0 to 6 once each");
 }
 
-TEST_CASE("plenoxels: NaN in rays and places, and impossible recipes, are refused") {
+TEST_CASE("plenoxels: NaN in rays and points, and invalid recipes, are refused") {
     const plenoxels::Grid grid = small_grid();
     const plenoxels::Weights w = plenoxels::make_weights(grid, {.harmonics = 1});
     const plenoxels::Config config{.harmonics = 1};

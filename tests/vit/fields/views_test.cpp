@@ -112,8 +112,8 @@ TEST_CASE("reduced: the image has fewer pixels, and its corner pixels look past 
     CHECK(read_views(folder.path("views.json"), 4)[0].picture.width == 4);
 }
 
-TEST_CASE("places_on_sphere: all at the same distance, from top to bottom, their mean near the origin") {
-    const std::vector<Point3> places = places_on_sphere(20, 3);
+TEST_CASE("points_on_sphere: all at the same distance, from top to bottom, their mean near the origin") {
+    const std::vector<Point3> places = points_on_sphere(20, 3);
     REQUIRE(places.size() == 20);
     double x = 0, y = 0;
     for (const Point3& p : places) {
@@ -124,7 +124,7 @@ TEST_CASE("places_on_sphere: all at the same distance, from top to bottom, their
     CHECK(places[19].z == Approx(-3 * 0.95));
     CHECK(std::abs(x) < 0.2);
     CHECK(std::abs(y) < 0.2);
-    CHECK(places_on_sphere(1, 2, 1.5707963)[0].y == Approx(2));  // z = 0, a quarter turn
+    CHECK(points_on_sphere(1, 2, 1.5707963)[0].y == Approx(2));  // z = 0, a quarter turn
 }
 
 TEST_CASE("pixel_rays: stacks the pixels of all views, and chosen selects from them") {
@@ -148,9 +148,9 @@ TEST_CASE("pixel_rays: an image of another size than its camera's throws") {
         "pixel_rays: a picture of 2 x 3 x 3 from a camera of 2 x 4 pixels; both must be equally large, with 3 channels");
 }
 
-TEST_CASE("pixel_rays, places_on_sphere, chosen: an empty list and rays that do not exist are refused") {
+TEST_CASE("pixel_rays, points_on_sphere, chosen: an empty list and rays that do not exist are refused") {
     CHECK_THROWS_WITH(pixel_rays({}), "pixel_rays: there is no view; give at least one");
-    CHECK_THROWS_WITH(places_on_sphere(0, 3, 0), "places_on_sphere: 0 places, there must be at least 1");
+    CHECK_THROWS_WITH(points_on_sphere(0, 3, 0), "points_on_sphere: 0 places, there must be at least 1");
     CHECK_THROWS_WITH(chosen(pixel_rays({small_view(0)}), {8}), "chosen: ray 8 of 8, they are counted from 0");
 }
 

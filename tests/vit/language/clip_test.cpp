@@ -9,7 +9,7 @@
 #include "nn/autograd/rearrange.h"
 #include "nn/training/contrastive.h"
 #include "tests/fixture_views.h"
-#include "tests/nn/data/told_config.h"
+#include "tests/nn/data/given_settings.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
 #include "tests/vit/vit_fixture.h"
@@ -105,8 +105,8 @@ static const clip::Config tiny{.vision = {.grid = {.height = 4, .width = 4, .pat
                                .text = {.vocabulary = 11, .positions = 7, .width = 8, .depth = 2, .heads = 2, .mlp_width = 14},
                                .shared_width = 6};
 
-// What no shape of a file with these sizes tells.
-static const Told heads_of_tiny{{"vision_config.num_attention_heads", "3"}, {"text_config.num_attention_heads", "2"}};
+// The settings that no tensor shape determines.
+static const GivenSettings heads_of_tiny{{"vision_config.num_attention_heads", "3"}, {"text_config.num_attention_heads", "2"}};
 
 static clip::Weights tiny_weights() {
     Random random(1);
@@ -190,7 +190,7 @@ TEST_CASE("make_weights: standard deviations as published") {
         for (const float x : v.value()) square += static_cast<double>(x) * x;
         return std::sqrt(square / static_cast<double>(v.value().size()));
     };
-    CHECK(stddev(w.text.words) == Approx(0.02).epsilon(0.05));
+    CHECK(stddev(w.text.token_embedding) == Approx(0.02).epsilon(0.05));
     CHECK(stddev(w.text.positions) == Approx(0.01).epsilon(0.05));
     const Block& block = w.vision.blocks[1];
     CHECK(stddev(block.attention.query.weight) == Approx(1 / 8.0).epsilon(0.05));                    // 64^-1/2
@@ -249,12 +249,12 @@ TEST_CASE("load_rules: files of Hugging Face also hold position ids, and the sca
     load(clip::parameters(other, config), checkpoint, clip::load_rules());
     CHECK(identical(clip::embed_images(tiny_images(2), other, config).value(),
                     clip::embed_images(tiny_images(2), w, tiny).value()));
-    Told five = heads_of_tiny;
+    GivenSettings five = heads_of_tiny;
     five["vision_config.num_attention_heads"] = "5";
     CHECK_THROWS_WITH(clip::config_of(checkpoint, five), doctest::Contains("vision_config: 5 heads do not divide a width of 12"));
-    CHECK_THROWS_WITH(clip::config_of(checkpoint), doctest::Contains("nothing says the number of heads (vision_config)"));
+    CHECK_THROWS_WITH(clip::config_of(checkpoint), doctest::Contains("missing setting: the number of heads (vision_config)"));
     CHECK(config.vision.activation == Activation::gelu_quick);
-    Told exact = heads_of_tiny;
+    GivenSettings exact = heads_of_tiny;
     exact["text_config.hidden_act"] = "gelu";
     CHECK(clip::config_of(checkpoint, exact).text.activation == Activation::gelu);
 }
@@ -544,7 +544,7 @@ TEST_CASE(
     for (const std::string& path : golden_files("clip")) {
         clip::Config config = config_of_fixture(Golden(path));
         config.vision.grid.height = config.vision.grid.width;  // CLIP's images are square
-        check_told(config, table, clip::config_of, "the number of heads (vision_config)");
+        check_given_settings(config, table, clip::config_of, "the number of heads (vision_config)");
     }
 }
 

@@ -7,7 +7,7 @@
 #include "nn/layers/norm.h"
 #include "nn/training/loss.h"
 #include "tests/fixture_views.h"
-#include "tests/nn/data/told_config.h"
+#include "tests/nn/data/given_settings.h"
 #include "tests/test.h"
 #include "tests/vit/vit_fixture.h"
 
@@ -86,7 +86,7 @@ TEST_CASE("coca: every step of the three parts, both losses and every gradient e
                     {{"text_decoder.cross_attn.#", Step::output}});
         golden.check("text_decoder.final_norm", steps.decoder.norm.value());
         golden.check("logits", steps.decoder.logits.value());
-        std::vector<int> labels = steps.labels;  // the fixture keeps padding as it is
+        std::vector<int> labels = steps.labels;  // the fixture does not zero padding
         for (int& label : labels) label = label == ignored_label ? config.padding_token : label;
         golden.check_integers("labels", labels);
 
@@ -231,8 +231,8 @@ TEST_CASE(
         coca::Config square = config;
         square.vision.grid.height = square.vision.grid.width;  // a square grid of positions tells the size
         const std::string missing = "the width of a head (vision_cfg)";
-        check_told(square, table, coca::config_of, missing);
-        check_told(config, table, coca::config_of, grid.height == grid.width ? missing : "the size of the images");
+        check_given_settings(square, table, coca::config_of, missing);
+        check_given_settings(config, table, coca::config_of, grid.height == grid.width ? missing : "the size of the images");
     }
 }
 

@@ -6,7 +6,7 @@
 #include "nn/autograd/rearrange.h"
 #include "nn/training/loss.h"
 #include "tests/fixture_views.h"
-#include "tests/nn/data/told_config.h"
+#include "tests/nn/data/given_settings.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("flamingo");
@@ -227,7 +227,7 @@ TEST_CASE(
     };
     for (const std::string& path : golden_files("flamingo")) {
         const flamingo::Config config = config_of_fixture(Golden(path));
-        check_told(config, table, flamingo::config_of, "the number of heads");
+        check_given_settings(config, table, flamingo::config_of, "the number of heads");
     }
 }
 

@@ -5,7 +5,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "tests/fixture_views.h"
-#include "tests/nn/data/told_config.h"
+#include "tests/nn/data/given_settings.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("pacl");
@@ -167,7 +167,7 @@ TEST_CASE(
     const auto table = [&](const pacl::Config& config) { return pacl::parameters(pacl::make_weights(config, random)); };
     for (const std::string& path : golden_files("pacl")) {
         const pacl::Config config = config_of_fixture(Golden(path));
-        check_told(config, table, pacl::config_of, "the number of rows of patches");
+        check_given_settings(config, table, pacl::config_of, "the number of rows of patches");
     }
 }
 

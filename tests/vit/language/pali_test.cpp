@@ -6,7 +6,7 @@
 #include "nn/autograd/rearrange.h"
 #include "nn/training/loss.h"
 #include "tests/fixture_views.h"
-#include "tests/nn/data/told_config.h"
+#include "tests/nn/data/given_settings.h"
 #include "tests/test.h"
 #include "tests/vit/vit_fixture.h"
 
@@ -123,7 +123,7 @@ TEST_CASE("forward: patches first, then the prompt; padding is masked, patches a
     const pali::Steps steps = pali::forward(tiny_images(2), prompts, equal_batch({0, 7, 0, 8}, 2), w, tiny);
     REQUIRE(shape(steps.encoder_input.value()) == "(18, 8)");
     CHECK(identical(slice_rows(steps.encoder_input.value(), 9, 6), slice_rows(steps.image.embeddings.value(), 6, 6)));
-    CHECK(identical(slice_rows(steps.encoder_input.value(), 6, 1), slice_rows(w.language.words.value(), 3, 1)));
+    CHECK(identical(slice_rows(steps.encoder_input.value(), 6, 1), slice_rows(w.language.token_embedding.value(), 3, 1)));
     check_close("mask", steps.source.mask, {{1, 1, 1, 1, 1, 1, 1, 1, 1}, {1, 1, 1, 1, 1, 1, 1, 0, 0}});
 }
 
@@ -189,8 +189,8 @@ TEST_CASE(
         pali::Config square = config;
         square.vision.grid.height = square.vision.grid.width;  // a square grid of positions tells the size
         const std::string missing = "the number of heads of the ViT";
-        check_told(square, table, pali::config_of, missing);
-        check_told(config, table, pali::config_of, grid.height == grid.width ? missing : "the size of the images");
+        check_given_settings(square, table, pali::config_of, missing);
+        check_given_settings(config, table, pali::config_of, grid.height == grid.width ? missing : "the size of the images");
     }
 }
 

@@ -11,7 +11,7 @@ static Image row_of_pixels(const std::vector<float>& values) {
     return image;
 }
 
-TEST_CASE("in_colour: grey stands in all three channels, colour stays") {
+TEST_CASE("in_colour: a grey image is copied to all three channels, a colour image is unchanged") {
     Image grey(1, 2, 1);
     grey(0, 1, 0) = 0.5f;
     const Image colour = in_colour(grey);

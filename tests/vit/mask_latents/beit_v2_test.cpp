@@ -100,7 +100,7 @@ TEST_CASE("beit_v2: every step, gradient and codebook update of both stages equa
         const Matrix mask = numbers_of(golden, "input.bool_masked_pos");
         const beit_v2::Steps steps = beit_v2::forward(images_of(golden, "input.samples"), mask, w, config);
         check_masked_model(golden, steps, config);
-        const std::vector<int> labels = beit_v2::hidden_words(words.quantized.ids, steps);
+        const std::vector<int> labels = beit_v2::hidden_tokens(words.quantized.ids, steps);
         golden.check_integers("labels", labels);
         golden.check("mim_loss", beit_v2::mask_loss(steps, labels).value());
         golden.check("cls_pt_loss", beit_v2::branch_loss(steps, labels).value());
@@ -216,7 +216,7 @@ TEST_CASE("beit_v2: an inconsistent config, mask or teacher throws an error that
     beit_v2::Config config = tiny;
     config.early_block = 4;
     CHECK_THROWS_WITH(beit_v2::make_weights(config, random),
-                      "beit_v2: the early block 4 is none of 3 blocks, or 1 blocks of the branch are negative");
+                      "beit_v2: the early block 4 is not one of 3 blocks, or 1 blocks of the branch are negative");
     beit_v2::TokenizerConfig tokenizer = tiny_tokenizer;
     tokenizer.heads = 3;
     CHECK_THROWS_WITH(beit_v2::make_weights(tokenizer, random), "beit_v2: tokenizer: 3 heads do not divide a width of 8");
@@ -242,10 +242,10 @@ TEST_CASE(
     for (const std::string& path : golden_files("beit_v2")) {
         beit_v2::Config config = golden_config(Golden(path));
         config.absolute_positions = false;
-        check_told(config, table_of, beit_v2::config_of, "the size of the images");
+        check_given_settings(config, table_of, beit_v2::config_of, "the size of the images");
         beit_v2::TokenizerConfig tokenizer = golden_tokenizer_config(Golden(path));
         tokenizer.grid.height = tokenizer.grid.width;  // a square grid of positions tells the size
-        check_told(tokenizer, tokenizer_table_of, beit_v2::tokenizer_config_of, "the number of heads");
+        check_given_settings(tokenizer, tokenizer_table_of, beit_v2::tokenizer_config_of, "the number of heads");
     }
 }
 

@@ -4,7 +4,7 @@
 
 #include "nn/autograd/operations.h"
 #include "tests/fixture_views.h"
-#include "tests/nn/data/told_config.h"
+#include "tests/nn/data/given_settings.h"
 #include "tests/temporary_folder.h"
 
 TEST_SUITE_BEGIN("data2vec");
@@ -31,10 +31,10 @@ static data2vec::Config golden_config(const Golden& golden) {
                         .end = file.metadata_double("ema_end_decay"),
                         .updates = file.metadata_int("ema_anneal_end_step")},
             .eps = static_cast<float>(file.metadata_double("layer_norm_eps")),
-            .words = file.metadata_int("vocab_size"),
+            .vocabulary = file.metadata_int("vocab_size"),
             .positions = file.metadata_int("max_source_positions"),
-            .padding_word = file.metadata_int("pad"),
-            .mask_word = file.metadata_int("mask_idx")};
+            .padding_token = file.metadata_int("pad"),
+            .mask_token = file.metadata_int("mask_idx")};
 }
 
 TEST_CASE("parity: student, teacher, targets, the loss, every gradient and the teacher's next weights") {
@@ -98,10 +98,10 @@ static data2vec::Config small_config() {
             .average_layers = 2,
             .head_layers = 1,
             .average = {.start = 0.5, .end = 1, .updates = 4},
-            .words = 12,
+            .vocabulary = 12,
             .positions = 6,
-            .padding_word = 1,
-            .mask_word = 11};
+            .padding_token = 1,
+            .mask_token = 11};
 }
 
 TEST_CASE("embed_text: the i-th token that is not padding has position row i + 2; padding has row 1 and embedding 0") {
@@ -113,7 +113,7 @@ TEST_CASE("embed_text: the i-th token that is not padding has position row i + 2
     for (int j = 0; j < 8; ++j) CHECK(steps.rows.value()(4, j) == 0);
     CHECK(identical(slice_rows(steps.rows.value(), 0, 1), slice_rows(steps.rows.value(), 3, 1)));
     CHECK_THROWS_WITH(data2vec::embed_text({5, 5, 5, 5, 5, 5, 5}, 7, w.student, config),
-                      "data2vec: text 0 has 7 words, there are 6 positions");
+                      "data2vec: text 0 has 7 tokens, there are 6 positions");
 }
 
 TEST_CASE("make_weights: the teacher starts as a copy of the student") {
@@ -121,9 +121,9 @@ TEST_CASE("make_weights: the teacher starts as a copy of the student") {
     const data2vec::Config config = small_config();
     Random random(3);
     const data2vec::Weights w = data2vec::make_weights(config, random, 0.3f);
-    const std::vector<int> words{5, 6, 7, 8}, student_words{5, 6, 11, 8};
-    const data2vec::TextModelSteps all = data2vec::forward(student_words, words, 4, w, config);
-    const data2vec::TextSteps same = data2vec::embed_text(words, 4, w.student, config);
+    const std::vector<int> tokens{5, 6, 7, 8}, student_tokens{5, 6, 11, 8};
+    const data2vec::TextModelSteps all = data2vec::forward(student_tokens, tokens, 4, w, config);
+    const data2vec::TextSteps same = data2vec::embed_text(tokens, 4, w.student, config);
     CHECK(identical(all.teacher_embedding.rows.value(), same.rows.value()));
     CHECK(difference(all.teacher_embedding.rows.value(), all.embedding.rows.value(), {0, 0}) != "");
 }
@@ -166,10 +166,10 @@ TEST_CASE("make_targets: normalise_channels takes mean and variance over the tok
 
 TEST_CASE("predict: without text the model has no vocabulary, and reads embedded rows") {
     data2vec::Config config = small_config();
-    config.words = 0;
+    config.vocabulary = 0;
     Random random(3);
     const data2vec::Weights w = data2vec::make_weights(config, random, 0.3f);
-    CHECK(!w.student.words);
+    CHECK(!w.student.token_embedding);
     for (const Parameter& parameter : data2vec::parameters(w, config)) CHECK(parameter.name.find("embed") == std::string::npos);
     const Matrix patches = normal_matrix(random, 6, 8);
     const Attending how{.segments = Segments::equal(2, 3)};
@@ -187,7 +187,7 @@ TEST_CASE("forward: no gradient reaches the teacher") {
     const Tape tape;
     backward(data2vec::loss(data2vec::forward({5, 6, 11, 8}, {5, 6, 7, 8}, 4, w, config).steps, config));
     CHECK(w.teacher.blocks[0].mlp.expand.weight.gradient().empty());
-    CHECK(w.teacher.words.gradient().empty());
+    CHECK(w.teacher.token_embedding.gradient().empty());
     CHECK_FALSE(w.student.blocks[0].mlp.expand.weight.gradient().empty());
 }
 
@@ -198,10 +198,10 @@ TEST_CASE("update_teacher: blocks move by 1 - tau, embeddings are copied") {
     data2vec::Weights student = w;
     const float before = w.student.blocks[1].mlp.expand.weight.value()(2, 3);
     student.student.blocks[1].mlp.expand.weight.value()(2, 3) = before + 1;
-    student.student.words.value()(4, 4) = 100;
+    student.student.token_embedding.value()(4, 4) = 100;
     data2vec::update_teacher(w, config, 2);  // tau = 1 - 0.5 * (1 - 2 / 4) = 0.75
     CHECK(w.teacher.blocks[1].mlp.expand.weight.value()(2, 3) == Approx(before + 0.25));
-    CHECK(w.teacher.words.value()(4, 4) == 100);
+    CHECK(w.teacher.token_embedding.value()(4, 4) == 100);
 }
 
 TEST_CASE("loss: quadratic below beta, linear above, summed; by hand") {
@@ -230,9 +230,9 @@ TEST_CASE("data2vec: an inconsistent config or tokens throw an error that gives 
     CHECK_THROWS_WITH(data2vec::forward({5, 6}, {5, 6}, 2, w, config),
                       "data2vec: nothing is hidden, so there is nothing to predict");
     CHECK_THROWS_WITH(data2vec::forward({5, 11}, {6, 6}, 2, w, config),
-                      "data2vec: the student reads word 5 at place 0, the teacher 6; they differ only where one is hidden");
+                      "data2vec: the student reads word 5 at position 0, the teacher 6; they differ only where one is hidden");
     CHECK_THROWS_WITH(data2vec::forward({5, 11, 6}, {5, 6, 6}, 2, w, config),
-                      "data2vec: 3 words are not a whole number of sequences of 2");
+                      "data2vec: 3 tokens are not a whole number of sequences of 2");
     config.average_layers = 4;
     CHECK_THROWS_WITH(
         data2vec::make_weights(config, random),
@@ -250,7 +250,7 @@ TEST_CASE(
         return data2vec::parameters(data2vec::make_weights(config, random), config);
     };
     for (const std::string& path : golden_files("data2vec"))
-        check_told(golden_config(Golden(path)), table, data2vec::config_of, "the number of heads");
+        check_given_settings(golden_config(Golden(path)), table, data2vec::config_of, "the number of heads");
 }
 
 TEST_SUITE_END();

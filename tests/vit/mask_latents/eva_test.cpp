@@ -6,7 +6,7 @@
 #include "nn/autograd/rearrange.h"
 #include "nn/layers/relative_position.h"
 #include "tests/fixture_views.h"
-#include "tests/nn/data/told_config.h"
+#include "tests/nn/data/given_settings.h"
 #include "tests/temporary_folder.h"
 #include "tests/vit/vit_fixture.h"
 #include "vit/mask_pixels/masking.h"
@@ -93,7 +93,7 @@ TEST_CASE("loss: its gradient is perpendicular to the prediction, so only the di
     CHECK(std::abs(3 * g(1, 0) + 4 * g(1, 1)) < 1e-7);
 }
 
-// A model and a batch that a test may spoil.
+// A model and a batch that a test may modify.
 namespace {
 struct EvaCase {
     eva::Config config;
@@ -138,7 +138,7 @@ TEST_CASE("make_weights: output projections of block l are divided by sqrt(2 l)"
     for (int l = 1; l <= 4; ++l) {
         float most = 0;
         for (const float x : w.encoder.blocks[l - 1].mlp.contract.weight.value()) most = std::max(most, std::abs(x));
-        CHECK(most * std::sqrt(2.0 * l) / 0.03 == Approx(1).epsilon(0.02));  // cut off at two standard deviations of 0.015
+        CHECK(most * std::sqrt(2.0 * l) / 0.03 == Approx(1).epsilon(0.02));  // truncated at two standard deviations of 0.015
     }
 }
 
@@ -182,10 +182,10 @@ TEST_CASE(
     for (const std::string& path : golden_files("eva")) {
         eva::Config config = golden_config(Golden(path));
         config.absolute_positions = false;
-        check_told(config, table, eva::config_of, "the size of the images");
-        config.absolute_positions = true;  // a square grid of them tells the size
+        check_given_settings(config, table, eva::config_of, "the size of the images");
+        config.absolute_positions = true;  // a square grid of them determines the size
         config.grid.height = config.grid.width;
-        check_told(config, table, eva::config_of, "the number of heads");
+        check_given_settings(config, table, eva::config_of, "the number of heads");
     }
 }
 

@@ -12,8 +12,8 @@ TEST_SUITE_BEGIN("maskgit");
 static maskgit::Config golden_config(const Golden& golden) {
     const Safetensors& file = golden.file;
     CHECK(file.metadata_text("gelu") == "tanh");
-    CHECK(file.metadata_int("mask_token_id") == maskgit::hidden_word);
-    const maskgit::Config config{.words = file.metadata_int("codebook_size"),
+    CHECK(file.metadata_int("mask_token_id") == maskgit::hidden_token);
+    const maskgit::Config config{.codebook_size = file.metadata_int("codebook_size"),
                                  .classes = file.metadata_int("num_class"),
                                  .down = file.metadata_int("latent_height"),
                                  .across = file.metadata_int("latent_width"),
@@ -50,7 +50,7 @@ static void check_schedules(const Golden& golden) {
         const std::string name = tensor.substr(prefix.size());
         std::vector<float> shares;
         for (const float r : ratios)
-            shares.push_back(static_cast<float>(maskgit::hidden_share(maskgit::schedule_of_name(name), r, total)));
+            shares.push_back(static_cast<float>(maskgit::hidden_fraction(maskgit::schedule_of_name(name), r, total)));
         golden.check("schedule." + name, row_of(shares));
     }
 }
@@ -58,7 +58,7 @@ static void check_schedules(const Golden& golden) {
 static void check_masking(const Golden& golden, const maskgit::MaskedBatch& batch, const maskgit::MaskSchedule& schedule) {
     std::vector<float> ratios;
     for (const float r : floats_of(golden, "input.ratio"))
-        ratios.push_back(static_cast<float>(maskgit::hidden_share(schedule, r, batch.mask.cols)));
+        ratios.push_back(static_cast<float>(maskgit::hidden_fraction(schedule, r, batch.mask.cols)));
     std::vector<int> counts;
     for (const float count : row_sums(batch.mask).value()) counts.push_back(static_cast<int>(count));
     golden.check("mask_ratio", row_of(ratios));
@@ -102,8 +102,8 @@ TEST_CASE("maskgit: schedules, every step, loss, gradient and round of decoding 
         check_schedules(golden);
         const maskgit::MaskSchedule schedule = maskgit::schedule_of_name(golden.file.metadata_text("mask_scheduling_method"));
         const maskgit::MaskedBatch batch =
-            maskgit::hide_words(golden.integers("input.tokens"), golden.integers("input.class_label"),
-                                floats_of(golden, "input.ratio"), golden.input("mask_noise"), schedule, config);
+            maskgit::hide_tokens(golden.integers("input.tokens"), golden.integers("input.class_label"),
+                                 floats_of(golden, "input.ratio"), golden.input("mask_noise"), schedule, config);
         check_masking(golden, batch, schedule);
 
         const Tape tape;
@@ -133,7 +133,7 @@ TEST_CASE("maskgit: schedules, every step, loss, gradient and round of decoding 
 
 // --- properties ---
 
-static const maskgit::Config tiny{.words = 5,
+static const maskgit::Config tiny{.codebook_size = 5,
                                   .classes = 3,
                                   .down = 2,
                                   .across = 4,
@@ -143,40 +143,41 @@ static const maskgit::Config tiny{.words = 5,
                                   .mlp_width = 10,
                                   .label_smoothing = 0.1f};
 
-TEST_CASE("hidden_share: cosine, uniform and square schedules at the middle and the ends, by hand") {
-    const auto at_half = [](const char* name) { return maskgit::hidden_share(maskgit::schedule_of_name(name), 0.5, 16); };
+TEST_CASE("hidden_fraction: cosine, uniform and square schedules at the middle and the ends, by hand") {
+    const auto at_half = [](const char* name) { return maskgit::hidden_fraction(maskgit::schedule_of_name(name), 0.5, 16); };
     CHECK(at_half("cosine") == Approx(std::sqrt(0.5)));
     CHECK(at_half("uniform") == Approx(0.5));
     CHECK(at_half("pow2") == Approx(0.75));
-    CHECK(at_half("log") == Approx(1 / 4.0));         // -log2(1/2) / log2(16)
-    CHECK(at_half("exp") == Approx(1 - 1 / 4.0));     // 1 - 2^(-4 / 2)
-    CHECK(maskgit::hidden_share({}, 1, 16) == 1e-6);  // never quite nothing
-    CHECK(maskgit::hidden_share(maskgit::schedule_of_name("log"), 0, 16) == 1);
+    CHECK(at_half("log") == Approx(1 / 4.0));            // -log2(1/2) / log2(16)
+    CHECK(at_half("exp") == Approx(1 - 1 / 4.0));        // 1 - 2^(-4 / 2)
+    CHECK(maskgit::hidden_fraction({}, 1, 16) == 1e-6);  // never quite nothing
+    CHECK(maskgit::hidden_fraction(maskgit::schedule_of_name("log"), 0, 16) == 1);
     CHECK_THROWS_WITH(maskgit::schedule_of_name("square"),
-                      "maskgit: 'square' is none of cosine, uniform, pow2, pow2.5, ..., log, exp");
-    CHECK_THROWS_WITH(maskgit::schedule_of_name("pow"), "maskgit: 'pow' is none of cosine, uniform, pow2, pow2.5, ..., log, exp");
+                      "maskgit: 'square' is not one of cosine, uniform, pow2, pow2.5, ..., log, exp");
+    CHECK_THROWS_WITH(maskgit::schedule_of_name("pow"),
+                      "maskgit: 'pow' is not one of cosine, uniform, pow2, pow2.5, ..., log, exp");
 }
 
-TEST_CASE("words_to_hide: 16 tokens in 3 rounds; 16 cos(pi / 3) is 8, not 7.9999995") {
+TEST_CASE("tokens_to_hide: 16 tokens in 3 rounds; 16 cos(pi / 3) is 8, not 7.9999995") {
     const maskgit::Decoding how{.rounds = 3};
-    CHECK(maskgit::words_to_hide(0, 16, 16, how) == 13);  // 16 cos(pi / 6) = 13.86
-    CHECK(maskgit::words_to_hide(1, 16, 13, how) == 8);   // 16 cos(pi / 3)
-    CHECK(maskgit::words_to_hide(2, 16, 8, how) == 1);    // at least one, although the answer does not need it
-    CHECK(maskgit::words_to_hide(0, 16, 10, how) == 9);   // a round always fixes a word
+    CHECK(maskgit::tokens_to_hide(0, 16, 16, how) == 13);  // 16 cos(pi / 6) = 13.86
+    CHECK(maskgit::tokens_to_hide(1, 16, 13, how) == 8);   // 16 cos(pi / 3)
+    CHECK(maskgit::tokens_to_hide(2, 16, 8, how) == 1);    // at least one, although the answer does not need it
+    CHECK(maskgit::tokens_to_hide(0, 16, 10, how) == 9);   // a round always fixes a token
 }
 
-TEST_CASE("hide_words: ceil(cos(pi r / 2) N) tokens with the smallest noise; class and visible tokens stay") {
+TEST_CASE("hide_tokens: ceil(cos(pi r / 2) N) tokens with the smallest noise; class and visible tokens stay") {
     const Matrix noise{{0.9f, 0.1f, 0.8f, 0.2f, 0.7f, 0.3f, 0.6f, 0.4f}};
-    const std::vector<int> words{0, 1, 2, 3, 4, 0, 1, 2};
-    const maskgit::MaskedBatch batch = maskgit::hide_words(words, {2}, {2 / 3.0f}, noise, {}, tiny);  // cos(pi / 3) 8 = 4
+    const std::vector<int> tokens{0, 1, 2, 3, 4, 0, 1, 2};
+    const maskgit::MaskedBatch batch = maskgit::hide_tokens(tokens, {2}, {2 / 3.0f}, noise, {}, tiny);  // cos(pi / 3) 8 = 4
     CHECK(batch.ids == std::vector<int>{7, 0, -1, 2, -1, 4, -1, 1, -1});
     CHECK(batch.labels == std::vector<int>{7, 0, 1, 2, 3, 4, 0, 1, 2});
-    const maskgit::MaskedBatch all = maskgit::hide_words(words, {2}, {0}, noise, {}, tiny);
+    const maskgit::MaskedBatch all = maskgit::hide_tokens(tokens, {2}, {0}, noise, {}, tiny);
     CHECK(identical(all.mask, Matrix(1, 8, 1)));
 }
 
 TEST_CASE("weighted_loss: each image counts equally, however many of its tokens are hidden") {
-    // Two pictures of 2 positions. Logits ln 3 and 0: p = 3/4, 1/4. Losses of label 0: ln(4/3); of label 1: ln 4.
+    // Two images of 2 positions. Logits ln 3 and 0: p = 3/4, 1/4. Losses of label 0: ln(4/3); of label 1: ln 4.
     const float ln3 = std::log(3.0f);
     const Var logits = Matrix{{ln3, 0}, {ln3, 0}, {ln3, 0}, {ln3, 0}};
     const double a = std::log(4 / 3.0), b = std::log(4.0);
@@ -185,7 +186,7 @@ TEST_CASE("weighted_loss: each image counts equally, however many of its tokens 
     const float smoothed = maskgit::weighted_loss(logits, {0, 0, 0, 0}, {{1, 1}, {1, 1}}, 0.2f).value()(0, 0);
     CHECK(smoothed == Approx(0.9 * a + 0.1 * b));  // the label has 0.8 + 0.2 / 2
     CHECK_THROWS_WITH(maskgit::weighted_loss(logits, {0, 0, 0, 0}, {{1, 1}, {0, 0}}, 0),
-                      "maskgit: picture 1 has no weight: nothing of it is hidden");
+                      "maskgit: image 1 has no weight: nothing of it is hidden");
 }
 
 static maskgit::Weights tiny_weights() {
@@ -197,7 +198,7 @@ TEST_CASE("decode: known tokens stay, only codes of the tokenizer are sampled, a
     const maskgit::Weights w = tiny_weights();
     Random random(5);
     const maskgit::Decoding how{.rounds = 5};
-    std::vector<int> ids = maskgit::empty_pictures({0, 2}, tiny);
+    std::vector<int> ids = maskgit::empty_images({0, 2}, tiny);
     ids[3] = 4;  // given
     const std::vector<maskgit::Round> rounds = maskgit::decode(ids, maskgit::draw_gumbel(random, 2, tiny, how), w, tiny, how);
     std::vector<int> hidden{7, 8};
@@ -205,7 +206,7 @@ TEST_CASE("decode: known tokens stay, only codes of the tokenizer are sampled, a
         CHECK(round.sampled[0] == 5);
         CHECK(round.sampled[9] == 7);
         CHECK(round.sampled[3] == 4);
-        for (const int word : maskgit::words_of(round.sampled, tiny)) CHECK((word >= 0 && word < 5));
+        for (const int token : maskgit::tokens_of(round.sampled, tiny)) CHECK((token >= 0 && token < 5));
         for (int b = 0; b < 2; ++b) {
             int again = 0;
             for (int i = 0; i < 9; ++i) again += round.hide(b, i) == 1;
@@ -221,7 +222,7 @@ TEST_CASE("decode: without noise each token is the most probable one, and the mo
     const maskgit::Weights w = tiny_weights();
     const maskgit::Decoding how{.rounds = 8};
     const maskgit::Draws no_noise{Matrix(8 * 9, 5), Matrix(8, 9)};
-    const std::vector<maskgit::Round> rounds = maskgit::decode(maskgit::empty_pictures({1}, tiny), no_noise, w, tiny, how);
+    const std::vector<maskgit::Round> rounds = maskgit::decode(maskgit::empty_images({1}, tiny), no_noise, w, tiny, how);
     const Matrix& p = rounds[0].probabilities;
     int surest = 1;
     for (int i = 1; i < 9; ++i) {
@@ -233,9 +234,9 @@ TEST_CASE("decode: without noise each token is the most probable one, and the mo
 
 TEST_CASE("forward: each position attends to all positions of its image, and to no other image") {
     const maskgit::Weights w = tiny_weights();
-    std::vector<int> ids = maskgit::empty_pictures({0, 0}, tiny);
+    std::vector<int> ids = maskgit::empty_images({0, 0}, tiny);
     const Matrix before = maskgit::forward(ids, w, tiny).logits.value();
-    ids[8] = 2;  // the last word of picture 0
+    ids[8] = 2;  // the last token of image 0
     const Matrix after = maskgit::forward(ids, w, tiny).logits.value();
     CHECK(!identical(slice_rows(after, 1, 1), slice_rows(before, 1, 1)));
     CHECK(identical(slice_rows(after, 9, 9), slice_rows(before, 9, 9)));
@@ -243,8 +244,8 @@ TEST_CASE("forward: each position attends to all positions of its image, and to 
 
 TEST_CASE("draw_gumbel: the argmax of logits + noise is a sample of their softmax") {
     Random random(6);
-    const maskgit::Config config{.words = 2, .classes = 1, .down = 50, .across = 200};
-    const Matrix noise = maskgit::draw_gumbel(random, 1, config, {.rounds = 1}).words;  // (10001, 2)
+    const maskgit::Config config{.codebook_size = 2, .classes = 1, .down = 50, .across = 200};
+    const Matrix noise = maskgit::draw_gumbel(random, 1, config, {.rounds = 1}).tokens;  // (10001, 2)
     const float ln3 = std::log(3.0f);
     int first = 0;
     for (int i = 0; i < noise.rows; ++i) first += ln3 + noise(i, 0) > noise(i, 1);
@@ -256,42 +257,42 @@ TEST_CASE("maskgit: inconsistent ids, draws and configs throw an error that give
     Random random;
     CHECK_THROWS_WITH(maskgit::make_weights({.width = 10, .heads = 3}, random), "maskgit: 3 heads do not divide a width of 10");
     CHECK_THROWS_WITH(maskgit::forward(std::vector<int>(10), w, tiny),
-                      "maskgit: 10 ids are not whole sequences of a class and 8 words");
+                      "maskgit: 10 ids are not whole sequences of a class and 8 tokens");
     CHECK_THROWS_WITH(maskgit::forward(std::vector<int>(9, 8), w, tiny),
-                      "maskgit: id 8 is none of 5 words, 3 classes, or -1 (hidden)");
-    CHECK_THROWS_WITH(maskgit::empty_pictures({3}, tiny), "maskgit: class 3 is none of 3, counted from 0");
-    CHECK_THROWS_WITH(maskgit::decode(maskgit::empty_pictures({0}, tiny), {}, w, tiny, {.rounds = 2, .first_round = 2}),
-                      "maskgit: decoding from round 2 of 2, there is none to do; rounds are counted from 0");
-    CHECK_THROWS_WITH(maskgit::decode(maskgit::empty_pictures({0}, tiny), {Matrix(9, 5), Matrix(1, 9)}, w, tiny, {.rounds = 2}),
-                      "maskgit: draws (9, 5) and (1, 9) for 2 rounds, 1 pictures of 9 ids and 5 words");
+                      "maskgit: id 8 is not one of 5 tokens, 3 classes, or -1 (hidden)");
+    CHECK_THROWS_WITH(maskgit::empty_images({3}, tiny), "maskgit: class 3 is not one of 3, counted from 0");
+    CHECK_THROWS_WITH(maskgit::decode(maskgit::empty_images({0}, tiny), {}, w, tiny, {.rounds = 2, .first_round = 2}),
+                      "maskgit: decoding from round 2 of 2; no round is left, they are counted from 0");
+    CHECK_THROWS_WITH(maskgit::decode(maskgit::empty_images({0}, tiny), {Matrix(9, 5), Matrix(1, 9)}, w, tiny, {.rounds = 2}),
+                      "maskgit: draws (9, 5) and (1, 9) for 2 rounds, 1 images of 9 ids and 5 tokens");
 }
 
 TEST_CASE(
-    "maskgit: a depth that the weights do not have, shares above 1, NaN noise and ids of part of a picture "
+    "maskgit: a depth that the weights do not have, fractions above 1, NaN noise and ids of part of a image "
     "are refused") {
     Random random(1);
     const maskgit::Config config{
-        .words = 5, .classes = 2, .down = 1, .across = 2, .width = 4, .depth = 1, .heads = 1, .mlp_width = 4};
+        .codebook_size = 5, .classes = 2, .down = 1, .across = 2, .width = 4, .depth = 1, .heads = 1, .mlp_width = 4};
     const maskgit::Weights w = maskgit::make_weights(config, random);
     maskgit::Config deeper = config;
     deeper.depth = 2;
     CHECK_THROWS_WITH(
         maskgit::forward({5, 1, 2}, w, deeper),
         "maskgit: the configuration says 2 blocks, the weights hold 1; pass the configuration that the weights were made with");
-    CHECK_THROWS_WITH(maskgit::hide_words({1, 2}, {0}, {1.5f}, Matrix(1, 2), {}, config),
-                      "maskgit: a share of 1.500000, it must lie between 0 and 1");
-    CHECK_THROWS_WITH(maskgit::hide_words({1, 2}, {0}, {0.5f}, {{NAN, 0}}, {}, config),
+    CHECK_THROWS_WITH(maskgit::hide_tokens({1, 2}, {0}, {1.5f}, Matrix(1, 2), {}, config),
+                      "maskgit: a fraction of 1.500000, it must lie between 0 and 1");
+    CHECK_THROWS_WITH(maskgit::hide_tokens({1, 2}, {0}, {0.5f}, {{NAN, 0}}, {}, config),
                       "maskgit: the numbers of noise (1, 2) hold nan in row 0, column 0 (from 0); all must be finite, "
                       "trap_nan(true) names the operation that made it");
     CHECK_THROWS_WITH(maskgit::decode({5, 1}, {}, w, config, {}),
-                      "maskgit: 2 ids are not whole sequences of a class and 2 words");
+                      "maskgit: 2 ids are not whole sequences of a class and 2 tokens");
 }
 
-TEST_CASE("hidden_share, words_of: an r outside 0 to 1, and ids that are no whole pictures, are refused") {
-    CHECK_THROWS_WITH(maskgit::hidden_share({}, 1.5, 16),
-                      "hidden_share: r is 1.500000 for 16.000000 tokens; r must be from 0 to 1, and there must be a token");
-    CHECK_THROWS_WITH(maskgit::words_of({1, 2, 3}, {.down = 2, .across = 2}),
-                      "maskgit: 3 ids are not whole sequences of a class and 4 words");
+TEST_CASE("hidden_fraction, tokens_of: an r outside 0 to 1, and ids that are not whole images, are refused") {
+    CHECK_THROWS_WITH(maskgit::hidden_fraction({}, 1.5, 16),
+                      "hidden_fraction: r is 1.500000 for 16.000000 tokens; r must be from 0 to 1, and there must be a token");
+    CHECK_THROWS_WITH(maskgit::tokens_of({1, 2, 3}, {.down = 2, .across = 2}),
+                      "maskgit: 3 ids are not whole sequences of a class and 4 tokens");
 }
 
 TEST_SUITE_END();

@@ -121,13 +121,13 @@ TEST_CASE("split_busiest: an unused code becomes a copy of the most used one, ea
     // draws 0 and 1 are factors 1 - 0.1 and 1 + 0.1
     check_close("sums", book.sums.value(), {{3, 4}, {3 * 0.9f, 4 * 1.1f}});
     check_close("counts", book.counts.value(), {{2, 2}});
-    CHECK(split_busiest(book, 0.1f, 0.1f, Matrix{{0, 1}}) == 0);  // nothing is poor any more
+    CHECK(split_busiest(book, 0.1f, 0.1f, Matrix{{0, 1}}) == 0);  // every code has enough vectors now
 }
 
 TEST_CASE("vector_quantizer: inconsistent shapes, ids and rates throw an error that gives the reason") {
     CHECK(without_place(error_of([] { quantize(Matrix(2, 3), Matrix(4, 2)); })) ==
           "squared_distances: vectors (2, 3) and a codebook (4, 2), both must have the same width");
-    CHECK_THROWS_WITH(code_counts({0, 3}, 3), "code_counts: id 3 is none of 3 codes, counted from 0");
+    CHECK_THROWS_WITH(code_counts({0, 3}, 3), "code_counts: id 3 is not one of 3 codes, counted from 0");
     CHECK_THROWS_WITH(sums_by_code(Matrix(2, 3), {0}, 3), "sums_by_code: 1 ids for the rows of (2, 3), each needs one");
     Matrix codes(3, 2), sizes(1, 3);
     CHECK_THROWS_WITH(average_directions(codes, sizes, Matrix(2, 2), {0, 1}, 1.5f),

@@ -29,7 +29,7 @@ static mae::Config golden_config(const Golden& golden) {
 }
 
 namespace {
-// A model and a batch that a test may spoil.
+// A model and a batch that a test may modify.
 struct MaeCase {
     mae::Config config;
     mae::Weights w;
@@ -235,7 +235,7 @@ TEST_CASE("config_of: the published names and those of Hugging Face give the sam
         load(table(fresh, found), file);
         CHECK(identical(mae::forward(c.images, c.noise, fresh, found).prediction.value(), expected));
         save(table(c.w, c.config), path);
-        CHECK(error_of([&] { mae::config_of(Safetensors(path)); }).find(": nothing says the ") != std::string::npos);
+        CHECK(error_of([&] { mae::config_of(Safetensors(path)); }).find(": missing setting: the ") != std::string::npos);
     }
 }
 
@@ -294,7 +294,7 @@ TEST_CASE("make_classifier: its encoder gives the latent of a masked autoencoder
     MaeCase c = small_case();
     c.config.mask_ratio = 0;
     for (int b = 0; b < 2; ++b)
-        for (int i = 0; i < 9; ++i) c.noise(b, i) = static_cast<float>(i);  // every patch stays in its place
+        for (int i = 0; i < 9; ++i) c.noise(b, i) = static_cast<float>(i);  // every patch keeps its position
     Random random(2);
     const vit::Weights classifier = mae::make_classifier(c.w, c.config, 5, random);
     const vit::Steps steps = vit::forward(c.images, classifier, mae::vit_config(c.config, 5));

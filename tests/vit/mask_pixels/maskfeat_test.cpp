@@ -5,7 +5,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "tests/fixture_views.h"
-#include "tests/nn/data/told_config.h"
+#include "tests/nn/data/given_settings.h"
 #include "tests/temporary_folder.h"
 #include "tests/vit/vit_fixture.h"
 #include "vit/mask_pixels/masking.h"
@@ -84,7 +84,7 @@ TEST_CASE("parity: the descriptors, every step, the loss and every gradient of t
 
 // --- what must be true of it ---
 
-// A model and a batch that a test may spoil.
+// A model and a batch that a test may modify.
 namespace {
 struct MaskFeatCase {
     maskfeat::Config config;
@@ -168,7 +168,7 @@ TEST_CASE(
         return maskfeat::parameters(maskfeat::make_weights(config, random), config);
     };
     for (const std::string& path : golden_files("maskfeat"))
-        check_told(golden_config(Golden(path)), table, maskfeat::config_of, "the number of heads");
+        check_given_settings(golden_config(Golden(path)), table, maskfeat::config_of, "the number of heads");
 }
 
 TEST_SUITE_END();

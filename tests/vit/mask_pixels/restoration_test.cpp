@@ -31,13 +31,13 @@ TEST_CASE("errors: hidden and visible pixels have separate means") {
     CHECK(absolute.visible == Approx(0.5));
 }
 
-TEST_CASE("mean_picture: the mean of each pixel") {
-    CHECK(mean_picture({picture_of(1, 2), picture_of(3, 8)}).pixels == picture_of(2, 5).pixels);
+TEST_CASE("mean_image: the mean of each pixel") {
+    CHECK(mean_image({picture_of(1, 2), picture_of(3, 8)}).pixels == picture_of(2, 5).pixels);
 }
 
-TEST_CASE("median_picture: the median of each pixel, the upper of the middle two when their number is even") {
-    CHECK(median_picture({picture_of(1, 9), picture_of(7, 2), picture_of(3, 4)}).pixels == picture_of(3, 4).pixels);
-    CHECK(median_picture({picture_of(1, 9), picture_of(7, 2)}).pixels == picture_of(7, 9).pixels);
+TEST_CASE("median_image: the median of each pixel, the upper of the middle two when their number is even") {
+    CHECK(median_image({picture_of(1, 9), picture_of(7, 2), picture_of(3, 4)}).pixels == picture_of(3, 4).pixels);
+    CHECK(median_image({picture_of(1, 9), picture_of(7, 2)}).pixels == picture_of(7, 9).pixels);
 }
 
 TEST_CASE("copy_nearest_visible: by distance of centres, the first of several") {
@@ -74,8 +74,8 @@ TEST_CASE("restoration: inconsistent sizes throw") {
                       "each patch a number");
     CHECK_THROWS_WITH(errors({}, {}, Matrix(0, 2), 2, Measure::squared),
                       "errors: 0 predictions of 0 pictures; each needs one, and there must be a picture");
-    CHECK_THROWS_WITH(mean_picture({Image(1, 1, 1), Image(1, 2, 1)}), "mean_picture: 1 x 2 x 1 among pictures of 1 x 1 x 1");
-    CHECK_THROWS_WITH(mean_picture({}), "mean_picture: there is no picture; give at least one");
+    CHECK_THROWS_WITH(mean_image({Image(1, 1, 1), Image(1, 2, 1)}), "mean_image: 1 x 2 x 1 among pictures of 1 x 1 x 1");
+    CHECK_THROWS_WITH(mean_image({}), "mean_image: there is no picture; give at least one");
     CHECK_THROWS_WITH(contact_sheet({}, 1),
                       "contact_sheet: 0 pictures, 1 across, 1 times as large, with gaps of 1; only the gap may be 0");
 }

@@ -32,7 +32,7 @@ static simmim::Config golden_config(const Golden& golden) {
 }
 
 namespace {
-// A model and a batch that a test may spoil.
+// A model and a batch that a test may modify.
 struct SimmimCase {
     simmim::Config config;
     simmim::Weights w;
@@ -281,7 +281,7 @@ TEST_CASE("make_weights: output projections of block l are divided by sqrt(2 l),
         for (const float x : v.value()) most = std::max(most, std::abs(x));
         return most;
     };
-    for (int l = 1; l <= 8; ++l) {  // cut off at two deviations of 0.02
+    for (int l = 1; l <= 8; ++l) {  // truncated at two standard deviations of 0.02
         CHECK(largest(w.encoder.blocks[l - 1].attention.output.weight) * std::sqrt(2.0 * l) / 0.04 == Approx(1).epsilon(0.02));
         CHECK(largest(w.encoder.blocks[l - 1].mlp.contract.weight) * std::sqrt(2.0 * l) / 0.04 == Approx(1).epsilon(0.02));
         CHECK(largest(w.encoder.blocks[l - 1].mlp.expand.weight) / 0.04 == Approx(1).epsilon(0.02));

@@ -5,7 +5,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "tests/fixture_views.h"
-#include "tests/nn/data/told_config.h"
+#include "tests/nn/data/given_settings.h"
 #include "tests/temporary_folder.h"
 #include "tests/vit/vit_fixture.h"
 #include "vit/mask_pixels/masking.h"
@@ -80,7 +80,7 @@ TEST_CASE("parity: every step, the loss and every gradient of the published code
 
 // --- what must be true of it ---
 
-// A model and a batch that a test may spoil.
+// A model and a batch that a test may modify.
 namespace {
 struct VideoCase {
     videomae::Config config;
@@ -121,13 +121,13 @@ static VideoCase small_case() {
 }
 
 TEST_CASE("tube_masking: a position whose entry is one of the largest is hidden in each time slot") {
-    // ratio 0.5 of 6 places hides 3: entries 3, 4, 5
+    // ratio 0.5 of 6 positions hides 3: entries 3, 4, 5
     CHECK(identical(small_case().mask, Matrix{{0, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1}, {1, 1, 0, 0, 0, 1, 1, 1, 0, 0, 0, 1}}));
 }
 
-TEST_CASE("hidden_places: rounded down: 0.9 of 196 is 176, 0.7 of 9 is 6") {
-    CHECK(videomae::hidden_places({}) == 176);
-    CHECK(videomae::hidden_places({.grid = {.height = 12, .width = 12, .patch_size = 4}, .mask_ratio = 0.7}) == 6);
+TEST_CASE("hidden_positions: rounded down: 0.9 of 196 is 176, 0.7 of 9 is 6") {
+    CHECK(videomae::hidden_positions({}) == 176);
+    CHECK(videomae::hidden_positions({.grid = {.height = 12, .width = 12, .patch_size = 4}, .mask_ratio = 0.7}) == 6);
 }
 
 TEST_CASE("cubes_of: two frames of one patch are adjacent in a row, and clip_of inverts it") {
@@ -135,7 +135,7 @@ TEST_CASE("cubes_of: two frames of one patch are adjacent in a row, and clip_of 
     videomae::Clip clip(4, Image(1, 2, 2));
     for (int t = 0; t < 4; ++t)
         for (int k = 0; k < 4; ++k) clip[t].pixels[k] = static_cast<float>(10 * t + k);
-    // slot 0: place 0 has channels 0 1 of frame 0, then those of frame 1
+    // slot 0: position 0 has channels 0 1 of frame 0, then those of frame 1
     CHECK(
         identical(videomae::cubes_of(clip, config), Matrix{{0, 1, 10, 11}, {2, 3, 12, 13}, {20, 21, 30, 31}, {22, 23, 32, 33}}));
     const videomae::Clip back = videomae::clip_of(videomae::cubes_of(clip, config), config);
@@ -146,7 +146,8 @@ TEST_CASE("normalise_cubes: each channel alone: 1 and 3 become -1 / sqrt 2 and 1
     const Matrix normalised = videomae::normalise_cubes({{1, 100, 3, 500}}, 2);
     CHECK(normalised(0, 0) == Approx(-1 / std::sqrt(2.0)));
     CHECK(normalised(0, 3) == Approx(1 / std::sqrt(2.0)));
-    // 1e-6 stands beside the root: +-1e-6 has the deviation 1.414e-6, so it becomes 1 / 2.414; inside the root it would be 0.001
+    // 1e-6 is added outside the root: +-1e-6 has the standard deviation 1.414e-6, so it becomes 1 / 2.414; inside the root it
+    // would be 0.001
     CHECK(videomae::normalise_cubes({{-1e-6f, 1e-6f}}, 1)(0, 1) == Approx(1 / 2.41421356));
     CHECK_THROWS_WITH(videomae::normalise_cubes(Matrix(1, 3), 3),
                       "normalise_cubes: cubes of 3 numbers of 3 channels have no variance");
@@ -235,7 +236,7 @@ TEST_CASE(
         return videomae::parameters(videomae::make_weights(config, random), config);
     };
     for (const std::string& path : golden_files("videomae"))
-        check_told(golden_config(Golden(path)), table, videomae::config_of, "the size of the images");
+        check_given_settings(golden_config(Golden(path)), table, videomae::config_of, "the size of the images");
 }
 
 TEST_CASE("make_weights: a channel's standard deviation of 0 is refused") {

@@ -7,7 +7,7 @@
 #include "nn/autograd/rearrange.h"
 #include "nn/base/random.h"
 #include "tests/fixture_views.h"
-#include "tests/nn/data/told_config.h"
+#include "tests/nn/data/given_settings.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("pix2seq");
@@ -148,7 +148,7 @@ static void check_detections(const Golden& golden, const std::string& name, cons
     golden.check(name + ".scores", reshape(row_of(scores), B, static_cast<int>(scores.size()) / B));
 }
 
-// Tokens and logits that are given, at the places of classes only: (B, n, V).
+// Given tokens and logits, at the positions of classes only: (B, n, V).
 static void check_decoding(const Golden& golden, const pix2seq::Config& config) {
     const Matrix class_logits = golden.input("decode.logits");  // (B*n, V)
     std::vector<pix2seq::Detections> all;
@@ -175,7 +175,8 @@ static void check_nucleus(const Golden& golden) {
     golden.check_integers("nucleus.kept_k5", kept_k5);
 }
 
-TEST_CASE("pix2seq: sequences, every step, the losses, every gradient and what is written equal the published implementation's") {
+TEST_CASE(
+    "pix2seq: sequences, every step, the losses, every gradient and the generated objects equal the published implementation's") {
     for (const std::string& path : golden_files("pix2seq")) {
         const Golden golden(path);
         const pix2seq::Config config = config_of_fixture(golden);
@@ -222,7 +223,7 @@ TEST_CASE("pix2seq: sequences, every step, the losses, every gradient and what i
         pix2seq::Reader reader(images, w, config);
         const TokenBatch prompts = equal_batch(std::vector<int>(B, config.vocabulary.task), 1);
         golden.check_integers("infer.tokens", padded(generate_greedily(prompts, reader, {.new_tokens = new_tokens})));
-        std::vector<Var> logits;  // step by step; the fixture has them picture by picture
+        std::vector<Var> logits;  // step by step; the fixture has them image by image
         for (const Matrix& step : reader.logits) logits.push_back(step);
         golden.check("infer.logits", permuted(concat_rows(logits).value(), {new_tokens, B, config.vocabulary.size}, {1, 0, 2}));
         check_detections(golden, "infer", pix2seq::detect(images, w, config, new_tokens));
@@ -336,7 +337,7 @@ TEST_CASE("pix2seq: an inconsistent config or batch throws an error that gives t
     const pix2seq::Weights w = pix2seq::make_weights(tiny, random);
     CHECK_THROWS_WITH(pix2seq::forward(two_pictures(), {1, 2, 3}, w, tiny),
                       "pix2seq: 3 tokens for 2 pictures; equally many for each are needed, at most 7");
-    CHECK_THROWS_WITH(pix2seq::projection_of_name("conv"), "pix2seq: a projection 'conv' is none of linear, linear_p, mlp");
+    CHECK_THROWS_WITH(pix2seq::projection_of_name("conv"), "pix2seq: a projection 'conv' is not one of linear, linear_p, mlp");
 }
 
 TEST_CASE("pix2seq: boxes, labels, draws and logits that would silently become other tokens are refused") {
@@ -384,16 +385,16 @@ TEST_CASE(
         const pix2seq::Config config = config_of_fixture(Golden(path));
         const bool told_by_shapes = config.positions == pix2seq::Positions::learned && config.grid.down() == config.grid.across();
         const std::string missing = told_by_shapes ? "the number of bins" : "the size of the images";
-        check_told(config, table, pix2seq::config_of, missing);
+        check_given_settings(config, table, pix2seq::config_of, missing);
     }
-    // Learned positions of a square: the size is in the shapes; without an MLP after the projection they tell that too.
+    // Learned positions of a square: the shapes determine the size, and also that there is no MLP after the projection.
     pix2seq::Config square = config_of_fixture(Golden(golden_files("pix2seq")[0]));
     square.grid.height = square.grid.width;
     square.positions = pix2seq::Positions::learned;
     for (const pix2seq::Projection projection :
          {pix2seq::Projection::linear, pix2seq::Projection::linear_p, pix2seq::Projection::mlp}) {
         square.projection = projection;
-        check_told(square, table, pix2seq::config_of, "the number of bins");
+        check_given_settings(square, table, pix2seq::config_of, "the number of bins");
     }
 }
 

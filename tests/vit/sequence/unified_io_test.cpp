@@ -8,7 +8,7 @@
 #include "nn/autograd/rearrange.h"
 #include "tests/fixture_views.h"
 #include "tests/golden.h"
-#include "tests/nn/data/told_config.h"
+#include "tests/nn/data/given_settings.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("unified_io");
@@ -74,25 +74,25 @@ static void check_buckets(const Golden& golden, const unified_io::Config& config
     golden.check_integers("relpos_bucket_image", image);
 }
 
-static unified_io::Places places_of_fixture(const Golden& golden) {
+static unified_io::CoordinateIds coordinates_of_fixture(const Golden& golden) {
     const int bins = golden.file.metadata_int("num_detection_bin"), first = golden.file.metadata_int("bin_start");
     const int last = golden.file.metadata_int("token_vocab") - 1;
     return {.last = last, .ordinary = last + 1 - first - bins, .bins = bins, .first_id = first};
 }
 
-static void check_boxes(const Golden& golden, int width, int height, const unified_io::Places& places) {
+static void check_boxes(const Golden& golden, int width, int height, const unified_io::CoordinateIds& coordinates) {
     const Matrix boxes = golden.input("boxes_xyxy");  // (n, 4)
     std::vector<int> ids, extra, lengths;
     for (int k = 0; k < boxes.rows; ++k) {
         const unified_io::Box box{.x1 = boxes(k, 0), .y1 = boxes(k, 1), .x2 = boxes(k, 2), .y2 = boxes(k, 3)};
-        for (const int id : unified_io::words_of_box(box, width, height, places)) {
+        for (const int id : unified_io::tokens_of_box(box, width, height, coordinates)) {
             ids.push_back(id);
-            extra.push_back(places.last - id);
+            extra.push_back(coordinates.last - id);
         }
     }
     golden.check_integers("box_token_ids", ids);
     golden.check_integers("box_extra_ids", extra);
-    const auto found = unified_io::boxes_of(golden.integers("input.box_sequence"), width, height, places);
+    const auto found = unified_io::boxes_of(golden.integers("input.box_sequence"), width, height, coordinates);
     Matrix decoded(static_cast<int>(found.size()), 4);
     for (std::size_t k = 0; k < found.size(); ++k) {
         const unified_io::Box& box = found[k].box;
@@ -104,12 +104,13 @@ static void check_boxes(const Golden& golden, int width, int height, const unifi
     golden.check_integers("box_label_lengths", lengths);
 }
 
-static void check_pose(const Golden& golden, int width, int height, const unified_io::Places& places) {
-    std::array<int, 3> words{};
+static void check_pose(const Golden& golden, int width, int height, const unified_io::CoordinateIds& coordinates) {
+    std::array<int, 3> tokens{};
     std::istringstream parts(golden.file.metadata_text("keypoint_label_ids"));  // "300=1,301=2,302=3"
     for (std::string part; std::getline(parts, part, ',');)
-        words.at(std::stoi(part.substr(part.find('=') + 1)) - 1) = std::stoi(part);
-    const unified_io::Pose pose = unified_io::pose_of(golden.integers("input.keypoint_sequence"), words, width, height, places);
+        tokens.at(std::stoi(part.substr(part.find('=') + 1)) - 1) = std::stoi(part);
+    const unified_io::Pose pose =
+        unified_io::pose_of(golden.integers("input.keypoint_sequence"), tokens, width, height, coordinates);
     Matrix xy(unified_io::joints, 2);
     for (int k = 0; k < unified_io::joints; ++k) {
         xy(k, 0) = pose.x[k];
@@ -131,7 +132,7 @@ static void check_masks(const Golden& golden) {
     golden.check_integers("segmentation_masks", all);
 }
 
-TEST_CASE("unified_io: every step, the loss, every gradient and what answers mean equal the published implementation's") {
+TEST_CASE("unified_io: every step, the loss, every gradient and the decoded answers equal the published implementation's") {
     for (const std::string& path : golden_files("unified_io")) {
         Golden golden(path);
         const unified_io::Config config = config_of_fixture(golden);
@@ -143,10 +144,10 @@ TEST_CASE("unified_io: every step, the loss, every gradient and what answers mea
         const Parameters parameters = unified_io::parameters(w, config);
         golden.load_weights(parameters, unified_io::load_rules());
 
-        const unified_io::Source source{.words = golden.integers("input.text_encoder_inputs"),
+        const unified_io::Source source{.tokens = golden.integers("input.text_encoder_inputs"),
                                         .images = images_of(golden, "input.image"),
                                         .patches = numbers_of(golden, "input.image_encoder_mask")};
-        unified_io::Target target{.words = golden.integers("input.text_decoder_targets"),
+        unified_io::Target target{.tokens = golden.integers("input.text_decoder_targets"),
                                   .inputs = golden.integers("input.text_decoder_inputs")};
         const bool writes_image = golden.flag("generates_image");
         if (writes_image) {
@@ -165,7 +166,7 @@ TEST_CASE("unified_io: every step, the loss, every gradient and what answers mea
         const unified_io::Losses losses = unified_io::losses(steps, target);
 
         const int B = static_cast<int>(source.images.size());
-        const int S = static_cast<int>(source.words.size()) / B, T = static_cast<int>(target.words.size()) / B;
+        const int S = static_cast<int>(source.tokens.size()) / B, T = static_cast<int>(target.tokens.size()) / B;
         const unified_io::EncoderSteps& encoder = steps.encoder;
         const Matrix text_there = slice_cols(steps.source_mask, 0, S);
         golden.check("image_patches", encoder.patches);
@@ -208,9 +209,9 @@ TEST_CASE("unified_io: every step, the loss, every gradient and what answers mea
 
         check_buckets(golden, config);
         const int width = golden.file.metadata_int("token_image_width"), height = golden.file.metadata_int("token_image_height");
-        const unified_io::Places places = places_of_fixture(golden);
-        check_boxes(golden, width, height, places);
-        check_pose(golden, width, height, places);
+        const unified_io::CoordinateIds coordinates = coordinates_of_fixture(golden);
+        check_boxes(golden, width, height, coordinates);
+        check_pose(golden, width, height, coordinates);
         check_masks(golden);
         golden.check_all_used();
     }
@@ -234,14 +235,14 @@ TEST_CASE("text_bucket, image_bucket: distances of 2 across, 2 down and -2 acros
     CHECK(unified_io::image_bucket(-100, -19, config) == 7 + 8 * 7);
 }
 
-TEST_CASE("words_of_box, coordinate_of: y first, both relative to the longer side, and reading adds one bin") {
+TEST_CASE("tokens_of_box, coordinate_of: y first, both relative to the longer side, and reading adds one bin") {
     // side 200: y1 = 20 is bin 99, x1 = 50 bin 249, y2 = 100 bin 499, x2 = 200 bin 999
-    const std::array<int, 4> ids = unified_io::words_of_box({.x1 = 50, .y1 = 20, .x2 = 200, .y2 = 100}, 200, 100);
+    const std::array<int, 4> ids = unified_io::tokens_of_box({.x1 = 50, .y1 = 20, .x2 = 200, .y2 = 100}, 200, 100);
     CHECK(ids == std::array<int, 4>{32999 - 99, 32999 - 249, 32999 - 499, 32999 - 999});
     CHECK(unified_io::coordinate_of(ids[0], 200, 100) == doctest::Approx(100 * 0.2));
     CHECK(unified_io::coordinate_of(ids[3], 200, 100) == doctest::Approx(200));
     CHECK_THROWS_WITH(
-        unified_io::words_of_box({.x1 = 0, .y1 = 0, .x2 = 7, .y2 = 3}, 6, 4),
+        unified_io::tokens_of_box({.x1 = 0, .y1 = 0, .x2 = 7, .y2 = 3}, 6, 4),
         "unified_io: a box that reaches to 7.000000 in a picture of 6 x 4; it must lie inside of a square around the picture");
 }
 
@@ -257,20 +258,21 @@ TEST_CASE("boxes_of: repeats of four coordinates and a label; the last bin throw
     CHECK(boxes[1].label == std::vector<int>{7});
     CHECK(unified_io::boxes_of({1}, 10, 10).empty());
     CHECK_THROWS_WITH(unified_io::boxes_of({32999, 32899, 32799, 32000, 400, 1}, 10, 10),
-                      "unified_io: word 3 of an answer must be place 4 of 4, it is 32000");
+                      "unified_io: token 3 of an answer must be coordinate 4 of 4, it is 32000");
     CHECK_THROWS_WITH(unified_io::boxes_of({32999, 1}, 10, 10),
-                      "unified_io: word 1 of an answer must be place 2 of 4, the answer has ended");
-    CHECK_THROWS_WITH(unified_io::boxes_of({32999, 32899, 32799, 32699, 1}, 10, 10),
-                      "unified_io: the box that ends at word 4 has no label; four places must be followed by at least one word");
+                      "unified_io: token 1 of an answer must be coordinate 2 of 4, the answer has ended");
+    CHECK_THROWS_WITH(
+        unified_io::boxes_of({32999, 32899, 32799, 32699, 1}, 10, 10),
+        "unified_io: the box that ends at token 4 has no label; four coordinates must be followed by at least one token");
     CHECK_THROWS_WITH(unified_io::boxes_of({32999, 32899, 32799, 32699, 0, 1}, 10, 10),
-                      "unified_io: word 4, 0, in the label of a box is not a word of a text; its words are above 1");
+                      "unified_io: token 4, 0, in the label of a box is not a token of a text; its tokens are above 1");
 }
 
 TEST_CASE("pose_of: unlabelled and missing joints get the mean of the others") {
     // two joints that are seen, at (x, y) = (20, 10) and (40, 30), one that is not
     const std::vector<int> answer{32990, 32980, 303, 32970, 32960, 302, 32500, 32500, 301, 1};
-    const std::array<int, 3> words{301, 302, 303};
-    const unified_io::Pose pose = unified_io::pose_of(answer, words, 1000, 1000);
+    const std::array<int, 3> tokens{301, 302, 303};
+    const unified_io::Pose pose = unified_io::pose_of(answer, tokens, 1000, 1000);
     CHECK(pose.found);
     CHECK(pose.invalid);
     CHECK(pose.labels[0] == 2);
@@ -282,9 +284,9 @@ TEST_CASE("pose_of: unlabelled and missing joints get the mean of the others") {
         CHECK(pose.x[k] == doctest::Approx(30));
         CHECK(pose.y[k] == doctest::Approx(20));
     }
-    CHECK_FALSE(unified_io::pose_of({32990, 32980, 301, 1}, words, 1000, 1000).found);
-    CHECK_THROWS_WITH(unified_io::pose_of({32990, 32980, 7, 1}, words, 1000, 1000),
-                      "unified_io: word 2 of a pose must be a joint's label, it is 7");
+    CHECK_FALSE(unified_io::pose_of({32990, 32980, 301, 1}, tokens, 1000, 1000).found);
+    CHECK_THROWS_WITH(unified_io::pose_of({32990, 32980, 7, 1}, tokens, 1000, 1000),
+                      "unified_io: token 2 of a pose must be a joint's label, it is 7");
 }
 
 TEST_CASE("masks_of: a run continues in the next row, and short runs are not objects") {
@@ -346,8 +348,8 @@ static Image noise(int height, int width, unsigned seed) {
     return image;
 }
 
-static unified_io::Source two_sources() { return {.words = {4, 5, 1, 6, 1, 0}, .images = {noise(4, 6, 2), noise(4, 6, 3)}}; }
-static const unified_io::Target two_targets{.words = {7, 8, 1, 9, 1, 0}, .codes = {0, 1, 2, 3, 4, 5, 6, 0}};
+static unified_io::Source two_sources() { return {.tokens = {4, 5, 1, 6, 1, 0}, .images = {noise(4, 6, 2), noise(4, 6, 3)}}; }
+static const unified_io::Target two_targets{.tokens = {7, 8, 1, 9, 1, 0}, .codes = {0, 1, 2, 3, 4, 5, 6, 0}};
 
 TEST_CASE("forward: masked inputs have no influence, and examples do not attend to each other") {
     const unified_io::Config config = tiny_config();
@@ -384,14 +386,14 @@ TEST_CASE("forward: masked inputs have no influence, and examples do not attend 
 TEST_CASE("losses: without an image the loss is that of the text") {
     const unified_io::Config config = tiny_config();
     const unified_io::Weights w = tiny_weights(config);
-    const unified_io::Target words{.words = two_targets.words};
+    const unified_io::Target tokens{.tokens = two_targets.tokens};
     const unified_io::Steps with = unified_io::forward(two_sources(), two_targets, w, config);
-    const unified_io::Steps without = unified_io::forward(two_sources(), words, w, config);
+    const unified_io::Steps without = unified_io::forward(two_sources(), tokens, w, config);
     CHECK(with.decoder.text_logits.cols() == 13);
     CHECK(with.decoder.image_logits.cols() == 7);
     const Matrix a = with.decoder.text_logits.value(), b = without.decoder.text_logits.value();
-    check_close("words do not see the image that comes after them", slice_rows(a, 0, 5), slice_rows(b, 0, 5));
-    const unified_io::Losses of_words = unified_io::losses(without, words);
+    check_close("tokens do not attend to the image that comes after them", slice_rows(a, 0, 5), slice_rows(b, 0, 5));
+    const unified_io::Losses of_words = unified_io::losses(without, tokens);
     const Matrix each = of_words.text.value();
     CHECK(each(5, 0) == 0);
     CHECK(of_words.total.value()(0, 0) == doctest::Approx((each[0] + each[1] + each[2] + each[3] + each[4]) / 5));
@@ -422,18 +424,18 @@ static Matrix rows_at(const Matrix& logits, int rows, int t) {
 TEST_CASE("Reader: token by token and code by code equals the full pass") {
     const unified_io::Config config = tiny_config();
     const unified_io::Weights w = tiny_weights(config);
-    const unified_io::Target words{.words = {7, 8, 9, 1, 9, 6, 5, 1}};
-    const Matrix of_words = unified_io::forward(two_sources(), words, w, config).decoder.text_logits.value();  // (2*4, V)
+    const unified_io::Target tokens{.tokens = {7, 8, 9, 1, 9, 6, 5, 1}};
+    const Matrix of_words = unified_io::forward(two_sources(), tokens, w, config).decoder.text_logits.value();  // (2*4, V)
     unified_io::Reader reader(two_sources(), 4, 0, w, config);
     const Matrix first = reader.read(make_batch({{0}, {0}}));  // (2, V + Vi)
     check_close("after the start", slice_cols(first, 0, 13), rows_at(of_words, 4, 0));
-    CHECK(first(0, 13) == -1e10f);  // codes do not follow words
+    CHECK(first(0, 13) == -1e10f);  // codes do not follow tokens
     check_close("two at once", slice_cols(reader.read(make_batch({{7, 8}, {9, 6}})), 0, 13), rows_at(of_words, 4, 2));
     reader.select({1, 0});
     check_close("exchanged", slice_cols(reader.read(make_batch({{5}, {9}})), 0, 13),
                 concat_rows({slice_rows(of_words, 7, 1), slice_rows(of_words, 3, 1)}).value());
 
-    const unified_io::Target codes{.words = {1, 1}, .codes = {0, 1, 2, 3, 4, 5, 6, 0}};
+    const unified_io::Target codes{.tokens = {1, 1}, .codes = {0, 1, 2, 3, 4, 5, 6, 0}};
     const Matrix of_codes = unified_io::forward(two_sources(), codes, w, config).decoder.image_logits.value();  // (2*4, Vi)
     unified_io::Reader painter(two_sources(), 1, 4, w, config);
     const Matrix begun = painter.read(make_batch({{0, 12}, {0, 12}}));
@@ -443,32 +445,32 @@ TEST_CASE("Reader: token by token and code by code equals the full pass") {
     check_close("code 3", slice_cols(painter.read(make_batch({{14, 15}, {18, 19}})), 13, 7), rows_at(of_codes, 4, 3));
 
     CHECK_THROWS_WITH(unified_io::Reader(two_sources(), 5, 0, w, config),
-                      "unified_io: 5 words and 0 codes to be written, there are positions for 4 and 6");
+                      "unified_io: 5 tokens of text and 0 codes to be written, there are positions for 4 and 6");
 }
 
-TEST_CASE("write_words, write_codes: equal the argmax of the full pass, token by token") {
+TEST_CASE("write_text, write_codes: equal the argmax of the full pass, token by token") {
     const unified_io::Config config = tiny_config();
     const unified_io::Weights w = tiny_weights(config);
-    unified_io::Target target{.words = {1, 1}, .codes = std::vector<int>(8)};
+    unified_io::Target target{.tokens = {1, 1}, .codes = std::vector<int>(8)};
     for (int t = 0; t < 4; ++t) {
         const Matrix logits = unified_io::forward(two_sources(), target, w, config).decoder.image_logits.value();
         for (const int b : {0, 1}) target.codes[4 * b + t] = argmax_row(logits, 4 * b + t);
     }
     CHECK(unified_io::write_codes(two_sources(), 4, w, config) == target.codes);
 
-    unified_io::Target words{.words = std::vector<int>(8, 1)};
+    unified_io::Target tokens{.tokens = std::vector<int>(8, 1)};
     for (int t = 0; t < 4; ++t) {
-        const Matrix logits = unified_io::forward(two_sources(), words, w, config).decoder.text_logits.value();
-        for (const int b : {0, 1}) words.words[4 * b + t] = argmax_row(logits, 4 * b + t);
+        const Matrix logits = unified_io::forward(two_sources(), tokens, w, config).decoder.text_logits.value();
+        for (const int b : {0, 1}) tokens.tokens[4 * b + t] = argmax_row(logits, 4 * b + t);
     }
-    const int end = words.words[2];  // the third word of the first answer is taken to be the end
+    const int end = tokens.tokens[2];  // the third token of the first answer is taken to be the end
     std::vector<std::vector<int>> expected;
     for (const int b : {0, 1}) {
-        std::vector<int> text(words.words.begin() + 4 * b, words.words.begin() + 4 * b + 4);
+        std::vector<int> text(tokens.tokens.begin() + 4 * b, tokens.tokens.begin() + 4 * b + 4);
         text.resize(std::min<std::ptrdiff_t>(4, std::find(text.begin(), text.end(), end) - text.begin() + 1));
         expected.push_back(text);
     }
-    CHECK(unified_io::write_words(two_sources(), 4, w, config, end) == expected);
+    CHECK(unified_io::write_text(two_sources(), 4, w, config, end) == expected);
 }
 
 TEST_CASE("unified_io: inconsistent arguments throw") {
@@ -479,11 +481,11 @@ TEST_CASE("unified_io: inconsistent arguments throw") {
     };
     unified_io::Source source = two_sources();
     unified_io::Target target = two_targets;
-    source.words[0] = 13;
-    CHECK_THROWS_WITH(refused(source, target)(), "unified_io: 13 is not one of 13 words of prompts, counted from 0");
-    source.words = std::vector<int>(12, 1);
+    source.tokens[0] = 13;
+    CHECK_THROWS_WITH(refused(source, target)(), "unified_io: 13 is not one of 13 tokens of prompts, counted from 0");
+    source.tokens = std::vector<int>(12, 1);
     CHECK_THROWS_WITH(refused(source, target)(),
-                      "unified_io: 12 words of prompts for 2 examples, each needs equally many, at most 5");
+                      "unified_io: 12 tokens of prompts for 2 examples, each needs equally many, at most 5");
     source = two_sources();
     source.patches = Matrix(2, 5, 1);
     CHECK_THROWS_WITH(refused(source, target)(), "unified_io: a mask of (2, 5) for 2 images of 6 patches, each needs one number");
@@ -495,10 +497,10 @@ TEST_CASE("unified_io: inconsistent arguments throw") {
     target = two_targets;
     target.inputs = {0, 7};
     CHECK_THROWS_WITH(refused(source, target)(),
-                      "unified_io: the decoder reads 2 words and writes 6; give equally many, or none to read");
-    target = {.words = {0, 0}};
+                      "unified_io: the decoder reads 2 tokens and writes 6; give equally many, or none to read");
+    target = {.tokens = {0, 0}};
     CHECK_THROWS_WITH(unified_io::losses(unified_io::forward(source, target, w, config), target),
-                      "unified_io: none of 2 words and no code is asked for; an answer needs at least one");
+                      "unified_io: none of 2 tokens and no code is asked for; an answer needs at least one");
 
     Random random;
     unified_io::Config bad = config;
@@ -526,12 +528,12 @@ TEST_CASE("unified_io: boxes that end before they begin, and invalid masks, are 
     unified_io::Source source = two_sources();
     source.patches = Matrix(2, config.grid.count(), 0.5f);
     CHECK_THROWS_WITH(
-        unified_io::words_of_box({.x1 = 3, .y1 = 0, .x2 = 1, .y2 = 2}, 4, 4),
+        unified_io::tokens_of_box({.x1 = 3, .y1 = 0, .x2 = 1, .y2 = 2}, 4, 4),
         "unified_io: a box from x 3.000000 to 1.000000 and y 0.000000 to 2.000000, neither may end before it begins");
     CHECK_THROWS_WITH(
-        unified_io::words_of_box({.x1 = NAN, .y1 = 0, .x2 = 1, .y2 = 2}, 4, 4),
+        unified_io::tokens_of_box({.x1 = NAN, .y1 = 0, .x2 = 1, .y2 = 2}, 4, 4),
         "unified_io: a box that reaches to nan in a picture of 4 x 4; it must lie inside of a square around the picture");
-    CHECK_THROWS_WITH(unified_io::words_of_box({.x1 = 0, .y1 = 0, .x2 = 1, .y2 = 2}, 0, 0),
+    CHECK_THROWS_WITH(unified_io::tokens_of_box({.x1 = 0, .y1 = 0, .x2 = 1, .y2 = 2}, 0, 0),
                       "unified_io: a box in a picture of 0 x 0, both must be at least 1");
     CHECK_THROWS_WITH(unified_io::forward(source, two_targets, w, config),
                       "unified_io: a mask of patches holds 0.500000, it must hold 1 (seen) and 0 (not seen)");
@@ -545,11 +547,11 @@ TEST_CASE(
     };
     for (const std::string& path : golden_files("unified_io")) {
         const unified_io::Config config = config_of_fixture(Golden(path));
-        check_told(config, table, unified_io::config_of, "the size of the images");
+        check_given_settings(config, table, unified_io::config_of, "the size of the images");
     }
 }
 
-TEST_CASE("coordinate_of: a place in a picture without pixels is refused") {
+TEST_CASE("coordinate_of: an image without pixels is refused") {
     CHECK_THROWS_WITH(unified_io::coordinate_of(32500, 0, 0),
                       "unified_io: a place in a picture of 0 x 0, both must be at least 1");
 }

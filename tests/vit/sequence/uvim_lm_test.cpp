@@ -3,7 +3,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "tests/fixture_views.h"
-#include "tests/nn/data/told_config.h"
+#include "tests/nn/data/given_settings.h"
 
 TEST_SUITE_BEGIN("uvim_lm");
 
@@ -83,11 +83,11 @@ static std::vector<Image> two_images() {
     return images;
 }
 
-TEST_CASE("tokens_of, words_of: code k is token k + 1; 0 starts the text and is not a code") {
+TEST_CASE("tokens_of, codes_of: code k is token k + 1; 0 starts the text and is not a code") {
     CHECK(uvim_lm::tokens_of({0, 4}) == std::vector<int>{1, 5});
-    CHECK(uvim_lm::words_of({1, 5}) == std::vector<int>{0, 4});
+    CHECK(uvim_lm::codes_of({1, 5}) == std::vector<int>{0, 4});
     CHECK(uvim_lm::shifted({1, 2, 3, 4, 5, 6}, 3) == std::vector<int>{0, 1, 2, 0, 4, 5});
-    CHECK_THROWS_WITH(uvim_lm::words_of({1, 0}), "uvim_lm: token 0 is not a word of the dictionary: it starts a text");
+    CHECK_THROWS_WITH(uvim_lm::codes_of({1, 0}), "uvim_lm: token 0 is not a code: it starts a text");
 }
 
 TEST_CASE("Reader: token by token equals the full pass, also after a selection of sequences") {
@@ -98,7 +98,7 @@ TEST_CASE("Reader: token by token equals the full pass, also after a selection o
     uvim_lm::Reader reader(two_images(), w, tiny);
     check_close("first", reader.read(make_batch({{0}, {0}})), two_rows(full, 0, 5));
     check_close("second", reader.read(make_batch({{1}, {5}})), two_rows(full, 1, 6));
-    reader.select({1, 1});  // both go on as the second picture
+    reader.select({1, 1});  // both continue with the second image
     check_close("third", reader.read(make_batch({{4}, {4}})), two_rows(full, 7, 7));
 }
 
@@ -121,7 +121,7 @@ TEST_CASE("uvim_lm: an inconsistent config or text throws an error that gives th
     CHECK_THROWS_WITH(uvim_lm::forward(two_images(), {1, 2}, w, tiny), "uvim_lm: 2 tokens for 2 images, each needs 5");
 }
 
-TEST_CASE("uvim_lm: a depth that the weights do not have, words below 0 and empty texts are refused") {
+TEST_CASE("uvim_lm: a depth that the weights do not have, codes below 0 and empty texts are refused") {
     Random random;
     const uvim_lm::Weights w = uvim_lm::make_weights(tiny, random);
     uvim_lm::Config deeper = tiny;
@@ -130,7 +130,7 @@ TEST_CASE("uvim_lm: a depth that the weights do not have, words below 0 and empt
                       "uvim_lm: encoder: the configuration says 3 blocks, the weights hold 2; pass the configuration that the "
                       "weights were made with");
     CHECK_THROWS_WITH(uvim_lm::tokens_of({0, -1}), "uvim_lm: word -1 of a code, they are counted from 0");
-    CHECK_THROWS_WITH(uvim_lm::words_of({0}), "uvim_lm: token 0 is not a word of the dictionary: it starts a text");
+    CHECK_THROWS_WITH(uvim_lm::codes_of({0}), "uvim_lm: token 0 is not a code: it starts a text");
     CHECK_THROWS_WITH(uvim_lm::shifted({1, 2}, 0), "uvim_lm: texts of 0 tokens, there must be at least 1");
 }
 
@@ -142,7 +142,7 @@ TEST_CASE(
     };
     for (const std::string& path : golden_files("uvim_lm")) {
         const uvim_lm::Config config = golden_config(Golden(path));
-        check_told(config, table, uvim_lm::config_of, "the size of the images");
+        check_given_settings(config, table, uvim_lm::config_of, "the size of the images");
     }
 }
 

@@ -5,7 +5,7 @@
 
 #include "nn/autograd/operations.h"
 #include "tests/fixture_views.h"
-#include "tests/nn/data/told_config.h"
+#include "tests/nn/data/given_settings.h"
 
 TEST_SUITE_BEGIN("uvim");
 
@@ -31,8 +31,8 @@ static uvim::Config golden_config(const Golden& golden) {
                         .base_sees_image = golden.flag("with_decoder_ctx"),
                         .code_length = file.metadata_int("code_len"),
                         .resize_bottleneck = golden.flag("bottleneck_resize"),
-                        .words = file.metadata_int("dict_size"),
-                        .word_width = file.metadata_int("codeword_dim"),
+                        .codebook_size = file.metadata_int("dict_size"),
+                        .code_width = file.metadata_int("codeword_dim"),
                         .momentum = static_cast<float>(file.metadata_double("dict_momentum")),
                         .min_count = static_cast<float>(file.metadata_double("min_count")),
                         .perturb = static_cast<float>(file.metadata_double("perturb")),
@@ -155,15 +155,16 @@ TEST_CASE("uvim: every step, loss, gradient, dictionary update and prediction eq
             uvim::forward(labels, images, {}, w, config).base;  // the dictionary is still the old one
         check_logits(golden, "eval.", evaluated, config);
         check_prediction(golden, evaluated, config);
-        const Matrix nothing(steps.oracle.bottleneck.rows(), config.word_width);
+        const Matrix nothing(steps.oracle.bottleneck.rows(), config.code_width);
         check_logits(golden, "no_code.", uvim::base(nothing, images, w, config), config);
 
-        const std::vector<int> counts = code_counts(steps.oracle.quantized.ids, config.words);
+        const std::vector<int> counts = code_counts(steps.oracle.quantized.ids, config.codebook_size);
         const float total = static_cast<float>(steps.oracle.quantized.ids.size());
         golden.check_integers("batch_counts", counts);
         golden.check("codebook_max_ratio", static_cast<float>(*std::max_element(counts.begin(), counts.end())) / total);
         golden.check("codebook_zeros_ratio",
-                     static_cast<float>(config.words - codes_in_use(steps.oracle.quantized.ids, config.words)) / config.words);
+                     static_cast<float>(config.codebook_size - codes_in_use(steps.oracle.quantized.ids, config.codebook_size)) /
+                         config.codebook_size);
         golden.check_integers("splits", {uvim::update_dictionary(w, steps.oracle, golden.input("split_uniform"), config)});
         golden.check("new_state.dictionary", w.dictionary.sums.value());
         golden.check("new_state.counts", w.dictionary.counts.value());
@@ -182,8 +183,8 @@ static const uvim::Config tiny{.grid = {.height = 4, .width = 6, .patch_height =
                                .heads = 2,
                                .mlp_width = 12,
                                .code_length = 4,
-                               .words = 5,
-                               .word_width = 3,
+                               .codebook_size = 5,
+                               .code_width = 3,
                                .momentum = 0.5f};
 
 static std::vector<int> some_labels(int classes) {
@@ -280,7 +281,7 @@ TEST_CASE("uvim: an inconsistent config or code throws an error that gives the r
     uvim::Config config = tiny;
     config.code_length = 3;
     CHECK_THROWS_WITH(uvim::make_weights(config, random),
-                      "uvim: a code of 3 words is not a square grid; set resize_bottleneck to false");
+                      "uvim: a code of 3 tokens is not a square grid; set resize_bottleneck to false");
     config.resize_bottleneck = false;
     CHECK_NOTHROW(uvim::make_weights(config, random));
     config.grid.patch_width = 4;
@@ -288,7 +289,7 @@ TEST_CASE("uvim: an inconsistent config or code throws an error that gives the r
                       "uvim: an image of 4 x 6 does not split into patches of 2 x 4; they must divide it");
     const uvim::Weights w = uvim::make_weights(tiny, random);
     CHECK_THROWS_WITH(uvim::base(Matrix(4, 2), {Image(4, 6, 3)}, w, tiny),
-                      "uvim: code vectors (4, 2) for codes of 4 words of width 3");
+                      "uvim: code vectors (4, 2) for codes of 4 tokens of width 3");
     CHECK_THROWS_WITH(uvim::oracle({Matrix(4, 18)}, {Image(4, 6, 3)}, w, tiny),
                       "uvim: labels of 1 outputs for a model of 2, each needs its own");
 }
@@ -302,7 +303,7 @@ TEST_CASE("uvim: depths, codes and logits that would silently give class 0 are r
     const int n = tiny.grid.count(), area = tiny.grid.area();
     Matrix logits(n, 2 * area);
     const uvim::Output two{.name = "two", .classes = 2};
-    const Matrix code(tiny.code_length, tiny.word_width);
+    const Matrix code(tiny.code_length, tiny.code_width);
     CHECK_THROWS_WITH(uvim::base(code, {Image(4, 6, 3)}, w, deeper),
                       "uvim: base: the configuration says 2 blocks, the weights hold 1; pass the configuration that the weights "
                       "were made with");
@@ -334,18 +335,19 @@ TEST_CASE(
     const auto table = [&](const uvim::Config& config) { return uvim::parameters(uvim::make_weights(config, random), config); };
     for (const std::string& path : golden_files("uvim")) {
         const uvim::Config config = golden_config(Golden(path));
-        check_told(config, table, uvim::config_of, "the size of the images");
+        check_given_settings(config, table, uvim::config_of, "the size of the images");
     }
 }
 
-TEST_CASE("uvim: config_of keeps the order of the outputs, which of them ignore class 0, and patches that no tensor shows") {
+TEST_CASE(
+    "uvim: config_of keeps the order of the outputs, which of them ignore class 0, and patch sizes that no tensor determines") {
     Random random(1);
     const auto table = [&](const uvim::Config& config) { return uvim::parameters(uvim::make_weights(config, random), config); };
     uvim::Config config = golden_config(Golden(golden_files("uvim")[0]));
     config.outputs = {{"semantics", 4}, {"depth", 3, true}};
     config.oracle_sees_image = config.base_sees_image = false;
     config.grid = {.height = 8, .width = 12, .patch_height = 2, .patch_width = 4};
-    check_told(config, table, uvim::config_of, "the size of the images");
+    check_given_settings(config, table, uvim::config_of, "the size of the images");
     const TemporaryFolder folder;
     const std::string path = folder.path("model.safetensors");
     save(table(config), path, uvim::metadata(config));

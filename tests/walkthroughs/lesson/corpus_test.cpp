@@ -8,7 +8,7 @@
 
 TEST_SUITE_BEGIN("corpus");
 
-// A text whose tokens are bytes: every line is another number.
+// A text whose tokens are bytes: every line is a different number.
 static std::string numbered_lines(int count) {
     std::string all;
     for (int i = 0; i < count; ++i) all += "line " + std::to_string(i) + "\n";

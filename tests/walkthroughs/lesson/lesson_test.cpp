@@ -12,7 +12,7 @@
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
 
-// give_lesson without its output among that of the tests, which would look like failures of theirs.
+// give_lesson with its output suppressed, which would look like a failure of the tests.
 static int give_quietly(const Options& options, const std::function<void(Lesson&)>& walk) {
     std::fflush(stdout);
     const int kept = dup(STDOUT_FILENO), nowhere = open("/dev/null", O_WRONLY);
@@ -29,20 +29,21 @@ TEST_SUITE_BEGIN("lesson");
 
 namespace {
 // What a lesson prints, and what it returns at its end.
-struct Told {
+struct Printed {
     std::string words;
     int result;
 };
 }  // namespace
 
-static Told told(void (*tell)(Lesson&), bool step = false, const std::string& typed = "", Colours colours = Colours::none) {
+static Printed printed(void (*steps)(Lesson&), bool step = false, const std::string& typed = "",
+                       Colours colours = Colours::none) {
     const TemporaryFolder folder;
     Options options("toy", "Shows a toy.", "1 second");
     options.step = step;
     std::FILE* const out = std::fopen(folder.path("out").c_str(), "w");
     std::FILE* const in = std::fopen(folder.file("in", typed).c_str(), "r");
     Lesson lesson(options, out, in, colours);
-    tell(lesson);
+    steps(lesson);
     const int result = lesson.end();
     std::fclose(out);
     std::fclose(in);
@@ -61,7 +62,7 @@ static void one_step(Lesson& lesson) {
 static const std::string line_of_matrix = std::to_string(__LINE__ - 6);
 
 TEST_CASE("Lesson::step: question, equation and source on one line, then code, matrix, why, predict") {
-    const Told lesson = told(one_step);
+    const Printed lesson = printed(one_step);
     CHECK(lesson.result == 0);
     CHECK(lesson.words ==
           "toy   Shows a toy.\n"
@@ -100,7 +101,7 @@ static void code_from_the_file(Lesson& lesson) {
 }
 
 TEST_CASE("Lesson::code: prints the source lines that follow the call, and their location") {
-    const std::string words = told(code_from_the_file).words;
+    const std::string words = printed(code_from_the_file).words;
     CHECK(words.find("         code      if (answer == 42) {\n"
                      "                       lesson.say(\"It was \", answer, \".\");\n"
                      "                   tests/walkthroughs/lesson/lesson_test.cpp:") != std::string::npos);
@@ -115,7 +116,7 @@ static void wide_things(Lesson& lesson) {
 }
 
 TEST_CASE("Lesson: an equation or matrix that exceeds the page is printed below") {
-    CHECK(told(wide_things)
+    CHECK(printed(wide_things)
               .words.ends_with("\nstep 1   A question of more than thirty letters?   x = y\n"
                                "\nstep 2   A question?\n"
                                "         " +
@@ -138,7 +139,7 @@ TEST_CASE("give_lesson: returns 0; 1 if a claim or the program failed; 2 if an i
 }
 
 TEST_CASE("Lesson: prose, pictures, tables and curves are indented below the question") {
-    CHECK(told(the_rest).words ==
+    CHECK(printed(the_rest).words ==
           "toy   Shows a toy.\n"
           "takes about 1 second\n"
           "\n"
@@ -197,7 +198,7 @@ static void claims_that_fail(Lesson& lesson) {
 }
 
 TEST_CASE("Lesson::claim: holds or FAILS, and determines the exit status") {
-    const Told good = told(three_claims), bad = told(claims_that_fail);
+    const Printed good = printed(three_claims), bad = printed(claims_that_fail);
     CHECK(good.result == 0);
     CHECK(
         good.words.ends_with("second\n\n"
@@ -211,7 +212,7 @@ TEST_CASE("Lesson::claim: holds or FAILS, and determines the exit status") {
                             "claim    FAILS   loss: nan, at least 0.1\n"
                             "claim    holds   positions matter\n"
                             "\n3 of 4 claims FAIL\n"));
-    CHECK(told(three_claims, false, "", Colours::few).words.find("claim    \x1b[32mholds\x1b[0m   ") != std::string::npos);
+    CHECK(printed(three_claims, false, "", Colours::few).words.find("claim    \x1b[32mholds\x1b[0m   ") != std::string::npos);
 }
 
 static void three_steps(Lesson& lesson) {
@@ -227,10 +228,10 @@ static int waits(const std::string& words) {
 }
 
 TEST_CASE("Lesson: --step waits between steps until the input ends") {
-    CHECK(waits(told(three_steps).words) == 0);
-    CHECK(waits(told(three_steps, true, "\n\n\n").words) == 2);
-    CHECK(waits(told(three_steps, true, "yes\nyes\n").words) == 2);
-    CHECK(waits(told(three_steps, true, "").words) == 1);
+    CHECK(waits(printed(three_steps).words) == 0);
+    CHECK(waits(printed(three_steps, true, "\n\n\n").words) == 2);
+    CHECK(waits(printed(three_steps, true, "yes\nyes\n").words) == 2);
+    CHECK(waits(printed(three_steps, true, "").words) == 1);
 }
 
 static void two_predictions(Lesson& lesson) {
@@ -239,16 +240,16 @@ static void two_predictions(Lesson& lesson) {
     lesson.predict("Which word?", {"cat"});
 }
 
-TEST_CASE("predict: asked and judged with --step, answered at the end otherwise") {
-    const std::string at_end = told(two_predictions).words;
+TEST_CASE("predict: asked and checked with --step, answered at the end otherwise") {
+    const std::string at_end = printed(two_predictions).words;
     CHECK(at_end.find("your answer") == std::string::npos);
     CHECK(at_end.find("step 1   How many of 9? 7\n") > at_end.find("predict   Which word?"));
     CHECK(at_end.find("step 1   Which word? cat\n") != std::string::npos);
-    const std::string asked = told(two_predictions, true, "7.4\ndog\n").words;
+    const std::string asked = printed(two_predictions, true, "7.4\ndog\n").words;
     CHECK(asked.find("answer    right: 7\n") != std::string::npos);
     CHECK(asked.find("answer    no: cat\n") != std::string::npos);
     CHECK(asked.find("The answers") == std::string::npos);
-    const std::string ended = told(two_predictions, true, "").words;  // the input ends at the first question
+    const std::string ended = printed(two_predictions, true, "").words;  // the input ends at the first question
     CHECK(ended.find("step 1   How many of 9? 7\n") != std::string::npos);
     CHECK(ended.find("step 1   Which word? cat\n") != std::string::npos);
 }
@@ -263,7 +264,7 @@ static void long_lines(Lesson& lesson) {
 static const std::string line_shown = std::to_string(__LINE__ - 2);
 
 TEST_CASE("Lesson: long equations wrap, wide matrices show fewer columns; a line of code is read from its file") {
-    const std::string words = told(long_lines).words;
+    const std::string words = printed(long_lines).words;
     CHECK(words.substr(words.find("\nstep 1") + 1) ==
           "step 1   A question that is longer than its column is wide   y = x W   Eq. 1\n"
           "\n"

@@ -82,7 +82,7 @@ TEST_CASE("Options: help lists every option with its value") {
           "\n"
           "  --help              show this\n"
           "  --step              wait for Enter between the steps\n"
-          "  --quiz              ask for predictions and judge them\n"
+          "  --quiz              ask for predictions and check them\n"
           "  --seed n            another seed, other random numbers (1)\n"
           "  --page text         also write the lesson to this file as a web page\n"
           "  --trace text        write a run with all its arithmetic to this file, a web page; -: browse it here at the end\n"
@@ -94,23 +94,23 @@ TEST_CASE("Options: help lists every option with its value") {
           "  --no-positions      leave them out\n");
 }
 
-TEST_CASE("command: what runs this again, without the page that it was written to") {
+TEST_CASE("command: the make command that repeats the run, without --page") {
     Given given;
     given.options.read({"--steps", "5", "--page", "/tmp/x.html", "--no-positions"});
     CHECK(given.options.command() == "make walk-toy ARGS=\"--steps 5 --no-positions\"");
     CHECK(Given().options.command() == "make walk-toy");
 }
 
-TEST_CASE("TellModel: what is given is told under the published keys, what is not given is not") {
+TEST_CASE("ModelOptions: settings holds the options that were given, under the published keys") {
     Options options("toy", "Shows a toy.", "1 second");
-    TellModel tell;
-    tell.declare(options, 4);
-    tell.declare_image_size(options);
-    CHECK(tell.told().empty());
-    CHECK(tell.heads_or(4) == 4);
+    ModelOptions model;
+    model.declare(options, 4);
+    model.declare_image_size(options);
+    CHECK(model.settings().empty());
+    CHECK(model.heads_or(4) == 4);
     options.read({"--heads", "3", "--eps", "1e-5", "--activation", "relu", "--image-size", "8"});
-    CHECK(tell.heads_or(4) == 3);
-    CHECK(tell.told() ==
+    CHECK(model.heads_or(4) == 3);
+    CHECK(model.settings() ==
           std::map<std::string, std::string>{
               {"num_attention_heads", "3"}, {"layer_norm_eps", "1e-05"}, {"hidden_act", "relu"}, {"image_size", "8"}});
 }

@@ -6,7 +6,7 @@
 
 TEST_SUITE_BEGIN("published_gpt");
 
-TEST_CASE("read_published_gpt: a model and its tokens come back; tokens of another model, and none, are refused") {
+TEST_CASE("read_published_gpt: restores a model and its tokens; tokens of another model, and a missing tokenizer, are refused") {
     const bpe::Vocabulary vocabulary = bpe::vocabulary_of(bpe::train("low lower lowest low low", 4, true));
     const gpt::Config config{.vocabulary = vocabulary.size(), .positions = 3, .width = 4, .depth = 1, .heads = 2, .mlp_width = 8};
     Random random(1);
@@ -21,7 +21,7 @@ TEST_CASE("read_published_gpt: a model and its tokens come back; tokens of anoth
     CHECK(identical(model.w.words.value(), w.words.value()));
     CHECK(model.ids("low") == bpe::encode("low", vocabulary));
     CHECK(model.name(vocabulary.size()) == "<" + std::to_string(vocabulary.size()) + ">");
-    CHECK_THROWS_WITH(model.ids("zyxw"), "\"zyxw\" has 4 tokens, this model can look at 1 to 3");
+    CHECK_THROWS_WITH(model.ids("zyxw"), "\"zyxw\" has 4 tokens, this model can read 1 to 3");
     CHECK_THROWS_WITH(read_published_gpt(weights, "", "", {}),
                       "gpt: --weights needs --merges, the merges.txt of the same model, to read the prompt");
     const std::string longer = folder.file("longer.txt", "l o\nlo w\nw e\ne r\ne s\ns t\n");

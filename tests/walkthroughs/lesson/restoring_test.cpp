@@ -39,8 +39,7 @@ static std::string idx_file(const TemporaryFolder& folder, const std::string& na
     return folder.path(name);
 }
 
-TEST_CASE(
-    "pictures_to_restore: pictures of the reader, cut into squares that divide both sides; those that do not fit are refused") {
+TEST_CASE("pictures_to_restore: the user's own images, in patches that divide both sides; images that do not fit are refused") {
     const TemporaryFolder folder;
     PictureFiles files;
     CHECK(!files.own());
@@ -79,16 +78,16 @@ TEST_CASE("waves_to_restore: determined by the seed; each batch draws new ones")
     CHECK(draw_batch(two_pictures(), 5, random).size() == 5);
 }
 
-TEST_CASE("judge: mean 1/3 (-1 -1 + 1), median -1, copy of the neighbour") {
+TEST_CASE("errors_with_baselines: mean 1/3 (-1 -1 + 1), median -1, copy of the neighbour") {
     const Pictures pictures = two_pictures();
     const Matrix mask{{0, 1}, {1, 0}};
     const std::vector<Image> predicted(2, Image(2, 4, 1, 0));
-    const Judged judged = judge(pictures, predicted, mask, 2, Measure::absolute);
-    CHECK(judged.model.hidden == Approx(1));
-    CHECK(judged.mean.hidden == Approx((2.0 / 3 + 4.0 / 3) / 2));
-    CHECK(judged.median.hidden == Approx((0 + 2) / 2.0));
-    CHECK(judged.copy.hidden == Approx(0));  // both pictures are flat
-    CHECK(judged_table(judged)[1][1] == "1.0000");
+    const ErrorsWithBaselines found = errors_with_baselines(pictures, predicted, mask, 2, Measure::absolute);
+    CHECK(found.model.hidden == Approx(1));
+    CHECK(found.mean.hidden == Approx((2.0 / 3 + 4.0 / 3) / 2));
+    CHECK(found.median.hidden == Approx((0 + 2) / 2.0));
+    CHECK(found.copy.hidden == Approx(0));  // both pictures are flat
+    CHECK(error_table(found)[1][1] == "1.0000");
 }
 
 TEST_CASE("triples, write_triples: three for each image, and a file only on request") {
@@ -96,7 +95,7 @@ TEST_CASE("triples, write_triples: three for each image, and a file only on requ
     const std::vector<Image> shown = triples(pictures, {Image(2, 4, 1, 0), Image(2, 4, 1, 0)}, {{0, 1}, {1, 0}}, 2, 2);
     CHECK(shown.size() == 6);
     CHECK(shown[1].pixels ==
-          std::vector<float>{0, 0, 0.5f, 0.5f, 0, 0, 0.5f, 0.5f});  // dark where seen, a guess of 0 is grey light
+          std::vector<float>{0, 0, 0.5f, 0.5f, 0, 0, 0.5f, 0.5f});  // dark where visible; a prediction of 0 is grey
     CHECK(shown[5].pixels == Image(2, 4, 1, 1).pixels);
     write_triples("", shown);
     const TemporaryFolder folder;
@@ -116,10 +115,10 @@ struct BecomeThree : Restoring {
 };
 }  // namespace
 
-TEST_CASE("learn_to_restore: one number reaches 3, with 16 evaluations on the way") {
+TEST_CASE("train_to_restore: one number reaches 3, with 16 evaluations on the way") {
     BecomeThree three;
     const Parameters table = {{"x", {1, 1}, Stored::as_it_is, {three.x}}};
-    const Series curve = learn_to_restore(three, table, 1600, "distance");
+    const Series curve = train_to_restore(three, table, 1600, "distance");
     CHECK(three.batch == 32);
     REQUIRE(curve.y.size() == 16);
     CHECK(curve.name == "distance");

@@ -22,7 +22,7 @@ TEST_CASE("ranked_rows: one row per answer, comparisons only within a ranking") 
     // without noise nice and good tie: the second ranking has no pair
     CHECK(reviews::true_pairs(ranked, two_rankings()).list.size() == 3);
     CHECK_THROWS_WITH(reviews::ranked_rows({{.prompt = "a film", .answers = {"was bad ."}, .ranks = {1}}}),
-                      "reviews: \"a\" is none of the 20 words of this language");
+                      "reviews: \"a\" is not one of the 20 words of this language");
     CHECK_THROWS_WITH(
         reviews::ranked_rows({{.prompt = "the good", .answers = {"was bad ."}, .ranks = {1}}}),
         "reviews: \"the good\" is not a prompt; the prompts are \"the movie\", \"the food\", \"the book\" and \"the song\"");

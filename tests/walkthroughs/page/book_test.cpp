@@ -8,7 +8,7 @@
 
 TEST_SUITE_BEGIN("book");
 
-TEST_CASE("link_in_book: lessons, folders and README files lead to pages, what the book does not hold to nothing") {
+TEST_CASE("link_in_book: lessons, folders and README files lead to pages; other files have no link") {
     const std::vector<std::string> pages{"README.html", "vit/README.html", "vit/vit.html", "nn/README.html"};
     CHECK(link_in_book("../walkthroughs/vit/vit.cpp", "vit/README.md", pages) == "../vit/vit.html");
     CHECK(link_in_book("vit", "README.md", pages) == "vit/README.html");
@@ -43,7 +43,7 @@ TEST_CASE("write_book: contents, systems, ledgers and every README; each link of
         read_file(folder.path("vit/vit.html")) ==
         "<nav aria-label=\"steps\">\n<p class=\"up\"><a href=\"../index.html\">all lessons</a></p>\n</nav><h1>Reads digits.</h1>");
     const std::string index = read_file(folder.path("index.html"));
-    CHECK(index.find("STUDENTS") == std::string::npos);  // the page of a README is no lesson
+    CHECK(index.find("STUDENTS") == std::string::npos);  // the page of a README is not a lesson
     CHECK(index.find("<dt>vit</dt><dd><a href=\"vit/vit.html\" title=\"ViT. Patches. \">vit</a></dd>") != std::string::npos);
     CHECK(index.find("<dt>vit/detect</dt><dd><span title=\"Boxes. \">boxes</span></dd>") != std::string::npos);
     CHECK(index.find("<li><a href=\"ledgers.html#nn\">nn</a></li>") != std::string::npos);

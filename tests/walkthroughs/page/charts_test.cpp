@@ -34,13 +34,13 @@ TEST_CASE("matrix_html: of a large matrix the corners as numbers and the whole a
     CHECK(html.find("data:image/png;base64,") != std::string::npos);
 }
 
-TEST_CASE("picture_html: a PNG with a size and words for those who do not see it") {
+TEST_CASE("picture_html: a PNG with its size and alternative text") {
     const std::string html = picture_html(Image(8, 4, 1), "a <digit>");
     CHECK(html.starts_with("<img src=\"data:image/png;base64,iVBORw0KGgo"));
     CHECK(html.ends_with("\" width=\"80\" height=\"160\" alt=\"a &lt;digit&gt;, a picture of 8 x 4 pixels\">"));
 }
 
-TEST_CASE("heat_html: each cell tells its row, its column and its value, by name where there are names") {
+TEST_CASE("heat_html: the title of each cell gives its row, column and value, by name if there are names") {
     const std::string html = heat_html(Matrix{{0, 1}, {0.5f, NAN}}, "who looks", {"the", "cat"}, {"the", "cat"});
     CHECK(html.find("<title>the, cat: 1</title>") != std::string::npos);
     CHECK(html.find("<title>cat, the: 0.5</title>") != std::string::npos);

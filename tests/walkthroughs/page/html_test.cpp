@@ -4,7 +4,7 @@
 
 TEST_SUITE_BEGIN("html");
 
-TEST_CASE("escaped: what HTML would read as its own, and bytes that are not UTF-8") {
+TEST_CASE("escaped: the special characters of HTML, and bytes that are not UTF-8") {
     CHECK(escaped("a < b && \"c\" > d") == "a &lt; b &amp;&amp; &quot;c&quot; &gt; d");
     CHECK(escaped("Мама \xFF") == "Мама \uFFFD");
 }

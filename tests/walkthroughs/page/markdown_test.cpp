@@ -13,7 +13,7 @@ TEST_CASE("markdown_html: headings, paragraphs over several lines, comments") {
           "<h1>A <code>b</code></h1>\n<p>one two &lt;3</p>\n<h2>C</h2>\n");
 }
 
-TEST_CASE("markdown_html: links lead where the book has them, and are plain words where it has not; bold and code") {
+TEST_CASE("markdown_html: a link leads to a page of the book, or becomes plain text without one; bold and code") {
     CHECK(
         as_html("see [a `b`](x.md), [c](gone.h) and **d [e](f)** and `g[0](1)`") ==
         "<p>see <a href=\"to/x.md\">a <code>b</code></a>, c and <b>d <a href=\"to/f\">e</a></b> and <code>g[0](1)</code></p>\n");

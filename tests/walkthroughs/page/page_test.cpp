@@ -42,7 +42,7 @@ TEST_CASE("page_html: a step is a section with its question, formula, code, numb
     CHECK(holds(html, "<code>make walk-toy</code>, about a second"));
 }
 
-TEST_CASE("page_html: the answer to a prediction is inside what opens, never in the question") {
+TEST_CASE("page_html: the answer to a prediction is inside a <details> element, never in the question") {
     const std::string html = page_html(one_page());
     CHECK(holds(html, "predict</span>x(2, 0)?</summary><p>It is 5: rows first.</p>"));
     CHECK(holds(html, "predict</span>row 0</summary><p>Write your guess down."));
@@ -59,7 +59,7 @@ TEST_CASE("page_html: pictures, heat maps with names, tables and claims") {
     CHECK(holds(html, "<p class=\"claim fails\"><b>\u2717 FAILS</b> it flies</p>"));
 }
 
-TEST_CASE("page_html: every section, figure, table and detail that opens is closed, and nothing is fetched") {
+TEST_CASE("page_html: every HTML element is closed, and nothing is loaded from a server") {
     const std::string html = page_html(one_page());
     for (const std::string tag :
          {"section", "figure", "table", "details", "pre", "nav", "main", "header", "svg", "ol", "style", "script"}) {

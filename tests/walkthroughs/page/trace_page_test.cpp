@@ -15,7 +15,7 @@ static Trace product_trace() {
     return tracing.trace();
 }
 
-TEST_CASE("source_notes: the name left of the =, and what an operation calls the parameter that it reads") {
+TEST_CASE("source_notes: the name left of the =, and the name that an operation uses for its parameter") {
     const Trace trace = product_trace();
     const std::vector<SourceNote> notes = source_notes(trace);
     REQUIRE(notes.size() == 4);  // x, w, scores, the sum
@@ -27,7 +27,7 @@ TEST_CASE("source_notes: the name left of the =, and what an operation calls the
     CHECK(notes[3].code == "backward(sum(scores));");
 }
 
-TEST_CASE("source_notes: without the file there are no words") {
+TEST_CASE("source_notes: without the source file the notes are empty") {
     Trace trace = product_trace();
     for (TracedValue& value : trace.values) value.where = Where();
     for (const SourceNote& note : source_notes(trace)) CHECK(note.name + note.code == "");
@@ -54,7 +54,7 @@ TEST_CASE("trace_html: the data is JSON with every value, its line, its inputs, 
     CHECK(data.at("formulas").find(scores.at("d").as_array()[1].as_string()) != nullptr);
 }
 
-TEST_CASE("trace_html: what is too large is left out, the largest first; its shape stays") {
+TEST_CASE("trace_html: values that are too large are left out, the largest first; their shapes stay") {
     const Json data = data_of(trace_html(product_trace(), "toy", 12));  // x has 4, w 2 + 2, scores 2 + 2, the sum 1 + 1 numbers
     CHECK(data.at("values").as_array()[0].find("v") != nullptr);
     CHECK(data.at("values").as_array()[2].find("v") == nullptr);

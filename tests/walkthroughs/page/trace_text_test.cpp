@@ -27,7 +27,7 @@ TEST_CASE("trace_list: number, name, operation and shape of every value") {
     CHECK(list[3] == "    3  sum 3                     sum (1, 1)");
 }
 
-TEST_CASE("explain_value, explain_gradient: the formula, its numbers, and what the program has") {
+TEST_CASE("explain_value, explain_gradient: the formula, its numbers, and the value in the program") {
     const Trace trace = product_trace();
     const std::vector<SourceNote> notes = source_notes(trace);
     CHECK(explain_value(trace, notes, 2, 1, 0) ==
@@ -51,7 +51,7 @@ static std::string browsed(const std::string& typed) {
     return read_file(folder.path("out"));
 }
 
-TEST_CASE("browse_trace: answers one line after the other until it ends or says q") {
+TEST_CASE("browse_trace: answers each line of input until the input ends or is q") {
     CHECK(browsed("\n").find("    2  scores ") != std::string::npos);
     CHECK(browsed("2 1 0\n").find("= 3 * 0.5 + 4 * (-1)\n") != std::string::npos);
     CHECK(browsed("g 1 1 0").find("dw(1,0) is what flows back") != std::string::npos);

@@ -60,7 +60,7 @@ TEST_CASE(
           listed(beam_search({3, 1, 4}, 3, w, config, Limits{.new_tokens = 12})[0].ids));
 }
 
-// One small model of each family that writes through nn/text/memory.h: visit(weights, config).
+// One small model of each family that generates with nn/text/memory.h: visit(weights, config).
 template <class Visit>
 static void visit_decoders(Random& random, const Visit& visit) {
     const Init init{.draw = Draw::normal, .stddev = 0.5f};
@@ -143,10 +143,10 @@ TEST_CASE("generate: --format bf16 and int8 write what each family writes with i
     const std::string path = folder.path("model.safetensors");
     Random random(1);
     // make_reader(capacity): a reader of the model
-    const auto check_family = [&](const Parameters& table, const auto& told, const std::vector<int>& start,
+    const auto check_family = [&](const Parameters& table, const auto& metadata, const std::vector<int>& start,
                                   const auto& make_reader) {
-        INFO(told.at("model_type"));
-        save(table, path, told);
+        INFO(metadata.at("model_type"));
+        save(table, path, metadata);
         const CommandResult plain = run_command(program + " --weights " + path + " --ids 3,1,4 --tokens 5 --temperature 0");
         CHECK(plain.output.find("Every token reads") == std::string::npos);
         const TokenBatch one = make_batch({{start[0]}});
@@ -205,7 +205,7 @@ TEST_CASE("generate: Gato continues text, and actions after a separator, with an
                               .residual_channels = 4,
                               .groups = 2,
                               .patch_positions = 6,
-                              .observation_places = 12};
+                              .observation_positions = 12};
     Random random(3);
     const gato::Weights w = gato::make_weights(config, random, {.draw = Draw::normal, .stddev = 0.5f});
     const TemporaryFolder folder;
@@ -246,9 +246,9 @@ TEST_CASE("generate: Gato continues text, and actions after a separator, with an
           std::string::npos);
     CHECK(refusal(call("3 | 16 |")).find("a second separator in one time step") != std::string::npos);
     save(gato::parameters(w, config), path);
-    CHECK(refusal(call("3") + " --family gato").find("nothing says the number of text tokens") != std::string::npos);
-    const std::string told = " --family gato --heads 3 --tell text_tokens=6,continuous_tokens=8,num_group_norm_groups=2";
-    CHECK(new_ids(run_command(call("3 1 4") + told)) == text);
+    CHECK(refusal(call("3") + " --family gato").find("missing setting: the number of text tokens") != std::string::npos);
+    const std::string options = " --family gato --heads 3 --settings text_tokens=6,continuous_tokens=8,num_group_norm_groups=2";
+    CHECK(new_ids(run_command(call("3 1 4") + options)) == text);
 }
 
 TEST_CASE("generate: rejects a file of unknown family, heads or tokens, and names the cure") {
@@ -263,18 +263,18 @@ TEST_CASE("generate: rejects a file of unknown family, heads or tokens, and name
         CHECK(refused.status == 2);
         return refused.output;
     };
-    CHECK(refusal(call).find("nothing says the family of the model") != std::string::npos);
+    CHECK(refusal(call).find("missing setting: the family of the model") != std::string::npos);
     CHECK(refusal(call).find("or give --family NAME") != std::string::npos);
     CHECK(refusal(call + " --family mamba").find("its family is mamba; this program writes with gpt2, ") != std::string::npos);
-    CHECK(refusal(call + " --family bloom").find("nothing says the number of heads") != std::string::npos);
+    CHECK(refusal(call + " --family bloom").find("missing setting: the number of heads") != std::string::npos);
     CHECK(refusal(call + " --family bloom --heads 3 --ids 300").find("given twice") != std::string::npos);
     CHECK(refusal(program + " --weights " + path + " --ids 300 --family bloom --heads 3")
               .find("300 is not one of the tokens 0 ... 299") != std::string::npos);
     CHECK(refusal(program + " --weights " + path + " --family bloom --heads 3").find("there is no tokenizer.json beside it") !=
           std::string::npos);
     CHECK(refusal(call + " --format f16").find("weight format f16 is unknown; it may be f32, bf16 or int8") != std::string::npos);
-    CHECK(refusal(call + " --tell heads").find("--tell: heads is not KEY=VALUE") != std::string::npos);
-    CHECK(run_command(call + " --family bloom --tell n_head=3 --tokens 2").status == 0);
+    CHECK(refusal(call + " --settings heads").find("--settings: heads is not KEY=VALUE") != std::string::npos);
+    CHECK(run_command(call + " --family bloom --settings n_head=3 --tokens 2").status == 0);
 }
 
 TEST_CASE("generate: reads and writes text with a tokenizer.json beside the checkpoint") {

@@ -9,7 +9,7 @@
 TEST_SUITE_BEGIN("chain_reader");
 
 namespace {
-// Knows the chain: the logits of a row are the logarithms of the probabilities after the last two symbols; nothing after one.
+// The optimal model: the logits of a row are the log-probabilities after the last two symbols; uniform after one.
 class Oracle : public ChainReader {
 public:
     explicit Oracle(const SecondOrderChain& chain) : chain(chain) {}

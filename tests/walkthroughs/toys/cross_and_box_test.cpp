@@ -9,7 +9,7 @@
 
 TEST_SUITE_BEGIN("cross_and_box");
 
-// How much of a shape stands in each of the nine places: the product of its sixteen pixels, mean taken out, with the patch.
+// Correlation of a shape with each of the nine cells: its sixteen pixels, minus their mean, times the cell's.
 static int best_place(const Image& image, const Matrix& shape) {
     const Matrix patches = patchify(image, 4);  // (9, 16)
     float mean = 0;
@@ -60,7 +60,7 @@ TEST_CASE("cross_and_box: noise of standard deviation 0.3, shapes add 1") {
     CHECK(shape(image) == "12 x 12 x 1");
     float squares = 0, inside = 0;
     for (int y = 4; y < 8; ++y)
-        for (int x = 0; x < 12; ++x) squares += image(y, x, 0) * image(y, x, 0);  // the middle row of places is empty
+        for (int x = 0; x < 12; ++x) squares += image(y, x, 0) * image(y, x, 0);  // the middle row of cells is empty
     CHECK(std::sqrt(squares / 48) == doctest::Approx(0.3).epsilon(0.25));
     for (int y = 1; y < 3; ++y)
         for (int x = 0; x < 4; ++x) inside += image(y, x, 0) / 8;  // the bar of the cross

@@ -7,7 +7,7 @@
 
 TEST_SUITE_BEGIN("jumping_walk");
 
-// Where a token stands among the eight.
+// The position of a token among the eight.
 static int place_of(const jumping_walk::Text& text, int t) {
     for (int place = 0; place < jumping_walk::shown; ++place)
         if (text.ids[place] == text.ids[t]) return place;

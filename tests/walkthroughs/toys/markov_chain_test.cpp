@@ -60,7 +60,7 @@ TEST_CASE("MarkovChain: rejects a matrix whose rows are not distributions") {
     Random random;
     CHECK_THROWS_WITH(make_markov_chain(random, 1), "make_markov_chain: 1 symbols, two are needed");
     CHECK_THROWS_WITH(make_markov_chain(random, 3, 0), "make_markov_chain: a concentration of 0.000000, it must be positive");
-    CHECK_THROWS_WITH(make_markov_chain(random, 3, 1, 2), "make_markov_chain: a uniform share of 2.000000 is outside 0 ... 1");
+    CHECK_THROWS_WITH(make_markov_chain(random, 3, 1, 2), "make_markov_chain: a uniform fraction of 2.000000 is outside 0 ... 1");
     CHECK_THROWS_WITH(between(make_markov_chain(random, 3), 0, 3), "between: symbols 0 and 3 of 3");
 }
 
@@ -80,7 +80,7 @@ TEST_CASE("span_entropy: one symbol is the two-sided entropy, two can be worked 
 TEST_CASE("SecondOrderChain: entropies that can be worked out by hand") {
     // The next symbol is always the last but one, so 0 0 0 ..., 1 1 1 ... and 0 1 0 1 ... are the only texts.
     const SecondOrderChain chain = second_order_chain_of({{1, 0}, {1, 0}, {0, 1}, {0, 1}});
-    // Pairs are equally frequent; after a pair nothing is open, after one symbol both are equally likely
+    // Pairs are equally frequent; after a pair the next symbol is certain, after one symbol both are equally likely
     for (const float share : chain.stationary) CHECK(share == Approx(0.25));
     CHECK(causal_entropy(chain) == Approx(0));
     CHECK(bigram_entropy(chain) == Approx(std::log(2.0)));

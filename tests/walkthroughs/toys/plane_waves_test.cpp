@@ -21,7 +21,7 @@ TEST_CASE("plane_waves: pixel variance 1/2, that of a sine; all channels are equ
 }
 
 TEST_CASE("plane_waves: on every line the middle of three equidistant pixels is a fixed fraction of the sum of its neighbours") {
-    // sin(t - k) + sin(t + k) = 2 cos(k) sin(t): the share 2 cos k is the same everywhere in one picture
+    // sin(t - k) + sin(t + k) = 2 cos(k) sin(t): the factor 2 cos k is the same everywhere in one image
     Random random(5);
     const Image wave = plane_wave(random, 12, 1);
     const double share = (wave(0, 0, 0) + wave(0, 2, 0)) / wave(0, 1, 0);
@@ -29,7 +29,7 @@ TEST_CASE("plane_waves: on every line the middle of three equidistant pixels is 
         for (int x = 1; x < 11; ++x) CHECK(wave(y, x - 1, 0) + wave(y, x + 1, 0) == Approx(share * wave(y, x, 0)).epsilon(1e-3));
 }
 
-// The share 2 cos(k cos a) along the rows, taken where the wave is largest.
+// The factor 2 cos(k cos a) along the rows, measured where the wave is largest.
 static double row_share(const Image& wave) {
     int y = 0, x = 1;
     for (int v = 0; v < wave.height; ++v)

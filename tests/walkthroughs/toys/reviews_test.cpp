@@ -85,7 +85,7 @@ TEST_CASE("reviews: texts in rows round-trip") {
     CHECK(reviews::text_lengths(episodes) == std::vector<int>{6, 10});
     CHECK(reviews::true_scores(episodes) == std::vector<float>{1, -1});
     CHECK(reviews::share_of_sentences(episodes) == 1);
-    CHECK_THROWS_WITH(reviews::ids_of("was splendid ."), "reviews: \"splendid\" is none of the 20 words of this language");
+    CHECK_THROWS_WITH(reviews::ids_of("was splendid ."), "reviews: \"splendid\" is not one of the 20 words of this language");
     CHECK_THROWS_WITH(reviews::episodes_of({0}, {}), "reviews: 1 nouns and 0 answers");
     CHECK_THROWS_WITH(reviews::episodes_of({0}, {reviews::Answer(9, 3)}), "reviews: answer 0 has 9 words, 8 are the most");
 }

@@ -108,11 +108,12 @@ static void step_embedding(Lesson& lesson, const biogpt::Weights& w, const biogp
             positions += std::pow(steps.positions.value()(row, j), 2);
         }
     }
-    lesson.why("the first token of a text reads row 2, padding row 1; row 0 is never used. Both tables are drawn alike, but only ",
-               "token embeddings are multiplied by sqrt(", config.width, ") = ", fixed(std::sqrt(config.width), 1),
-               ": in these texts a token embedding is ", fixed(std::sqrt(words / positions), 1),
-               " times as long as its position embedding. Without the factor the output matrix, which is the same table, would "
-               "have to be large instead.");
+    lesson.why(
+        "the first token of a text reads row 2, padding row 1; row 0 is never used. Both tables are drawn alike, but only ",
+        "token embeddings are multiplied by sqrt(", config.width, ") = ", fixed(std::sqrt(config.width), 1),
+        ": in these texts a token embedding is ", fixed(std::sqrt(words / positions), 1),
+        " times as long as its position embedding. Without the factor the output matrix, which is the same table, would "
+        "have to be large instead.");
 }
 
 namespace {
@@ -263,7 +264,7 @@ Var AnswerQuestions::loss(int) {
     return biogpt::loss(biogpt::forward(examples.batch, w, config), examples.labels);
 }
 
-// The share of answers that are written as they should be.
+// The fraction of answers that are written as they should be.
 static double right_answers(const biogpt::Weights& w, const biogpt::Config& config, const Choices& choices,
                             const Questions& questions) {
     const TokenBatch prompts = make_batch(prompts_of(questions, config, choices), 0, Side::left);
@@ -349,11 +350,11 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const double gained = measured.general_on_d - measured.domain_on_d;
     lesson.claim_at_most("domain model above the floor of D, nats", measured.domain_on_d - cross_entropy_of(domain, domain),
                          0.05);
-    lesson.claim_at_least("of what a perfect general model loses on D, the share that the domain model wins back", gained / lost,
+    lesson.claim_at_least("of what a perfect general model loses on D, the fraction that the domain model gains", gained / lost,
                           0.7);
     lesson.claim_at_least("with little text: nats ahead when started from the general model",
                           measured.few_from_scratch - measured.few_from_general, 0.02);
-    lesson.claim_at_most("and what is left to the domain model, as a share of the gap between both models",
+    lesson.claim_at_most("and what is left to the domain model, as a fraction of the gap between both models",
                          (measured.few_from_general - measured.domain_on_d) / gained, 0.2);
     lesson.claim_at_least("after a soft prompt, pairs extracted as they should be", answered, 0.9);
 }

@@ -159,7 +159,7 @@ struct AddDigits : Objective {
     AddDigits(const galactica::Weights& w, const galactica::Config& config, const Choices& choices, int seed)
         : w(w), config(config), choices(choices), random(seed) {}
 
-    // Both kinds in one batch, the shorter ones filled up with padding. Digits of questions are drawn blindly: no loss on them.
+    // Both kinds in one batch, the shorter ones padded. The digits of questions are random: no loss on them.
     Var loss(int) override {
         const chain::Task& task = choices.task;
         std::vector<std::vector<int>> sequences;
@@ -188,7 +188,7 @@ struct Right {
     double with_work = 0, direct = 0;
 };
 
-// Both shares of right answers, twenty times on the way.
+// Both fractions of right answers, twenty times on the way.
 struct RightCurves : Watcher {
     const galactica::Weights& w;
     const galactica::Config& config;
@@ -232,7 +232,7 @@ static void step_train(Lesson& lesson, const galactica::Weights& w, const galact
         train(objective, nothing_decays(variables(galactica::parameters(w, config))), recipe, &watcher);
         curves = {watcher.with_work, watcher.direct};
     }
-    lesson.curves(curves, {"training step", "share of right answers"});
+    lesson.curves(curves, {"training step", "fraction of right answers"});
 }
 
 static Right step_ask(Lesson& lesson, const galactica::Weights& w, const galactica::Config& config, const Choices& choices,

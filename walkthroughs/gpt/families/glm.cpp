@@ -131,7 +131,8 @@ static void step_2_train(Lesson& lesson, const glm::Weights& w, const MarkovChai
         ShowProgress progress("training", choices.steps);
         losses = train(objective, nothing_decays(variables(glm::parameters(w, config))), recipe, &progress);
     }
-    // The first twentieth is left out: embeddings of standard deviation 1 begin with a loss of 10, beside which all else is flat.
+    // The first twentieth is left out: embeddings of standard deviation 1 start at a loss of 10, next to which the rest looks
+    // flat.
     const int skipped = choices.steps / 20;
     const Smoothed curve = smoothed({losses.begin() + skipped, losses.end()}, std::max(1, choices.steps / 60));
     std::vector<float> at;
@@ -143,7 +144,7 @@ static void step_2_train(Lesson& lesson, const glm::Weights& w, const MarkovChai
         "with another mask, [gM]. First the model learns what follows what, which serves both. It uses the right side of a gap only later: it has to find out which symbol of A follows the mask.");
 }
 
-// The mean loss on the symbols of the span themselves, [E] left out, which a reader of A can count.
+// The mean loss on the symbols of the span themselves, without [E], whose position follows from part A.
 static double loss_on_symbols(const std::vector<glm::Sequence>& sequences, const glm::Weights& w) {
     const NoTape no_tape;
     double sum = 0;
@@ -212,7 +213,7 @@ struct Neighbours {
 };
 }  // namespace
 
-// Neighbours, not too rare, between which the left one alone misleads: the likeliest symbol is another with the right one known.
+// Pairs of neighbours, not too rare, where the left one alone misleads: knowing the right one changes the likeliest symbol.
 static Neighbours misleading(const MarkovChain& chain) {
     Neighbours best;
     double largest = 0;

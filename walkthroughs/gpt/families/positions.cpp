@@ -2,7 +2,7 @@
 //
 //   papers   learned: Radford et al. 2019. Rotation: Su et al. 2021, arXiv 2104.09864, as in LLaMA, arXiv 2302.13971.
 //            ALiBi: Press et al., "Train Short, Test Long", 2021, arXiv 2108.12409, as in BLOOM, arXiv 2211.05100
-//   shows    that how a model is told the order decides what happens past the training window
+//   shows    that the kind of position embedding decides what happens past the training window
 //   symbols  T training window   H heads   h head width   t position   m_h slope of head h
 //   before   walkthroughs/gpt/gpt.cpp
 //   next     palm.cpp
@@ -41,7 +41,7 @@ private:
     const gpt::Config& config;
 };
 
-// The three models. They have as many blocks of the same width; what differs most is how they know the order.
+// The three models. They have as many blocks of the same width; they differ mainly in their positions.
 struct Models {
     gpt::Config gpt_config;
     gpt::Weights gpt;
@@ -84,11 +84,11 @@ static void step_1_language(Lesson& lesson, const SecondOrderChain& chain, Rando
 }
 
 static void step_2_three_ways(Lesson& lesson, const Models& models) {
-    lesson.step("How is a model told the order?");
+    lesson.step("How do positions enter the model?");
     lesson.table(
         {{"model", "what is done with position t", "where", "learned numbers"},
          {"GPT-2", "row t of a table is added to the token", "before block 1", text(models.gpt_config.positions * width)},
-         {"LLaMA", "queries and keys are turned by t w_k", "every block", "0"},
+         {"LLaMA", "queries and keys are rotated by t w_k", "every block", "0"},
          {"BLOOM", "m_h times the distance is subtracted", "every score", "0"}});
     std::string slopes;
     lesson.code();
@@ -169,7 +169,8 @@ static std::vector<std::vector<float>> step_4_chart(Lesson& lesson, const std::v
     return losses;
 }
 
-// The largest share of attention, over all heads of all blocks, that the query at t gives to the symbol before it: mean over texts.
+// The largest fraction of attention, over all heads of all blocks, that the query at t gives to the symbol before it: mean over
+// texts.
 static double on_previous(const StackSteps& decoder, int heads, int texts, int T, int t) {
     double best = 0;
     for (const BlockSteps& block : decoder.blocks) {

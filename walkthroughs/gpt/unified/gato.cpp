@@ -36,7 +36,7 @@ static gato::Config small_gato() {
             .residual_channels = 8,
             .groups = 4,
             .patch_positions = 16,
-            .observation_places = 16};
+            .observation_positions = 16};
 }
 
 // --- three tasks ---
@@ -82,13 +82,13 @@ static std::vector<gato::Episode> make_episodes(const Choices& choices, Random& 
     return episodes;
 }
 
-// --- how well each is done ---
+// --- measurements of each task ---
 
 namespace {
 struct Skill {
     double reach_error = 0;  // mean distance of the likeliest move from the expert's
-    double counted = 0;      // share of right numbers, from the third on: the first two say where it begins and how it goes on
-    double seen = 0;         // share of right quarters
+    double counted = 0;      // fraction of right numbers, from the third on: the first two determine the rest
+    double seen = 0;         // fraction of right quarters
 };
 }  // namespace
 
@@ -97,13 +97,13 @@ static int likeliest(const Matrix& logits, int row) {
     return static_cast<int>(std::max_element(logits.row(row), logits.row(row) + logits.cols) - logits.row(row));
 }
 
-// A token as a move; any other token than a bin counts as no move at all.
+// A token as a move; a token that is not a bin counts as a move of 0.
 static float move_of(int token, const gato::Config& config) {
     const bool is_bin = token >= config.first_continuous() && token < config.first_discrete();
     return is_bin ? gato::action_of_token(token, config) : 0.0f;
 }
 
-// The model's answers where the expert's own observations and earlier actions stand before them.
+// The model's answers after the expert's own observations and earlier actions (teacher forcing).
 static Skill measure(const gato::Weights& w, const gato::Config& config, const std::vector<gato::Episode>& episodes) {
     const NoTape no_tape;
     const gato::Steps steps = gato::forward(episodes, w, config);
@@ -275,8 +275,8 @@ static gato::Episode longer(const gato::Episode& episode, float position, float 
     return next;
 }
 
-// Lets the model move the joystick: from the second step on it sees where its own moves have led.
-//   returns  the distance from the goal at the end, beyond what the expert leaves
+// Lets the model move the joystick: from the second step on it reads the results of its own moves.
+//   returns  the distance from the goal at the end, minus the expert's
 static double drive(const gato::Weights& w, const gato::Config& config, const Choices& choices, float start, float goal,
                     std::vector<float>& path) {
     float position = start;

@@ -154,7 +154,7 @@ static void step_bias(Lesson& lesson, const t5::Weights& w, const t5::Config& co
 }
 
 static void step_floors(Lesson& lesson, const MarkovChain& chain, const Choices& choices) {
-    lesson.step("How well can it be done?", "H(gap | before)   H(gap | before, after)");
+    lesson.step("What is the lowest possible loss?", "H(gap | before)   H(gap | before, after)");
     lesson.why("a letter depends on the letter before it. No left-to-right model can have a lower loss than ",
                fixed(causal_entropy(chain), 3), " nats a letter. A model that also sees the letter after the gap can reach ",
                fixed(span_entropy(chain, choices.span_length), 3),
@@ -184,7 +184,7 @@ struct Losses {
 };
 }  // namespace
 
-// Mean loss of the letters in the gaps and of everything else that is written.
+// Mean loss of the letters in the gaps, and of all other tokens of the target.
 static Losses measure(const t5::Weights& w, const t5::Config& config, const Choices& choices, const Examples& examples) {
     const NoTape no_tape;
     const TokenBatch target = t5::shifted_right(examples.labels, examples.target_length, config);
@@ -201,7 +201,7 @@ static Losses measure(const t5::Weights& w, const t5::Config& config, const Choi
 }
 
 namespace {
-// The loss on letters in gaps that are not trained on, thirty times on the way.
+// The loss on letters in held-out gaps, measured thirty times during training.
 struct LetterCurve : Watcher {
     const t5::Weights& w;
     const t5::Config& config;
@@ -251,7 +251,7 @@ static void step_train(Lesson& lesson, const t5::Weights& w, const t5::Config& c
     Series both{.name = "both sides",
                 .x = ours.x,
                 .y = std::vector<float>(ours.x.size(), static_cast<float>(span_entropy(chain, choices.span_length)))};
-    lesson.curves({ours, causal, both}, {"training step", "share of right letters"});
+    lesson.curves({ours, causal, both}, {"training step", "fraction of right letters"});
 }
 
 static Losses step_measure(Lesson& lesson, const t5::Weights& w, const t5::Config& config, const MarkovChain& chain,
@@ -260,7 +260,7 @@ static Losses step_measure(Lesson& lesson, const t5::Weights& w, const t5::Confi
     const Losses losses = measure(w, config, choices, test);
     lesson.predict("What is the loss of the letters in the gaps? Step 3 gives both floors.", {losses.letters, 0.1});
     lesson.table({{"", "nats"},
-                  {"letters in gaps, never seen before", fixed(losses.letters, 3)},
+                  {"letters in held-out gaps", fixed(losses.letters, 3)},
                   {"floor from left to right", fixed(causal_entropy(chain), 3)},
                   {"floor with both sides", fixed(span_entropy(chain, choices.span_length), 3)},
                   {"sentinels and end", fixed(losses.sentinels, 3)}});
@@ -292,7 +292,7 @@ static void step_look(Lesson& lesson, const t5::Weights& w, const t5::Config& co
 }
 
 // Writes the gaps of a few texts.
-//   returns  the share of answers that have the right form: every sentinel in its place, then the end
+//   returns  the fraction of answers that have the right form: every sentinel in its position, then the end
 static double step_write(Lesson& lesson, const t5::Weights& w, const t5::Config& config, const Choices& choices,
                          const Examples& test) {
     lesson.step("What does it generate?", "greedy, and the likeliest of four beams");

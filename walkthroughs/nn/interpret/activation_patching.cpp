@@ -25,7 +25,7 @@ struct Choices {
     int texts = 100;
     std::string weights, vocab, merges;
     std::string clean = "The capital of France is", corrupted = "The capital of Italy is";
-    TellModel tell;  // heads, and more of a checkpoint
+    ModelOptions model_options;  // settings that a checkpoint's shapes do not determine
 };
 
 static const int query = 3, other = 1;  // the two of the eight that are swapped
@@ -46,14 +46,14 @@ struct Experiment {
     patching::Metric metric;
     patching::Sizes sizes;
 
-    // The metric of the corrupted run with these places as in the clean one.
-    double restored(const std::vector<patching::Place>& places) {
+    // The metric of the corrupted run with these sites patched from the clean one.
+    double restored(const std::vector<patching::Site>& places) {
         const NoTape evaluation;
         const patching::Patch patch(places, clean);
         return metric.of(corrupted_run.logits().value());
     }
-    patching::Place at(int block, const std::string& step, const std::vector<int>& tokens) const {
-        patching::Place place{.block = block, .step = step};
+    patching::Site at(int block, const std::string& step, const std::vector<int>& tokens) const {
+        patching::Site place{.block = block, .step = step};
         for (const int token : tokens)
             for (const int row : patching::rows_of_token(sizes, token)) place.rows.push_back(row);
         return place;
@@ -233,7 +233,8 @@ static std::string with_bars(const std::vector<int>& ids, const PublishedGpt& mo
 // A published GPT-2 on two prompts of the user: where the difference between them lies, block by block.
 static void published(Lesson& lesson, const Choices& choices) {
     lesson.step("Where is the fact, layer by layer?", "one r_l of one token from the clean run", choices.weights);
-    const PublishedGpt model = read_published_gpt(choices.weights, choices.vocab, choices.merges, choices.tell.told());
+    const PublishedGpt model =
+        read_published_gpt(choices.weights, choices.vocab, choices.merges, choices.model_options.settings());
     const std::vector<int> clean_ids = model.ids(choices.clean), corrupted_ids = model.ids(choices.corrupted);
     const int T = static_cast<int>(clean_ids.size());
     require(static_cast<int>(corrupted_ids.size()) == T, "--clean has ", T, " tokens, ", with_bars(clean_ids, model),

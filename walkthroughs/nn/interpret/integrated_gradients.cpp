@@ -113,7 +113,7 @@ struct OpinionLoss : Objective {
     }
 };
 
-// A trained model, the test sentences, and both ends of the line.
+// A trained model, the test sentences, and both ends of the path.
 struct SentencesToExplain {
     heads::Config config = model_config();
     heads::Weights w;
@@ -144,7 +144,7 @@ static SentencesToExplain train_and_test(const Choices& choices, int seed, Undec
     }
     const heads::Steps steps = heads::classify_sequences(batch_of(e.sentences), e.w, e.config);
     e.x = steps.trunk.embedding.z0.value();
-    e.baseline = bert::embed_words(batch_of(empty), e.w.trunk, e.config.trunk).z0.value();
+    e.baseline = bert::embed_tokens(batch_of(empty), e.w.trunk, e.config.trunk).z0.value();
     for (int b = 0; b < choices.sentences; ++b)
         e.accuracy += (argmax_row(steps.logits.value(), b) == e.sentences[b].label) / static_cast<double>(choices.sentences);
     return e;
@@ -273,9 +273,10 @@ static RuleErrors step_4_rules(Lesson& lesson, const SentencesToExplain& e) {
 namespace {
 // What a baseline does to the numbers.
 struct Baseline {
-    double first, first_where_same;  // deciding word largest: of all sentences; of those whose answer b gives already
-    double first_by_logit;           // the same of all, with F the logit of the predicted class alone
-    double undecided;                // mean |F(b)| / mean |F(x) - F(b)|
+    double first,
+        first_where_same;   // deciding word largest: of all sentences; of those whose answer the baseline b already gives
+    double first_by_logit;  // the same of all, with F the logit of the predicted class alone
+    double undecided;       // mean |F(b)| / mean |F(x) - F(b)|
     double delta;
     double with_lean, against;  // mean attribution of the deciding word where the prediction at b agrees with it, and where not
 };
@@ -335,7 +336,7 @@ static BaselineLesson step_5_baseline(Lesson& lesson, const Choices& choices, in
 }
 
 // The ids of the user's own sentence, with [CLS] and [SEP].
-//   throws  std::invalid_argument for a word that the model does not know, which lists those that it knows
+//   throws  std::invalid_argument for a word outside the vocabulary, listing the known words
 static std::vector<int> ids_of(const std::string& given) {
     std::vector<int> ids{cls};
     for (const std::string& one : split(given, ' ')) {
@@ -353,14 +354,14 @@ static std::vector<int> ids_of(const std::string& given) {
     return ids;
 }
 
-// The user's own sentence, of the words that the model knows.
+// The user's own sentence, of words in the vocabulary.
 static void step_own(Lesson& lesson, const SentencesToExplain& e, const std::string& given) {
     lesson.step("Which word decides in your sentence?", "F = logit of the predicted class less the other", given);
     SentencesToExplain own{
         .config = e.config, .w = e.w, .sentences = {Sentence{.ids = ids_of(given)}}, .x = {}, .baseline = {}, .losses = {}};
     const std::vector<int>& ids = own.sentences[0].ids;
-    own.x = bert::embed_words(batch_of(own.sentences), e.w.trunk, e.config.trunk).z0.value();
-    own.baseline = bert::embed_words(batch_of({without_words(own.sentences[0])}), e.w.trunk, e.config.trunk).z0.value();
+    own.x = bert::embed_tokens(batch_of(own.sentences), e.w.trunk, e.config.trunk).z0.value();
+    own.baseline = bert::embed_tokens(batch_of({without_words(own.sentences[0])}), e.w.trunk, e.config.trunk).z0.value();
     const Matrix totals = ig::row_totals(attributed(own, ig::Rule::middle, 64).attributions);  // (T, 1)
     const int said = argmax_row(heads::classify_sequences(batch_of(own.sentences), e.w, e.config).logits.value(), 0);
     const float most = *std::max_element(totals.begin(), totals.end());

@@ -25,7 +25,7 @@ struct Choices {
     toy::Training training;
     int texts = 400;
     std::string weights, vocab, merges, prompt = "The capital of France is";
-    TellModel tell;  // heads, and more of a checkpoint
+    ModelOptions model_options;  // settings that a checkpoint's shapes do not determine
 };
 
 namespace {
@@ -138,7 +138,7 @@ static double margin(const Matrix& logits, int row, int right) {
 static Shares shares_of(const toy::Learned& model, const Questions& asked) {
     const NoTape evaluation;
     const int n = static_cast<int>(asked.texts.size()) * toy::length;
-    const Matrix words = gather_rows(model.w.words, toy::inputs(asked.texts)).value();
+    const Matrix words = gather_rows(model.w.token_embedding, toy::inputs(asked.texts)).value();
     const Matrix positions = subtract(asked.steps.embeddings, words).value();
     require(words.rows == n, "a row for each token");
     const Matrix scale = logit_lens::final_scale(asked.steps.decoder.output.value(), asked.readout);
@@ -210,9 +210,10 @@ static double step_4_frozen(Lesson& lesson, const Questions& asked) {
     return difference;
 }
 
-// A published GPT-2 on the user's prompt: its guess after every block, and the parts that made its answer.
+// A published GPT-2 on the user's prompt: its prediction after every block, and the contribution of each part to its answer.
 static void published(Lesson& lesson, const Choices& choices) {
-    const PublishedGpt model = read_published_gpt(choices.weights, choices.vocab, choices.merges, choices.tell.told());
+    const PublishedGpt model =
+        read_published_gpt(choices.weights, choices.vocab, choices.merges, choices.model_options.settings());
     const std::vector<int> ids = model.ids(text_or_file(choices.prompt));
     const int last = static_cast<int>(ids.size()) - 1;
     const Inside inside = gpt::inside(model.w, model.config);
@@ -221,7 +222,7 @@ static void published(Lesson& lesson, const Choices& choices) {
     Matrix logits = slice_rows(trace.outputs, last, 1);  // (1, V)
     const int said = argmax_row(logits, 0);
 
-    lesson.step("What would it say if it stopped here?", "logits_l = LayerNorm(r_l) W^T", choices.weights);
+    lesson.step("What does it predict after each block?", "logits_l = LayerNorm(r_l) W^T", choices.weights);
     std::vector<std::vector<std::string>> rows{
         {"stream", "best", "p(best)", "p(" + model.name(said) + ")", "rank", "KL(final || lens)"}};
     lesson.code(3);
@@ -233,7 +234,7 @@ static void published(Lesson& lesson, const Choices& choices) {
     }
     lesson.table(rows);
 
-    lesson.step("Which part has made the answer?", "logits = sum over parts of ((part - mean) / s) U + c");
+    lesson.step("Which part contributes most to the answer?", "logits = sum over parts of ((part - mean) / s) U + c");
     logits[said] = -INFINITY;
     const int second = argmax_row(logits, 0);
     const logit_lens::Readout readout = logit_lens::readout_of(inside);
@@ -274,7 +275,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     lesson.claim_at_most("KL of the last lens to the model", readings.back().kl, 1e-6);
     lesson.claim_at_least("fraction of the answer contributed by block 1", block_1 / shares.total, 0.95);
     lesson.claim_at_most("sum of the parts minus the whole", std::abs(sum - shares.total), 1e-3);
-    lesson.claim_at_most("lens minus frozen lens at the last stream", agree, 1e-3);
+    lesson.claim_at_most("lens minus frozen lens at the last residual stream", agree, 1e-3);
 }
 
 int main(int argc, char** argv) {

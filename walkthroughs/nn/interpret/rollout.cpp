@@ -25,7 +25,7 @@ struct Choices {
     int steps = 600;
     int pictures = 60;
     std::string weights, image;
-    TellModel tell;  // heads, and more of a checkpoint
+    ModelOptions model_options;  // settings that a checkpoint's shapes do not determine
 };
 
 // --- pictures with two shapes, and two questions ---
@@ -105,7 +105,7 @@ static const std::vector<std::string> method_names{"rollout",
                                                    "gradient relevance",
                                                    "relevance"};
 
-// What row 0, [cls], has of each patch: (1, N).
+// The relevance of each patch for row 0, [cls]: (1, N).
 static Matrix patches_of(const Matrix& joint) { return slice_cols(slice_rows(joint, 0, 1), 1, joint.cols - 1); }
 
 // The map of each method for the predicted logit of one question, (1, 9).
@@ -161,7 +161,7 @@ static Tested test_model(const vit::Weights& w, const vit::Config& config, int c
 
 // Trains and tests the model.
 static Tested step_1_task(Lesson& lesson, const vit::Weights& w, const vit::Config& config, const Choices& choices, int seed) {
-    lesson.step("What is asked?", "4 logits: plus or x? and box or bars?");
+    lesson.step("What is the task?", "4 logits: plus or x? and box or bars?");
     TwoQuestions objective(w, config, seed);
     const Recipe recipe{
         .schedule = {.peak = 1e-3f, .warm_up = std::min(30, choices.steps), .steps = choices.steps, .floor = 0.05f}, .batch = 64};
@@ -233,7 +233,7 @@ static Scores step_3_all(Lesson& lesson, const std::vector<Puzzle>& test, const 
     return scores;
 }
 
-// A grey picture for a model that reads colours.
+// A grey picture copied to the channels of a colour model.
 static Image with_channels(const Image& image, int channels) {
     if (image.channels == channels || image.channels != 1) return image;
     Image result(image.height, image.width, channels);
@@ -241,12 +241,12 @@ static Image with_channels(const Image& image, int channels) {
     return result;
 }
 
-// A published ViT on the user's picture: what spoke for its first and for its second answer.
+// A published ViT on the user's picture: the patches that are relevant for its first and its second answer.
 static void published(Lesson& lesson, const Choices& choices) {
     lesson.step("Which patches decided the class?", "relevance of each patch for one class", choices.weights);
-    require(!choices.image.empty(), "--weights: which picture shall it look at? --image FILE");
+    require(!choices.image.empty(), "--weights needs a picture: --image FILE");
     const Safetensors file(choices.weights);
-    const vit::Config config = vit::config_of(file, choices.tell.told());
+    const vit::Config config = vit::config_of(file, choices.model_options.settings());
     require(config.classes > 0, choices.weights, ": this model has no classifier, so there is no answer to explain");
     Random random;
     const vit::Weights w = vit::make_weights(config, random);

@@ -31,7 +31,7 @@ const std::vector<std::string> skill_names{"find cola",  "find water",  "find sp
 constexpr int bring = 8, done = 9, skills_count = 10;
 constexpr int drink_task = 10, clean_task = 11, tokens_count = 12;  // after the skills, which are one token each
 
-// A state: the drink and the tool that are there, the thing beside the robot, in its hand, and brought last; 4 = nothing.
+// A state: the drink and the tool that are there, the object beside the robot, in its hand, and brought last; 4 = nothing.
 struct Kitchen {
     int drink = 0, tool = 2, beside = 4, hand = 4, brought = 4;
 
@@ -163,7 +163,7 @@ void step_messages(Lesson& lesson, const Robot& robot) {
     lesson.predict("Which skill is chosen first when there is cola and no water?", {skill_names[with_cola.steps[0].chosen]});
 }
 
-// Whether the requested kind of thing was brought.
+// Whether an object of the requested kind was brought.
 bool succeeded(const saycan::Plan& plan, int task, const saycan::World& world) {
     if (plan.steps.empty()) return false;
     const saycan::StepOfPlan& last = plan.steps.back();

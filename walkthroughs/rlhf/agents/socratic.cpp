@@ -60,7 +60,7 @@ std::vector<double> sound_of(int tone, Random& random) {
     return sound;
 }
 
-// --- audio: no training, a frequency has a name ---
+// --- audio: no training, each frequency has a name ---
 
 double power(const std::vector<double>& sound, double periods) {
     double along = 0, across = 0;
@@ -202,7 +202,7 @@ gpt::Weights train_brain(int steps, Random& random) {
     return w;
 }
 
-socratic::Writer writer(const gpt::Weights& w, const Limits& limits, float temperature, int seed) {
+socratic::GptWriter writer(const gpt::Weights& w, const Limits& limits, float temperature, int seed) {
     return {w,
             brain_config(),
             [](const std::string& text) { return brain_words().ids(text); },
@@ -214,7 +214,7 @@ socratic::Writer writer(const gpt::Weights& w, const Limits& limits, float tempe
 
 // --- the chain ---
 
-socratic::Steps answer(const Image& seen, const std::vector<double>& sound, socratic::Eyes& eyes,
+socratic::Steps answer(const Image& seen, const std::vector<double>& sound, socratic::ClipSense& eyes,
                        socratic::LanguageModel& brain) {
     const socratic::WordList things{.slot = "thing", .words = names()};
     const socratic::WordList heard{.slot = "tone", .words = tones, .sentence = "a {} tone"};
@@ -229,7 +229,7 @@ double right_when_told(socratic::LanguageModel& brain, const std::string& writte
 }
 
 struct Models {
-    socratic::Eyes eyes;
+    socratic::ClipSense eyes;
     gpt::Weights brain;
 };
 
@@ -276,7 +276,7 @@ struct Shares {
 Shares measure(Models& models, socratic::LanguageModel& brain, int trials, float fog, int seed) {
     Random random(seed);
     const std::vector<Scene> scenes = all_scenes();
-    std::vector<socratic::Said> said;
+    std::vector<socratic::Slots> slots;
     Shares shares;
     const double one = 1.0 / trials;
     for (int trial = 0; trial < trials; ++trial) {
@@ -284,15 +284,15 @@ Shares measure(Models& models, socratic::LanguageModel& brain, int trials, float
         Image seen = picture_of(scene.shape, random);
         for (float& pixel : seen.pixels) pixel += fog * random.normal();
         const socratic::Steps steps = answer(seen, sound_of(scene.tone, random), models.eyes, brain);
-        shares.vision += one * (steps.said.at("thing") == name_of(scene.shape));
-        shares.hearing += one * (steps.said.at("tone") == tones[scene.tone]);
+        shares.vision += one * (steps.slots.at("thing") == name_of(scene.shape));
+        shares.hearing += one * (steps.slots.at("tone") == tones[scene.tone]);
         shares.chain += one * (steps.answer() == action_of(scene));
-        said.push_back(steps.said);
+        slots.push_back(steps.slots);
     }
-    for (int trial = 0; trial < trials; ++trial) {  // the same messages, changed on their way
+    for (int trial = 0; trial < trials; ++trial) {  // the same messages, changed in transit
         const std::string right = action_of(scenes[trial % scenes.size()]);
-        socratic::Said other = said[trial], deaf = said[trial];
-        other["thing"] = said[random.below(trials)].at("thing");
+        socratic::Slots other = slots[trial], deaf = slots[trial];
+        other["thing"] = slots[random.below(trials)].at("thing");
         deaf["tone"] = "low";
         shares.other += one * (brain.write(socratic::fill(pattern, other), 1)[0] == right);
         shares.deaf += one * (brain.write(socratic::fill(pattern, deaf), 1)[0] == right);
@@ -356,7 +356,7 @@ void step_check(Lesson& lesson, Models& models, int trials, int seed) {
     std::vector<std::vector<std::string>> rows{{"m", "distinct candidates", "accuracy"}};
     double first = 0, last = 0;
     for (const int m : {1, 4, 16, 64}) {
-        socratic::Writer brain = writer(models.brain, {.new_tokens = 2}, 1, seed + m);
+        socratic::GptWriter brain = writer(models.brain, {.new_tokens = 2}, 1, seed + m);
         double right = 0, different = 0;
         for (int trial = 0; trial < trials; ++trial) {
             const ColouredShape shape = all_shapes()[trial % 20];
@@ -427,7 +427,7 @@ void walk(Lesson& lesson, const Choices& choices, int seed) {
     Models models{.eyes = {eyes, eye_config(), eye_sentences}, .brain = read};
     lesson.say("From here on no weight changes.");
 
-    socratic::Writer brain = writer(models.brain, {.new_tokens = 1}, 0, seed);
+    socratic::GptWriter brain = writer(models.brain, {.new_tokens = 1}, 0, seed);
     step_messages(lesson, models, brain, seed);
     step_chain(lesson, models, brain, choices, seed);
     step_wording(lesson, brain);

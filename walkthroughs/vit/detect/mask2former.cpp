@@ -32,7 +32,7 @@ struct Choices {
     int seed = 1;
 };
 
-// A picture, what is to be found in it, and which pixel belongs to what.
+// A picture, its targets, and the segment of each pixel.
 struct Scene {
     Image image;
     mask2former::Target target = {};
@@ -124,7 +124,8 @@ static mask2former::Config config_of_toy() {
 }
 
 namespace {
-// Maps at strides 2, 4 and 8, and back: each level plus what the coarser one knows, a small feature pyramid. The first convolution
+// Maps at strides 2, 4 and 8, and back: each level plus the coarser one, a small feature pyramid. The first
+// convolution
 // sees every pixel, for discs and squares differ only in a few at their corners.
 struct PixelDecoder {
     Convolution first, down[3], lateral[3], mask;
@@ -220,7 +221,7 @@ struct SegmentingLoss : Objective {
     }
 };
 
-// What the queries say of one picture, in its own size.
+// The predictions for one picture, at its own size.
 struct Answer {
     Matrix classes;  // (Q, K + 1) logits
     Matrix masks;    // (Q, pixels) logits
@@ -266,7 +267,7 @@ static PanopticQuality quality_of(const std::vector<Scene>& scenes, const std::v
     return mean_panoptic_quality(found, truth, static_cast<int>(class_names.size()));
 }
 
-// Share of the pixels that are not sky whose class is right.
+// Fraction of the pixels that are not sky whose class is right.
 static double semantic_accuracy(const std::vector<Scene>& scenes, const std::vector<Answer>& answers) {
     double right = 0, all = 0;
     for (std::size_t i = 0; i < scenes.size(); ++i) {
@@ -282,7 +283,7 @@ static double semantic_accuracy(const std::vector<Scene>& scenes, const std::vec
     return right / all;
 }
 
-// Counts, for targets of class c (row), the class of the found segment that shares more than half with it; the last column: none.
+// Counts, for targets of class c (row), the class of the found segment whose IoU with it exceeds 1/2; the last column: none.
 static Matrix named_as(const std::vector<Scene>& scenes, const std::vector<Answer>& answers) {
     const int K = static_cast<int>(class_names.size());
     Matrix counts(K, K + 1);
@@ -297,7 +298,7 @@ static Matrix named_as(const std::vector<Scene>& scenes, const std::vector<Answe
                     both += ours && theirs;
                     either += ours || theirs;
                 }
-                if (2 * both > either) name = found.labels[f];  // at most one segment shares so much
+                if (2 * both > either) name = found.labels[f];  // at most one segment can overlap by more than half
             }
             ++counts(truth.labels[t], name);
         }
@@ -324,7 +325,7 @@ static Image semantic_picture(const Image& image, const Answer& answer) {
     return with_segments(image, ids, colours_of(3));
 }
 
-// The certain instances of things, the best in front, each with its box.
+// The instances with a high score, the best in front, each with its box.
 static Image instance_picture(const Image& image, const Answer& answer, int enlarge) {
     const std::vector<mask2former::Instance> found = mask2former::instances(answer.classes, answer.masks, 6, things);
     std::vector<int> ids(image.height * image.width, 0);
@@ -440,7 +441,7 @@ static void step_3_train(Lesson& lesson, const Segmenter& model, const Choices& 
                " points instead of all pixels, most of them where the prediction is least certain: at the edges.");
 }
 
-// The query that answers for target 0.
+// The query that is matched with target 0.
 static int query_of_first_target(const mask2former::Losses& losses) {
     for (const Matched& pair : losses.sets.back().matches[0])
         if (pair.column == 0) return pair.row;
@@ -486,9 +487,10 @@ static void step_4_follow(Lesson& lesson, const Segmenter& model, const Scene& s
     lesson.say("Query ", q, ", which answers for target 0, a ", class_names[scene.target.labels[0]], ":");
     lesson.table(rows);
     lesson.why(
-        "before the first layer a query knows nothing of the picture, and its mask is the same for every picture. Each layer lets it read only the "
+        "before the first layer a query does not depend on the picture, and its mask is the same for every picture. Each layer "
+        "lets it read only the "
         "pixels that its last mask marks, at another scale (the coarsest first), and the next mask is drawn from what it read. "
-        "Where a mask is empty the query sees everything.");
+        "Where a mask is empty the query attends to everything.");
     lesson.predict("what softmax gives for a query whose mask is empty and for which this exception is not made.");
 }
 
@@ -566,7 +568,7 @@ static void walk(Lesson& lesson, const Choices& choices) {
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/detect/mask2former", "Six queries find objects; three tasks read the same answer.",
+    Options options("vit/detect/mask2former", "Six queries find objects, for three segmentation tasks.",
                     "20 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps", 1, 100'000);

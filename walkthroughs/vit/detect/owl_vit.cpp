@@ -42,7 +42,7 @@ static const std::vector<std::string> colour_names{"red", "green", "blue", "yell
 
 static const int box_word = 6, begin_of_text = 7, end_of_text = 8, text_length = 4;  // 0 = padding, 1 ... 5 = colours
 
-// "red box" as <sot> red box <eot>.   throws std::invalid_argument for a word that the model does not know
+// "red box" as <sot> red box <eot>.   throws std::invalid_argument for a word outside the vocabulary
 static std::vector<int> ids_of(const std::string& query) {
     std::vector<int> ids{begin_of_text};
     std::string word;
@@ -356,13 +356,13 @@ static void walk(Lesson& lesson, const Choices& choices) {
                   {"after", fixed(after.mean_iou, 3), fixed(after.found, 3), fixed(after.average_precision, 3)}});
     lesson.why("average precision asks more than the best box: false boxes with high scores lower it too.");
     lesson.say("Next: vit/detect/vild recognises classes that have no boxes.");
-    lesson.claim_at_most("share found before training", before.found, 0.2);
-    lesson.claim_at_least("share of targets found with an IoU above one half", after.found, 0.9);
+    lesson.claim_at_most("fraction found before training", before.found, 0.2);
+    lesson.claim_at_least("fraction of targets found with an IoU above one half", after.found, 0.9);
     lesson.claim_at_least("mean IoU", after.mean_iou, 0.75);
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/detect/owl_vit", "A detector that is asked in words.", "5 seconds on two cores");
+    Options options("vit/detect/owl_vit", "A detector whose queries are words.", "5 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps", 1, 100'000);
     options.add("query", choices.query, "what to look for, separated by commas");

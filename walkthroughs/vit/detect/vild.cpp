@@ -28,10 +28,10 @@ struct Choices {
 
 static const int base_count = 10, novel_count = 5, class_count = base_count + novel_count, clip_width = 16, feature_width = 32;
 
-// --- a world in which CLIP knows 15 kinds of things ---
+// --- a synthetic world with 15 classes that CLIP has learned ---
 
 namespace {
-// What CLIP and the detector's backbone see of a region.
+// The features of a region from CLIP and from the detector's backbone.
 struct Regions {
     Matrix features;           // (n, 32)  the backbone's
     Matrix clip_embeddings;    // (n, 16)  of CLIP's image tower, for the crop
@@ -40,7 +40,7 @@ struct Regions {
 
 struct World {
     Matrix sentences;  // (16, 16)  a direction for each class; one more, of a class that does not occur in training
-    Matrix eye;        // (16, 32)  how the backbone sees directions
+    Matrix eye;        // (16, 32)  the backbone's linear map of directions
 
     explicit World(Random& random)
         : sentences(unit_rows(normal_matrix(random, class_count + 1, clip_width)).value()),
@@ -48,7 +48,7 @@ struct World {
 };
 }  // namespace
 
-// The region of each class given: its direction with noise, and what a backbone makes of it; background is any direction.
+// The region of each class given: its direction with noise, and the backbone's features of it; background is any direction.
 static Regions draw_regions(const World& world, const std::vector<int>& classes, Random& random) {
     const int n = static_cast<int>(classes.size());
     Matrix directions = normal_matrix(random, n, clip_width);
@@ -128,7 +128,7 @@ static vild::Weights train_head(const World& world, const vild::Config& config, 
     return w;
 }
 
-// Share of regions whose most probable class, background aside, is theirs.
+// Accuracy: the fraction of regions whose most probable class, background excluded, is the right one.
 static double accuracy_of(const Matrix& probabilities, const std::vector<int>& classes) {
     int right = 0;
     for (int i = 0; i < probabilities.rows; ++i) right += argmax_row(probabilities, i) == classes[i];
@@ -180,7 +180,7 @@ static void step_2_region(Lesson& lesson, const World& world, const Regions& nov
 }
 
 namespace {
-// A trained head and what it reaches: shares of regions named rightly, among all classes.
+// A trained head and its accuracies among all classes.
 struct Head {
     vild::Config config;
     vild::Weights w;
@@ -249,7 +249,7 @@ static void step_4_teacher(Lesson& lesson, const Head& without, const Head& with
     lesson.predict("both numbers for --weight 0 and for --weight 20.");
 }
 
-// Returns the ensemble's share of novel regions that are named rightly.
+// Returns the ensemble's accuracy on novel regions.
 static double step_5_branches(Lesson& lesson, const World& world, const Regions& labelled, const Regions& base,
                               const Regions& novel, const Choices& choices) {
     lesson.step("One head or two?", "p = p_text^(2/3) p_image^(1/3) for base, exchanged for novel", "ViLD-ensemble");
@@ -284,7 +284,7 @@ static void step_6_new_row(Lesson& lesson, const World& world, const vild::Weigh
     const Regions regions = draw_regions(world, std::vector<int>(200, class_count), random);
     const double right = accuracy_of(probabilities_of(regions, with_row, larger), regions.classes);
     lesson.say("200 regions of the 16th class, with its sentence appended to the table: ", fixed(right, 3),
-               " are named rightly, among 16 classes.");
+               " are named correctly, among 16 classes.");
     lesson.why(
         "distillation has taught the head how CLIP turns what the backbone sees into directions, not a list. How far that "
         "reaches beyond the classes of the proposals depends on how many of them there were: here 15 directions in a space of ",
@@ -314,7 +314,7 @@ static void walk(Lesson& lesson, const Choices& choices) {
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/detect/vild", "Names for things without a single box.", "3 seconds on two cores");
+    Options options("vit/detect/vild", "Detects classes that have no boxes in training.", "3 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps of each head", 1, 100'000);
     options.add("weight", choices.weight, "of the distillation loss", 0, 1000);

@@ -77,7 +77,7 @@ static std::vector<Image> images_of_puzzles(const std::vector<Puzzle>& puzzles) 
     return images;
 }
 
-// The box of a token, as shares of the picture.
+// The box of a token, as fractions of the picture.
 static Matrix box_of(int token) {
     const float step = 1.0f / side, left = static_cast<float>(token % side) * step, top = static_cast<float>(token / side) * step;
     return {{left, top, left + step, top + step}};
@@ -132,7 +132,7 @@ struct Pointer {
 };
 }  // namespace
 
-// How much each token is pointed at: (B, 36).
+// The score of each token: (B, 36).
 static Var pointing(const vitdet::Steps& steps, const Linear& head, int images) {
     return reshape(linear(steps.last.pixels, head), images, side * side);
 }
@@ -253,8 +253,8 @@ static float step_3_windowed(Lesson& lesson, const Pointer& model, const std::ve
     lesson.say(fixed(100 * right, 1), " % of ", static_cast<int>(test.size()),
                " new puzzles. The loss stops near ln 3 = ", fixed(std::log(3.0)), ", that of a choice among three.");
     lesson.why(
-        "the model has learned what a square is and that windows with a disc hold no answer. It cannot know more: no block "
-        "carries a number from one window to another.");
+        "the model has learned what a square is and that windows with a disc hold no answer. It cannot learn more: no block "
+        "carries information from one window to another.");
     lesson.predict(
         "what one block without windows changes. Only its attention sees more; the number of weights is the same, except for the table of relative positions.");
     return right;
@@ -324,7 +324,8 @@ static void step_6_pyramid(Lesson& lesson, const Puzzle& puzzle, int seed) {
     }
     lesson.table(rows);
     lesson.why(
-        "a hierarchical backbone would take the fine levels from early layers, which know little. Here every level has gone "
+        "a hierarchical backbone would take the fine levels from early layers, which hold little global information. Here "
+        "every level has gone "
         "through all blocks; the detail of a fine level comes from the deconvolutions.");
 }
 
@@ -374,14 +375,13 @@ static void walk(Lesson& lesson, const Choices& choices) {
         lesson.table(rows);
     }
     lesson.say("Next: vit/detect/mask2former finds objects in such maps.");
-    lesson.claim_at_most("windows only, share of new puzzles solved", blind, 0.5);
-    lesson.claim_at_least("one global block, share of new puzzles solved", seeing, 0.95);
+    lesson.claim_at_most("windows only, fraction of new puzzles solved", blind, 0.5);
+    lesson.claim_at_least("one global block, fraction of new puzzles solved", seeing, 0.95);
     lesson.claim_at_least("attention of a global block on 64 x 64 tokens, as a multiple of a windowed one", ratio, 15);
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/detect/vitdet", "Attention in windows, and why one block must see everything.",
-                    "10 seconds on two cores");
+    Options options("vit/detect/vitdet", "Attention in windows, and why one block must be global.", "10 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps of each model", 1, 100'000);
     options.add("all", choices.all, "train the variants with the middle block and with all blocks global too");

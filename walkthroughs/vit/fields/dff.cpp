@@ -40,10 +40,10 @@ static const plenoxels::Config rendering{};  // 9 harmonics, half a voxel a step
 
 namespace {
 
-// A 2-D network that sees which object a pixel shows, and is unsure of every single one.
+// A simulated 2-D network that outputs the object of each pixel, with noise.
 struct Teacher {
     Matrix vectors;  // (5, C)  one of each word, of length 1, at right angles to one another
-    double noise;    // standard deviation of what is added to every number of every pixel
+    double noise;    // standard deviation of the noise on every number of every pixel
 };
 
 }  // namespace
@@ -72,7 +72,7 @@ static std::vector<int> word_numbers(const std::vector<Sphere>& spheres, const C
     return numbers;
 }
 
-// What the teacher says of every pixel: (H*W, C).
+// The teacher's features of every pixel: (H*W, C).
 static Matrix ask(const Teacher& teacher, const std::vector<int>& numbers, Random& random) {
     Matrix features = normal_matrix(random, static_cast<int>(numbers.size()), feature_count, static_cast<float>(teacher.noise));
     for (int r = 0; r < features.rows; ++r)
@@ -154,13 +154,13 @@ static std::vector<int> true_words(const World& world) {
 }
 
 static double step_2_teacher(Lesson& lesson, World& world, const Choices& choices, int seed) {
-    lesson.step("What does the teacher say?", "feature of a pixel = vector of its word + noise");
+    lesson.step("What does the teacher output?", "feature of a pixel = vector of its word + noise");
     Random random(seed);
     world.teacher = make_teacher(random, choices.noise);
     lesson.matrix("vectors", world.teacher.vectors);
     const std::vector<int> truth = word_numbers(world.spheres, world.test[0].camera);
     const std::vector<int> said = nearest_words(ask(world.teacher, truth, random), world.teacher);
-    lesson.picture("truth | nearest word to what the teacher says",
+    lesson.picture("truth | nearest word to the teacher's feature",
                    row_of_pictures({picture_of_words(truth, 24), picture_of_words(said, 24)}));
     const std::vector<int> all = true_words(world);
     const double right = share_right(nearest_words(ask(world.teacher, all, random), world.teacher), all);
@@ -174,8 +174,8 @@ static double step_2_teacher(Lesson& lesson, World& world, const Choices& choice
 
 // --- distillation ---
 
-// Mean over the voxels of the squared differences with the next voxel along each axis, summed over C: carries words into the opaque
-// inside, where no ray looks.
+// Mean over the voxels of the squared differences with the next voxel along each axis, summed over C: carries features into the
+// opaque inside, which no ray reaches.
 static Var roughness(const Var& features, const plenoxels::Grid& grid) {
     const std::vector<int> places = plenoxels::places_with_neighbours(grid);
     const int distance[3] = {grid.size[1] * grid.size[2], grid.size[2], 1};
@@ -188,7 +188,7 @@ static Var roughness(const Var& features, const plenoxels::Grid& grid) {
     return scale(total, 1 / (3 * static_cast<float>(places.size()) * features.cols()));
 }
 
-// The features that rays see: those of the samples with their weights, and the background's word with the light that is left.
+// The rendered features: the weighted sum of the samples' features, plus the background's times the remaining transmittance.
 static Var rendered_features(const plenoxels::Steps& steps, const Var& features, const Teacher& teacher) {
     const Var at_samples = plenoxels::interpolate(features, steps.samples.corners);                      // (n, C)
     const Var of_scene = dff::render_features(steps.rendering.weights, at_samples, steps.samples.rays);  // (R, C)
@@ -223,7 +223,7 @@ public:
 private:
     const World& world;
     PixelRays pixels;
-    Matrix said;  // of every training pixel, once and for all
+    Matrix said;  // of every training pixel, computed once
     Random random;
 };
 
@@ -251,7 +251,7 @@ static void step_3_stop(Lesson& lesson, World& world, int seed) {
 }
 
 static void step_4_distil(Lesson& lesson, World& world, const Choices& choices, int seed, double teacher_right) {
-    lesson.step("What do twenty noisy views add up to?", "min |F - teacher|^2 over the features of all voxels");
+    lesson.step("What does the field learn from twenty noisy views?", "min |F - teacher|^2 over the features of all voxels");
     const double begin = seconds_now();
     Distilling distilling(world, seed);
     ShowProgress progress("distilling", choices.distil_steps);
@@ -283,7 +283,7 @@ static void step_4_distil(Lesson& lesson, World& world, const Choices& choices, 
         "inside of the spheres, where no ray looks.");
     const Choices usual;
     if (choices.noise != usual.noise || choices.distil_steps < usual.distil_steps) return;  // the bounds were measured with these
-    lesson.claim_at_least("share of pixels that the field names correctly", field_right, 0.985);
+    lesson.claim_at_least("fraction of pixels that the field names correctly", field_right, 0.985);
     lesson.claim_at_least("how many times fewer errors than the teacher", (1 - teacher_right) / (1 - field_right), 10);
 }
 
@@ -310,7 +310,7 @@ static dff::Selection select_word(const Looked& looked, const World& world, int 
     return dff::select(looked.features, {.vectors = world.teacher.vectors, .positive = {word}, .sharpness = 10});
 }
 
-// By the colour that the samples have themselves: that of this object against the others' and the white of the highlights.
+// Selection by colour: that of this object against those of the others and of the white highlights.
 static dff::Selection select_colour(const Looked& looked, int word) {
     const Matrix red_green_blue_white{{0.9f, 0.2f, 0.2f}, {0.2f, 0.8f, 0.3f}, {0.2f, 0.3f, 0.95f}, {1, 1, 1}};
     const int colour_of_word[4] = {0, 1, 2, 1};  // lime and pea are green
@@ -444,7 +444,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/fields/dff", "A scene learns what its parts are called, and loses one.", "10 seconds on two cores");
+    Options options("vit/fields/dff", "A scene learns the names of its parts; one is removed.", "10 seconds on two cores");
     Choices choices;
     options.add("fit-steps", choices.fit_steps, "steps of fitting the scene", 1, 100'000);
     options.add("distil-steps", choices.distil_steps, "steps of distilling the teacher", 1, 100'000);

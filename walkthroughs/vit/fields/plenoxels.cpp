@@ -32,7 +32,7 @@ struct Choices {
     std::string spheres, photographs, test_photographs, out;
 };
 
-// What is fitted, and what it is judged by.
+// The training and the test views.
 struct Photographs {
     std::vector<View> train, test;
 };
@@ -62,7 +62,7 @@ static Photographs read_photographs(const Choices& choices) {
 
 static Photographs take_photographs(const Choices& choices) {
     const bool read = !choices.photographs.empty();
-    require(read || choices.test_photographs.empty(), "--test-photographs judge a scene of photographs; give --photographs too");
+    require(read || choices.test_photographs.empty(), "--test-photographs needs --photographs");
     require(!read || choices.spheres.empty(), "--photographs and --spheres are two scenes; give one of them");
     if (read) return read_photographs(choices);
     const std::vector<Sphere> spheres = choices.spheres.empty() ? four_spheres() : read_spheres(choices.spheres);
@@ -131,7 +131,7 @@ static void step_1_photographs(Lesson& lesson, const Photographs& photographs) {
 }
 
 static Rendering step_2_one_ray(Lesson& lesson) {
-    lesson.step("What does one ray add up?", "C = sum_i T_i alpha_i c_i + T_end * background", "NeRF Eq. 3");
+    lesson.step("How is the colour of a ray computed?", "C = sum_i T_i alpha_i c_i + T_end * background", "NeRF Eq. 3");
     const float half = std::log(2.f);                   // exp(-ln 2) = 1/2
     const Var depths = Matrix{{half}, {half}, {half}};  // sigma_i delta_i
     const Var colours = Matrix{{1, 0, 0}, {0, 1, 0}, {0, 0, 1}};
@@ -154,7 +154,7 @@ static Rendering step_2_one_ray(Lesson& lesson) {
 }
 
 static void step_3_gradient(Lesson& lesson) {
-    lesson.step("Which way does a pixel push a density?", "dC/d(sigma_i delta) = T_{i+1} c_i - (light from behind i)");
+    lesson.step("What is the gradient of a pixel for a density?", "dC/d(sigma_i delta) = T_{i+1} c_i - (light from behind i)");
     const Tape tape;
     const float half = std::log(2.f);
     const Var depths = parameter({{half}, {half}, {half}});
@@ -183,7 +183,7 @@ static void step_3_gradient(Lesson& lesson) {
 }
 
 static void step_4_corners(Lesson& lesson) {
-    lesson.step("What lies between voxels?", "the mean of 8 corners, weighted with the opposite volumes");
+    lesson.step("How is the field interpolated between voxels?", "the mean of 8 corners, weighted with the opposite volumes");
     const plenoxels::Grid grid = plenoxels::full_grid({2, 2, 2}, {1, 1, 1});
     lesson.code();
     const plenoxels::Corners corners = plenoxels::corners_of({{0.25f, 0, 0.5f}}, grid);
@@ -202,7 +202,7 @@ static double processor_seconds_now() { return static_cast<double>(std::clock())
 
 namespace {
 
-// Looks at views that are not trained on, 16 times on the way.
+// Measures the PSNR of held-out views 16 times during training.
 class WatchFit : public Watcher {
 public:
     WatchFit(const std::string& name, const std::vector<View>& views, const plenoxels::Scene& scene,
@@ -232,7 +232,7 @@ private:
 
 struct Fitted {
     plenoxels::Scene scene;
-    Series curve;  // PSNR of views not trained on
+    Series curve;  // PSNR of held-out views
     double train = 0, test = 0, seconds = 0, processor_seconds = 0;
 };
 
@@ -258,7 +258,7 @@ static Fitted step_5_fit(Lesson& lesson, const Photographs& photographs, const C
                 "photographs, regularised");
     const plenoxels::Config config = config_of(choices);
     const double before = mean_psnr(photographs.test, fog(choices.voxels, choices), config);
-    const Fitted fit = fitted(photographs, choices, {.steps = choices.steps}, seed, "PSNR of views not trained on");
+    const Fitted fit = fitted(photographs, choices, {.steps = choices.steps}, seed, "PSNR of held-out views");
     lesson.curves({fit.curve}, {"training step", "PSNR, dB"});
     std::vector<Captioned> pairs;
     for (std::size_t v = 0; v < std::min<std::size_t>(3, photographs.test.size()); ++v) {
@@ -281,7 +281,7 @@ static Fitted step_5_fit(Lesson& lesson, const Photographs& photographs, const C
         "of a ray "
         "receives a part of its gradient; where rays from several sides agree, a surface condenses.");
     if (is_the_scene_of_the_lesson(choices)) {
-        lesson.claim_at_least("PSNR of views not trained on, in dB", fit.test, 33);
+        lesson.claim_at_least("PSNR of held-out views, in dB", fit.test, 33);
         lesson.claim_at_most("processor seconds of fitting, all threads together", fit.processor_seconds, 30);
     }
     lesson.claim_at_least("gain over the fog, in dB", fit.test - before, 5);
@@ -289,7 +289,7 @@ static Fitted step_5_fit(Lesson& lesson, const Photographs& photographs, const C
 }
 
 static void step_6_inside(Lesson& lesson, const Photographs& photographs, const Fitted& fit, const Choices& choices) {
-    lesson.step("Where did the surface condense?", "w_i = T_i alpha_i along one ray");
+    lesson.step("Where is the surface?", "w_i = T_i alpha_i along one ray");
     const plenoxels::Config config = config_of(choices);
     const Camera& camera = photographs.test[0].camera;
     const Rays rays = rays_of_pixels(camera, {camera.height / 2 * camera.width + camera.width / 2}, 0.5);
@@ -358,13 +358,13 @@ static void step_8_coarse_to_fine(Lesson& lesson, const Photographs& photographs
                fixed(seconds, 1), " s. The paper goes from 256^3 to 512^3, which fits into memory only in this way.");
     lesson.claim_at_most("PSNR that pruning costs, in dB", of_coarse - of_sparse, 0.05);
     if (is_the_scene_of_the_lesson(choices)) {
-        lesson.claim_at_most("share of the voxels that is kept", share, 0.75);
+        lesson.claim_at_most("fraction of the voxels that is kept", share, 0.75);
         lesson.claim_at_least("PSNR that the finer grid gains, in dB", of_refined - of_sparse, 1.5);
     }
 }
 
 static void step_9_turn(Lesson& lesson, const Fitted& fit, const Choices& choices, double distance) {
-    lesson.step("How does it look from where no camera stood?", "", "a turn around the scene");
+    lesson.step("How does it look from a new viewpoint?", "", "a turn around the scene");
     const plenoxels::Config config = config_of(choices);
     const int frames = choices.out.empty() ? 6 : 24, side = choices.out.empty() ? 28 : 128;
     std::vector<Image> shown;
@@ -404,7 +404,8 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/fields/plenoxels", "A scene without a network, fitted to photographs.", "20 seconds on two cores");
+    Options options("vit/fields/plenoxels", "A radiance field without a network, fitted to photographs.",
+                    "20 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "steps of fitting", 1, 100'000);
     options.add("voxels", choices.voxels, "voxels along each axis", 2, 256);
@@ -417,9 +418,9 @@ int main(int argc, char** argv) {
     options.add("photographs", choices.photographs,
                 "a JSON file of views in NeRF's format (transforms_train.json), with PNG or PPM pictures, to fit instead");
     options.add("test-photographs", choices.test_photographs,
-                "another such file, of views to judge by; without it every eighth is held out");
+                "another such file, of test views; without it every eighth is held out");
     options.add("widest", choices.widest, "wider photographs are reduced to this width, in pixels", 4, 4096);
-    options.add("test-views", choices.test_views, "photographs to judge by that are used, evenly spread", 1, 1000);
+    options.add("test-views", choices.test_views, "test photographs that are used, evenly spread", 1, 1000);
     options.add_output("out", choices.out, "beginning of the names of PPM files for a turn around the scene",
                        {"-00.ppm", "-turn.ppm"});
     options.read_or_exit(argc, argv);

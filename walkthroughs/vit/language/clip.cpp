@@ -1,7 +1,7 @@
 // clip.cpp: a model learns from pictures and their captions, then reads class names that it was never trained to tell apart.
 //
 //   paper    Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", 2021, arXiv 2103.00020
-//   shows    one table of similarities before and after training, zero-shot on pairs never seen, and a classifier built from prompts
+//   shows    one table of similarities before and after training, zero-shot on held-out pairs, and a classifier built from prompts
 //   symbols  B pairs   I, T rows of length 1, images and captions   s = log_scale
 //   next     pacl.cpp asks where in the picture the words are; coca.cpp also writes the caption
 #include <algorithm>
@@ -77,7 +77,7 @@ static void step_2_towers(Lesson& lesson, const clip::Weights& w, const clip::Co
     lesson.why(
         "the image is read at its class token, the sentence at its end token, which is the only one that has seen all words. "
         "Divided by their lengths, their product is a cosine; times exp(s) = ",
-        fixed(std::exp(w.log_scale.value()[0]), 2), " it is a logit. Nothing is trained yet, so the four numbers say nothing.");
+        fixed(std::exp(w.log_scale.value()[0]), 2), " it is a logit. Nothing is trained yet, so the four numbers mean nothing.");
 }
 
 // The similarity of one picture of each of these shapes with each caption.
@@ -155,7 +155,7 @@ static void step_4_train(Lesson& lesson, clip::Weights& w, const clip::Config& c
 }
 
 static void step_5_after(Lesson& lesson, const clip::Weights& w, const clip::Config& config, const WordList& words, int seed) {
-    lesson.step("How does the table look now?", "", "new pictures, all 20 captions");
+    lesson.step("What do the cosines look like after training?", "", "new pictures, all 20 captions");
     const Matrix table = similarity_table(all_shapes(), w, config, words, 7000 + seed);
     lesson.heat("cosines after training: images down, captions across", table, names_of(all_shapes()), names_of(all_shapes()));
     double own = 0, colour = 0, kind = 0, neither = 0;
@@ -197,19 +197,19 @@ static double zero_shot_accuracy(const std::vector<ColouredShape>& asked, const 
 static void step_6_zero_shot(Lesson& lesson, const clip::Weights& w, const clip::Config& config, const WordList& words,
                              int seed) {
     lesson.step("Can it name what it has never been shown?", "argmax over captions of cos", "section 3.1, zero-shot");
-    std::vector<std::vector<std::string>> rows{{"pictures of", "named rightly, of 20 captions"}};
+    std::vector<std::vector<std::string>> rows{{"pictures of", "named correctly, of 20 captions"}};
     const double seen = zero_shot_accuracy(seen_shapes(), w, config, words, 20, seed);
     const double unseen = zero_shot_accuracy(unseen_shapes(), w, config, words, 50, seed);
-    rows.push_back({"the 16 pairs of training", fixed(seen, 3)});
+    rows.push_back({"the 16 training pairs", fixed(seen, 3)});
     for (const ColouredShape shape : unseen_shapes())
         rows.push_back({name_of(shape) + " (never seen)", fixed(zero_shot_accuracy({shape}, w, config, words, 50, seed), 3)});
-    rows.push_back({"the 4 pairs never seen", fixed(unseen, 3)});
+    rows.push_back({"the 4 held-out pairs", fixed(unseen, 3)});
     lesson.table(rows);
     lesson.why(
-        "chance is 0.05. For the pairs of training the caption is known and only the picture is new. For the four others the "
+        "chance is 0.05. For the training pairs the caption is known and only the picture is new. For the four others the "
         "caption is new too: it is put together from words that were learned elsewhere, and so is what the picture says.");
-    lesson.claim_at_least("pairs of training, named rightly", seen, 0.95);
-    lesson.claim_at_least("pairs never seen, named rightly; chance is 0.05", unseen, 0.35);
+    lesson.claim_at_least("training pairs, named correctly", seen, 0.95);
+    lesson.claim_at_least("held-out pairs, named correctly; chance is 0.05", unseen, 0.35);
 }
 
 static void step_7_prompts(Lesson& lesson, const clip::Weights& w, const clip::Config& config, const WordList& words, int seed) {
@@ -242,14 +242,14 @@ static void step_7_prompts(Lesson& lesson, const clip::Weights& w, const clip::C
     const Var embeddings = clip::embed_images(images, w, config);
     const double colour = accuracy(clip::class_probabilities(embeddings, colours, w).value(), colour_labels);
     const double kind = accuracy(clip::class_probabilities(embeddings, kinds, w).value(), kind_labels);
-    lesson.table({{"classifier, on pairs never seen", "prompts", "right", "chance"},
+    lesson.table({{"classifier, on held-out pairs", "prompts", "right", "chance"},
                   {"5 colours", "\"a photo of a red square\", ... disc, ...", fixed(colour, 3), "0.200"},
                   {"4 shapes", "\"a photo of a red square\", green ..., ...", fixed(kind, 3), "0.250"}});
     lesson.why(
         "no classifier of colours was trained. The mean of four captions keeps what they share, and that is the colour. The "
         "published models average 80 sentences around a class name in the same way.");
-    lesson.claim_at_least("colours of pairs never seen, by prompts alone; chance is 0.2", colour, 0.6);
-    lesson.claim_at_least("shapes of pairs never seen, by prompts alone; chance is 0.25", kind, 0.4);
+    lesson.claim_at_least("colours of held-out pairs, by prompts alone; chance is 0.2", colour, 0.6);
+    lesson.claim_at_least("shapes of held-out pairs, by prompts alone; chance is 0.25", kind, 0.4);
 }
 
 static void step_8_false_negatives(Lesson& lesson, const clip::Weights& w, const clip::Config& config, const WordList& words,
@@ -285,7 +285,8 @@ static void show_scores(Lesson& lesson, const std::vector<std::string>& sentence
 
 static void step_own(Lesson& lesson, const Choices& choices, const clip::Weights& w, const clip::Config& config,
                      const WordList& words, int seed) {
-    lesson.step("Which sentence fits yours?", "softmax over sentences of exp(s) cos", choices.image.empty() ? "a red square" : choices.image);
+    lesson.step("Which sentence fits yours?", "softmax over sentences of exp(s) cos",
+                choices.image.empty() ? "a red square" : choices.image);
     const NoTape evaluation;
     Random random(seed);
     const Image fitted = choices.image.empty() ? picture_of({0, 0}, random) : own_picture(choices.image);
@@ -303,10 +304,10 @@ static void published(Lesson& lesson, const Choices& choices) {
             "--weights needs --image and --text, sentences separated by semicolons");
     const NoTape evaluation;
     const Safetensors file(choices.weights);
-    Told told;
-    if (choices.image_heads > 0) told["vision_config.num_attention_heads"] = text(choices.image_heads);
-    if (choices.text_heads > 0) told["text_config.num_attention_heads"] = text(choices.text_heads);
-    const clip::Config config = clip::config_of(file, told);
+    GivenSettings given;
+    if (choices.image_heads > 0) given["vision_config.num_attention_heads"] = text(choices.image_heads);
+    if (choices.text_heads > 0) given["text_config.num_attention_heads"] = text(choices.text_heads);
+    const clip::Config config = clip::config_of(file, given);
     Random random;
     const clip::Weights w = clip::make_weights(config, random);
     load(clip::is_openai_layout(file) ? clip::openai_parameters(w, config) : clip::parameters(w, config), file,
@@ -317,15 +318,15 @@ static void published(Lesson& lesson, const Choices& choices) {
         clip::load_vocabulary(vocabulary, choices.merges.empty() ? folder + "merges.txt" : choices.merges);
     require(tokenizer.size() == config.text.vocabulary, vocabulary, ": ", tokenizer.size(), " tokens, the model has ",
             config.text.vocabulary);
-    const std::vector<std::string> given = parts_of_list(choices.text);
+    const std::vector<std::string> sentences = parts_of_list(choices.text);
     const clip::Preparation how = clip::preparation_of(choices.weights, config.vision);
     const Image photograph = read_image(choices.image), seen = clip::preprocess(photograph, config.vision, how);
     lesson.say("A photograph of ", shape(photograph), " becomes ", shape(seen),
-               ": the shorter side resized, the middle cut out, mean and "
-               "standard deviation of each channel taken out.");
+               ": the shorter side resized, a centre crop, each channel "
+               "minus its mean and divided by its standard deviation.");
     const Var image = clip::embed_images({seen}, w, config);
-    const Var texts = clip::embed_texts(clip::make_sentences(given, tokenizer, config.text.positions), w, config);
-    show_scores(lesson, given, matmul_transposed(image, texts), clip::class_probabilities(image, texts, w));
+    const Var texts = clip::embed_texts(clip::make_sentences(sentences, tokenizer, config.text.positions), w, config);
+    show_scores(lesson, sentences, matmul_transposed(image, texts), clip::class_probabilities(image, texts, w));
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
@@ -348,7 +349,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/language/clip", "Pictures and captions learn to find one another; then any sentence is a classifier.",
+    Options options("vit/language/clip", "Pictures and captions in one space; any sentence is a classifier.",
                     "5 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps", 1, 100'000);

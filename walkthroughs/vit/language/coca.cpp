@@ -53,7 +53,7 @@ static void step_1_parts(Lesson& lesson, const coca::Weights& w, const coca::Con
     const coca::Steps steps = coca::forward(pictures_of(shapes, random), captions, w, config);
     lesson.table({{"step", "shape"},
                   {"image tokens of the last block", shape(steps.image.tower.encoder.output.value())},
-                  {"5 learned queries have looked at them", shape(steps.image.pooled.value())},
+                  {"after cross-attention from 5 learned queries", shape(steps.image.pooled.value())},
                   {"query 0: the image's direction", shape(steps.image.features.value())},
                   {"queries 1 to 4: what the decoder sees", shape(steps.image.tokens.value())},
                   {"[cls] at the end: the caption's direction", shape(steps.text.features.value())},
@@ -123,8 +123,8 @@ static void step_3_train(Lesson& lesson, coca::Weights& w, const coca::Config& c
 
 namespace {
 struct Named {
-    double chosen = 0;   // share of pictures whose own caption is the nearest of 20
-    double written = 0;  // share of pictures whose caption is written exactly
+    double chosen = 0;   // fraction of pictures whose own caption is the nearest of 20
+    double written = 0;  // fraction of pictures whose caption is written exactly
 };
 }  // namespace
 
@@ -155,23 +155,23 @@ static void step_4_heads(Lesson& lesson, const coca::Weights& w, const coca::Con
     lesson.step("Which of its answers is right?", "the nearest of 20 captions; the caption it writes");
     const Named seen = named(seen_shapes(), w, config, words, 10, seed),
                 unseen = named(unseen_shapes(), w, config, words, 40, seed);
-    std::vector<std::vector<std::string>> rows{{"pictures of", "chosen rightly", "written exactly"},
-                                               {"the 16 pairs of training", fixed(seen.chosen, 3), fixed(seen.written, 3)}};
+    std::vector<std::vector<std::string>> rows{{"pictures of", "chosen correctly", "written exactly"},
+                                               {"the 16 training pairs", fixed(seen.chosen, 3), fixed(seen.written, 3)}};
     for (const ColouredShape shape : unseen_shapes()) {
         const Named of = named({shape}, w, config, words, 40, seed);
         rows.push_back({name_of(shape) + " (never seen)", fixed(of.chosen, 3), fixed(of.written, 3)});
     }
-    rows.push_back({"the 4 pairs never seen", fixed(unseen.chosen, 3), fixed(unseen.written, 3)});
-    lesson.predict("What fraction of the captions of pairs never seen is written exactly?", {unseen.written, 0.1});
+    rows.push_back({"the 4 held-out pairs", fixed(unseen.chosen, 3), fixed(unseen.written, 3)});
+    lesson.predict("What fraction of the captions of held-out pairs is written exactly?", {unseen.written, 0.1});
     lesson.table(rows);
     lesson.why(
         "one model, one image tower, two answers, and on new pairs they are not the same. The contrastive head compares whole "
         "captions and does not know which are usual. The decoder writes one word after the other, and has learned from 16 captions "
         "which shape follows which colour.");
-    lesson.claim_at_least("pairs of training, chosen rightly", seen.chosen, 0.8);
-    lesson.claim_at_least("pairs of training, written exactly", seen.written, 0.9);
-    lesson.claim_at_least("pairs never seen, chosen rightly; chance is 0.05", unseen.chosen, 0.3);
-    lesson.claim_at_least("pairs never seen: chosen rightly less written exactly", unseen.chosen - unseen.written, 0.05);
+    lesson.claim_at_least("training pairs, chosen correctly", seen.chosen, 0.8);
+    lesson.claim_at_least("training pairs, written exactly", seen.written, 0.9);
+    lesson.claim_at_least("held-out pairs, chosen correctly; chance is 0.05", unseen.chosen, 0.3);
+    lesson.claim_at_least("held-out pairs: chosen correctly less written exactly", unseen.chosen - unseen.written, 0.05);
 }
 
 // The writer's probabilities of the four shapes after "a photo of a COLOUR", among themselves.
@@ -225,11 +225,11 @@ static void step_5_prior(Lesson& lesson, const coca::Weights& w, const coca::Con
     lesson.say("Mean: ", fixed(own, 3), " after the true colour, ", fixed(other, 3),
                " for the same pictures when the text says another "
                "colour, ",
-               fixed(usual, 3), " for the same shapes in colours of training.");
+               fixed(usual, 3), " for the same shapes in training colours.");
     lesson.why(
         "the decoder knows these shapes in every other colour (third number). In a new colour two things are new: the picture, and the word after the colour. In the second number only the colour in the text has changed, to one that the shape did follow in training: where it is larger than the first, the text alone had suppressed the word. That is a "
         "language prior; captioners that write what is usual instead of what is there do the same on photographs.");
-    lesson.claim_at_least("p(right shape): colours of training less new colours", usual - own, 0.05);
+    lesson.claim_at_least("p(right shape): training colours less new colours", usual - own, 0.05);
 }
 
 static void step_own(Lesson& lesson, const Choices& choices, const coca::Weights& w, const coca::Config& config,
@@ -269,7 +269,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 
 int main(int argc, char** argv) {
     Options options("vit/language/coca",
-                    "One model that finds the caption of a picture and writes it; on new pairs the two answers part.",
+                    "One model that finds the caption of a picture and writes it; on new pairs the two answers differ.",
                     "5 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps", 1, 100'000);

@@ -143,7 +143,7 @@ static void step_3_read(Lesson& lesson, const LabelledImages& test, const clip::
     std::vector<Image> seen;
     for (const Image& image : test.images) seen.push_back(as_seen(image));
     const Var images = clip::embed_images(seen, w, config);
-    std::vector<std::vector<std::string>> rows{{"ten sentences such as", "digits read rightly"}};
+    std::vector<std::vector<std::string>> rows{{"ten sentences such as", "digits read correctly"}};
     double least = 1, least_new = 1;
     for (const Language language : {english, russian}) {
         for (const std::string& wording : wordings[language]) {
@@ -170,8 +170,8 @@ static void step_3_read(Lesson& lesson, const LabelledImages& test, const clip::
     lesson.why(
         test.count(),
         " pictures by writers that training has not seen. A new combination of known words gives about the same direction: how close depends on the seed, that is on how much the other words contribute. More wordings in training, and the mean of several, make it more stable.");
-    lesson.claim_at_least("digits read with sentences of training, the worst of four wordings", least, 0.75);
-    lesson.claim_at_least("digits read with a wording never seen, the worse language; chance is 0.1", least_new, 0.2);
+    lesson.claim_at_least("digits read with training sentences, the worst of four wordings", least, 0.75);
+    lesson.claim_at_least("digits read with an unseen wording, the worse language; chance is 0.1", least_new, 0.2);
 }
 
 static void step_4_translate(Lesson& lesson, const clip::Weights& w, const clip::Config& config, const WordList& words) {

@@ -168,12 +168,12 @@ static void step_2_first(Lesson& lesson, const flamingo::Weights& w, const flami
     const bool same = identical(first, frozen);
     std::vector<std::string> tokens;
     for (int t = 0; t < text_length; ++t) tokens.push_back(words.text({texts.tokens.ids[t]}));
-    lesson.heat("sees: which image (across) a token (down) of the first text may look at",
+    lesson.heat("mask: which image (across) a token (down) of the first text may attend to",
                 slice_rows(flamingo::visible_images(texts.tokens, images_of_text, config), 0, text_length), tokens);
     lesson.why("nothing: tanh(0) = 0, so every new layer adds 0 to what it found. The ", frozen.size(), " logits are the same ",
                same ? "to the last bit" : "not everywhere",
-               ". Training starts from a model that can write, and not from noise. A token sees "
-               "the last image before it; what came earlier it knows only through the text.");
+               ". Training starts from a model that can write, and not from noise. A token attends to the last image before "
+               "it; earlier images act only through the text.");
     lesson.predict("the same comparison with a sigmoid for the tanh: sigmoid(0) is a half.");
     lesson.claim("with closed gates the logits are those of the frozen model bit by bit", same);
 }
@@ -194,14 +194,14 @@ static void step_3_gradients(Lesson& lesson, const flamingo::Weights& w, const f
                   {"gate of the first new layer", gradient_length(w.gated[0].attention_gate)},
                   {"its query matrix", gradient_length(w.gated[0].block.cross.query.weight)},
                   {"latents of the resampler", gradient_length(w.resampler.latents)},
-                  {"words of the frozen model", gradient_length(w.language.words)}});
+                  {"words of the frozen model", gradient_length(w.language.token_embedding)}});
     lesson.why(
         "what is multiplied by 0 gets no gradient: in the first step only the gates move. The frozen weights are constants, so "
         "there is no gradient to keep for them, but gradients flow through them to the gates below.");
     lesson.claim("in the first step the gates get a gradient, the new matrices zeros, the frozen model none",
                  w.gated[0].attention_gate.gradient()[0] != 0 &&
                      gradient_length(w.gated[0].block.cross.query.weight) == fixed(0, 5) &&
-                     w.language.words.gradient().size() == 0);
+                     w.language.token_embedding.gradient().size() == 0);
     zero_gradients(variables(flamingo::trained_parameters(w, config)));
 }
 
@@ -224,22 +224,22 @@ static void step_4_train(Lesson& lesson, const flamingo::Weights& w, const flami
     const Accuracy seen = accuracy_on(seen_shapes(), w, config, words, seed),
                    unseen = accuracy_on(unseen_shapes(), w, config, words, seed);
     lesson.table({{"right words", "colour, of 5", "shape, of 4"},
-                  {"before, pairs of training", fixed(before.colour, 3), fixed(before.kind, 3)},
-                  {"after, pairs of training", fixed(seen.colour, 3), fixed(seen.kind, 3)},
-                  {"after, pairs never seen", fixed(unseen.colour, 3), fixed(unseen.kind, 3)}});
+                  {"before, training pairs", fixed(before.colour, 3), fixed(before.kind, 3)},
+                  {"after, training pairs", fixed(seen.colour, 3), fixed(seen.kind, 3)},
+                  {"after, held-out pairs", fixed(unseen.colour, 3), fixed(unseen.kind, 3)}});
     lesson.say(count_numbers(flamingo::trained_parameters(w, config)), " numbers were trained, ",
                count_numbers(gpt::parameters(w.language, config.language)), " stayed as they were.");
     lesson.why(
         "small gates are enough, since the logits that have to be turned around are close together: the frozen model was undecided "
-        "there. For pairs never seen the colour is still found. The shape has to be predicted against a frozen language model that has never read it after this colour.");
+        "there. For held-out pairs the colour is still found. The shape has to be predicted against a frozen language model that has never read it after this colour.");
     float widest = 0;
     for (const flamingo::GatedLayer& layer : w.gated)
         widest = std::max(
             {widest, std::abs(std::tanh(layer.attention_gate.value()[0])), std::abs(std::tanh(layer.mlp_gate.value()[0]))});
-    lesson.claim_at_most("colour before, pairs of training; chance is 0.2", before.colour, 0.4);
-    lesson.claim_at_least("colour after, pairs of training", seen.colour, 0.95);
-    lesson.claim_at_least("colour after, pairs never seen; chance is 0.2", unseen.colour, 0.5);
-    lesson.claim_at_least("shape after, pairs of training", seen.kind, 0.6);
+    lesson.claim_at_most("colour before, training pairs; chance is 0.2", before.colour, 0.4);
+    lesson.claim_at_least("colour after, training pairs", seen.colour, 0.95);
+    lesson.claim_at_least("colour after, held-out pairs; chance is 0.2", unseen.colour, 0.5);
+    lesson.claim_at_least("shape after, training pairs", seen.kind, 0.6);
     lesson.claim_at_least("the widest gate, |tanh(a)|", widest, 0.03);
 }
 
@@ -319,7 +319,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/language/flamingo", "A frozen language model learns to see, and forgets nothing.",
+    Options options("vit/language/flamingo", "A frozen language model reads images, unchanged itself.",
                     "10 seconds on two cores");
     Choices choices;
     options.add("text-steps", choices.text_steps, "training steps of the language model", 1, 100'000);

@@ -98,7 +98,7 @@ struct ClipLoss : Objective {
     }
 };
 
-// What stands for the frozen image encoder: CLIP's tokens; or, local by construction, every patch beside its eight neighbours.
+// The frozen image encoder: CLIP's tokens; or, local by construction, every patch concatenated with its eight neighbours.
 enum class Encoder { clip, neighbours };
 
 // Patches and sentences as the frozen encoders give them.
@@ -151,8 +151,8 @@ static std::vector<float> trained(Objective& objective, const Parameters& table,
 
 namespace {
 struct Found {
-    double patches = 0;  // share of covered patches whose likeliest caption, of 20, is the right one
-    double images = 0;   // share of images whose likeliest caption is the right one
+    double patches = 0;  // fraction of covered patches whose likeliest caption, of 20, is the right one
+    double images = 0;   // fraction of images whose likeliest caption is the right one
     double overlap = 0;  // intersection over union of covered patches and those whose cosine with the caption is above a half
 };
 }  // namespace
@@ -203,10 +203,10 @@ static Matrix as_grid(const Matrix& column) { return reshape(column, grid, grid)
 
 // --- the lesson ---
 
-// Trains the CLIP, whose weights change no more after this step.
+// Trains the CLIP, whose weights are frozen after this step.
 static Found step_1_clip(Lesson& lesson, clip::Weights& w, const Frozen& frozen, const WordList& words,
                          const std::vector<Placed>& test, int steps, int seed) {
-    lesson.step("Do the patches of CLIP know what they show?", "cos(projected patch, sentence)", "section 3.1");
+    lesson.step("Do CLIP's patch tokens represent what they cover?", "cos(projected patch, sentence)", "section 3.1");
     lesson.say("First a CLIP is trained on pictures of ", side, " x ", side,
                " pixels with one shape anywhere; then its weights are frozen.");
     ClipLoss clip_loss(w, frozen.config, words, seed);
@@ -265,7 +265,7 @@ static std::vector<float> step_3_train(Lesson& lesson, pacl::Weights& w, const p
     return losses;
 }
 
-// What a trained head finds in test pictures; `map` gets the cosines of picture `shown` with its own caption.
+// The measurements of a trained head on test pictures; `map` gets the cosines of picture `shown` with its own caption.
 static Found found_by_head(const pacl::Weights& w, const Frozen& frozen, const WordList& words, const std::vector<Placed>& test,
                            int shown, Matrix& map) {
     const NoTape evaluation;
@@ -278,7 +278,7 @@ static Found found_by_head(const pacl::Weights& w, const Frozen& frozen, const W
 
 static Found step_4_map(Lesson& lesson, const pacl::Weights& w, const Frozen& frozen, const WordList& words,
                         const std::vector<Placed>& test, const Found& plain) {
-    lesson.step("What has it learned?", "s_n of every patch", "images never seen");
+    lesson.step("What has it learned?", "s_n of every patch", "held-out images");
     Matrix map;
     const Found ours = found_by_head(w, frozen, words, test, 1, map);
     lesson.heat("PACL on CLIP's tokens: cosine of each patch of the picture of step 1", map);
@@ -322,7 +322,7 @@ static ColouredShape shape_named(const std::string& name) {
     return {};
 }
 
-// The sentence that each patch fits best, as a picture: patch n is as bright as the number of its sentence.
+// The sentence that each patch fits best, as a picture: the brightness of patch n is the number of its sentence.
 static Matrix best_sentences(const Matrix& scores) {
     Matrix map(grid, grid);
     for (int n = 0; n < grid * grid; ++n) map[n] = static_cast<float>(argmax_row(scores, n));
@@ -387,7 +387,7 @@ static void step_own(Lesson& lesson, const pacl::Weights& w, const Frozen& froze
                "here, so in the last map every patch chooses one.");
 }
 
-// --- where weights pay: the paper's setting with simulated encoders ---
+// --- where weighting helps: the paper's setting with simulated encoders ---
 
 namespace {
 // 6 classes and a background have a direction among patch features and another, unrelated one among text features.
@@ -513,12 +513,11 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     lesson.claim_at_least("the same on local tokens", near.patches, 0.75);
     lesson.claim_at_least("overlap of the map with the shape, local tokens less CLIP's", near.overlap - ours.overlap, 0.1);
     lesson.claim_at_least("patches of two shapes that choose their own sentence", two, 0.7);
-    lesson.claim_at_most("loss of the last step as a share of the first", losses.back() / losses.front(), 0.5);
+    lesson.claim_at_most("loss of the last step as a fraction of the first", losses.back() / losses.front(), 0.5);
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/language/pacl", "Where in a picture are the words? Learned from captions only.",
-                    "10 seconds on two cores");
+    Options options("vit/language/pacl", "Locates words in a picture, learned from captions only.", "10 seconds on two cores");
     Choices choices;
     options.add("clip-steps", choices.clip_steps, "training steps of the frozen CLIP", 1, 100'000);
     options.add("steps", choices.steps, "training steps of the head", 1, 100'000);

@@ -1,7 +1,7 @@
 // pali.cpp: image and question in, answer out; three tasks, one loss, no image layers in the language model.
 //
 //   paper    Chen et al., "PaLI: A Jointly-Scaled Multilingual Language-Image Model", 2022, arXiv 2209.06794
-//   shows    that naming the task in the prompt is enough, and which answers hold for pairs never seen
+//   shows    that naming the task in the prompt is enough, and which answers hold for held-out pairs
 //   symbols  N patches   S tokens of a prompt   T tokens of an answer
 //   before   t5.cpp for the language model, vit.cpp for the other half
 #include <algorithm>
@@ -98,7 +98,7 @@ struct AnswerLoss : Objective {  // 32 questions of mixed tasks
 };
 }  // namespace
 
-// Share of pictures whose whole answer is right.
+// Fraction of pictures whose whole answer is right.
 static double right_answers(Task task, const std::vector<ColouredShape>& shapes, int rounds, const pali::Weights& w,
                             const pali::Config& config, const WordList& words, int seed) {
     Random random(9000 + seed);
@@ -143,7 +143,9 @@ static void step_2_shift(Lesson& lesson, const pali::Config& config, const WordL
                   {"0", words.text({target.ids[0]}), words.text({one.labels[0]})},
                   {"1", words.text({target.ids[1]}), words.text({one.labels[1]})},
                   {"2", words.text({target.ids[2]}), words.text({one.labels[2]})}});
-    lesson.why("the start token is the padding token, 0. Were the labels not shifted, each row would read the token that it has to predict.");
+    lesson.why(
+        "the start token is the padding token, 0. Were the labels not shifted, each row would read the token that it has to "
+        "predict.");
     lesson.predict("the loss after a few hundred steps, and the answers, with unshifted labels.");
 }
 
@@ -154,30 +156,30 @@ static void step_3_train(Lesson& lesson, const pali::Weights& w, const pali::Con
     std::vector<float> losses;
     {
         ShowProgress progress("training", steps);
-        // At a constant rate the loss still jumps now and then, and so does the table; a rate that falls to 0 ends that.
+        // At a constant learning rate the loss still fluctuates, and so does the table; a decay to 0 prevents that.
         losses = train(objective, nothing_decays(variables(pali::parameters(w, config))),
                        {.schedule = {.peak = 2e-3f, .steps = steps, .descent = Descent::cosine}}, &progress);
     }
     const Smoothed curve = smoothed(losses, std::max(1, steps / 60));
     lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}}, {"training step", "loss, nats"});
-    std::vector<std::vector<std::string>> rows{{"prompt", "right, pairs of training", "right, pairs never seen"}};
+    std::vector<std::vector<std::string>> rows{{"prompt", "right, training pairs", "right, held-out pairs"}};
     double seen[tasks], unseen[tasks];
     for (int task = 0; task < tasks; ++task) {
         seen[task] = right_answers(static_cast<Task>(task), seen_shapes(), 5, w, config, words, seed);
         unseen[task] = right_answers(static_cast<Task>(task), unseen_shapes(), 20, w, config, words, seed);
         rows.push_back({prompts[task], fixed(seen[task], 3), fixed(unseen[task], 3)});
     }
-    lesson.predict("What fraction of the captions of pairs never seen is right?", {unseen[caption_task], 0.1});
+    lesson.predict("What fraction of the captions of held-out pairs is right?", {unseen[caption_task], 0.1});
     lesson.table(rows);
     lesson.why(
-        "the prompt alone selects the task for the same picture. Pairs of training are answered without error once the learning "
-        "rate has fallen to 0. Colours are found on most new pairs too, shapes and captions of pairs never seen less often: the "
+        "the prompt alone selects the task for the same picture. Training pairs are answered without error once the learning "
+        "rate has fallen to 0. Colours are found on most new pairs too, shapes and captions of held-out pairs less often: the "
         "decoder is a language model, and it is easier to learn which pairs exist than to see them.");
-    lesson.claim_at_least("colours, pairs of training; chance is 0.2", seen[colour_task], 0.97);
-    lesson.claim_at_least("colours, pairs never seen; chance is 0.2", unseen[colour_task], 0.45);
-    lesson.claim_at_least("shapes, pairs of training; chance is 0.25", seen[shape_task], 0.95);
-    lesson.claim_at_least("captions, pairs of training; chance is 0.05", seen[caption_task], 0.95);
-    lesson.claim_at_least("captions: pairs of training less pairs never seen", seen[caption_task] - unseen[caption_task], 0.2);
+    lesson.claim_at_least("colours, training pairs; chance is 0.2", seen[colour_task], 0.97);
+    lesson.claim_at_least("colours, held-out pairs; chance is 0.2", unseen[colour_task], 0.45);
+    lesson.claim_at_least("shapes, training pairs; chance is 0.25", seen[shape_task], 0.95);
+    lesson.claim_at_least("captions, training pairs; chance is 0.05", seen[caption_task], 0.95);
+    lesson.claim_at_least("captions: training pairs less held-out pairs", seen[caption_task] - unseen[caption_task], 0.2);
 }
 
 static void step_4_ask(Lesson& lesson, const Choices& choices, const pali::Weights& w, const pali::Config& config,

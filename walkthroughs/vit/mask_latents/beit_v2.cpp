@@ -35,7 +35,7 @@ struct Batch {
     Matrix teacher;              // (B*N, F)
 };
 struct World {
-    Matrix concepts;  // (directions, F)  what the teacher says of each, before noise
+    Matrix concepts;  // (directions, F)  the teacher's feature of each, before noise
 };
 }  // namespace
 
@@ -100,8 +100,9 @@ static beit_v2::Config model_config(const Choices& choices) {
             .head_depth = 1};
 }
 
-// Where a tokenizer begins: every linear layer uniform within +-1 / sqrt(in), as PyTorch has it, its bias too; class tokens and
-// positions small. With a truncated normal of 0.02 the decoder often learns to read the neighbours' codes, and words stay vague.
+// Initialises a tokenizer: every linear layer uniform within +-1 / sqrt(in), as PyTorch has it, its bias too; class tokens and
+// positions small. With a truncated normal of 0.02 the decoder often learns to use the neighbours' codes, and codes stay
+// ambiguous.
 static void draw_uniformly(const Parameters& table, Random& random) {
     float bound = 0;  // of the weight, and of the bias that follows it in the table
     for (const Parameter& parameter : table) {
@@ -117,14 +118,14 @@ static void draw_uniformly(const Parameters& table, Random& random) {
 
 // --- what a vocabulary is worth ---
 
-// How often each code stands for each direction: (K, directions).
+// How often each code is assigned to each direction: (K, directions).
 static Matrix code_table(const std::vector<int>& ids, const std::vector<int>& direction, int codes) {
     Matrix table(codes, directions);
     for (std::size_t i = 0; i < ids.size(); ++i) ++table(ids[i], direction[i]);
     return table;
 }
 
-// Share of patches whose direction is the most common one of their code.
+// Fraction of patches whose direction is the most common one of their code.
 static double purity(const Matrix& table) {
     double right = 0, all = 0;
     for (int k = 0; k < table.rows; ++k) {
@@ -146,7 +147,7 @@ static void step_1_words(Lesson& lesson, const Batch& one, const beit_v2::Tokeni
     lesson.matrix("distances", steps.quantized.distances.value(), 6);
     std::string ids;
     for (const int id : steps.quantized.ids) ids += text(id) + " ";
-    lesson.say("words: ", ids);
+    lesson.say("visual tokens: ", ids);
     lesson.why(
         "both vectors and codes have length 1, so the nearest code is the one with the largest cosine, and a distance lies "
         "between 0 and 4. The picture is now ",
@@ -191,7 +192,7 @@ struct Tokenizing : Objective {
 };
 
 // Purity, codes in use and the loss on new pictures.
-struct Judge : Watcher {
+struct Evaluation : Watcher {
     const beit_v2::TokenizerWeights& w;
     const beit_v2::TokenizerConfig& config;
     const Batch& test;
@@ -200,10 +201,10 @@ struct Judge : Watcher {
     Series loss_curve{.name = "1 - cosine with the teacher", .x = {}, .y = {}}, purity_curve{.name = "purity", .x = {}, .y = {}};
     std::vector<std::vector<std::string>> table{{"after step", "purity", "codes in use", "1 - cosine"}};
 
-    Judge(const beit_v2::TokenizerWeights& w, const beit_v2::TokenizerConfig& config, const Batch& test, int steps)
+    Evaluation(const beit_v2::TokenizerWeights& w, const beit_v2::TokenizerConfig& config, const Batch& test, int steps)
         : w(w), config(config), test(test), progress("learning a vocabulary", steps), steps(steps) {}
 
-    void judge(int step) {
+    void measure(int step) {
         const NoTape evaluation;
         const beit_v2::TokenizerSteps found = beit_v2::tokenize(test.images, w, config);
         const float loss = beit_v2::reconstruction_loss(found, test.teacher).value()(0, 0);
@@ -217,7 +218,7 @@ struct Judge : Watcher {
     }
     bool after_step(int step, float loss) override {
         progress.update(step, loss);
-        if ((step + 1) % std::max(1, steps / 20) == 0) judge(step + 1);
+        if ((step + 1) % std::max(1, steps / 20) == 0) measure(step + 1);
         return true;
     }
 };
@@ -229,11 +230,11 @@ static void step_3_learn(Lesson& lesson, const World& world, const Batch& test, 
     Tokenizing tokenizing(w, config, world, seed);
     Random random(seed);
     beit_v2::start_codebook(w, beit_v2::tokenize(draw_batch(world, 64, random).images, w, config), random);
-    Judge judge(w, config, test, choices.steps);
-    judge.judge(0);
+    Evaluation evaluation(w, config, test, choices.steps);
+    evaluation.measure(0);
     lesson.code(2);
     train(tokenizing, nothing_decays(variables(beit_v2::parameters(w, config))),
-          {.schedule = {.peak = 2e-3f, .steps = choices.steps, .descent = Descent::none}, .batch = 64}, &judge);
+          {.schedule = {.peak = 2e-3f, .steps = choices.steps, .descent = Descent::none}, .batch = 64}, &evaluation);
     const beit_v2::TokenizerSteps found = beit_v2::tokenize(test.images, w, config);
     lesson.predict(
         "How many of the " + text(config.codes) + " codes are in use at the end? There are " + text(directions) + " directions.",
@@ -259,7 +260,7 @@ static void step_3_learn(Lesson& lesson, const World& world, const Batch& test, 
         "restarts them by splitting the busiest.");
     lesson.predict("the table with --codes 4: fewer codes than concepts.");
     lesson.claim_at_least("purity on new pictures", purity(counts), choices.codes >= directions ? 0.9 : 0.0);
-    lesson.claim_at_most("1 - cosine with the teacher", judge.loss_curve.y.back(), 0.2);
+    lesson.claim_at_most("1 - cosine with the teacher", evaluation.loss_curve.y.back(), 0.2);
 }
 
 static void step_4_look(Lesson& lesson, const Batch& test, const beit_v2::TokenizerWeights& w,
@@ -292,7 +293,7 @@ static Matrix hide_four(int count, Random& random) {
     return hide(sorting_order(uniform_matrix(random, count, patches)), patches, 0, 4);
 }
 
-// The masked model sees pixels moved to about -1 ... 1.
+// The masked model reads pixels scaled to about -1 ... 1.
 static std::vector<Image> normalised(const std::vector<Image>& images) {
     std::vector<Image> result;
     for (const Image& image : images) result.push_back(normalise(image, {0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}));
@@ -319,12 +320,12 @@ struct Predicting : Objective {
     Var loss(int) override {
         const Batch batch = draw_batch(world, 64, random);
         const beit_v2::Steps steps = beit_v2::forward(normalised(batch.images), hide_four(64, random), w, config);
-        return beit_v2::loss(steps, beit_v2::hidden_words(words_of(batch), steps));
+        return beit_v2::loss(steps, beit_v2::hidden_tokens(words_of(batch), steps));
     }
 };
 }  // namespace
 
-// The most that a model could reach that knows the direction of every hidden patch, but not its phase.
+// The best accuracy of a model that knows the direction of every hidden patch, but not its phase.
 static double best_possible(const Matrix& counts) {
     double right = 0, all = 0;
     for (int d = 0; d < directions; ++d) {
@@ -345,7 +346,7 @@ static void step_5_predict(Lesson& lesson, const World& world, const Batch& test
     Random random(seed);
     const beit_v2::Weights w = beit_v2::make_weights(config, random, {.draw = Draw::xavier_uniform});
     Predicting predicting(tokenizer, tokenizer_config, w, config, world, seed);
-    ShowProgress progress("predicting words", choices.mask_steps);
+    ShowProgress progress("predicting tokens", choices.mask_steps);
     const std::vector<float> losses =
         train(predicting, nothing_decays(variables(beit_v2::parameters(w, config))),
               {.schedule = {.peak = 2e-3f, .steps = choices.mask_steps, .descent = Descent::none}, .batch = 64}, &progress);
@@ -358,15 +359,15 @@ static void step_5_predict(Lesson& lesson, const World& world, const Batch& test
     const beit_v2::Steps steps =
         beit_v2::forward(normalised(test.images), hide_four(static_cast<int>(test.images.size()), random), w, config);
     const std::vector<int> all_words = predicting.words_of(test);
-    const std::vector<int> words = beit_v2::hidden_words(all_words, steps);
+    const std::vector<int> words = beit_v2::hidden_tokens(all_words, steps);
     const float accuracy_main = accuracy(steps.logits.value(), words),
                 accuracy_branch = accuracy(steps.branch_logits.value(), words);
     const std::vector<int> counts = code_counts(all_words, config.codes);
     const double common =
         static_cast<double>(*std::max_element(counts.begin(), counts.end())) / static_cast<double>(all_words.size());
     const double bound = best_possible(code_table(all_words, test.direction, config.codes));
-    lesson.table({{"who guesses", "right words"},
-                  {"always the commonest word", fixed(common)},
+    lesson.table({{"predicted by", "right tokens"},
+                  {"always the most frequent token", fixed(common)},
                   {"the masked model", fixed(accuracy_main)},
                   {"its second branch", fixed(accuracy_branch)},
                   {"who knows every direction, and nothing else", fixed(bound)}});
@@ -375,7 +376,7 @@ static void step_5_predict(Lesson& lesson, const World& world, const Batch& test
         "block ",
         config.early_block, " and only the [cls] of block ", config.depth,
         ": all that it knows of the whole picture comes from [cls].");
-    lesson.claim_at_least("right words of hidden patches, as a share of what can be known", accuracy_main / bound, 0.8);
+    lesson.claim_at_least("right tokens of hidden patches, as a fraction of what can be known", accuracy_main / bound, 0.8);
     lesson.claim_at_least("the same of the second branch", accuracy_branch / bound, 0.8);
 }
 
@@ -395,11 +396,12 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/mask_latents/beit_v2", "A vocabulary is learned from a teacher.", "10 seconds on two cores");
+    Options options("vit/mask_latents/beit_v2", "Visual tokens distilled from a teacher, then predicted.",
+                    "10 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps of the tokenizer", 1, 100'000);
     options.add("mask-steps", choices.mask_steps, "training steps of the masked model", 1, 100'000);
-    options.add("codes", choices.codes, "words of the vocabulary", 2, 64);
+    options.add("codes", choices.codes, "size of the codebook", 2, 64);
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

@@ -1,4 +1,4 @@
-// data2vec.cpp: a model predicts the layers of its own moving average, and learns the hidden words without them as labels.
+// data2vec.cpp: a model predicts the layers of its own moving average, and learns the hidden tokens without them as labels.
 //
 //   paper    Baevski et al., "data2vec: A General Framework for Self-supervised Learning in Speech, Vision and Language", 2022,
 //            arXiv 2202.03555
@@ -25,8 +25,8 @@ struct Choices {
     double rate = 1e-2;
 };
 
-static const int words = 8, length = 12, hidden = 4;
-static const int first_word = 4, mask_word = first_word + words;  // after <s>, <pad>, </s>, <unk>
+static const int letters = 8, length = 12, hidden = 4;
+static const int first_letter = 4, mask_token = first_letter + letters;  // after <s>, <pad>, </s>, <unk>
 
 static data2vec::Config toy_config() {
     return {.width = 32,
@@ -38,13 +38,13 @@ static data2vec::Config toy_config() {
             .beta = 0,
             .loss_scale = 0,
             .average = {.start = 0.99, .end = 0.999, .updates = 500},
-            .words = mask_word + 1,
+            .vocabulary = mask_token + 1,
             .positions = length,
-            .padding_word = 1,
-            .mask_word = mask_word};
+            .padding_token = 1,
+            .mask_token = mask_token};
 }
 
-// Sequences s, s + k, s + 2 k, ... modulo 8, with k of 1, 2, 3: a few words determine the others.
+// Sequences s, s + k, s + 2 k, ... modulo 8, with k of 1, 2, 3: a few tokens determine the others.
 struct Batch {
     std::vector<int> text, student;  // B*T
 };
@@ -52,17 +52,17 @@ struct Batch {
 static Batch draw_batch(Random& random, int count) {
     Batch batch;
     for (int b = 0; b < count; ++b) {
-        const int start = random.below(words), step = 1 + random.below(3);
-        for (int t = 0; t < length; ++t) batch.text.push_back(first_word + (start + step * t) % words);
+        const int start = random.below(letters), step = 1 + random.below(3);
+        for (int t = 0; t < length; ++t) batch.text.push_back(first_letter + (start + step * t) % letters);
     }
     batch.student = batch.text;
-    for (const int row : hidden_rows(draw_masks(random, count, length, hidden))) batch.student[row] = mask_word;
+    for (const int row : hidden_rows(draw_masks(random, count, length, hidden))) batch.student[row] = mask_token;
     return batch;
 }
 
 static std::string readable(const std::vector<int>& text) {
     std::string line;
-    for (const int word : text) line += word == mask_word ? " ?" : " " + std::to_string(word - first_word);
+    for (const int token : text) line += token == mask_token ? " ?" : " " + std::to_string(token - first_letter);
     return line;
 }
 
@@ -89,7 +89,7 @@ static void step_2_targets(Lesson& lesson, const data2vec::TextModelSteps& all, 
     lesson.code();
     const Matrix& targets = all.targets.targets;  // (T, D)
     lesson.matrix("targets", targets, 6);
-    lesson.say("The spread of the targets, their standard deviation over the words: ", fixed(data2vec::spread(targets), 3), ".");
+    lesson.say("The spread of the targets, their standard deviation over the tokens: ", fixed(data2vec::spread(targets), 3), ".");
     lesson.why(
         "f is what the MLP of a layer adds, before residual connection and norm. Each of the ", config.average_layers,
         " layers is normalised by itself, so that none with large numbers dominates the others; then they are averaged. Such a "
@@ -113,7 +113,7 @@ static void step_3_average(Lesson& lesson, const data2vec::Config& config) {
         "are copied.");
 }
 
-// --- training, with and without the average ---
+// --- training, with and without the moving average ---
 
 namespace {
 // A row of the table: a variant after training.
@@ -151,7 +151,7 @@ struct Learner : Objective, Watcher {
         return true;
     }
 
-    // The hidden word, read by a linear classifier off the student's last layer, and off the targets.
+    // The hidden token, predicted by a linear probe of the student's last layer, and of the targets.
     void measure(int step) {
         const NoTape evaluation;
         Matrix features[2], targets[2];
@@ -161,12 +161,12 @@ struct Learner : Objective, Watcher {
             const Batch& batch = k == 0 ? fit : test;
             const data2vec::TextModelSteps all = data2vec::forward(batch.student, batch.text, length, w, config);
             features[k] = gather_rows(all.steps.student.output, all.steps.hidden).value();
-            for (const int row : all.steps.hidden) labels[k].push_back(batch.text[row] - first_word);
+            for (const int row : all.steps.hidden) labels[k].push_back(batch.text[row] - first_letter);
             line.loss = data2vec::mean_loss(all.steps, config).value()(0, 0);
             targets[k] = all.steps.targets;
         }
-        line.probe = ridge_probe(features[0], labels[0], features[1], labels[1], words);
-        line.target_probe = ridge_probe(targets[0], labels[0], targets[1], labels[1], words);
+        line.probe = ridge_probe(features[0], labels[0], features[1], labels[1], letters);
+        line.target_probe = ridge_probe(targets[0], labels[0], targets[1], labels[1], letters);
         measured.push_back(line);
     }
 };
@@ -192,20 +192,20 @@ static Series series_of(const std::string& name, const std::vector<Measured>& me
 }
 
 static void step_4_learn(Lesson& lesson, const Choices& choices, int seed) {
-    lesson.step("Does the moving average prevent collapse?", "probe: hidden word from the student's last layer");
+    lesson.step("Does the moving average prevent collapse?", "probe: hidden token from the student's last layer");
     const data2vec::Config config = toy_config();
     data2vec::Config itself = config;
     itself.average = {.start = 0, .end = 0, .updates = 0};
     const std::vector<Measured> full = learn("averaged teacher", config, choices, seed);
     const std::vector<Measured> collapsed = learn("tau = 0", itself, choices, seed);
-    lesson.say("Can a linear classifier read the hidden word off the student? (The model was never told a word.)");
-    lesson.predict("What fraction of the hidden words can be read off the student with tau = 0?", {collapsed.back().probe, 0.1});
+    lesson.say("Can a linear classifier read the hidden token off the student? (The model never had a token as label.)");
+    lesson.predict("What fraction of the hidden tokens can be read off the student with tau = 0?", {collapsed.back().probe, 0.1});
     lesson.curves({series_of("averaged teacher", full, &Measured::probe), series_of("tau = 0", collapsed, &Measured::probe)},
-                  {"training step", "share of right words"});
-    lesson.say("Can it read the hidden word off the targets, which the teacher computes from the whole sequence?");
+                  {"training step", "fraction of right tokens"});
+    lesson.say("Can it read the hidden token off the targets, which the teacher computes from the whole sequence?");
     lesson.curves(
         {series_of("averaged teacher", full, &Measured::target_probe), series_of("tau = 0", collapsed, &Measured::target_probe)},
-        {"training step", "share of right words"});
+        {"training step", "fraction of right tokens"});
     std::vector<std::vector<std::string>> rows{
         {"step", "averaged: loss", "student", "targets", "tau 0: loss", "student", "targets"}};
     for (std::size_t k = 0; k < full.size(); ++k) {
@@ -221,18 +221,18 @@ static void step_4_learn(Lesson& lesson, const Choices& choices, int seed) {
     const Measured &a = full.back(), &b = collapsed.back();
     lesson.why(
         "with tau = 0 the teacher is the student itself. A target that follows the student at once adapts to it: whatever is "
-        "hard to predict, the word above all, disappears from the targets (",
-        fixed(collapsed[0].target_probe, 2), " of the words could be read off them at first, ", fixed(b.target_probe, 2),
+        "hard to predict, the token above all, disappears from the targets (",
+        fixed(collapsed[0].target_probe, 2), " of the tokens could be read off them at first, ", fixed(b.target_probe, 2),
         " at the end), and what remains is easy. That is collapse. The loss does not reveal it: it falls from ",
         fixed(collapsed[0].loss, 2), " to ", fixed(b.loss, 3),
-        " all the same. The averaged teacher changes too slowly to follow: its targets keep the words (",
+        " all the same. The averaged teacher changes too slowly to follow: its targets keep the tokens (",
         fixed(a.target_probe, 2), "), and the student has to learn them.");
     lesson.predict("both probes of tau = 0 with --rate 0.001 --steps 1000, where the student changes slowly.");
-    lesson.claim_at_least("hidden words read off the student, averaged", a.probe, 0.9);
+    lesson.claim_at_least("hidden tokens read off the student, averaged", a.probe, 0.9);
     lesson.claim_at_most("the same with tau = 0", b.probe, 0.6);
-    lesson.claim_at_least("words read off the targets, averaged", a.target_probe, 0.95);
+    lesson.claim_at_least("tokens read off the targets, averaged", a.target_probe, 0.95);
     lesson.claim_at_most("the same with tau = 0: collapse", b.target_probe, 0.7);
-    lesson.claim_at_most("loss with tau = 0, as a share of the first", b.loss / collapsed[0].loss, 0.3);
+    lesson.claim_at_most("loss with tau = 0, as a fraction of the first", b.loss / collapsed[0].loss, 0.3);
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
@@ -247,7 +247,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/mask_latents/data2vec", "A model that predicts its own average.", "8 seconds on two cores");
+    Options options("vit/mask_latents/data2vec", "A model predicts its own moving average.", "8 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps of each variant", 1, 100'000);
     options.add("rate", choices.rate, "learning rate", 0, 1);

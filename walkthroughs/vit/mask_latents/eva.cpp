@@ -36,7 +36,7 @@ static eva::Config toy_config() {
             .feature_width = 16};
 }
 
-// A frozen teacher that knows six concepts: the same unit vector for every patch of the same direction, and noise.
+// A frozen teacher with six concepts: the same unit vector for every patch of the same direction, plus noise.
 struct Teacher {
     Matrix concepts;  // (6, F)
     float noise;
@@ -81,7 +81,7 @@ static double right_concepts(const eva::Steps& steps, const Batch& batch, const 
     return right / cosines.rows;
 }
 
-// The loss of the same answer everywhere, the best such: the direction of the mean of all features.
+// The loss of the best constant prediction: the direction of the mean of all features.
 static double constant_answer(const Batch& batch) {
     const Matrix features = gather_rows(batch.features, hidden_rows(batch.mask)).value();
     Matrix mean(1, features.cols);
@@ -111,8 +111,8 @@ static Batch step_1_teacher(Lesson& lesson, Random& random, const Teacher& teach
         {{"the picture", picture(light, lesson.colours)}, {"t: a row for each patch", heat_map(batch.features, lesson.colours)}});
     lesson.why("the teacher stands for CLIP. It has a concept for each of ", directions, " directions: a vector of ",
                teacher.concepts.cols,
-               " numbers, plus noise of its own. Rows of the same direction look alike, and it says so of ",
-               "every patch, since it sees the whole picture. The student is never told how many concepts there are.");
+               " numbers, plus noise of its own. Rows of the same direction look alike, and it outputs the same concept for ",
+               "every patch, since it sees the whole picture. The student is not given the number of concepts.");
     return batch;
 }
 
@@ -157,14 +157,14 @@ struct Student : Objective {
     }
 };
 
-struct Judge : Watcher {
+struct Evaluation : Watcher {
     const Student& student;
     const Batch& test;
     Progress progress;
     int steps;
     Series loss{.name = "loss at masked patches", .x = {}, .y = {}}, right{.name = "right concept, share", .x = {}, .y = {}};
 
-    Judge(const Student& student, const Batch& test, int steps)
+    Evaluation(const Student& student, const Batch& test, int steps)
         : student(student), test(test), progress("training", steps), steps(steps) {}
 
     bool after_step(int step, float value) override {
@@ -186,29 +186,30 @@ struct Judge : Watcher {
 
 static void step_4_train(Lesson& lesson, const Teacher& teacher, const eva::Weights& w, const eva::Config& config,
                          const Choices& choices, int seed) {
-    lesson.step("Does the model learn the concepts?", "", "300 pictures that it has never seen");
+    lesson.step("Does the model learn the concepts?", "", "300 unseen pictures");
     Random random(1'000'000 + seed);
     const Batch test = draw_batch(random, teacher, test_images);
     Student student(teacher, w, config, seed);
-    Judge judge(student, test, choices.steps);
+    Evaluation evaluation(student, test, choices.steps);
     const Recipe recipe{.schedule = {.peak = 2e-3f, .steps = choices.steps, .descent = Descent::none}, .batch = 64};
-    train(student, nothing_decays(variables(eva::parameters(w, config))), recipe, &judge);
+    train(student, nothing_decays(variables(eva::parameters(w, config))), recipe, &evaluation);
     std::vector<std::vector<std::string>> rows{{"after step", "loss", "right concept"}};
-    for (std::size_t k = 0; k < judge.loss.x.size(); ++k)
-        rows.push_back({text(static_cast<int>(judge.loss.x[k])), fixed(judge.loss.y[k], 3), fixed(judge.right.y[k], 3)});
+    for (std::size_t k = 0; k < evaluation.loss.x.size(); ++k)
+        rows.push_back(
+            {text(static_cast<int>(evaluation.loss.x[k])), fixed(evaluation.loss.y[k], 3), fixed(evaluation.right.y[k], 3)});
     const double constant = constant_answer(test), best = best_possible(test, teacher);
     lesson.predict("What is the lowest loss of a model that gives the same answer everywhere?", {constant, 0.1});
-    lesson.curves({judge.loss, judge.right}, {"training step", "loss; share of right concepts"});
+    lesson.curves({evaluation.loss, evaluation.right}, {"training step", "loss; fraction of right concepts"});
     lesson.table(rows);
     lesson.why("the best constant answer has ", fixed(constant, 3),
                ", since the mean of all concepts has a positive cosine with each: that, and not 0, is the baseline. A model that "
                "knows the concepts and not the noise has ",
                fixed(best, 3), ", so -1 is out of reach. The nearest concept is the right one in ",
-               fixed(100 * judge.right.y.back(), 1), " % of the hidden patches (chance: ", fixed(100.0 / directions, 1),
-               " %). No codebook told the student that there are ", directions, " of them.");
-    lesson.predict("the last loss with --noise 0.3, and the share of right concepts.");
-    lesson.claim_at_least("share of hidden patches with the right concept", judge.right.y.back(), 0.9);
-    lesson.claim_at_most("of the way from constant to best possible, left", (judge.loss.y.back() - best) / (constant - best),
+               fixed(100 * evaluation.right.y.back(), 1), " % of the hidden patches (chance: ", fixed(100.0 / directions, 1),
+               " %). The student was not given the number of concepts, ", directions, ".");
+    lesson.predict("the last loss with --noise 0.3, and the fraction of right concepts.");
+    lesson.claim_at_least("fraction of hidden patches with the right concept", evaluation.right.y.back(), 0.9);
+    lesson.claim_at_most("of the way from constant to best possible, left", (evaluation.loss.y.back() - best) / (constant - best),
                          0.15);
 }
 
@@ -225,7 +226,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/mask_latents/eva", "The concepts of a teacher, learned through a mask.", "3 seconds on two cores");
+    Options options("vit/mask_latents/eva", "Predicts the features of a teacher at hidden patches.", "3 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps", 1, 100'000);
     options.add("noise", choices.noise, "standard deviation of the teacher's noise", 0, 1);

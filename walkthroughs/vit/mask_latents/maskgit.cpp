@@ -43,24 +43,24 @@ static Image stripes(int of_class, Random& random) {
     return image;
 }
 
-// 2 x 2 pixels, black or white, are one of 16 words: no tokenizer is needed.
-static std::vector<int> words_of_stripes(const Image& image) {
+// 2 x 2 pixels, black or white, are one of 16 tokens: no tokenizer is needed.
+static std::vector<int> tokens_of_stripes(const Image& image) {
     const Matrix patches = patchify(image, patch);  // (16, 4)
-    std::vector<int> words;
+    std::vector<int> tokens;
     for (int n = 0; n < patches.rows; ++n) {
-        int word = 0;
-        for (int p = 0; p < patches.cols; ++p) word = 2 * word + (patches(n, p) > 0.5f ? 1 : 0);
-        words.push_back(word);
+        int token = 0;
+        for (int p = 0; p < patches.cols; ++p) token = 2 * token + (patches(n, p) > 0.5f ? 1 : 0);
+        tokens.push_back(token);
     }
-    return words;
+    return tokens;
 }
 
-// Hidden words are grey.
-static Image stripes_of_words(const int* words) {
+// Hidden tokens are grey.
+static Image stripes_of_tokens(const int* tokens) {
     const int n = (size / patch) * (size / patch), area = patch * patch;
     Matrix patches(n, area, 0.5f);
     for (int k = 0; k < n; ++k)
-        for (int p = 0; p < area && words[k] >= 0; ++p) patches(k, p) = static_cast<float>(words[k] >> (area - 1 - p) & 1);
+        for (int p = 0; p < area && tokens[k] >= 0; ++p) patches(k, p) = static_cast<float>(tokens[k] >> (area - 1 - p) & 1);
     return unpatchify(patches, patch, size, size, 1);
 }
 
@@ -74,7 +74,7 @@ static bool obeys(const Image& image, int of_class) {
 }
 
 static maskgit::Config stripes_config() {
-    return {.words = 16,
+    return {.codebook_size = 16,
             .classes = 2,
             .down = size / patch,
             .across = size / patch,
@@ -88,18 +88,18 @@ static maskgit::Config stripes_config() {
 // --- training ---
 
 namespace {
-// What is learned from: words of pictures, with their class.
+// The training data: tokens of pictures, with their class.
 struct Source {
     virtual ~Source() = default;
-    virtual void draw(int count, std::vector<int>& words, std::vector<int>& classes, Random& random) const = 0;
+    virtual void draw(int count, std::vector<int>& tokens, std::vector<int>& classes, Random& random) const = 0;
 };
 
 struct Stripes : Source {
-    void draw(int count, std::vector<int>& words, std::vector<int>& classes, Random& random) const override {
+    void draw(int count, std::vector<int>& tokens, std::vector<int>& classes, Random& random) const override {
         for (int b = 0; b < count; ++b) {
             classes.push_back(random.below(2));
-            const std::vector<int> one = words_of_stripes(stripes(classes.back(), random));
-            words.insert(words.end(), one.begin(), one.end());
+            const std::vector<int> one = tokens_of_stripes(stripes(classes.back(), random));
+            tokens.insert(tokens.end(), one.begin(), one.end());
         }
     }
 };
@@ -115,12 +115,12 @@ struct Filling : Objective {
 
     Var loss(int) override {
         constexpr int batch = 32;
-        std::vector<int> words, classes;
-        source.draw(batch, words, classes, random);
+        std::vector<int> tokens, classes;
+        source.draw(batch, tokens, classes, random);
         std::vector<float> r;
         for (int b = 0; b < batch; ++b) r.push_back(random.uniform());
         const Matrix noise = uniform_matrix(random, batch, config.count());
-        const maskgit::MaskedBatch masked = maskgit::hide_words(words, classes, r, noise, {}, config);
+        const maskgit::MaskedBatch masked = maskgit::hide_tokens(tokens, classes, r, noise, {}, config);
         return maskgit::loss(maskgit::forward(masked.ids, w, config), masked, config);
     }
 };
@@ -136,7 +136,7 @@ static Series train_on(const Source& source, const maskgit::Weights& w, const ma
                .batch = 32,
                .beta2 = 0.96f},
               &progress);
-    Series curve{.name = "loss of hidden words, means of 20 steps", .x = {}, .y = {}};
+    Series curve{.name = "loss of hidden tokens, means of 20 steps", .x = {}, .y = {}};
     for (std::size_t first = 0; first + 20 <= losses.size(); first += 20) {
         double sum = 0;
         for (std::size_t k = first; k < first + 20; ++k) sum += losses[k];
@@ -151,12 +151,12 @@ static Series train_on(const Source& source, const maskgit::Weights& w, const ma
 static void step_1_hide(Lesson& lesson, const maskgit::Config& config, Random& random) {
     lesson.step("How many tokens are hidden in training?", "ceil(cos(pi r / 2) N), r in [0, 1)", "section 3.1");
     const Image image = stripes(0, random);
-    const std::vector<int> words = words_of_stripes(image);
+    const std::vector<int> tokens = tokens_of_stripes(image);
     std::vector<Captioned> shown{{"all tokens", picture(image, lesson.colours)}};
     for (const float r : {0.9f, 0.6f, 0.3f}) {
         const Matrix noise = uniform_matrix(random, 1, config.count());
-        const maskgit::MaskedBatch masked = maskgit::hide_words(words, {0}, {r}, noise, {}, config);
-        shown.push_back({"r = " + fixed(r, 1), picture(stripes_of_words(&masked.ids[1]), lesson.colours)});
+        const maskgit::MaskedBatch masked = maskgit::hide_tokens(tokens, {0}, {r}, noise, {}, config);
+        shown.push_back({"r = " + fixed(r, 1), picture(stripes_of_tokens(&masked.ids[1]), lesson.colours)});
     }
     lesson.pictures(shown);
     lesson.why(
@@ -178,12 +178,12 @@ static void step_3_round(Lesson& lesson, const maskgit::Weights& w, const maskgi
     const maskgit::Decoding how{.rounds = 4, .choice_temperature = 0};
     lesson.code(2);
     const maskgit::Draws draws = maskgit::draw_gumbel(random, 1, config, how);
-    const std::vector<maskgit::Round> rounds = maskgit::decode(maskgit::empty_pictures({0}, config), draws, w, config, how);
+    const std::vector<maskgit::Round> rounds = maskgit::decode(maskgit::empty_images({0}, config), draws, w, config, how);
     std::vector<Captioned> shown;
     for (std::size_t t = 0; t < rounds.size(); ++t) {
         shown.push_back(
-            {"round " + text(static_cast<int>(t) + 1) + " sees", picture(stripes_of_words(&rounds[t].ids[1]), lesson.colours)});
-        shown.push_back({"and samples", picture(stripes_of_words(&rounds[t].sampled[1]), lesson.colours)});
+            {"round " + text(static_cast<int>(t) + 1) + " sees", picture(stripes_of_tokens(&rounds[t].ids[1]), lesson.colours)});
+        shown.push_back({"and samples", picture(stripes_of_tokens(&rounds[t].sampled[1]), lesson.colours)});
     }
     lesson.pictures(shown);
     lesson.matrix("probabilities of the samples in round 2",
@@ -195,7 +195,7 @@ static void step_3_round(Lesson& lesson, const maskgit::Weights& w, const maskgi
     lesson.why(
         "every hidden token is drawn from its own distribution, all at once, so neighbours may contradict each other. The tokens with the highest confidence stay (infinity: known before), the others are hidden again, and the next round conditions on what has been decided.");
     const maskgit::Decoding of_eight{.rounds = 8};
-    const int again = maskgit::words_to_hide(3, config.count(), config.count(), of_eight);
+    const int again = maskgit::tokens_to_hide(3, config.count(), config.count(), of_eight);
     lesson.predict("How many tokens are hidden again after round 4 of 8: floor(" + text(config.count()) + " cos(pi t / 16))?",
                    {1.0 * again, 0.5});
 }
@@ -216,10 +216,10 @@ static Painted paint(int count, int rounds, double temperature, const maskgit::W
     std::vector<int> classes;
     for (int b = 0; b < count; ++b) classes.push_back(b % config.classes);
     const maskgit::Draws draws = maskgit::draw_gumbel(random, count, config, how);
-    return {maskgit::decode(maskgit::empty_pictures(classes, config), draws, w, config, how), classes};
+    return {maskgit::decode(maskgit::empty_images(classes, config), draws, w, config, how), classes};
 }
 
-// What picture b looks like after each round.
+// Picture b after each round.
 static std::vector<std::vector<int>> states(const Painted& painted, int b, const maskgit::Config& config) {
     const int length = config.count() + 1;
     std::vector<std::vector<int>> after;
@@ -232,9 +232,9 @@ static std::vector<std::vector<int>> states(const Painted& painted, int b, const
 
 static double share_that_obeys(const Painted& painted, const maskgit::Config& config) {
     int right = 0;
-    const std::vector<int> words = maskgit::words_of(painted.rounds.back().sampled, config);
+    const std::vector<int> tokens = maskgit::tokens_of(painted.rounds.back().sampled, config);
     for (std::size_t b = 0; b < painted.classes.size(); ++b)
-        right += obeys(stripes_of_words(&words[b * config.count()]), painted.classes[b]);
+        right += obeys(stripes_of_tokens(&tokens[b * config.count()]), painted.classes[b]);
     return static_cast<double>(right) / static_cast<double>(painted.classes.size());
 }
 
@@ -249,9 +249,9 @@ static void step_4_paint(Lesson& lesson, const maskgit::Weights& w, const maskgi
         rows.push_back({text(rounds), fixed(shares.back())});
         std::vector<Captioned> shown;
         int round = 0;
-        for (const std::vector<int>& words : states(painted, 1, config))
+        for (const std::vector<int>& tokens : states(painted, 1, config))
             shown.push_back(
-                {"after " + text(++round) + " of " + text(rounds), picture(stripes_of_words(words.data()), lesson.colours)});
+                {"after " + text(++round) + " of " + text(rounds), picture(stripes_of_tokens(tokens.data()), lesson.colours)});
         lesson.pictures(shown);
     }
     const double noisy = share_that_obeys(paint(choices.samples, 16, 4.5, w, config, seed), config);
@@ -261,7 +261,7 @@ static void step_4_paint(Lesson& lesson, const maskgit::Weights& w, const maskgi
         "in one round 16 tokens are drawn independently of each other: of 2^8 columns hardly ever the same in each row. Each "
         "further round sees what has been decided. With 16 rounds one token is decided at a time. Noise on the confidence, which "
         "gives variety on photographs, here keeps tokens of low probability.");
-    lesson.claim_at_most("pictures that obey their class after 1 round", shares.front(), 0.05);
+    lesson.claim_at_most("pictures that match their class after 1 round", shares.front(), 0.05);
     lesson.claim_at_least("after 8 rounds", shares[3], 0.5);
     lesson.claim_at_least("after 16 rounds", shares.back(), 0.8);
     lesson.claim_at_least("gained by 16 rounds over 4", shares.back() - shares[2], 0.2);
@@ -305,7 +305,7 @@ static void step_5_words(Lesson& lesson, const LabelledImages& train_set, const 
                          const maskgit_vqgan::Weights& w, const maskgit_vqgan::Config& config, const Choices& choices, int seed) {
     lesson.step("How does a digit become tokens?", "encoder, nearest of K codes, decoder", "VQGAN");
     Tokenizing tokenizing(w, config, train_set, seed);
-    ShowProgress progress("learning words for digits", choices.vqgan_steps);
+    ShowProgress progress("learning tokens for digits", choices.vqgan_steps);
     train(tokenizing, nothing_decays(variables(maskgit_vqgan::parameters(w, config))),
           {.schedule = {.peak = 5e-3f, .warm_up = std::min(20, choices.vqgan_steps), .steps = choices.vqgan_steps}, .batch = 32},
           &progress);
@@ -315,7 +315,7 @@ static void step_5_words(Lesson& lesson, const LabelledImages& train_set, const 
     std::vector<Captioned> shown;
     for (int k = 0; k < 4; ++k) {
         shown.push_back({"digit", picture(test_set.images[k], lesson.colours)});
-        shown.push_back({"from 16 words", picture(painted[k], lesson.colours)});
+        shown.push_back({"from 16 tokens", picture(painted[k], lesson.colours)});
     }
     lesson.pictures(shown);
     std::string ids;
@@ -335,22 +335,22 @@ static void step_5_words(Lesson& lesson, const LabelledImages& train_set, const 
     lesson.why(
         "there is no teacher here: the codes must reconstruct the pixels. Codes and vectors move towards each other, and the entropy term "
         "keeps all codes in use.");
-    lesson.claim_at_most("squared error of digits of writers never seen, as a share of the variance", error / variance, 0.4);
+    lesson.claim_at_most("squared error of digits of unseen writers, as a fraction of the variance", error / variance, 0.4);
 }
 
 namespace {
 struct Digits : Source {
-    std::vector<int> words;  // of all pictures
+    std::vector<int> tokens;  // of all pictures
     const std::vector<int>& labels;
     int length;
 
-    Digits(std::vector<int> words, const std::vector<int>& labels, int length)
-        : words(std::move(words)), labels(labels), length(length) {}
+    Digits(std::vector<int> tokens, const std::vector<int>& labels, int length)
+        : tokens(std::move(tokens)), labels(labels), length(length) {}
 
     void draw(int count, std::vector<int>& drawn, std::vector<int>& classes, Random& random) const override {
         for (int b = 0; b < count; ++b) {
             const int k = random.below(static_cast<int>(labels.size()));
-            drawn.insert(drawn.end(), words.begin() + k * length, words.begin() + (k + 1) * length);
+            drawn.insert(drawn.end(), tokens.begin() + k * length, tokens.begin() + (k + 1) * length);
             classes.push_back(labels[k]);
         }
     }
@@ -375,24 +375,25 @@ static int nearest_class(const Image& image, const LabelledImages& known) {
     return label;
 }
 
-// Words as a picture; what is hidden is grey.
-static Image digit_of_words(const std::vector<int>& words, const maskgit_vqgan::Weights& w, const maskgit_vqgan::Config& config) {
-    std::vector<int> known = words;
-    for (int& word : known) word = std::max(word, 0);
+// Tokens as a picture; hidden ones are grey.
+static Image digit_of_tokens(const std::vector<int>& tokens, const maskgit_vqgan::Weights& w,
+                             const maskgit_vqgan::Config& config) {
+    std::vector<int> known = tokens;
+    for (int& token : known) token = std::max(token, 0);
     Image image = images_of(maskgit_vqgan::paint(known, {1, 4, 4}, w, config))[0];
     for (int y = 0; y < image.height; ++y)
         for (int x = 0; x < image.width; ++x) {
             float& pixel = image(y, x, 0);
-            pixel = words[y / 2 * 4 + x / 2] < 0 ? 0.4f : std::clamp(pixel, 0.0f, 1.0f);
+            pixel = tokens[y / 2 * 4 + x / 2] < 0 ? 0.4f : std::clamp(pixel, 0.0f, 1.0f);
         }
     return image;
 }
 
 static double share_read_as_asked(const Painted& painted, const LabelledImages& known, const maskgit::Config& config,
                                   const maskgit_vqgan::Weights& w, const maskgit_vqgan::Config& vqgan) {
-    const std::vector<int> words = maskgit::words_of(painted.rounds.back().sampled, config);
+    const std::vector<int> tokens = maskgit::tokens_of(painted.rounds.back().sampled, config);
     const int count = static_cast<int>(painted.classes.size());
-    const std::vector<Image> images = images_of(maskgit_vqgan::paint(words, {count, config.down, config.across}, w, vqgan));
+    const std::vector<Image> images = images_of(maskgit_vqgan::paint(tokens, {count, config.down, config.across}, w, vqgan));
     int right = 0;
     for (int b = 0; b < count; ++b) right += nearest_class(images[b], known) == painted.classes[b];
     return static_cast<double>(right) / count;
@@ -413,36 +414,36 @@ static void write_page(const std::string& path, const std::vector<std::vector<Im
     write_image(path, page);
 }
 
-// Learns to fill in the words of the digits.
+// Trains the model on the tokens of the digits.
 static maskgit::Weights learn_digits(Lesson& lesson, const LabelledImages& train_set, const maskgit_vqgan::Weights& tokenizer,
                                      const maskgit_vqgan::Config& vqgan, const maskgit::Config& config, int steps, int seed) {
     Random random(seed);
     const maskgit::Weights w = maskgit::make_weights(config, random);
-    std::vector<int> words;
+    std::vector<int> tokens;
     {
         const NoTape evaluation;
-        words = maskgit_vqgan::forward(train_set.images, tokenizer, vqgan).quantized.ids;
+        tokens = maskgit_vqgan::forward(train_set.images, tokenizer, vqgan).quantized.ids;
     }
-    const Digits digits(words, train_set.labels, config.count());
+    const Digits digits(tokens, train_set.labels, config.count());
     lesson.curves({train_on(digits, w, config, steps, seed, "filling in digits")}, {"training step", "loss, nats"});
     return w;
 }
 
-// What picture b looks like after each round.
+// Picture b after each round.
 static std::vector<Captioned> rounds_of(const Painted& painted, int b, const maskgit::Config& config,
                                         const maskgit_vqgan::Weights& w, const maskgit_vqgan::Config& vqgan, Colours colours) {
     std::vector<Captioned> shown;
     const std::string count = text(static_cast<int>(painted.rounds.size()));
     for (const std::vector<int>& state : states(painted, b, config))
         shown.push_back({"a " + text(painted.classes[b]) + ", after " + text(static_cast<int>(shown.size()) + 1) + " of " + count,
-                         picture(digit_of_words(state, w, vqgan), colours)});
+                         picture(digit_of_tokens(state, w, vqgan), colours)});
     return shown;
 }
 
 static void step_6_digits(Lesson& lesson, const LabelledImages& train_set, const maskgit_vqgan::Weights& tokenizer,
                           const maskgit_vqgan::Config& vqgan, const Choices& choices, int seed) {
     lesson.step("Can it generate digits?", "class in, 16 tokens out, VQGAN's decoder", "no picture is given");
-    const maskgit::Config config{.words = vqgan.codes,
+    const maskgit::Config config{.codebook_size = vqgan.codes,
                                  .classes = 10,
                                  .down = 4,
                                  .across = 4,
@@ -460,7 +461,7 @@ static void step_6_digits(Lesson& lesson, const LabelledImages& train_set, const
         shares.push_back(share_read_as_asked(painted, train_set, config, tokenizer, vqgan));
         table.push_back({text(rounds), fixed(shares.back())});
         page.emplace_back();
-        for (int b = 0; b < 10; ++b) page.back().push_back(digit_of_words(states(painted, b, config).back(), tokenizer, vqgan));
+        for (int b = 0; b < 10; ++b) page.back().push_back(digit_of_tokens(states(painted, b, config).back(), tokenizer, vqgan));
         if (rounds == 4 || rounds == 8) lesson.pictures(rounds_of(painted, 3, config, tokenizer, vqgan, lesson.colours));
     }
     write_page(choices.out, page);
@@ -494,7 +495,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/mask_latents/maskgit", "Pictures are painted in a few rounds.", "25 seconds on two cores");
+    Options options("vit/mask_latents/maskgit", "Generates pictures in a few parallel rounds.", "25 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps on the stripes", 1, 100'000);
     options.add("samples", choices.samples, "pictures painted for each number of rounds", 10, 10'000);

@@ -27,7 +27,7 @@ struct Choices {
 
 // --- the picture ---
 
-// A disc, a tilted square and a fan of stripes on a ground that brightens to the right: edges of every direction.
+// A disc, a tilted square and a fan of stripes on a background that brightens to the right: edges of every direction.
 static Image drawn_picture() {
     const int side = 64;
     Image image(side, side, 1);
@@ -69,7 +69,7 @@ static Image brightest_is_1(Image image) {
     return image;
 }
 
-// Letters are wide: where there are no colours a large picture is shown smaller.
+// Without colours a pixel takes two characters, so a large picture is shown smaller.
 static Drawing shown(const Image& image, Colours colours) {
     const int side = std::max(image.height, image.width), most = 34;
     if (colours != Colours::none || side <= most) return picture(image, colours);
@@ -100,11 +100,11 @@ static void step_2_vote(Lesson& lesson, const Image& image, const hog::Steps& st
     const int place = strongest / image.channels, y = place / image.width, x = place % image.width;
     const double gx = steps.gradient_x.pixels[strongest], gy = steps.gradient_y.pixels[strongest];
     const double phase = std::atan2(gx, gy) / std::numbers::pi * config.bins;
-    lesson.say("The strongest gradient stands in row ", y, ", column ", x, ": gx = ", fixed(gx, 3), ", gy = ", fixed(gy, 3),
+    lesson.say("The strongest gradient is in row ", y, ", column ", x, ": gx = ", fixed(gx, 3), ", gy = ", fixed(gy, 3),
                ", so the phase is ", fixed(phase, 2), " bins and the bin ", steps.bin[strongest], ".");
     const int cell = y / config.cell * (image.width / config.cell) + x / config.cell,
               first = strongest % image.channels * config.bins;
-    std::vector<std::vector<std::string>> rows{{"bin", "edge at", "sum of magnitudes", "share of the length"}};
+    std::vector<std::vector<std::string>> rows{{"bin", "edge at", "sum of magnitudes", "fraction of the length"}};
     for (int bin = 0; bin < config.bins; ++bin)
         rows.push_back({text(bin), fixed(edge_degrees(bin, config.bins), 0) + " degrees",
                         fixed(steps.histograms(cell, first + bin), 3), fixed(steps.descriptors(cell, first + bin), 3)});
@@ -155,7 +155,7 @@ static void step_3_roses(Lesson& lesson, const Image& image, const hog::Steps& s
     write_page(choices.out, image,
                hog::roses(steps.descriptors, down, across, config.bins, config.cell * std::max(1, 32 / config.cell)));
     lesson.why(
-        "a line for every bin, along the edge, as long and as bright as its share. What is left of the picture are its contours. "
+        "a line for every bin, along the edge, as long and as bright as its entry. What is left of the picture are its contours. "
         "A cell in which the light only rises a little has a rose as long as any other: its few differences are all that it has, "
         "and the division makes them one.");
     lesson.predict("the roses of the picture on its side: turn the page.");
@@ -207,7 +207,7 @@ static void walk(Lesson& lesson, const Choices& choices) {
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/mask_pixels/hog", "A picture told by the directions of its edges.", "a second");
+    Options options("vit/mask_pixels/hog", "A picture described by the orientations of its edges.", "a second");
     Choices choices;
     options.add("image", choices.image, "a PNG, PPM or PGM file to describe instead of the drawing");
     options.add("digit", choices.digit, "a handwritten digit instead of the drawing, 0 ... 359; try --cell 2", -1, 359);

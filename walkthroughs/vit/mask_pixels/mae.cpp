@@ -136,18 +136,18 @@ struct Restorer : Restoring {
 };
 }  // namespace
 
-// Trains, and returns the error on hidden patches of pictures not trained on.
+// Trains, and returns the error on hidden patches of held-out pictures.
 static Series train(const mae::Weights& w, const mae::Config& config, const Pictures& pictures, int steps, int seed,
                     const std::string& what) {
     Restorer restorer(w, config, pictures, seed);
-    return learn_to_restore(restorer, mae::parameters(w, config), steps, what);
+    return train_to_restore(restorer, mae::parameters(w, config), steps, what);
 }
 
 static void step_5_train(Lesson& lesson, const Pictures& digits, const mae::Weights& w, const mae::Config& config,
                          const Choices& choices, int seed) {
     lesson.step("Can a " + digits.one + " be restored from " + text(mae::visible_count(config)) + " of " +
                     text(config.grid.count()) + " patches?",
-                "", choices.pictures.own() ? "pictures it has never seen" : "digits of writers it has never seen");
+                "", choices.pictures.own() ? "unseen pictures" : "digits of unseen writers");
     const Series curve = train(w, config, digits, choices.steps, seed, "error on hidden patches");
     lesson.curves({curve}, {"training step", "error"});
     const mae::Steps steps = restore_test(w, config, digits, seed);
@@ -156,20 +156,21 @@ static void step_5_train(Lesson& lesson, const Pictures& digits, const mae::Weig
         triples(digits, predicted, steps.masking.mask, config.grid.patch_size, std::min<int>(4, predicted.size()));
     show_triples(lesson, shown);
     write_triples(choices.out, shown);
-    const Judged judged = judge(digits, predicted, steps.masking.mask, config.grid.patch_size, Measure::squared);
-    lesson.table(judged_table(judged));
+    const ErrorsWithBaselines found =
+        errors_with_baselines(digits, predicted, steps.masking.mask, config.grid.patch_size, Measure::squared);
+    lesson.table(error_table(found));
     if (choices.pictures.own()) {
-        lesson.claim_at_most("squared error on hidden patches, as a share of the mean picture's",
-                             judged.model.hidden / judged.mean.hidden, 1);
+        lesson.claim_at_most("squared error on hidden patches, as a fraction of the mean picture's",
+                             found.model.hidden / found.mean.hidden, 1);
         return;
     }
     lesson.why(
         "pixels have variance 1 here. The mean picture uses the training set but not this digit; the copy uses this digit alone; the "
         "model uses both: it infers from the visible strokes which digit it is and how it is slanted. Where several digits fit, the "
         "squared error makes it predict their mean: that is the blur.");
-    lesson.claim_at_most("squared error on hidden patches, as a share of the mean picture's",
-                         judged.model.hidden / judged.mean.hidden, 0.9);
-    lesson.claim_at_most("the same as a share of the nearest visible patch's", judged.model.hidden / judged.copy.hidden, 0.9);
+    lesson.claim_at_most("squared error on hidden patches, as a fraction of the mean picture's",
+                         found.model.hidden / found.mean.hidden, 0.9);
+    lesson.claim_at_most("the same as a fraction of the nearest visible patch's", found.model.hidden / found.copy.hidden, 0.9);
 }
 
 static void step_6_waves(Lesson& lesson, const Choices& choices, int seed) {
@@ -184,19 +185,20 @@ static void step_6_waves(Lesson& lesson, const Choices& choices, int seed) {
     const mae::Steps steps = restore_test(w, config, waves, seed);
     const std::vector<Image> predicted = mae::predicted_images(steps, config);
     show_triples(lesson, triples(waves, predicted, steps.masking.mask, config.grid.patch_size, 2));
-    const Judged judged = judge(waves, predicted, steps.masking.mask, config.grid.patch_size, Measure::squared);
-    lesson.table(judged_table(judged));
+    const ErrorsWithBaselines found =
+        errors_with_baselines(waves, predicted, steps.masking.mask, config.grid.patch_size, Measure::squared);
+    lesson.table(error_table(found));
     lesson.why(
         "three numbers, direction, wavelength and phase, make such a picture, so half of it is more than enough: the error on "
         "what is hidden falls from the variance ",
-        fixed(judged.mean.hidden), " to ", fixed(judged.model.hidden), ". On visible patches the error of the same model is ",
-        fixed(judged.model.visible),
+        fixed(found.mean.hidden), " to ", fixed(found.model.hidden), ". On visible patches the error of the same model is ",
+        fixed(found.model.visible),
         ", worse than the mean: visible patches do not enter the loss, so the predictions there are not trained.");
     lesson.predict("both numbers when the loss is taken over all patches.");
-    lesson.claim_at_most("squared error on hidden patches of new waves, as a share of their variance",
-                         judged.model.hidden / judged.mean.hidden, 0.5);
+    lesson.claim_at_most("squared error on hidden patches of new waves, as a fraction of their variance",
+                         found.model.hidden / found.mean.hidden, 0.5);
     lesson.claim_at_least("error on visible patches, as a multiple of the one on hidden patches",
-                          judged.model.visible / judged.model.hidden, 1.5);
+                          found.model.visible / found.model.hidden, 1.5);
 }
 
 // --- what the encoder saves ---
@@ -225,7 +227,7 @@ static void step_7_cost(Lesson& lesson, int seed) {
     const Var with_mask_tokens = normal_matrix(random, images * all, config.width);
     const int threads = thread_count();
     set_thread_count(1);                      // so that both work in the same way
-    double least_few = 1e9, least_all = 1e9;  // the least of several: whatever else the machine does only adds
+    double least_few = 1e9, least_all = 1e9;  // the least of several: other processes only add time
     for (int trial = 0; trial < 15; ++trial) {
         least_few = std::min(least_few, seconds_to_encode(visible, images, w, config));
         least_all = std::min(least_all, seconds_to_encode(with_mask_tokens, images, w, config));
@@ -267,11 +269,11 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/mask_pixels/mae", "A quarter of a picture tells the rest.", "15 seconds on two cores");
+    Options options("vit/mask_pixels/mae", "A quarter of the patches suffices to predict the rest.", "15 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps on the digits or the pictures given", 1, 100'000);
     options.add("wave-steps", choices.wave_steps, "training steps on the waves", 1, 100'000);
-    options.add("mask-ratio", choices.mask_ratio, "share of a picture's patches that is hidden", 0.1, 0.93);
+    options.add("mask-ratio", choices.mask_ratio, "fraction of a picture's patches that is hidden", 0.1, 0.93);
     choices.pictures.declare(options);
     options.add_output("out", choices.out, "a PPM or PNG file for masked, restored and original pictures");
     options.read_or_exit(argc, argv);

@@ -33,7 +33,7 @@ static maskfeat::Config toy_config() {
     return {.grid = {.height = 24, .width = 24, .patch_size = 8}, .width = 32, .depth = 2, .heads = 4, .mlp_ratio = 2};
 }
 
-// The same encoder, and a decoder that paints pixels.
+// The same encoder with a head that predicts pixels.
 static mae::Config mae_config() {
     return {.grid = toy_config().grid,
             .width = 32,
@@ -111,7 +111,7 @@ static double explained(const Matrix& predicted, const Matrix& targets) {
 }
 
 namespace {
-// The part of the hidden patches that a model explains, measured ten times on the way.
+// The explained variance of the hidden patches, measured ten times during training.
 struct Explaining : Objective, Watcher {
     Random random;
     Progress progress;
@@ -229,7 +229,7 @@ static void step_2_against_mae(Lesson& lesson, const Choices& choices, int seed)
 
 // --- real digits ---
 
-// The descriptor of each place, its mean over the pictures.
+// The mean descriptor of each position over the pictures.
 static Matrix mean_targets(const std::vector<Image>& images, const maskfeat::Config& config) {
     const Matrix all = maskfeat::targets(images, config);
     Matrix mean(config.grid.count(), all.cols);

@@ -120,7 +120,7 @@ static void step_5_loss(Lesson& lesson, const simmim::Steps& steps, const simmim
 
 // --- training ---
 
-// Restored pictures of the test set, and what was hidden of each.
+// Restored pictures of the test set, and the mask of each.
 struct Restored {
     std::vector<Image> predicted;
     Matrix mask;
@@ -154,40 +154,41 @@ struct Restorer : Restoring {
 };
 }  // namespace
 
-// Trains, and returns the error on hidden pixels of pictures not trained on.
+// Trains, and returns the error on hidden pixels of held-out pictures.
 static Series train(const simmim::Weights& w, const simmim::Config& config, const Pictures& pictures, int steps, int seed,
                     const std::string& what) {
     Restorer restorer(w, config, pictures, seed);
-    return learn_to_restore(restorer, simmim::parameters(w, config), steps, what);
+    return train_to_restore(restorer, simmim::parameters(w, config), steps, what);
 }
 
 static void step_6_train(Lesson& lesson, const Pictures& digits, const simmim::Weights& w, const simmim::Config& config,
                          const Choices& choices, int seed) {
     lesson.step("Can it restore half a " + digits.one + "?", "",
-                choices.pictures.own() ? "pictures it has never seen" : "digits of writers it has never seen");
+                choices.pictures.own() ? "unseen pictures" : "digits of unseen writers");
     lesson.curves({train(w, config, digits, choices.steps, seed, "error on hidden pixels")}, {"training step", "error"});
     const Restored restored = restore_test(w, config, digits, seed);
     const std::vector<Image> shown =
         triples(digits, restored.predicted, restored.mask, config.grid.patch_size, std::min<int>(4, restored.predicted.size()));
     show_triples(lesson, shown);
     write_triples(choices.out, shown);
-    const Judged judged = judge(digits, restored.predicted, restored.mask, config.grid.patch_size, Measure::absolute);
-    lesson.table(judged_table(judged));
+    const ErrorsWithBaselines found =
+        errors_with_baselines(digits, restored.predicted, restored.mask, config.grid.patch_size, Measure::absolute);
+    lesson.table(error_table(found));
     if (choices.pictures.own()) {
-        lesson.claim_at_most("absolute error on hidden pixels, as a share of the mean picture's",
-                             judged.model.hidden / judged.mean.hidden, 1);
+        lesson.claim_at_most("absolute error on hidden pixels, as a fraction of the mean picture's",
+                             found.model.hidden / found.mean.hidden, 1);
         return;
     }
     lesson.why(
         "pixels have standard deviation 1 here. Of all fixed pictures the median has the least absolute error, so it is the "
         "baseline. Visible patches do not enter the loss here either (",
-        fixed(judged.model.visible),
+        fixed(found.model.visible),
         "); but they pass through the same layers and the same decoder as the hidden ones, so training for those improves them "
         "too.");
-    lesson.claim_at_most("absolute error on hidden pixels, as a share of the mean picture's",
-                         judged.model.hidden / judged.mean.hidden, 0.9);
-    lesson.claim_at_most("the same as a share of the median picture's", judged.model.hidden / judged.median.hidden, 0.95);
-    lesson.claim_at_most("the same as a share of the nearest visible patch's", judged.model.hidden / judged.copy.hidden, 0.9);
+    lesson.claim_at_most("absolute error on hidden pixels, as a fraction of the mean picture's",
+                         found.model.hidden / found.mean.hidden, 0.9);
+    lesson.claim_at_most("the same as a fraction of the median picture's", found.model.hidden / found.median.hidden, 0.95);
+    lesson.claim_at_most("the same as a fraction of the nearest visible patch's", found.model.hidden / found.copy.hidden, 0.9);
 }
 
 // --- why large squares ---
@@ -242,7 +243,8 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/mask_pixels/simmim", "One linear layer paints what a covered square hid.", "20 seconds on two cores");
+    Options options("vit/mask_pixels/simmim", "Mask tokens in the encoder; one linear layer as decoder.",
+                    "20 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps on the digits or the pictures given", 1, 100'000);
     options.add("wave-steps", choices.wave_steps, "training steps on the waves, for each mask unit", 1, 100'000);

@@ -79,14 +79,14 @@ static Clip moving_clip(Random& random, const videomae::Config& config) {
     return clip;
 }
 
-// For a video that is given: three places along a side, each of 8 x 8 pixels.
+// For the user's video: three patches along a side, each of 8 x 8 pixels.
 static videomae::Config video_config() {
     videomae::Config config = toy_config(3);
     config.grid = {.height = 24, .width = 24, .patch_size = 8};
     return config;
 }
 
-// The first frames of a video, in the size that the model reads, their light 0 ... 1 moved to -1 ... 1.
+// The first frames of a video, at the model's size, brightness 0 ... 1 mapped to -1 ... 1.
 static Clip read_video(const std::string& files, const videomae::Config& config) {
     std::vector<Image> frames;
     for (std::size_t begin = 0; begin < files.size();) {
@@ -117,10 +117,10 @@ static Matrix draw_tubes(Random& random, int count, const videomae::Config& conf
     return videomae::tube_masking(draw_permutations(random, count, config.grid.count()), config);
 }
 
-// As many cubes, but each by itself.
+// The same number of cubes, each drawn independently.
 static Matrix draw_random(Random& random, int count, const videomae::Config& config) {
     return draw_masks(random, count, videomae::token_count(config),
-                      videomae::hidden_places(config) * videomae::time_slots(config));
+                      videomae::hidden_positions(config) * videomae::time_slots(config));
 }
 
 using DrawMask = Matrix (*)(Random&, int, const videomae::Config&);
@@ -245,7 +245,7 @@ static void train(Painter& painter) {
     ::train(painter, nothing_decays(variables(videomae::parameters(painter.w, painter.config))), recipe, &painter);
 }
 
-// The variance of what is hidden of the test clips: the error of the best constant answer.
+// The variance of the hidden pixels of the test clips: the error of the best constant prediction.
 static double hidden_variance(const Painter& painter) {
     const Matrix targets = gather_rows(painter.test_targets, hidden_rows(painter.test_mask)).value();
     double sum = 0, squares = 0;
@@ -257,7 +257,7 @@ static double hidden_variance(const Painter& painter) {
     return squares / count - sum / count * (sum / count);
 }
 
-// What the model paints of a clip of the test, and the clip.
+// The restoration of a test clip, and the clip.
 static void show_painted(Lesson& lesson, const Painter& painter, int clip) {
     const NoTape evaluation;
     const int N = videomae::token_count(painter.config);
@@ -312,7 +312,7 @@ static void step_5_moving(Lesson& lesson, const videomae::Config& config, const 
         fixed(variance, 3), " to ", fixed(curve.y.back(), 3),
         ". No other frame shows what is hidden, so the model has to learn how a picture hangs together.");
     lesson.predict("the error of random masks on these clips: lower or higher than that of tubes?");
-    lesson.claim_at_most("error with tubes, moving clips, share of the variance", curve.y.back() / variance, 0.3);
+    lesson.claim_at_most("error with tubes, moving clips, fraction of the variance", curve.y.back() / variance, 0.3);
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {

@@ -79,7 +79,7 @@ static pix2seq::Config config_of_toy() {
 
 // --- chance ---
 
-// The slots that are empty are filled: any number of copies, the others bad boxes.
+// Empty slots are filled: any number of duplicates, then bad boxes.
 static pix2seq::NoiseDraws draw_noise(Random& random, int n) {
     const int k = std::max(0, slots - n);
     if (k == 0) return {};
@@ -147,10 +147,10 @@ struct Captioning : Objective {
 
 struct Quality {
     double mean_iou = 0;          // of the best box of each object
-    double found = 0;             // share of objects that have a box of their class, IoU and score above one half
+    double found = 0;             // fraction of objects that have a box of their class, IoU and score above one half
     double false_boxes = 0;       // of each picture: score above one half, but on no object
-    double empty_score = 0;       // mean score of the second sentence where there is no second object
-    double goes_on = 0;           // share of pictures with one where it is written all the same
+    double empty_score = 0;       // mean score of the second box where there is no second object
+    double goes_on = 0;           // fraction of pictures with one object where a second box is generated
     float average_precision = 0;  // at IoU 0.5
 };
 struct Writing {
@@ -159,7 +159,7 @@ struct Writing {
 };
 }  // namespace
 
-// As corners. A box may be written with its sides exchanged: then it is empty, and overlaps nothing.
+// As corners. A generated box may have its sides exchanged: then it is empty, and overlaps nothing.
 static Matrix corners_of(const Matrix& boxes) {
     Matrix corners = convert_boxes(boxes, BoxFormat::rows_first, BoxFormat::corners).value();
     for (int k = 0; k < corners.rows; ++k)
@@ -246,7 +246,7 @@ static Matrix good_boxes(const pix2seq::Detections& found) {
     return good.empty() ? Matrix(0, 4) : concat_rows(good).value();
 }
 
-// Six pictures: as they are, with the true boxes (grey) and with those that were written (white).
+// Six pictures: as they are, with the true boxes (grey) and with the generated ones (white).
 static void write_page(const std::string& path, const std::vector<Scene>& scenes, const Writing& writing) {
     if (path.empty()) return;
     std::vector<Image> rows;
@@ -266,7 +266,7 @@ static Series start_of(const char* name) { return {.name = name, .x = {}, .y = {
 // --- the lesson ---
 
 static void step_1_words(Lesson& lesson, const Scene& scene) {
-    lesson.step("How does a box become a sequence?", "word = round(coordinate (bins - 1)) + shift", "section 2.1");
+    lesson.step("How does a box become a sequence?", "token = round(coordinate (bins - 1)) + shift", "section 2.1");
     lesson.pictures({{"a picture", picture(scene.image, lesson.colours)},
                      {"its boxes", with_boxes(scene.image, scene.objects.boxes, lesson.colours)}});
     std::vector<std::vector<std::string>> rows{{"side", "coordinate", "bin", "token", "and back"}};
@@ -304,11 +304,13 @@ static void step_2_noise(Lesson& lesson, const std::vector<Scene>& scenes, const
                         word_of(plain.target[t]), fixed(plain.weights[t], 1)});
     lesson.table(rows);
     lesson.why(
-        "the four words of a box of noise weigh nothing, so that the model does not learn to write bad boxes. Its class weighs 1, so that noise is distinguished from objects. The input classes are wrong on purpose, so that they cannot be copied. "
+        "the four coordinate tokens of a noise box have weight 0, so that the model does not learn to write bad boxes. Its "
+        "class has weight 1, so that noise is distinguished from objects. The input classes are wrong on purpose, so that they "
+        "cannot be copied. "
         "Without noise the rest is padding, which must weigh something, or the model never learns to end.");
 }
 
-// Trains, and looks at each word of first sentences on the way.
+// Trains, and measures the loss of each token of the first object during training.
 static void train_model(Lesson& lesson, const pix2seq::Weights& w, const pix2seq::Config& config, bool noise,
                         const Choices& choices, const std::vector<Scene>& test, int seed) {
     Captioning objective(w, config, noise, 1000 + seed);
@@ -421,8 +423,8 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     lesson.claim_at_least("average precision with noise", with.average_precision, 0.9);
     lesson.claim_at_least("mean IoU of the best box", with.mean_iou, 0.8);
     lesson.claim_at_most("mean score of a second box where there is none", with.empty_score, 0.15);
-    lesson.claim_at_least("share that goes on, with noise", with.goes_on, 0.9);
-    lesson.claim_at_most("share that goes on, without", plain.goes_on, 0.2);
+    lesson.claim_at_least("fraction with a second box, with noise", with.goes_on, 0.9);
+    lesson.claim_at_most("fraction with a second box, without", plain.goes_on, 0.2);
 }
 
 int main(int argc, char** argv) {

@@ -29,9 +29,9 @@ enum Task { locate, name, segment, tasks };
 static const std::vector<std::string> task_names{"locate", "name", "segment"};
 static const std::vector<std::string> colour_names{"red", "green", "blue"};
 
-// 0 padding, 1 end, 2 ... 4 the prompts, 5 ... 7 the colours, 8 ... 14 the places 6 ... 0, 15 starts a picture.
+// 0 padding, 1 end, 2 ... 4 the prompts, 5 ... 7 the colours, 8 ... 14 the coordinates 6 ... 0, 15 starts a picture.
 static const int first_prompt = 2, first_colour = 5, vocabulary = 16;
-static const unified_io::Places places{.last = 14, .ordinary = 0, .bins = cells + 1, .first_id = 7, .end_token = 1};
+static const unified_io::CoordinateIds coordinates{.last = 14, .ordinary = 0, .bins = cells + 1, .first_id = 7, .end_token = 1};
 
 namespace {
 struct Rectangle {
@@ -54,7 +54,7 @@ static Image picture_of(const Rectangle& rectangle) {
     return image;
 }
 
-// The mask as words: each square of 2 x 2 cells is one of 16 patterns. This stands for the VQ-GAN.
+// The mask as tokens: each square of 2 x 2 cells is one of 16 patterns. This stands for the VQ-GAN.
 static std::vector<int> codes_of(const Rectangle& rectangle) {
     std::vector<int> codes;
     for (int row = 0; row < codes_across; ++row)
@@ -77,12 +77,12 @@ static Image picture_of_codes(const std::vector<int>& codes) {
 }
 
 static std::vector<int> words_of(Task task, const Rectangle& r) {
-    if (task == segment) return {places.end_token};
-    if (task == name) return {first_colour + r.colour, places.end_token};
+    if (task == segment) return {coordinates.end_token};
+    if (task == name) return {first_colour + r.colour, coordinates.end_token};
     const auto edge = [](int cell) { return static_cast<float>(2 * cell); };
     const unified_io::Box box{.x1 = edge(r.x1), .y1 = edge(r.y1), .x2 = edge(r.x2), .y2 = edge(r.y2)};
-    const std::array<int, 4> ids = unified_io::words_of_box(box, side, side, places);
-    return {ids[0], ids[1], ids[2], ids[3], places.end_token};
+    const std::array<int, 4> ids = unified_io::tokens_of_box(box, side, side, coordinates);
+    return {ids[0], ids[1], ids[2], ids[3], coordinates.end_token};
 }
 
 namespace {
@@ -95,9 +95,9 @@ struct Questions {
 static Questions ask(Task task, const std::vector<Rectangle>& rectangles) {
     Questions questions;
     for (const Rectangle& rectangle : rectangles) {
-        questions.source.words.push_back(first_prompt + task);
+        questions.source.tokens.push_back(first_prompt + task);
         questions.source.images.push_back(picture_of(rectangle));
-        for (const int id : words_of(task, rectangle)) questions.target.words.push_back(id);
+        for (const int id : words_of(task, rectangle)) questions.target.tokens.push_back(id);
         if (task != segment) continue;
         for (const int code : codes_of(rectangle)) questions.target.codes.push_back(code);
     }
@@ -157,7 +157,7 @@ struct AnswerLoss : Objective {  // 16 pictures, one of these tasks drawn at ran
 };
 }  // namespace
 
-// Word after word, the likeliest each time.
+// Greedy decoding, token by token.
 static unified_io::Target written(Task task, const Questions& questions, const unified_io::Weights& w,
                                   const unified_io::Config& config) {
     unified_io::Target answer;
@@ -165,29 +165,29 @@ static unified_io::Target written(Task task, const Questions& questions, const u
         answer.codes = unified_io::write_codes(questions.source, codes_across * codes_across, w, config);
         return answer;
     }
-    const int length = static_cast<int>(questions.target.words.size() / questions.source.images.size());
-    for (std::vector<int> words : unified_io::write_words(questions.source, length, w, config, places.end_token)) {
-        words.resize(length, places.end_token);  // one that has ended early is filled up
-        answer.words.insert(answer.words.end(), words.begin(), words.end());
+    const int length = static_cast<int>(questions.target.tokens.size() / questions.source.images.size());
+    for (std::vector<int> tokens : unified_io::write_text(questions.source, length, w, config, coordinates.end_token)) {
+        tokens.resize(length, coordinates.end_token);  // one that has ended early is filled up
+        answer.tokens.insert(answer.tokens.end(), tokens.begin(), tokens.end());
     }
     return answer;
 }
 
 namespace {
 struct Right {
-    double words = 0, answers = 0;  // shares
+    double tokens = 0, answers = 0;  // fractions
 };
 }  // namespace
 
 static Right right_of(Task task, const Questions& questions, const unified_io::Target& answer) {
-    const std::vector<int>& given = task == segment ? answer.codes : answer.words;
-    const std::vector<int>& truth = task == segment ? questions.target.codes : questions.target.words;
+    const std::vector<int>& given = task == segment ? answer.codes : answer.tokens;
+    const std::vector<int>& truth = task == segment ? questions.target.codes : questions.target.tokens;
     const int B = static_cast<int>(questions.source.images.size()), length = static_cast<int>(truth.size()) / B;
     Right right;
     for (int b = 0; b < B; ++b) {
         int same = 0;
         for (int t = 0; t < length; ++t) same += given[b * length + t] == truth[b * length + t];
-        right.words += same / static_cast<double>(length * B);
+        right.tokens += same / static_cast<double>(length * B);
         right.answers += (same == length) / static_cast<double>(B);
     }
     return right;
@@ -211,7 +211,7 @@ static void step_1_words(Lesson& lesson) {
     const std::vector<int> mask = codes_of(rectangle);
     lesson.table({{"task", "answer"}, {"locate", listed(box)}, {"name", listed(colour)}, {"segment", listed(mask)}});
     lesson.why("all three are rows of whole numbers from one table of ", vocabulary + 16,
-               " words. Coordinates count down: ", places.last,
+               " tokens. Coordinates count down: ", coordinates.last,
                " is the edge at 0. The mask is cut into 9 squares, and each is one of 16 patterns.");
 }
 
@@ -228,14 +228,14 @@ static void step_2_bias(Lesson& lesson, const unified_io::Weights& w, const unif
                   {"encoder: prompt and patches", shape(steps.encoder.embeddings.value())},
                   {"bias of distances, each head", shape(steps.encoder.relative.value())},
                   {"bias of positions, each head", shape(steps.encoder.absolute.value())},
-                  {"decoder: words and codes", shape(steps.decoder.embeddings.value())},
-                  {"logits of words", shape(steps.decoder.text_logits.value())},
+                  {"decoder: tokens and codes", shape(steps.decoder.embeddings.value())},
+                  {"logits of text tokens", shape(steps.decoder.text_logits.value())},
                   {"logits of codes", shape(steps.decoder.image_logits.value())}});
     lesson.why("tokens of text have a distance in one direction, patches in two: bucket ", unified_io::image_bucket(2, 0, config),
                " is two to the right, bucket ", unified_io::image_bucket(0, 2, config), " is two down.");
 }
 
-// Whole answers and single words that are right, of pictures never trained on.
+// Accuracy of whole answers and of single tokens on held-out pictures.
 static Right measured(Task task, const std::vector<Rectangle>& rectangles, const unified_io::Weights& w,
                       const unified_io::Config& config) {
     const Questions questions = ask(task, rectangles);
@@ -289,9 +289,9 @@ static std::vector<std::vector<Right>> step_3_train(Lesson& lesson, const unifie
     return moments;
 }
 
-// The box of an answer, as shares of the picture: left, top, right, bottom.
-static Matrix corners_of(const std::vector<int>& words) {
-    const auto edge = [&](int word) { return static_cast<float>(places.last - words[word]) / cells; };
+// The box of an answer, as fractions of the picture: left, top, right, bottom.
+static Matrix corners_of(const std::vector<int>& tokens) {
+    const auto edge = [&](int k) { return static_cast<float>(coordinates.last - tokens[k]) / cells; };
     return {{edge(1), edge(0), edge(3), edge(2)}};
 }
 
@@ -304,7 +304,7 @@ static void write_page(const std::string& path, const std::vector<Rectangle>& re
         const Questions where = ask(locate, {rectangle}), which = ask(segment, {rectangle});
         const Image picture = enlarged(where.source.images[0], 6);
         Image boxed = picture;
-        draw_box(boxed, corners_of(written(locate, where, w, config).words), {1, 1, 1});
+        draw_box(boxed, corners_of(written(locate, where, w, config).tokens), {1, 1, 1});
         rows.push_back(in_a_row({picture, boxed, enlarged(picture_of_codes(written(segment, which, w, config).codes), 6)}, 4));
     }
     write_image(path, in_a_column(rows, 4));
@@ -320,12 +320,12 @@ static void step_4_answers(Lesson& lesson, const std::vector<std::vector<Right>>
         const Questions one = ask(task, {rectangles[0]});
         const unified_io::Target answer = written(task, one, w, config);
         const bool codes = task == segment;
-        asked.push_back({text(first_prompt + task) + ", " + task_names[task], listed(codes ? answer.codes : answer.words),
-                         listed(codes ? one.target.codes : one.target.words)});
+        asked.push_back({text(first_prompt + task) + ", " + task_names[task], listed(codes ? answer.codes : answer.tokens),
+                         listed(codes ? one.target.codes : one.target.tokens)});
         (codes ? mask : box) = task == name ? box : answer;
     }
     Image boxed = enlarged(picture_of(rectangles[0]), lesson.colours == Colours::none ? 1 : 2);
-    draw_box(boxed, corners_of(box.words), {1, 1, 1});
+    draw_box(boxed, corners_of(box.tokens), {1, 1, 1});
     lesson.pictures({{"picture", picture(picture_of(rectangles[0]), lesson.colours)},
                      {"box that was written", picture(boxed, lesson.colours)},
                      {"and the mask", picture(picture_of_codes(mask.codes), lesson.colours)}});
@@ -334,8 +334,8 @@ static void step_4_answers(Lesson& lesson, const std::vector<std::vector<Right>>
     const std::vector<Right>&early = moments.front(), &right = moments.back();
     std::vector<std::vector<std::string>> rows{{"task", "words, a quarter", "answers, a quarter", "words", "answers"}};
     for (int task = 0; task < tasks; ++task)
-        rows.push_back({task_names[task], fixed(early[task].words, 3), fixed(early[task].answers, 3), fixed(right[task].words, 3),
-                        fixed(right[task].answers, 3)});
+        rows.push_back({task_names[task], fixed(early[task].tokens, 3), fixed(early[task].answers, 3),
+                        fixed(right[task].tokens, 3), fixed(right[task].answers, 3)});
     lesson.table(rows);
     lesson.why(
         "the same weights solve all three tasks; one token of the prompt selects the task. A colour is one decision; a box is four and a mask nine "

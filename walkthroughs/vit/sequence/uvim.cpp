@@ -21,7 +21,7 @@ struct Choices {
     int steps = 1500;
     int plain_steps = 500;
     int language_steps = 300;
-    int words = 4;
+    int codes = 4;
     std::string out;
 };
 
@@ -44,7 +44,7 @@ struct Batch {
 static Scene make_scene(Random& random) {
     Scene scene{.image = Image(size, size, 3), .number = std::vector<int>(pixels)};
     for (float& x : scene.image.pixels) x = random.uniform(0, 0.2f);
-    const int first = 1 + random.below(2);  // the number of the left disc: nothing in the picture tells it
+    const int first = 1 + random.below(2);  // the number of the left disc, which the picture does not determine
     for (int side = 0; side < 2; ++side) {
         const float radius = random.uniform(1.6f, 2.6f);
         const float x0 = 6 * static_cast<float>(side) + random.uniform(2.5f, 3.0f), y0 = random.uniform(2.5f, 8.5f);
@@ -77,8 +77,8 @@ static uvim::Config base_config(const Choices& choices) {
             .mlp_width = 128,
             .learned_positions = true,
             .code_length = 1,
-            .words = choices.words,
-            .word_width = 8,
+            .codebook_size = choices.codes,
+            .code_width = 8,
             .momentum = 0.9f};
 }
 
@@ -180,8 +180,8 @@ struct Guiding : Objective {
         const Matrix keep(16 * config.code_length, 1, with_code ? 1.0f : 0.0f);
         const uvim::Steps steps = uvim::forward(batch.one_hots, batch.images, keep, w, config);
         if (with_code)
-            reborn +=
-                uvim::update_dictionary(w, steps.oracle, uniform_matrix(random, 8 * config.words, config.word_width), config);
+            reborn += uvim::update_dictionary(w, steps.oracle,
+                                              uniform_matrix(random, 8 * config.codebook_size, config.code_width), config);
         return uvim::losses(steps, batch.one_hots, config).total;
     }
 };
@@ -200,13 +200,13 @@ struct Writing : Objective {
 
     Var loss(int) override {
         std::vector<Image> images;
-        std::vector<int> words;
+        std::vector<int> codes;
         for (int b = 0; b < 16; ++b) {
             const int k = random.below(static_cast<int>(scenes.size()));
             images.push_back(scenes[k].image);
-            words.push_back(code[k]);
+            codes.push_back(code[k]);
         }
-        const std::vector<int> tokens = uvim_lm::tokens_of(words);
+        const std::vector<int> tokens = uvim_lm::tokens_of(codes);
         return uvim_lm::loss(uvim_lm::forward(images, tokens, w, config), tokens);
     }
 };
@@ -260,7 +260,7 @@ static Score step_2_without(Lesson& lesson, const std::vector<Scene>& scenes, co
     uvim::Weights w = uvim::make_weights(config, random);
     const Series curve = train_guided(w, config, scenes, false, choices.plain_steps, seed);
     const Batch all = all_of(test, config);
-    const Matrix nothing(static_cast<int>(test.size()), config.word_width);
+    const Matrix nothing(static_cast<int>(test.size()), config.code_width);
     lesson.code();
     const std::vector<int> numbers = painted(nothing, all.images, w, config);
     const Score found = score(numbers, all.numbers);
@@ -278,7 +278,7 @@ static Score step_2_without(Lesson& lesson, const std::vector<Scene>& scenes, co
 
 static void step_3_with(Lesson& lesson, const std::vector<Scene>& scenes, const std::vector<Scene>& test, uvim::Weights& w,
                         const uvim::Config& config, const Choices& choices, const Score& without, int seed) {
-    lesson.step("What changes with a code of " + text(config.code_length) + " word?", "z = oracle(truth), base(image, z)",
+    lesson.step("What changes with a code of " + text(config.code_length) + " token?", "z = oracle(truth), base(image, z)",
                 "section 3.1");
     int reborn = 0;
     const Series curve = train_guided(w, config, scenes, true, choices.steps, seed, &reborn);
@@ -288,40 +288,40 @@ static void step_3_with(Lesson& lesson, const std::vector<Scene>& scenes, const 
     const uvim::OracleSteps oracle = uvim::oracle(all.one_hots, all.images, w, config);
     const std::vector<int> numbers = painted(oracle.quantized.output, all.images, w, config);
     const Score with = score(numbers, all.numbers);
-    std::vector<std::vector<std::string>> rows{{"word", "left disc is 1", "left disc is 2"}};
-    std::vector<std::vector<int>> seen(config.words, std::vector<int>(2));
+    std::vector<std::vector<std::string>> rows{{"code", "left disc is 1", "left disc is 2"}};
+    std::vector<std::vector<int>> seen(config.codebook_size, std::vector<int>(2));
     for (std::size_t k = 0; k < test.size(); ++k)
         for (int p = 0; p < pixels; ++p)
             if (p % size < size / 2 && test[k].number[p] != 0) {
                 ++seen[oracle.quantized.ids[k]][test[k].number[p] - 1];
                 break;
             }
-    for (int k = 0; k < config.words; ++k) rows.push_back({text(k), text(seen[k][0]), text(seen[k][1])});
+    for (int k = 0; k < config.codebook_size; ++k) rows.push_back({text(k), text(seen[k][0]), text(seen[k][1])});
     lesson.say("What the oracle writes for ", static_cast<int>(test.size()), " new pictures:");
     lesson.table(rows);
     lesson.table({{"disc pixels with the right number", "as labelled", "1 and 2 may be exchanged"},
                   {"without a code", fixed(without.as_labelled), fixed(without.up_to_swap)},
-                  {"with the oracle's word", fixed(with.as_labelled), fixed(with.up_to_swap)}});
-    lesson.why("the oracle sees the truth, but may output only one of ", config.words,
-               " words. So it encodes what the base model cannot infer: not where the discs are, but which is "
-               "number 1. For a long time the loss does not fall: the words mean nothing yet, so the base model ignores them, so "
+                  {"with the oracle's code", fixed(with.as_labelled), fixed(with.up_to_swap)}});
+    lesson.why("the oracle sees the truth, but may output only one of ", config.codebook_size,
+               " codes. So it encodes what the base model cannot infer: not where the discs are, but which is "
+               "number 1. For a long time the loss does not fall: the codes mean nothing yet, so the base model ignores them, so "
                "nothing teaches the oracle. ",
-               reborn, " times an unused word was re-initialised next to the most used one.");
-    lesson.claim_at_least("disc pixels with the number of the truth, given the oracle's word", with.as_labelled, 0.9);
+               reborn, " times an unused code was re-initialised next to the most used one.");
+    lesson.claim_at_least("disc pixels with the number of the truth, given the oracle's code", with.as_labelled, 0.9);
     lesson.claim_at_most("the same without a code", without.as_labelled, 0.6);
 }
 
-// What every word of the dictionary makes of a picture.
+// The output for a picture with each code of the dictionary.
 static std::vector<std::vector<int>> painted_by_each(const Image& image, const uvim::Weights& w, const uvim::Config& config) {
     std::vector<std::vector<int>> painted_by;
-    for (int word = 0; word < config.words; ++word) {
-        const Matrix code = uvim::vectors_of(std::vector<int>(config.code_length, word), w);  // (l, C)
+    for (int code_id = 0; code_id < config.codebook_size; ++code_id) {
+        const Matrix code = uvim::vectors_of(std::vector<int>(config.code_length, code_id), w);  // (l, C)
         painted_by.push_back(painted(code, {image}, w, config));
     }
     return painted_by;
 }
 
-// Four pictures, and beside each what every word makes of it.
+// Four pictures, and beside each the output for every code.
 static void write_page(const std::string& path, const std::vector<Scene>& test, const uvim::Weights& w,
                        const uvim::Config& config) {
     if (path.empty()) return;
@@ -337,16 +337,16 @@ static void write_page(const std::string& path, const std::vector<Scene>& test, 
 
 static void step_4_switch(Lesson& lesson, const std::vector<Scene>& test, const uvim::Weights& w, const uvim::Config& config,
                           const std::string& out) {
-    lesson.step("What does the code do?", "base(image, word) for every word", "switched by hand");
+    lesson.step("What does the code do?", "base(image, code) for every code", "switched by hand");
     lesson.code(2);
     const std::vector<std::vector<int>> painted_by[2] = {painted_by_each(test[0].image, w, config),
                                                          painted_by_each(test[1].image, w, config)};
     bool changes = true;
     for (int k = 0; k < 2; ++k) {
         std::vector<Captioned> shown{{"picture", picture(test[k].image, lesson.colours)}};
-        int ones = 0, twos = 0;  // words that call the left disc 1, or 2
+        int ones = 0, twos = 0;  // codes for which the left disc is 1, or 2
         for (const std::vector<int>& numbers : painted_by[k]) {
-            shown.push_back({"word " + text(static_cast<int>(shown.size()) - 1), number_map(numbers, lesson.colours)});
+            shown.push_back({"code " + text(static_cast<int>(shown.size()) - 1), number_map(numbers, lesson.colours)});
             int left[3] = {};
             for (int p = 0; p < pixels; ++p)
                 if (p % size < size / 2 && test[k].number[p] != 0) ++left[numbers[p]];
@@ -358,9 +358,9 @@ static void step_4_switch(Lesson& lesson, const std::vector<Scene>& test, const 
     }
     write_page(out, test, w, config);
     lesson.why(
-        "no oracle here: the word is put in by hand. The discs stay where they are, their numbers change, and in the whole "
+        "no oracle here: the code is set by hand. The discs stay where they are, their numbers change, and in the whole "
         "picture at once. This is how a guiding code works.");
-    lesson.claim("in both pictures some words call the left disc 1, others 2", changes);
+    lesson.claim("in both pictures with some codes the left disc is 1, others 2", changes);
 }
 
 static void step_5_write(Lesson& lesson, const std::vector<Scene>& scenes, const std::vector<Scene>& test, const uvim::Weights& w,
@@ -371,7 +371,7 @@ static void step_5_write(Lesson& lesson, const std::vector<Scene>& scenes, const
                                    .depth = 1,
                                    .heads = 4,
                                    .mlp_width = 128,
-                                   .vocabulary = config.words + 1,
+                                   .vocabulary = config.codebook_size + 1,
                                    .code_length = config.code_length,
                                    .learned_positions = true};
     Random random(seed);
@@ -388,17 +388,17 @@ static void step_5_write(Lesson& lesson, const std::vector<Scene>& scenes, const
           &progress);
     const Batch all = all_of(test, config);
     lesson.code(2);
-    const std::vector<int> words = uvim_lm::words_of(uvim_lm::write(all.images, writer, language));
-    const std::vector<int> numbers = painted(uvim::vectors_of(words, w), all.images, w, config);
+    const std::vector<int> codes = uvim_lm::codes_of(uvim_lm::write(all.images, writer, language));
+    const std::vector<int> numbers = painted(uvim::vectors_of(codes, w), all.images, w, config);
     const Score found = score(numbers, all.numbers);
     lesson.pictures({{"picture", picture(test[0].image, lesson.colours)},
                      {"truth", number_map(all.numbers, lesson.colours)},
-                     {"painted, word " + text(words[0]), number_map(numbers, lesson.colours)}});
+                     {"painted, code " + text(codes[0]), number_map(numbers, lesson.colours)}});
     lesson.table({{"disc pixels with the right number", "as labelled", "1 and 2 may be exchanged"},
-                  {"with the word that the language model wrote", fixed(found.as_labelled), fixed(found.up_to_swap)}});
+                  {"with the code that the language model generated", fixed(found.as_labelled), fixed(found.up_to_swap)}});
     lesson.why(
         "which numbering the truth has drawn is not in the picture: as labelled it is right half of the time. But it writes one "
-        "word, and the word makes a choice that holds in the whole picture.");
+        "code, and the code makes a choice that holds in the whole picture.");
     lesson.claim_at_least("disc pixels with the right number, up to an exchange of 1 and 2", found.up_to_swap, 0.9);
     lesson.claim_at_most("as labelled", found.as_labelled, 0.65);
 }
@@ -417,13 +417,14 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/sequence/uvim", "Two bits choose what a picture cannot.", "20 seconds on two cores");
+    Options options("vit/sequence/uvim", "A code of two bits decides what the picture leaves ambiguous.",
+                    "20 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps with a code", 1, 100'000);
     options.add("plain-steps", choices.plain_steps, "training steps without a code", 1, 100'000);
     options.add("language-steps", choices.language_steps, "training steps of the language model", 1, 100'000);
-    options.add("words", choices.words, "words of the dictionary", 2, 64);
-    options.add_output("out", choices.out, "a PPM file: four pictures, and what each word makes of them");
+    options.add("codes", choices.codes, "size of the codebook", 2, 64);
+    options.add_output("out", choices.out, "a PPM file: four pictures, and the output for each code");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }
