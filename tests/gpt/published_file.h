@@ -2,7 +2,7 @@
 //
 //   use      make_exact_in_half(table);                                   // so that nothing is lost on the way
 //            std::vector<PublishedTensor> tensors = tensors_of(table, "transformer.");
-//            tensors.push_back({"lm_head.weight", {11, 12}, w.words.value()});
+//            tensors.push_back({"lm_head.weight", {11, 12}, w.token_embedding.value()});
 //            const Safetensors file(write_published(folder, tensors, {.precision = Precision::bfloat16, .shards = 2},
 //                                                   R"({"model_type": "bloom", "n_head": 3})"));
 #pragma once

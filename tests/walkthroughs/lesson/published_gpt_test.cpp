@@ -18,7 +18,7 @@ TEST_CASE("read_published_gpt: restores a model and its tokens; tokens of anothe
     bpe::save_vocabulary(vocabulary, vocab, merges);
     const PublishedGpt model = read_published_gpt(weights, vocab, merges, {});
     CHECK(model.config.heads == 2);
-    CHECK(identical(model.w.words.value(), w.words.value()));
+    CHECK(identical(model.w.token_embedding.value(), w.token_embedding.value()));
     CHECK(model.ids("low") == bpe::encode("low", vocabulary));
     CHECK(model.name(vocabulary.size()) == "<" + std::to_string(vocabulary.size()) + ">");
     CHECK_THROWS_WITH(model.ids("zyxw"), "\"zyxw\" has 4 tokens, this model can read 1 to 3");
@@ -39,7 +39,7 @@ TEST_CASE("read_published_gpt: a saved training state is a checkpoint too") {
     const std::string weights = folder.path("m.safetensors"), merges = folder.path("merges.txt");
     save_training_state(weights, parameters, optimizer, random, gpt::metadata(config));
     bpe::save_vocabulary(vocabulary, folder.path("vocab.json"), merges);
-    CHECK(identical(read_published_gpt(weights, folder.path("vocab.json"), merges, {}).w.words.value(), w.words.value()));
+    CHECK(identical(read_published_gpt(weights, folder.path("vocab.json"), merges, {}).w.token_embedding.value(), w.token_embedding.value()));
 }
 
 TEST_SUITE_END();
