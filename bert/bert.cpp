@@ -66,7 +66,7 @@ BlockOptions block_options(const Config& config) {
 
 static void require_matching(const Weights& w, const Config& config) {
     require_depth("bert", config.depth, w.blocks);
-    require_shape("bert", "token embedding", w.words, config.vocabulary, config.width);
+    require_shape("bert", "token embedding", w.token_embedding, config.vocabulary, config.width);
     require_shape("bert", "position embedding", w.positions, config.positions, config.width);
     require_shape("bert", "token type embedding", w.token_types, config.token_types, config.width);
     for (const Block& block : w.blocks)

@@ -159,10 +159,10 @@ std::vector<Prediction> best_predictions(const Matrix& logits, int row, int coun
     require(row >= 0 && row < logits.rows, "best_predictions: row ", row, " of ", logits.rows, ", counted from 0");
     require(count >= 0, "best_predictions: ", count, " predictions, there cannot be fewer than 0");
     const Matrix p = softmax_rows(slice_rows(logits, row, 1)).value();  // (1, V)
-    require(p.empty() || !std::isnan(p[0]), "best_guesses: row ", row, " of ", logits,
+    require(p.empty() || !std::isnan(p[0]), "best_predictions: row ", row, " of ", logits,
             " holds a NaN or plus infinity; look for it in the weights or the input");
-    std::vector<Guess> guesses;
-    for (int id = 0; id < p.cols; ++id) guesses.push_back({id, p[id]});
+    std::vector<Prediction> predictions;
+    for (int id = 0; id < p.cols; ++id) predictions.push_back({id, p[id]});
     const int kept = std::clamp(count, 0, p.cols);
     std::partial_sort(predictions.begin(), predictions.begin() + kept, predictions.end(),
                       [](const Prediction& a, const Prediction& b) {

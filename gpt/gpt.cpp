@@ -28,11 +28,11 @@ static void check(const Config& config, const std::string& who = "gpt") {
 
 static void require_matching(const Weights& w, const Config& config) {
     require_depth("gpt", config.depth, w.blocks);
-    require_shape("gpt", "token embedding", w.words, config.vocabulary, config.width);
+    require_shape("gpt", "token embedding", w.token_embedding, config.vocabulary, config.width);
     require_shape("gpt", "position embedding", w.positions, config.positions, config.width);
     for (const Block& block : w.blocks)
         require_shape("gpt", "first matrix of an MLP", block.mlp.expand.weight, config.width, config.mlp_width);
-    require(!config.tied || w.output.same_as(w.words),
+    require(!config.tied || w.output.same_as(w.token_embedding),
             "gpt: the configuration says that the output matrix is the token embedding, in the weights it is another; set tied = "
             "false, or the weights' output = words");
     require(config.order == Order::pre || config.order == Order::post,

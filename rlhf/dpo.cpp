@@ -67,7 +67,7 @@ LossSteps loss(const LogProbabilities& policy, const LogProbabilities& reference
     const float beta = config.beta, eps = config.label_smoothing;
     require(beta > 0 && std::isfinite(beta), "dpo: beta is ", beta, ", it must be a number above 0; 0.1 is usual");
     require(eps >= 0 && eps < 0.5f, "dpo: a label smoothing of ", eps,
-            ", it must be from 0 to below 0.5: from there on the labels say nothing, or the opposite");
+            ", it must be from 0 to below 0.5: from 0.5 on the labels would be uninformative or inverted");
     require(policy.chosen && policy.rejected && reference.chosen && reference.rejected,
             "dpo: log-probabilities are missing; compute those of policy and reference with log_probabilities");
     for (const Var& other : {policy.rejected, reference.chosen, reference.rejected})

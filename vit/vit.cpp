@@ -128,8 +128,8 @@ LoadRules load_rules() {
             .ignored_endings = {"pooler.dense.weight", "pooler.dense.bias"}};
 }
 
-void set_image_size(PatchGrid& grid, const ModelConfig& further, const std::string& path) {
-    const std::vector<int> size = further.integers(settings::image_size);
+void set_image_size(PatchGrid& grid, const ModelConfig& model_config, const std::string& path) {
+    const std::vector<int> size = model_config.integers(settings::image_size);
     require(size.size() == 1 || size.size() == 2, path, ": an image size of ", size.size(),
             " numbers, it is one side, or height and width");
     grid.height = size.front();
@@ -141,10 +141,10 @@ std::string image_size_text(const PatchGrid& grid) {
     return height == width ? height : height + "," + width;
 }
 
-void set_image_size(PatchGrid& grid, int N, const ModelConfig& further, const std::string& path) {
+void set_image_size(PatchGrid& grid, int N, const ModelConfig& model_config, const std::string& path) {
     const int side = static_cast<int>(std::lround(std::sqrt(static_cast<double>(N))));
-    if (further.has(settings::image_size) || side * side != N)
-        set_image_size(grid, further, path);
+    if (model_config.has(settings::image_size) || side * side != N)
+        set_image_size(grid, model_config, path);
     else
         grid.height = grid.width = side * grid.patch_size;
     require(grid.height > 0 && grid.width > 0 && grid.count() == N, path, ": images of ", grid.height, " x ", grid.width,

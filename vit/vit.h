@@ -73,7 +73,7 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given = {})
 void set_image_size(PatchGrid& grid, int N, const ModelConfig& model_config, const std::string& path);
 
 // The same for a model without a table of positions: only the configuration tells.
-void set_image_size(PatchGrid& grid, const ModelConfig& further, const std::string& path);
+void set_image_size(PatchGrid& grid, const ModelConfig& model_config, const std::string& path);
 
 // The size as a configuration holds it: "24", or "16,24" for height and width.
 std::string image_size_text(const PatchGrid& grid);

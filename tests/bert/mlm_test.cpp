@@ -258,10 +258,12 @@ TEST_SUITE("mlm") {
               }) == "corrupt_candidates: a fraction of 2.000000" + rule);
         CHECK_THROWS_WITH(mlm::corrupt_candidates({5, 6}, {0, 0}, candidates, {.most = -1}),
                           "corrupt_candidates: at most -1 tokens become id 103, neither may be negative");
-        CHECK_THROWS_WITH(mlm::best_guesses(Matrix(1, 3), 0, -1), "best_guesses: -1 guesses, there cannot be fewer than 0");
-        CHECK_THROWS_WITH(mlm::best_guesses(Matrix{{0, 0, 0}, {0, std::nanf(""), 1}}, 1),
-                          "best_guesses: row 1 of (2, 3) holds a NaN or plus infinity; look for it in the weights or the input");
-        CHECK(mlm::best_guesses(Matrix{{0, -INFINITY, 1}}, 0)[0].id == 2);
+        CHECK_THROWS_WITH(mlm::best_predictions(Matrix(1, 3), 0, -1),
+                          "best_predictions: -1 predictions, there cannot be fewer than 0");
+        CHECK_THROWS_WITH(
+            mlm::best_predictions(Matrix{{0, 0, 0}, {0, std::nanf(""), 1}}, 1),
+            "best_predictions: row 1 of (2, 3) holds a NaN or plus infinity; look for it in the weights or the input");
+        CHECK(mlm::best_predictions(Matrix{{0, -INFINITY, 1}}, 0)[0].id == 2);
         CHECK_THROWS_WITH(mlm::make_candidate_draws(random, -1, 9),
                           "make_candidate_draws: -1 candidates, there cannot be fewer than 0");
     }

@@ -558,7 +558,7 @@ TEST_CASE("forward: a configuration with other sizes than the weights throws wit
               c.order = Order::parallel;
           }).starts_with("gpt: its blocks are pre-norm (GPT-2) or post-norm"));
     gpt::Weights untied = w;
-    untied.output = Var(w.words.value());  // parameters() would leave it out, and a saved file lose it
+    untied.output = Var(w.token_embedding.value());  // parameters() would leave it out, and a saved file lose it
     CHECK(error_of([&] {
               gpt::forward(some_ids, 5, untied, tiny);
           }).starts_with("gpt: the configuration says that the output matrix is the token embedding"));

@@ -229,7 +229,7 @@ TokenizerConfig tokenizer_config_of(const Safetensors& checkpoint, const GivenSe
 
 std::map<std::string, std::string> metadata(const TokenizerConfig& config) {
     TokenizerConfig copy = config;
-    std::map<std::string, std::string> all = metadata_of("vqkd", told_members(copy));
+    std::map<std::string, std::string> all = metadata_of("vqkd", members_of(copy));
     all["image_size"] = vit::image_size_text(config.grid);
     return all;
 }
@@ -385,19 +385,19 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     config.codes = size_of(checkpoint, "lm_head.weight", 0);
     config.head_depth = count_blocks(checkpoint, "cls_pt_layers.", ".norm1.weight");
     config.shared_head = !checkpoint.has("cls_pt_lm_head.weight");
-    const ModelConfig further(checkpoint, told);
+    const ModelConfig model_config(checkpoint, given);
     if (config.absolute_positions)
-        vit::set_image_size(config.grid, size_of(checkpoint, "pos_embed", 1) - 1, further, checkpoint.path);
+        vit::set_image_size(config.grid, size_of(checkpoint, "pos_embed", 1) - 1, model_config, checkpoint.path);
     else
-        vit::set_image_size(config.grid, further, checkpoint.path);
-    read_members(further, told_members(config));
+        vit::set_image_size(config.grid, model_config, checkpoint.path);
+    read_members(model_config, members_of(config));
     check(config);
     return config;
 }
 
 std::map<std::string, std::string> metadata(const Config& config) {
     Config copy = config;
-    std::map<std::string, std::string> all = metadata_of("beit_v2", told_members(copy));
+    std::map<std::string, std::string> all = metadata_of("beit_v2", members_of(copy));
     all["image_size"] = vit::image_size_text(config.grid);
     return all;
 }

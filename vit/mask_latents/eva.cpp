@@ -145,19 +145,19 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     if (checkpoint.has("blocks.0.gamma_1")) config.layer_scale = 1.0f;  // where they began is past
     config.absolute_positions = checkpoint.has("pos_embed");
     config.shared_relative_bias = checkpoint.has("rel_pos_bias.relative_position_bias_table");
-    const ModelConfig further(checkpoint, told);
+    const ModelConfig model_config(checkpoint, given);
     if (config.absolute_positions)
-        vit::set_image_size(config.grid, size_of(checkpoint, "pos_embed", 1) - 1, further, checkpoint.path);
+        vit::set_image_size(config.grid, size_of(checkpoint, "pos_embed", 1) - 1, model_config, checkpoint.path);
     else
-        vit::set_image_size(config.grid, further, checkpoint.path);
-    read_members(further, told_members(config));
+        vit::set_image_size(config.grid, model_config, checkpoint.path);
+    read_members(model_config, members_of(config));
     check(config);
     return config;
 }
 
 std::map<std::string, std::string> metadata(const Config& config) {
     Config copy = config;
-    std::map<std::string, std::string> all = metadata_of("eva", told_members(copy));
+    std::map<std::string, std::string> all = metadata_of("eva", members_of(copy));
     all["image_size"] = vit::image_size_text(config.grid);
     return all;
 }

@@ -140,7 +140,7 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
 
 std::map<std::string, std::string> metadata(const Config& config) {
     Config copy = config;
-    std::map<std::string, std::string> all = metadata_of("maskfeat", told_members(copy));
+    std::map<std::string, std::string> all = metadata_of("maskfeat", members_of(copy));
     all["image_size"] = vit::image_size_text(config.grid);
     return all;
 }

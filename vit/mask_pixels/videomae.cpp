@@ -331,16 +331,16 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     config.mlp_ratio = ratio_of(size_of(checkpoint, "encoder.blocks.0.mlp.fc1.weight", 0), config.width);
     config.query_value_bias = checkpoint.has("encoder.blocks.0.attn.q_bias");
     if (checkpoint.has("encoder.blocks.0.gamma_1")) config.layer_scale = 1.0f;  // where they began is past
-    const ModelConfig further(checkpoint, told);
-    vit::set_image_size(config.grid, further, checkpoint.path);  // positions are computed, so no shape tells it
-    read_members(further, told_members(config));
+    const ModelConfig model_config(checkpoint, given);
+    vit::set_image_size(config.grid, model_config, checkpoint.path);  // positions are computed, so no shape tells it
+    read_members(model_config, members_of(config));
     check(config);
     return config;
 }
 
 std::map<std::string, std::string> metadata(const Config& config) {
     Config copy = config;
-    std::map<std::string, std::string> all = metadata_of("videomae", told_members(copy));
+    std::map<std::string, std::string> all = metadata_of("videomae", members_of(copy));
     all["image_size"] = vit::image_size_text(config.grid);
     return all;
 }

@@ -163,7 +163,7 @@ TEST_CASE("saycan: probabilities outside of 0 to 1, a plan without steps and ski
     saycan::Skills skills = c.skills;
     skills.done = 3;
     gpt::Weights broken = c.w;
-    broken.words = broken.output = Matrix(c.w.words.rows(), c.w.words.cols(), NAN);
+    broken.token_embedding = broken.output = Matrix(c.w.token_embedding.rows(), c.w.token_embedding.cols(), NAN);
     CHECK_THROWS_WITH(saycan::make_plan({1}, 0, c.skills, world, c.w, c.config, 1),
                       "saycan: an affordance of nan, a probability lies between 0 and 1");
     CHECK_THROWS_WITH(saycan::make_plan({1}, 0, c.skills, c.world, c.w, c.config, 0),

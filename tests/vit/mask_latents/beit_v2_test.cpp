@@ -5,7 +5,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/layers/relative_position.h"
 #include "tests/fixture_views.h"
-#include "tests/nn/data/told_config.h"
+#include "tests/nn/data/given_settings.h"
 #include "tests/vit/vit_fixture.h"
 
 TEST_SUITE_BEGIN("beit_v2");
