@@ -384,4 +384,31 @@ TEST_CASE("glm: a depth that the weights do not have, an eps below 0 and a seque
     CHECK_THROWS_WITH(glm::make_batch({}), "glm: there is no sequence; give at least one");
 }
 
+TEST_CASE("glm: every size or factor that cannot be is refused by itself, the least that can is accepted") {
+    Random random;
+    for (const auto& [config, text] : std::vector<std::pair<glm::Config, std::string>>{
+             {{.width = 0}, "glm: 30592 tokens, width 0, depth 24, inner width 4096: sizes must be positive"},
+             {{.depth = -1}, "glm: 30592 tokens, width 1024, depth -1, inner width 4096: sizes must be positive"},
+             {{.mlp_width = 0}, "glm: 30592 tokens, width 1024, depth 24, inner width 0: sizes must be positive"},
+             {{.heads = 0}, "glm: 0 heads do not divide a width of 1024"},
+             {{.alpha = -1},
+              "glm: a factor alpha of -1.000000 and a rotary base of 10000.000000, the first may not be negative (0 = "
+              "sqrt(2 L)), the second must be above 0; 10000 is usual"},
+             {{.rotary_base = 0},
+              "glm: a factor alpha of 0.000000 and a rotary base of 0.000000, the first may not be negative (0 = "
+              "sqrt(2 L)), the second must be above 0; 10000 is usual"},
+         })
+        CHECK_THROWS_WITH(glm::make_weights(config, random), text.c_str());
+    const glm::Config smallest{.vocabulary = 1,
+                               .positions = 1,
+                               .width = 1,
+                               .depth = 0,
+                               .heads = 1,
+                               .mlp_width = 1,
+                               .eps = 0,
+                               .alpha = 0,
+                               .rotary_base = 0.5f};
+    CHECK_NOTHROW(glm::make_weights(smallest, random));
+}
+
 TEST_SUITE_END();

@@ -156,7 +156,8 @@ static Matrix logits_of_file(const std::string& path, const std::vector<int>& id
 static const std::string published_config = R"({
     "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu", "hidden_size": 12, "num_hidden_layers": 2,
     "num_attention_heads": 6, "num_key_value_heads": 3, "intermediate_size": 10, "vocab_size": 11, "rms_norm_eps": 1e-06,
-    "rope_theta": 10000.0, "rope_scaling": null, "attention_bias": false, "tie_word_embeddings": false, "torch_dtype": "bfloat16"})";
+    "rope_theta": 10000.0, "rope_scaling": null, "attention_bias": false, "tie_word_embeddings": false, "
+    ""torch_dtype": "bfloat16"})";
 
 TEST_CASE("llama: loads a file with stored rotary frequencies") {
     const llama::Weights w = tiny_weights();
@@ -232,6 +233,24 @@ TEST_CASE("llama: rejects an inconsistent config or batch, and names the reason"
     CHECK(without_place(error_of([&] {
               llama::forward(make_batch({{1, 11}}), tiny_weights(), tiny);
           })) == "embed: id 11 is outside a table of 11 rows, counted from 0");
+}
+
+TEST_CASE("llama: every size or factor that cannot be is refused by itself, the least that can is accepted") {
+    Random random;
+    for (const auto& [config, text] : std::vector<std::pair<llama::Config, std::string>>{
+             {{.width = 0}, "llama: 32000 tokens, width 0, depth 32, inner width 11008: sizes must be positive"},
+             {{.depth = -1}, "llama: 32000 tokens, width 4096, depth -1, inner width 11008: sizes must be positive"},
+             {{.mlp_width = 0}, "llama: 32000 tokens, width 4096, depth 32, inner width 0: sizes must be positive"},
+             {{.heads = 0}, "llama: 0 heads must divide a width of 4096 into even parts, whose columns are turned in pairs"},
+             {{.width = 12, .heads = 5},
+              "llama: 5 heads must divide a width of 12 into even parts, whose columns are turned in pairs"},
+             {{.key_value_heads = 0}, "llama: 0 heads of keys and values must divide 32 heads"},
+             {{.rotary_base = 0}, "llama: a rotary base of 0.000000, it must be above 0; 10000 is usual"},
+         })
+        CHECK_THROWS_WITH(llama::make_weights(config, random), text.c_str());
+    const llama::Config smallest{
+        .vocabulary = 1, .width = 2, .depth = 0, .heads = 1, .key_value_heads = 1, .mlp_width = 1, .eps = 0, .rotary_base = 0.5f};
+    CHECK_NOTHROW(llama::make_weights(smallest, random));
 }
 
 TEST_SUITE_END();

@@ -169,4 +169,22 @@ TEST_CASE("palm: a depth that the weights do not have, an eps below 0 and a text
     check_refusals("palm", palm::make_weights(config, random), config);
 }
 
+TEST_CASE("palm: every size or factor that cannot be is refused by itself, the least that can is accepted") {
+    Random random;
+    for (const auto& [config, text] : std::vector<std::pair<palm::Config, std::string>>{
+             {{.width = 0}, "palm: 256000 tokens, width 0, depth 118, inner width 73728: sizes must be positive"},
+             {{.depth = -1}, "palm: 256000 tokens, width 18432, depth -1, inner width 73728: sizes must be positive"},
+             {{.mlp_width = 0}, "palm: 256000 tokens, width 18432, depth 118, inner width 0: sizes must be positive"},
+             {{.heads = 0},
+              "palm: 0 heads of width 256: there must be one at least, of an even width, as columns are turned in pairs"},
+             {{.head_width = 0},
+              "palm: 48 heads of width 0: there must be one at least, of an even width, as columns are turned in pairs"},
+             {{.rotary_base = 0}, "palm: a rotary base of 0.000000, it must be above 0; 10000 is usual"},
+         })
+        CHECK_THROWS_WITH(palm::make_weights(config, random), text.c_str());
+    const palm::Config smallest{
+        .vocabulary = 1, .width = 1, .depth = 0, .heads = 1, .head_width = 2, .mlp_width = 1, .eps = 0, .rotary_base = 0.5f};
+    CHECK_NOTHROW(palm::make_weights(smallest, random));
+}
+
 TEST_SUITE_END();

@@ -447,4 +447,52 @@ TEST_CASE("gato: values without a bin, bins without a value and patches without 
                       "gato: mu-law with mu 0.000000 up to 256.000000, both must be positive; 100 and 256 are usual");
 }
 
+TEST_CASE("gato: every size or factor that cannot be is refused by itself, the least that can is accepted") {
+    Random random;
+    for (const auto& [config, text] : std::vector<std::pair<gato::Config, std::string>>{
+             {{.text_tokens = 0}, "gato: 0 text tokens, 1024 bins, 1024 discrete values: all must be positive"},
+             {{.continuous_tokens = 0}, "gato: 32000 text tokens, 0 bins, 1024 discrete values: all must be positive"},
+             {{.discrete_tokens = 0}, "gato: 32000 text tokens, 1024 bins, 0 discrete values: all must be positive"},
+             {{.width = 0},
+              "gato: width 0, depth 24, inner width 8192, 128 patch positions, 1024 places: sizes must be positive"},
+             {{.depth = -1},
+              "gato: width 2048, depth -1, inner width 8192, 128 patch positions, 1024 places: sizes must be positive"},
+             {{.mlp_width = 0},
+              "gato: width 2048, depth 24, inner width 0, 128 patch positions, 1024 places: sizes must be positive"},
+             {{.patch_positions = 0},
+              "gato: width 2048, depth 24, inner width 8192, 0 patch positions, 1024 places: sizes must be positive"},
+             {{.observation_places = 0},
+              "gato: width 2048, depth 24, inner width 8192, 128 patch positions, 0 places: sizes must be positive"},
+             {{.heads = 0}, "gato: 0 heads must divide a width of 2048"},
+             {{.patch_size = 0},
+              "gato: patches of side 0, 3 channels, 32 groups of 64 residual channels: sizes must be positive, and the "
+              "groups divide the channels"},
+             {{.channels = 0},
+              "gato: patches of side 16, 0 channels, 32 groups of 64 residual channels: sizes must be positive, and "
+              "the groups divide the channels"},
+             {{.groups = 0},
+              "gato: patches of side 16, 3 channels, 0 groups of 64 residual channels: sizes must be positive, and the "
+              "groups divide the channels"},
+             {{.residual_channels = 0},
+              "gato: patches of side 16, 3 channels, 32 groups of 0 residual channels: sizes must be positive, and the "
+              "groups divide the channels"},
+         })
+        CHECK_THROWS_WITH(gato::make_weights(config, random), text.c_str());
+    const gato::Config smallest{.text_tokens = 1,
+                                .continuous_tokens = 1,
+                                .discrete_tokens = 1,
+                                .width = 1,
+                                .depth = 0,
+                                .heads = 1,
+                                .mlp_width = 1,
+                                .patch_size = 1,
+                                .channels = 1,
+                                .residual_channels = 1,
+                                .groups = 1,
+                                .patch_positions = 1,
+                                .observation_places = 1,
+                                .eps = 0};
+    CHECK_NOTHROW(gato::make_weights(smallest, random));
+}
+
 TEST_SUITE_END();

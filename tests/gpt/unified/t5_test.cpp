@@ -387,3 +387,35 @@ TEST_CASE("relative_bucket, corrupt: buckets that cannot be told apart, and more
 }
 
 TEST_SUITE_END();
+
+TEST_CASE("t5: every size that cannot be is refused by itself, the least that can is accepted") {
+    Random random;
+    for (const auto& [config, text] : std::vector<std::pair<t5::Config, std::string>>{
+             {{.width = 0}, "t5: 32128 tokens, width 0, depths 12 and 12, inner width 3072: sizes must be positive"},
+             {{.encoder_depth = -1}, "t5: 32128 tokens, width 768, depths -1 and 12, inner width 3072: sizes must be positive"},
+             {{.decoder_depth = -1}, "t5: 32128 tokens, width 768, depths 12 and -1, inner width 3072: sizes must be positive"},
+             {{.mlp_width = 0}, "t5: 32128 tokens, width 768, depths 12 and 12, inner width 0: sizes must be positive"},
+             {{.heads = 0}, "t5: 0 heads of width 64: both must be positive"},
+             {{.buckets = 3},
+              "t5: 3 buckets up to distance 128: there must be at least 4, and half of them fewer than the distance"},
+             {{.padding_token = -1}, "t5: special token -1 is not one of 32128 tokens"},
+             {{.end_token = 32128}, "t5: special token 32128 is not one of 32128 tokens"},
+         })
+        CHECK_THROWS_WITH(t5::make_weights(config, random), text.c_str());
+    const t5::Config smallest{.vocabulary = 2,
+                              .width = 1,
+                              .encoder_depth = 0,
+                              .decoder_depth = 0,
+                              .heads = 1,
+                              .head_width = 1,
+                              .mlp_width = 1,
+                              .buckets = 4,
+                              .max_distance = 3,
+                              .eps = 0};
+    CHECK_NOTHROW(t5::make_weights(smallest, random));
+}
+
+TEST_CASE("sentinel: the highest ids of the vocabulary, counted downwards") {
+    CHECK(t5::sentinel(0, 100) == 99);
+    CHECK(t5::sentinel(2, 100) == 97);
+}

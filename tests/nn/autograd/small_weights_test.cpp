@@ -26,6 +26,16 @@ TEST_SUITE("small_weights") {
         CHECK(found[0].outputs_are_rows);
     }
 
+    TEST_CASE("SmallWeights: float32 leaves the weights as they are, 4 bytes each") {
+        Random random(1);
+        const Matrix original = normal_matrix(random, 5, 3);
+        Var w = parameter(original);
+        const SmallWeights floats(WeightFormat::float32, [&] { matmul_transposed(Var(Matrix(1, 3)), w); });
+        CHECK(identical(w.value(), original));
+        CHECK(floats.numbers == 5 * 3);
+        CHECK(floats.bytes == 5 * 3 * 4);
+    }
+
     TEST_CASE("SmallWeights: rounds the weights, and products of a few rows read the small form, those of many the floats") {
         Random random(1);
         const Matrix original = normal_matrix(random, 50, 40);

@@ -323,6 +323,15 @@ TEST_CASE("follow: a run that does not use the stack, and an output that does no
     of_another.head[0].linear.weight = Var(Matrix(4, 3));
     CHECK_THROWS_WITH(rollout::token_relevance(one, of_another),
                       doctest::Contains("the Inside must be that of the model that ran"));
+    // An output that no block has a part in: gradients of 0, as large as the attention weights.
+    const Var apart = parameter(Matrix(2, 3));
+    const Inspection none = follow(
+        [&] {
+            gpt::forward({0, 1, 0, 2}, 2, toy.w, toy.config);
+            return multiply(apart, apart);
+        },
+        wrong, {{.row = 1, .column = 0}});
+    CHECK(identical(none.gradients[0], Matrix(4, 2)));
     wrong.stack = "encoder";
     CHECK_THROWS_WITH(follow(run, wrong),
                       "follow: the run did not come through block 0 of stack \"encoder\" (see hook.h for the names of stacks)");

@@ -12,6 +12,8 @@ TEST_CASE("read_next: positions count the tokens of each text, without left padd
     REQUIRE(first.contexts.size() == 2);
     CHECK(first.contexts[1].self.cache == &memory.blocks[1]);
     const MayAttend& may = first.contexts[0].self.may;
+    CHECK(may(1, 0));                                             // token 1 of text 0 attends to the one before it
+    CHECK(!may(1, 2));                                            // and not to the one after it
     CHECK(may(1 * 3 + 2, 2));                                     // the only token of text 1 attends to itself
     CHECK(!may(1 * 3 + 2, 1));                                    // and not the padding before it
     for (KeyValueCache& block : memory.blocks) block.filled = 3;  // as the blocks do

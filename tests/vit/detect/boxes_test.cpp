@@ -148,6 +148,15 @@ TEST_CASE("boxes: NaN, corners in the wrong order and sizes of 0 are refused; th
                       "suppress_non_maxima: a threshold of 5.000000, an overlap lies between 0 and 1");
     CHECK_THROWS_WITH(relative_boxes(good, 0, 3), "relative_boxes: an image of 0 x 3, both must be at least 1");
     CHECK_THROWS_WITH(pixel_boxes(good, 3, -1), "pixel_boxes: an image of 3 x -1, both must be at least 1");
+    CHECK_THROWS_WITH(pixel_boxes(good, 0, 3), "pixel_boxes: an image of 0 x 3, both must be at least 1");
+    CHECK(identical(pixel_boxes(good, 1, 1), good));
+    CHECK_THROWS_WITH(relative_boxes(good, 0, 3), "relative_boxes: an image of 0 x 3, both must be at least 1");
+    CHECK_THROWS_WITH(relative_boxes(good, 3, 0), "relative_boxes: an image of 3 x 0, both must be at least 1");
+    CHECK(identical(relative_boxes(good, 1, 1), good));
+    CHECK(suppress_non_maxima(good, {1}, 0) == std::vector<int>{0});  // the bounds are accepted
+    CHECK(suppress_non_maxima(good, {1}, 1) == std::vector<int>{0});
+    CHECK_THROWS_WITH(suppress_non_maxima(good, {1}, -0.5f),
+                      "suppress_non_maxima: a threshold of -0.500000, an overlap lies between 0 and 1");
     CHECK_THROWS_WITH(clipped_boxes(good, 0, 3), "clipped_boxes: an image of 0.000000 x 3.000000, both must be above 0");
     CHECK_THROWS_WITH(dequantised({4}, 4, 1), "dequantised: bin 4 of 4, they are counted from 0");
     CHECK_THROWS_WITH(dequantised({1, 2, 3}, 4, 2),

@@ -296,4 +296,22 @@ TEST_CASE("owl_vit: a depth that the weights do not have, invalid boxes and thre
     CHECK_THROWS_WITH(owl_vit::detections(steps, 0, 50), "detections: a threshold of 50.000000, a score lies between 0 and 1");
 }
 
+TEST_CASE("make_weights: a focal alpha outside 0 to 1 and a negative gamma are refused, the bounds are accepted") {
+    Random random(4);
+    for (const auto& [alpha, gamma, text] :
+         std::vector<std::tuple<float, float, std::string>>{{1.5f, 2.f, "1.500000, gamma 2.000000"},
+                                                            {-0.5f, 2.f, "-0.500000, gamma 2.000000"},
+                                                            {0.5f, -1.f, "0.500000, gamma -1.000000"}}) {
+        owl_vit::Config config = tiny_config();
+        config.focal_alpha = alpha, config.focal_gamma = gamma;
+        const std::string rule = "; alpha lies between 0 and 1, gamma is not negative; 0.25 and 2 are usual";
+        CHECK_THROWS_WITH(owl_vit::make_weights(config, random), ("owl_vit: focal alpha " + text + rule).c_str());
+    }
+    owl_vit::Config bounds = tiny_config();
+    bounds.focal_alpha = bounds.focal_gamma = 0;
+    CHECK_NOTHROW(owl_vit::check(bounds));
+    bounds.focal_alpha = 1;
+    CHECK_NOTHROW(owl_vit::check(bounds));
+}
+
 TEST_SUITE_END();

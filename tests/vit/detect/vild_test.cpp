@@ -180,4 +180,37 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("vild: every size or factor that cannot be is refused by itself, the least that can is accepted") {
+    Random random;
+    for (const auto& [config, text] : std::vector<std::pair<vild::Config, std::string>>{
+             {{.region_height = 0},
+              "vild: regions of 0 x 7 x 256, 2 layers of 1024, CLIP's width 512, 1203 classes: all must be at least 1"},
+             {{.region_width = 0},
+              "vild: regions of 7 x 0 x 256, 2 layers of 1024, CLIP's width 512, 1203 classes: all must be at least 1"},
+             {{.region_channels = 0},
+              "vild: regions of 7 x 7 x 0, 2 layers of 1024, CLIP's width 512, 1203 classes: all must be at least 1"},
+             {{.layers = 0},
+              "vild: regions of 7 x 7 x 256, 0 layers of 1024, CLIP's width 512, 1203 classes: all must be at least 1"},
+             {{.hidden = 0},
+              "vild: regions of 7 x 7 x 256, 2 layers of 0, CLIP's width 512, 1203 classes: all must be at least 1"},
+             {{.clip_width = 0},
+              "vild: regions of 7 x 7 x 256, 2 layers of 1024, CLIP's width 0, 1203 classes: all must be at least 1"},
+             {{.classes = 0},
+              "vild: regions of 7 x 7 x 256, 2 layers of 1024, CLIP's width 512, 0 classes: all must be at least 1"},
+             {{.temperature = 0}, "vild: temperature 0.000000 must be positive, weight 0.500000 may not be negative"},
+             {{.distill_weight = -1}, "vild: temperature 100.000000 must be positive, weight -1.000000 may not be negative"},
+         })
+        CHECK_THROWS_WITH(vild::make_weights(config, random), text.c_str());
+    const vild::Config smallest{.region_height = 1,
+                                .region_width = 1,
+                                .region_channels = 1,
+                                .layers = 1,
+                                .hidden = 1,
+                                .clip_width = 1,
+                                .classes = 1,
+                                .temperature = 0.5f,
+                                .distill_weight = 0};
+    CHECK_NOTHROW(vild::check(smallest));
+}
+
 TEST_SUITE_END();
