@@ -177,6 +177,12 @@ TEST_CASE("decomposed_bias: one row of two tokens, by hand") {
     CHECK(vitdet::offsets(2) == std::vector<int>{1, 0, 2, 1});
     CHECK(without_place(error_of([] { vitdet::decomposed_bias(Matrix(2, 1), Matrix(2, 1), Matrix(3, 1), 1, 2, 1); })) ==
           "decomposed_bias: tables (2, 1) and (3, 1) for a map of 1 x 2, which has 1 and 3 offsets");
+    const auto refused = [](int a, int b) {
+        return without_place(error_of([&] { vitdet::decomposed_bias(Matrix(4, 1), Matrix(1, 1), Matrix(3, 1), a, b, 1); }));
+    };
+    CHECK(refused(-1, 2) == "decomposed_bias: queries (4, 1) are not maps of -1 x 2");
+    CHECK(refused(2, -1) == "decomposed_bias: queries (4, 1) are not maps of 2 x -1");
+    CHECK(refused(1, 3) == "decomposed_bias: queries (4, 1) are not maps of 1 x 3");
 }
 
 TEST_CASE("decomposed_bias: gradients of queries and tables agree with finite differences") {

@@ -378,4 +378,41 @@ TEST_CASE("dff: NaN and sizes of 0 that would silently give samples or selection
                       "dff: positive query 1 of 1, they are counted from 0");
 }
 
+TEST_CASE("dff: every size or factor that cannot be is refused by itself, the least that can is accepted") {
+    Random random;
+    for (const auto& [config, text] : std::vector<std::pair<dff::Config, std::string>>{
+             {{.point_frequencies = -1}, "dff: -1, 4 and 10 frequencies, none may be negative"},
+             {{.direction_frequencies = -1}, "dff: 10, -1 and 10 frequencies, none may be negative"},
+             {{.feature_frequencies = -1}, "dff: 10, 4 and -1 frequencies, none may be negative"},
+             {{.depth = 0},
+              "dff: 0 layers of width 256, 512 features from a network of width 64; sizes must be positive, the width even"},
+             {{.width = 0},
+              "dff: 8 layers of width 0, 512 features from a network of width 64; sizes must be positive, the width even"},
+             {{.features = 0},
+              "dff: 8 layers of width 256, 0 features from a network of width 64; sizes must be positive, the width even"},
+             {{.feature_width = 0},
+              "dff: 8 layers of width 256, 512 features from a network of width 0; sizes must be positive, the width even"},
+             {{.fine_samples = 0}, "dff: 64 coarse and 0 fine samples; at least 3 and 1 are needed"},
+             {{.near = 0, .linear_in_disparity = true},
+              "dff: samples between 0.000000 and 6.000000; near must be less than far, and positive when they are even in 1/z"},
+         })
+        CHECK_THROWS_WITH(dff::make_weights(config, random), text.c_str());
+    CHECK_NOTHROW(dff::make_weights({.depth = 1,
+                                     .width = 2,
+                                     .skips = {},
+                                     .point_frequencies = 0,
+                                     .direction_frequencies = 0,
+                                     .near = 0,
+                                     .features = 1,
+                                     .feature_width = 2,
+                                     .feature_frequencies = 0},
+                                    random));
+}
+
+TEST_CASE("points_at, select: a depth for another ray and a selection without a positive query are refused") {
+    CHECK_THROWS_WITH(dff::points_at(two_rays(), Matrix(1, 3)), "dff: depths (1, 3) for 2 rays, each needs a row");
+    CHECK_THROWS_WITH(dff::select(Matrix(1, 2, 1.f), {.vectors = Matrix(1, 2, 1.f), .positive = {}}),
+                      "dff: none of 1 queries is positive, nothing could be selected; name at least one");
+}
+
 TEST_SUITE_END();

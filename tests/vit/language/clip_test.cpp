@@ -175,6 +175,42 @@ TEST_CASE("class_directions: the mean of the prompts, normalised to length 1; on
                       "class_directions: there is no class; give the sentences of at least one");
 }
 
+TEST_CASE("check: every size of a tower that cannot be is refused by itself, the least that can is accepted") {
+    const clip::VisionConfig vision{.grid = {.height = 1, .width = 1, .patch_size = 1, .channels = 1},
+                                    .width = 1,
+                                    .depth = 0,
+                                    .heads = 1,
+                                    .mlp_width = 1,
+                                    .eps = 0};
+    const clip::TextConfig words{.vocabulary = 1, .positions = 1, .width = 1, .depth = 0, .heads = 1, .mlp_width = 1, .eps = 0};
+    CHECK_NOTHROW(clip::check(vision));
+    CHECK_NOTHROW(clip::check(words));
+    const auto image_tower = [&](int clip::VisionConfig::*size, int wrong) {
+        clip::VisionConfig config = vision;
+        config.*size = wrong;
+        return error_of([&] { clip::check(config); });
+    };
+    const auto text_tower = [&](int clip::TextConfig::*size, int wrong) {
+        clip::TextConfig config = words;
+        config.*size = wrong;
+        return error_of([&] { clip::check(config); });
+    };
+    const std::string image_rule = ": the depth may not be negative, the width must be positive";
+    CHECK(image_tower(&clip::VisionConfig::width, 0) == "clip: 1 heads do not divide an image tower of width 0");
+    CHECK(image_tower(&clip::VisionConfig::heads, 0) == "clip: 0 heads do not divide an image tower of width 1");
+    CHECK(image_tower(&clip::VisionConfig::heads, 2) == "clip: 2 heads do not divide an image tower of width 1");
+    CHECK(image_tower(&clip::VisionConfig::depth, -1) == "clip: an image tower of depth -1 and inner width 1" + image_rule);
+    CHECK(image_tower(&clip::VisionConfig::mlp_width, 0) == "clip: an image tower of depth 0 and inner width 0" + image_rule);
+    const std::string rule = ": sizes must be positive", tower = "clip: a text tower of ";
+    CHECK(text_tower(&clip::TextConfig::width, 0) == "clip: 1 heads do not divide a text tower of width 0");
+    CHECK(text_tower(&clip::TextConfig::heads, 0) == "clip: 0 heads do not divide a text tower of width 1");
+    CHECK(text_tower(&clip::TextConfig::heads, 2) == "clip: 2 heads do not divide a text tower of width 1");
+    CHECK(text_tower(&clip::TextConfig::vocabulary, 0) == tower + "0 tokens, 1 positions, depth 0 and inner width 1" + rule);
+    CHECK(text_tower(&clip::TextConfig::positions, 0) == tower + "1 tokens, 0 positions, depth 0 and inner width 1" + rule);
+    CHECK(text_tower(&clip::TextConfig::depth, -1) == tower + "1 tokens, 1 positions, depth -1 and inner width 1" + rule);
+    CHECK(text_tower(&clip::TextConfig::mlp_width, 0) == tower + "1 tokens, 1 positions, depth 0 and inner width 0" + rule);
+}
+
 TEST_CASE("make_weights: standard deviations as published") {
     const clip::Config wide{.vision = {.grid = {.height = 4, .width = 4, .patch_size = 2, .channels = 3},
                                        .width = 64,

@@ -139,6 +139,8 @@ TEST_CASE("read_texts: [cls] attends to tokens that are not padding; as publishe
     CHECK(last_row(may) == std::vector<int>{1, 1, 1, 0, 1});
     CHECK(std::vector<int>(may.table.begin() + 10, may.table.begin() + 15) ==
           std::vector<int>{1, 1, 1, 0, 0});  // the others: causal
+    const MayAttend empty = coca::read_texts(equal_batch({0, 0, 0, 0, 0}, 5), w, config).may;
+    CHECK(last_row(empty) == std::vector<int>{0, 0, 0, 0, 1});  // column 0 too is padding
 }
 
 TEST_CASE("forward: other images leave the text encoder unchanged, and change every logit") {
@@ -234,6 +236,43 @@ TEST_CASE(
         check_given_settings(square, table, coca::config_of, missing);
         check_given_settings(config, table, coca::config_of, grid.height == grid.width ? missing : "the size of the images");
     }
+}
+
+TEST_CASE("coca: every size or factor that cannot be is refused by itself, the least that can is accepted") {
+    Random random;
+    for (const auto& [config, text] : std::vector<std::pair<coca::Config, std::string>>{
+             {{.width = 0}, "coca: 12, 12 and 8 heads of text, decoder and pooler must divide a width of 0"},
+             {{.text_heads = 0}, "coca: 0, 12 and 8 heads of text, decoder and pooler must divide a width of 768"},
+             {{.decoder_heads = 0}, "coca: 12, 0 and 8 heads of text, decoder and pooler must divide a width of 768"},
+             {{.decoder_heads = 5}, "coca: 12, 5 and 8 heads of text, decoder and pooler must divide a width of 768"},
+             {{.pooler_heads = 0}, "coca: 12, 12 and 0 heads of text, decoder and pooler must divide a width of 768"},
+             {{.pooler_heads = 5}, "coca: 12, 12 and 5 heads of text, decoder and pooler must divide a width of 768"},
+             {{.vocabulary = 0},
+              "coca: 0 tokens, 76 positions, depths 12 and 12: sizes must be positive, with at least 2 positions"},
+             {{.positions = 1},
+              "coca: 49408 tokens, 1 positions, depths 12 and 12: sizes must be positive, with at least 2 positions"},
+             {{.text_depth = -1},
+              "coca: 49408 tokens, 76 positions, depths -1 and 12: sizes must be positive, with at least 2 positions"},
+             {{.decoder_depth = -1},
+              "coca: 49408 tokens, 76 positions, depths 12 and -1: sizes must be positive, with at least 2 positions"},
+         })
+        CHECK_THROWS_WITH(coca::make_weights(config, random), text.c_str());
+    const coca::Config smallest{.vision = {.grid = {.height = 1, .width = 1, .patch_size = 1, .channels = 1},
+                                           .width = 1,
+                                           .depth = 0,
+                                           .heads = 1,
+                                           .mlp_width = 1},
+                                .queries = 2,
+                                .pooler_heads = 1,
+                                .vocabulary = 1,
+                                .positions = 2,
+                                .width = 1,
+                                .text_depth = 0,
+                                .text_heads = 1,
+                                .decoder_depth = 0,
+                                .decoder_heads = 1,
+                                .eps = 0};
+    CHECK_NOTHROW(coca::make_weights(smallest, random));
 }
 
 TEST_SUITE_END();

@@ -249,4 +249,33 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("beit_v2: every size or factor of a tokenizer that cannot be is refused by itself, the least that can is accepted") {
+    Random random;
+    for (const auto& [config, text] : std::vector<std::pair<beit_v2::TokenizerConfig, std::string>>{
+             {{.code_width = 0},
+              "beit_v2: tokenizer: codes 0 wide, teacher 512, depths 12 and 3: none may be negative, and no width 0"},
+             {{.teacher_width = 0},
+              "beit_v2: tokenizer: codes 32 wide, teacher 0, depths 12 and 3: none may be negative, and no width 0"},
+             {{.encoder_depth = -1},
+              "beit_v2: tokenizer: codes 32 wide, teacher 512, depths -1 and 3: none may be negative, and no width 0"},
+             {{.decoder_depth = -1},
+              "beit_v2: tokenizer: codes 32 wide, teacher 512, depths 12 and -1: none may be negative, and no width 0"},
+             {{.decay = 1.5f}, "beit_v2: tokenizer: a decay of 1.500000, it must be a share from 0 to 1"},
+             {{.decay = -0.5f}, "beit_v2: tokenizer: a decay of -0.500000, it must be a share from 0 to 1"},
+         })
+        CHECK_THROWS_WITH(beit_v2::make_weights(config, random), text.c_str());
+    const beit_v2::TokenizerConfig smallest{.grid = {.height = 1, .width = 1, .patch_size = 1, .channels = 1},
+                                            .width = 1,
+                                            .encoder_depth = 0,
+                                            .decoder_depth = 0,
+                                            .heads = 1,
+                                            .mlp_ratio = 1,
+                                            .codes = 1,
+                                            .code_width = 1,
+                                            .teacher_width = 1,
+                                            .decay = 0,
+                                            .eps = 0};
+    CHECK_NOTHROW(beit_v2::make_weights(smallest, random));
+}
+
 TEST_SUITE_END();

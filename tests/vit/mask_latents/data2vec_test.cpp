@@ -253,4 +253,62 @@ TEST_CASE(
         check_given_settings(golden_config(Golden(path)), table, data2vec::config_of, "the number of heads");
 }
 
+TEST_CASE("data2vec: every size or factor that cannot be is refused by itself, the least that can is accepted") {
+    Random random;
+    for (const auto& [config, text] : std::vector<std::pair<data2vec::Config, std::string>>{
+             {{.positions = 0},
+              "data2vec: padding is word 1 and the mask word 50264 of 50265 words, with 0 positions; both must be in "
+              "the vocabulary, and differ"},
+             {{.padding_word = -1},
+              "data2vec: padding is word -1 and the mask word 50264 of 50265 words, with 512 positions; both must be "
+              "in the vocabulary, and differ"},
+             {{.padding_word = 50265},
+              "data2vec: padding is word 50265 and the mask word 50264 of 50265 words, with 512 positions; both must "
+              "be in the vocabulary, and differ"},
+             {{.mask_word = -1},
+              "data2vec: padding is word 1 and the mask word -1 of 50265 words, with 512 positions; both must be in "
+              "the vocabulary, and differ"},
+             {{.mask_word = 50265},
+              "data2vec: padding is word 1 and the mask word 50265 of 50265 words, with 512 positions; both must be in "
+              "the vocabulary, and differ"},
+             {{.mask_word = 1},
+              "data2vec: padding is word 1 and the mask word 1 of 50265 words, with 512 positions; both must be in the "
+              "vocabulary, and differ"},
+             {{.mlp_width = 0},
+              "data2vec: 10 of 12 blocks make the target, with MLPs of 0; it needs at least one, and no more than there are"},
+             {{.average_layers = 0},
+              "data2vec: 0 of 12 blocks make the target, with MLPs of 3072; it needs at least one, and no more than there are"},
+             {{.heads = 0}, "data2vec: 0 heads do not divide a width of 768"},
+             {{.width = 0}, "data2vec: 12 heads do not divide a width of 0"},
+             {{.heads = 5}, "data2vec: 5 heads do not divide a width of 768"},
+             {{.head_layers = 0}, "data2vec: a head of 0 layers; it has 1 or 2"},
+             {{.beta = -1}, "data2vec: beta is -1.000000, it may not be negative"},
+         })
+        CHECK_THROWS_WITH(data2vec::make_weights(config, random), text.c_str());
+    const data2vec::Config smallest{.width = 1,
+                                    .depth = 1,
+                                    .heads = 1,
+                                    .mlp_width = 1,
+                                    .average_layers = 1,
+                                    .head_layers = 1,
+                                    .beta = 0,
+                                    .eps = 0,
+                                    .words = 2,
+                                    .positions = 1,
+                                    .padding_word = 0,
+                                    .mask_word = 1};
+    CHECK_NOTHROW(data2vec::make_weights(smallest, random));
+}
+
+TEST_CASE("predict: a mask or targets of other rows are refused") {
+    const data2vec::Config config = small_config();
+    Random random(3);
+    const data2vec::Weights w = data2vec::make_weights(config, random);
+    const std::string rule = "; each row needs a number of the mask and a target as wide as it is";
+    CHECK_THROWS_WITH(data2vec::predict(Matrix(3, 4), Matrix(1, 2), {}, Matrix(3, 4), w, config),
+                      ("data2vec: a mask (1, 2) and targets (3, 4) for rows (3, 4)" + rule).c_str());
+    CHECK_THROWS_WITH(data2vec::predict(Matrix(3, 4), Matrix(1, 3), {}, Matrix(3, 5), w, config),
+                      ("data2vec: a mask (1, 3) and targets (3, 5) for rows (3, 4)" + rule).c_str());
+}
+
 TEST_SUITE_END();

@@ -295,4 +295,24 @@ TEST_CASE("hidden_fraction, tokens_of: an r outside 0 to 1, and ids that are not
                       "maskgit: 3 ids are not whole sequences of a class and 4 tokens");
 }
 
+TEST_CASE("decode: a choice temperature, a first round, ids or draws that cannot be are refused") {
+    Random random;
+    const maskgit::Weights w = maskgit::make_weights(tiny, random);
+    const std::vector<int> ids = maskgit::empty_pictures({0}, tiny);
+    CHECK_THROWS_WITH(maskgit::decode(ids, {}, w, tiny, {.rounds = 2, .choice_temperature = -1}),
+                      "maskgit: a choice temperature of -1.000000, it must be a number from 0 on; 4.5 is usual");
+    CHECK_THROWS_WITH(maskgit::decode(ids, {}, w, tiny, {.rounds = 2, .choice_temperature = INFINITY}),
+                      "maskgit: a choice temperature of inf, it must be a number from 0 on; 4.5 is usual");
+    CHECK_THROWS_WITH(maskgit::decode(ids, {}, w, tiny, {.rounds = 2, .first_round = -1}),
+                      "maskgit: decoding from round -1 of 2, there is none to do; rounds are counted from 0");
+    CHECK_THROWS_WITH(maskgit::decode({}, {}, w, tiny, {.rounds = 2}),
+                      "maskgit: 0 ids are not whole sequences of a class and 8 words");
+    CHECK_THROWS_WITH(maskgit::decode(ids, {Matrix(18, 4), Matrix(2, 9)}, w, tiny, {.rounds = 2}),
+                      "maskgit: draws (18, 4) and (2, 9) for 2 rounds, 1 pictures of 9 ids and 5 words");
+    CHECK_THROWS_WITH(maskgit::decode(ids, {Matrix(18, 5), Matrix(1, 9)}, w, tiny, {.rounds = 2}),
+                      "maskgit: draws (18, 5) and (1, 9) for 2 rounds, 1 pictures of 9 ids and 5 words");
+    CHECK_THROWS_WITH(maskgit::decode(ids, {Matrix(18, 5), Matrix(2, 8)}, w, tiny, {.rounds = 2}),
+                      "maskgit: draws (18, 5) and (2, 8) for 2 rounds, 1 pictures of 9 ids and 5 words");
+}
+
 TEST_SUITE_END();

@@ -177,4 +177,39 @@ TEST_CASE("paint: equals the reconstruction of forward for the same codes") {
                       "maskgit_vqgan: 6 channels do not split into 4 groups");
 }
 
+TEST_CASE("maskgit_vqgan: every size or factor that cannot be is refused by itself, the least that can is accepted") {
+    Random random;
+    for (const auto& [config, text] : std::vector<std::pair<maskgit_vqgan::Config, std::string>>{
+             {{.channels = 0},
+              "maskgit_vqgan: 5 levels, 0 channels, 128 filters, 2 blocks, 1024 codes of width 256: sizes must be positive"},
+             {{.filters = 0},
+              "maskgit_vqgan: 5 levels, 3 channels, 0 filters, 2 blocks, 1024 codes of width 256: sizes must be positive"},
+             {{.res_blocks = -1},
+              "maskgit_vqgan: 5 levels, 3 channels, 128 filters, -1 blocks, 1024 codes of width 256: sizes must be positive"},
+             {{.code_width = 0},
+              "maskgit_vqgan: 5 levels, 3 channels, 128 filters, 2 blocks, 1024 codes of width 0: sizes must be positive"},
+             {{.codes = 0},
+              "maskgit_vqgan: 5 levels, 3 channels, 128 filters, 2 blocks, 0 codes of width 256: sizes must be positive"},
+             {{.multipliers = {}},
+              "maskgit_vqgan: 0 levels, 3 channels, 128 filters, 2 blocks, 1024 codes of width 256: sizes must be positive"},
+             {{.multipliers = {0}}, "maskgit_vqgan: 0 channels do not split into 32 groups"},
+             {{.groups = 0}, "maskgit_vqgan: 128 channels do not split into 0 groups"},
+             {{.eps = -1},
+              "maskgit_vqgan: eps -1.000000, temperature 0.010000: the first may not be negative, the second must be positive"},
+             {{.entropy_temperature = 0},
+              "maskgit_vqgan: eps 0.000001, temperature 0.000000: the first may not be negative, the second must be positive"},
+         })
+        CHECK_THROWS_WITH(maskgit_vqgan::make_weights(config, random), text.c_str());
+    const maskgit_vqgan::Config smallest{.channels = 1,
+                                         .filters = 1,
+                                         .multipliers = {1},
+                                         .res_blocks = 0,
+                                         .groups = 1,
+                                         .eps = 0,
+                                         .code_width = 1,
+                                         .codes = 1,
+                                         .entropy_temperature = 0.5f};
+    CHECK_NOTHROW(maskgit_vqgan::make_weights(smallest, random));
+}
+
 TEST_SUITE_END();

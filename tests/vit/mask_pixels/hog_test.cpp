@@ -139,4 +139,12 @@ TEST_CASE("hog: inconsistent images, cells and descriptors throw an error that g
                       "hog: descriptors (3, 9) for a drawing of 2 x 2 cells of side 15 with 9 bins");
 }
 
+TEST_CASE("check: no bins, no cells and cells that do not fill a patch are refused") {
+    const PatchGrid grid{.height = 8, .width = 8, .patch_size = 4, .channels = 1};
+    CHECK_THROWS_WITH(hog::check({.bins = 0, .cell = 4}, grid), "hog: 0 bins of orientation, at least 1 is needed");
+    CHECK_THROWS_WITH(hog::check({.bins = 1, .cell = 0}, grid),
+                      "hog: cells of 0 pixels do not fill a patch of side 4; its side must be a multiple of theirs");
+    CHECK_NOTHROW(hog::check({.bins = 1, .cell = 4}, grid));
+}
+
 TEST_SUITE_END();

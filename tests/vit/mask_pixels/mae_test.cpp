@@ -331,4 +331,30 @@ TEST_CASE("mae: an inconsistent config, image or noise throws an error that give
     CHECK_THROWS_WITH(mae::forward(c.images, Matrix(1, 9), c.w, c.config), "mae: noise (1, 9) for 2 images, each needs a row");
 }
 
+TEST_CASE("mae: every size or factor that cannot be is refused by itself, the least that can is accepted") {
+    Random random;
+    for (const auto& [config, text] : std::vector<std::pair<mae::Config, std::string>>{
+             {{.width = 18, .heads = 1}, "mae: a width of 18 must be divisible by 4 for the positions"},
+             {{.decoder_heads = 0}, "mae: a decoder width of 512 must be divisible by 0 heads and by 4 for the positions"},
+             {{.decoder_heads = 5}, "mae: a decoder width of 512 must be divisible by 5 heads and by 4 for the positions"},
+             {{.decoder_width = 18, .decoder_heads = 1},
+              "mae: a decoder width of 18 must be divisible by 1 heads and by 4 for the positions"},
+             {{.decoder_depth = -1},
+              "mae: a decoder of -1 blocks with MLPs of ratio 4.000000; the depth may not be negative, the ratio must "
+              "be positive"},
+         })
+        CHECK_THROWS_WITH(mae::make_weights(config, random), text.c_str());
+    const mae::Config smallest{.grid = {.height = 1, .width = 1, .patch_size = 1, .channels = 1},
+                               .width = 4,
+                               .depth = 0,
+                               .heads = 1,
+                               .decoder_width = 4,
+                               .decoder_depth = 0,
+                               .decoder_heads = 1,
+                               .mlp_ratio = 0.25,
+                               .mask_ratio = 0,
+                               .eps = 0};
+    CHECK_NOTHROW(mae::make_weights(smallest, random));
+}
+
 TEST_SUITE_END();

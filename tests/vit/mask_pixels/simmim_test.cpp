@@ -339,4 +339,32 @@ TEST_CASE("simmim: an inconsistent config, image or mask throws an error that gi
                       "simmim: image 0 is 8 x 8 x 1, this model reads 8 x 8 x 2");
 }
 
+TEST_CASE("simmim: every size or factor that cannot be is refused by itself, the least that can is accepted") {
+    Random random;
+    for (const auto& [config, text] : std::vector<std::pair<simmim::Config, std::string>>{
+             {{.heads = 0}, "simmim: 0 heads do not divide a width of 768"},
+             {{.width = 0}, "simmim: 12 heads do not divide a width of 0"},
+             {{.depth = -1}, "simmim: depth -1, MLP ratio 4.000000; the depth may not be negative, the ratio must be positive"},
+             {{.mlp_ratio = 0},
+              "simmim: depth 12, MLP ratio 0.000000; the depth may not be negative, the ratio must be positive"},
+             {{.mask_ratio = -0.5}, "simmim: a mask ratio of -0.500000 is not a share, from 0 to 1"},
+             {{.mask_unit = 0},
+              "simmim: a mask unit of 0 pixels must be a multiple of the patch side 16 and divide the image, 224 x 224"},
+             {{.grid = {.height = 64, .width = 48}, .mask_unit = 32},
+              "simmim: a mask unit of 32 pixels must be a multiple of the patch side 16 and divide the image, 64 x 48"},
+             {{.grid = {.height = 48, .width = 64}, .mask_unit = 32},
+              "simmim: a mask unit of 32 pixels must be a multiple of the patch side 16 and divide the image, 48 x 64"},
+         })
+        CHECK_THROWS_WITH(simmim::make_weights(config, random), text.c_str());
+    const simmim::Config smallest{.grid = {.height = 1, .width = 1, .patch_size = 1, .channels = 1},
+                                  .mask_unit = 1,
+                                  .mask_ratio = 0,
+                                  .width = 1,
+                                  .depth = 0,
+                                  .heads = 1,
+                                  .mlp_ratio = 1,
+                                  .eps = 0};
+    CHECK_NOTHROW(simmim::make_weights(smallest, random));
+}
+
 TEST_SUITE_END();

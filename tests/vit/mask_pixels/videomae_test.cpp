@@ -247,4 +247,40 @@ TEST_CASE("make_weights: a channel's standard deviation of 0 is refused") {
                       "videomae: a standard deviation of 0.000000 of a channel, it must be above 0");
 }
 
+TEST_CASE("videomae: every size or factor that cannot be is refused by itself, the least that can is accepted") {
+    Random random;
+    for (const auto& [config, text] : std::vector<std::pair<videomae::Config, std::string>>{
+             {{.tubelet = 0}, "videomae: cubes of 0 frames do not divide a clip of 16"},
+             {{.frames = 0}, "videomae: cubes of 2 frames do not divide a clip of 0"},
+             {{.width = 9, .heads = 1}, "videomae: widths of 9 and 384 must be even for the positions"},
+             {{.decoder_width = 9, .decoder_heads = 1}, "videomae: widths of 768 and 9 must be even for the positions"},
+             {{.decoder_heads = 0}, "videomae: 0 heads do not divide a decoder width of 384"},
+             {{.decoder_width = 0}, "videomae: 6 heads do not divide a decoder width of 0"},
+             {{.decoder_depth = -1},
+              "videomae: a decoder of -1 blocks with MLPs of ratio 4.000000; the depth may not be negative, the ratio "
+              "must be positive"},
+             {{.mask_ratio = 0}, "videomae: a mask ratio of 0.000000 hides 0 of 196 places"},
+             {{.channel_mean = {}}, "videomae: 0 means and 3 standard deviations for 3 channels"},
+             {{.channel_mean = {1, 1}, .channel_std = {1, 1}}, "videomae: 2 means and 2 standard deviations for 3 channels"},
+         })
+        CHECK_THROWS_WITH(videomae::make_weights(config, random), text.c_str());
+    CHECK_THROWS_WITH(videomae::undo_normalisation({Image(2, 2, 2)}, {}),
+                      "videomae: a clip of 2 channels, there are 3 means of channels");
+    const videomae::Config smallest{.grid = {.height = 2, .width = 1, .patch_size = 1, .channels = 1},
+                                    .frames = 1,
+                                    .tubelet = 1,
+                                    .mask_ratio = 0.5,
+                                    .width = 2,
+                                    .depth = 0,
+                                    .heads = 1,
+                                    .decoder_width = 2,
+                                    .decoder_depth = 0,
+                                    .decoder_heads = 1,
+                                    .mlp_ratio = 0.5,
+                                    .channel_mean = {},
+                                    .channel_std = {},
+                                    .eps = 0};
+    CHECK_NOTHROW(videomae::make_weights(smallest, random));
+}
+
 TEST_SUITE_END();

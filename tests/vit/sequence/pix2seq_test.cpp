@@ -376,7 +376,8 @@ TEST_CASE("pix2seq: boxes, labels, draws and logits that would silently become o
 }
 
 TEST_CASE(
-    "pix2seq: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line says what is missing") {
+    "pix2seq: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line says what "
+    "is missing") {
     Random random(1);
     const auto table = [&](const pix2seq::Config& config) {
         return pix2seq::parameters(pix2seq::make_weights(config, random), config);
@@ -396,6 +397,61 @@ TEST_CASE(
         square.projection = projection;
         check_given_settings(square, table, pix2seq::config_of, "the number of bins");
     }
+}
+
+TEST_CASE("pix2seq: every size or factor that cannot be is refused by itself, the least that can is accepted") {
+    Random random;
+    for (const auto& [config, text] : std::vector<std::pair<pix2seq::Config, std::string>>{
+             {{.heads = 0}, "pix2seq: 0 and 16 heads do not divide widths of 768 and 512"},
+             {{.heads = 5}, "pix2seq: 5 and 16 heads do not divide widths of 768 and 512"},
+             {{.width = 0}, "pix2seq: 12 and 16 heads do not divide widths of 0 and 512"},
+             {{.decoder_heads = 0}, "pix2seq: 12 and 0 heads do not divide widths of 768 and 512"},
+             {{.decoder_width = 0}, "pix2seq: 12 and 16 heads do not divide widths of 768 and 0"},
+             {{.width = 6, .heads = 1}, "pix2seq: widths of 6 and 512 must be divisible by 4 for sines of rows and columns"},
+             {{.decoder_width = 6, .decoder_heads = 1},
+              "pix2seq: widths of 768 and 6 must be divisible by 4 for sines of rows and columns"},
+             {{.depth = -1},
+              "pix2seq: depths -1 and 6, inner widths 3072 and 2048, sequences of 512 tokens: sizes must be positive"},
+             {{.decoder_depth = 0},
+              "pix2seq: depths 12 and 0, inner widths 3072 and 2048, sequences of 512 tokens: sizes must be positive"},
+             {{.mlp_width = 0},
+              "pix2seq: depths 12 and 6, inner widths 0 and 2048, sequences of 512 tokens: sizes must be positive"},
+             {{.decoder_mlp_width = 0},
+              "pix2seq: depths 12 and 6, inner widths 3072 and 0, sequences of 512 tokens: sizes must be positive"},
+             {{.length = 0},
+              "pix2seq: depths 12 and 6, inner widths 3072 and 2048, sequences of 0 tokens: sizes must be positive"},
+             {{.eps = -1},
+              "pix2seq: depths 12 and 6, inner widths 3072 and 2048, sequences of 512 tokens: sizes must be positive"},
+         })
+        CHECK_THROWS_WITH(pix2seq::make_weights(config, random), text.c_str());
+    const pix2seq::Config smallest{.grid = {.height = 1, .width = 1, .patch_size = 1, .channels = 1},
+                                   .width = 4,
+                                   .depth = 0,
+                                   .heads = 1,
+                                   .mlp_width = 1,
+                                   .decoder_width = 4,
+                                   .decoder_depth = 1,
+                                   .decoder_heads = 1,
+                                   .decoder_mlp_width = 1,
+                                   .length = 1,
+                                   .eps = 0};
+    CHECK_NOTHROW(pix2seq::make_weights(smallest, random));
+}
+
+TEST_CASE("make_sequence, corruption_of_name: draws for another number of objects and unknown names are refused") {
+    const pix2seq::Objects one{{{0, 0, 1, 1}}, {1}};
+    const std::vector<float> u{0.5f};
+    const auto refused = [&](const pix2seq::CorruptionDraws& draws, const std::string& counts) {
+        CHECK_THROWS_WITH(
+            pix2seq::make_sequence(one, 6, pix2seq::Corruption::random, draws, {}, tiny.vocabulary),
+            ("pix2seq: 1 labels, boxes (1, 4), draws for " + counts + " objects; all must be equally many").c_str());
+    };
+    refused({{}, u, u, u}, "0, 1, 1 and 1");
+    refused({{0}, {}, u, u}, "1, 0, 1 and 1");
+    refused({{0}, u, {}, u}, "1, 1, 0 and 1");
+    refused({{0}, u, u, {}}, "1, 1, 1 and 0");
+    CHECK_THROWS_WITH(pix2seq::corruption_of_name("rand"),
+                      "pix2seq: 'rand' is none of rand_cls, rand_n_fake_cls, real_n_fake_cls, real_n_rand_n_fake_cls");
 }
 
 TEST_SUITE_END();

@@ -135,7 +135,8 @@ TEST_CASE("uvim_lm: a depth that the weights do not have, codes below 0 and empt
 }
 
 TEST_CASE(
-    "uvim_lm: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line says what is missing") {
+    "uvim_lm: config_of reads back what metadata wrote, for the sizes of every fixture; without it one line says what "
+    "is missing") {
     Random random(1);
     const auto table = [&](const uvim_lm::Config& config) {
         return uvim_lm::parameters(uvim_lm::make_weights(config, random), config);
@@ -144,6 +145,33 @@ TEST_CASE(
         const uvim_lm::Config config = golden_config(Golden(path));
         check_given_settings(config, table, uvim_lm::config_of, "the size of the images");
     }
+}
+
+TEST_CASE("uvim_lm: every size or factor that cannot be is refused by itself, the least that can is accepted") {
+    Random random;
+    for (const auto& [config, text] : std::vector<std::pair<uvim_lm::Config, std::string>>{
+             {{.heads = 0}, "uvim_lm: 0 heads do not divide a width of 1024"},
+             {{.width = 0}, "uvim_lm: 16 heads do not divide a width of 0"},
+             {{.vocabulary = 1},
+              "uvim_lm: 1 tokens, codes of 256 words, depth 24: sizes must be positive, and one token starts a text"},
+             {{.code_length = 0},
+              "uvim_lm: 4097 tokens, codes of 0 words, depth 24: sizes must be positive, and one token starts a text"},
+             {{.mlp_width = 0},
+              "uvim_lm: 4097 tokens, codes of 256 words, depth 24: sizes must be positive, and one token starts a text"},
+             {{.depth = -1},
+              "uvim_lm: 4097 tokens, codes of 256 words, depth -1: sizes must be positive, and one token starts a text"},
+         })
+        CHECK_THROWS_WITH(uvim_lm::make_weights(config, random), text.c_str());
+    const uvim_lm::Config smallest{.grid = {.height = 1, .width = 1, .patch_height = 1, .patch_width = 1},
+                                   .width = 1,
+                                   .depth = 0,
+                                   .heads = 1,
+                                   .mlp_width = 1,
+                                   .vocabulary = 2,
+                                   .code_length = 1,
+                                   .learned_positions = true,
+                                   .eps = 0};
+    CHECK_NOTHROW(uvim_lm::make_weights(smallest, random));
 }
 
 TEST_SUITE_END();
