@@ -187,6 +187,16 @@ TEST_CASE("chain_of_thought: invalid tasks, ids and steps throw") {
                       "chain_of_thought: 6 digits modulo 0, both must be at least 1");
     CHECK_THROWS_WITH(chain_of_thought::solve_with_changed_step(w, config, small, two, 4, 1),
                       "solve_with_changed_step: step 4 of 3, they are counted from 1");
+    CHECK_THROWS_WITH(chain_of_thought::solve_with_changed_step(w, config, small, two, 0, 1),
+                      "solve_with_changed_step: step 0 of 3, they are counted from 1");
+    CHECK_NOTHROW(chain_of_thought::solve_with_changed_step(w, config, small, two, 1, 1));
+    CHECK_THROWS_WITH(chain_of_thought::prompts_of({.digits = 0, .count = 1}, {1}, Format::direct),
+                      "chain_of_thought: 1 digits are not a whole number of questions of 1");
+    CHECK_THROWS_WITH(chain_of_thought::prompts_of({.digits = 5, .count = 0}, {1}, Format::direct),
+                      "chain_of_thought: 1 digits are not a whole number of questions of 0");
+    CHECK(chain_of_thought::accuracy(small, {1, 2, 0}, {3}) == 1);  // one question is enough
+    CHECK_THROWS_WITH(chain_of_thought::accuracy(small, {}, {}),
+                      "chain_of_thought: 0 answers to 0 questions; each needs one, and there must be a question");
     CHECK_THROWS_WITH(chain_of_thought::accuracy(small, two, {1}),
                       "chain_of_thought: 1 answers to 2 questions; each needs one, and there must be a question");
     CHECK_THROWS_WITH(chain_of_thought::document_text(small, {10}),

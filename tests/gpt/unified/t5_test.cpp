@@ -386,8 +386,6 @@ TEST_CASE("relative_bucket, corrupt: buckets that cannot be told apart, and more
     CHECK_NOTHROW(t5::corrupt({5, 6, 7}, {1, 0, 1}, 2, 9));
 }
 
-TEST_SUITE_END();
-
 TEST_CASE("t5: every size that cannot be is refused by itself, the least that can is accepted") {
     Random random;
     for (const auto& [config, text] : std::vector<std::pair<t5::Config, std::string>>{
@@ -419,3 +417,5 @@ TEST_CASE("sentinel: the highest ids of the vocabulary, counted downwards") {
     CHECK(t5::sentinel(0, 100) == 99);
     CHECK(t5::sentinel(2, 100) == 97);
 }
+
+TEST_SUITE_END();

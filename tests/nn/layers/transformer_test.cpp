@@ -1,5 +1,6 @@
 #include "nn/layers/transformer.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "nn/autograd/operations.h"
@@ -241,6 +242,18 @@ TEST_CASE("make_block, block: sizes below 0 and factors that are no numbers are 
                       "make_block: a layer scale of nan, it must be finite; 1e-5 is usual");
     CHECK_THROWS_WITH(block(Matrix(2, 4, 1), make_block(random, {.width = 4}), {.residual = INFINITY}),
                       "block: a residual factor of inf, it must be finite; 1 in all but DeepNorm");
+}
+
+TEST_CASE("make_attention: query, key and value are drawn like parts of one matrix (D, 3 D), as published code does") {
+    Random random(1);
+    const Attention w = make_attention(random, 64, {.draw = Draw::xavier_uniform});
+    const float bound = std::sqrt(6.0f / (64 + 3 * 64));  // of the numbers of a (64, 3 * 64) matrix
+    for (const Linear* layer : {&w.query, &w.key, &w.value}) {
+        float largest = 0;
+        for (const float x : layer->weight.value()) largest = std::max(largest, std::abs(x));
+        CHECK(largest <= bound);
+        CHECK(largest > 0.98f * bound);
+    }
 }
 
 TEST_SUITE_END();
