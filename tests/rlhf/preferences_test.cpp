@@ -163,6 +163,7 @@ TEST_CASE("preferences: invalid arguments throw") {
     CHECK_THROWS_WITH(plackett_luce_nll({1, 2}, {1}), "plackett_luce_nll: 2 rewards and 1 ranks, each answer needs both");
     CHECK_THROWS_WITH(rank({1}, {}, {}), "rank: 1 scores and 0 draws, each answer needs both");
     CHECK(error_of([] { gumbel(1); }).starts_with("gumbel: the draw is 1"));
+    CHECK(gumbel(0.5f) == Approx(0.366513));  // -ln ln 2: above 0, as the long tail of large values is
 }
 
 TEST_CASE("differences, rank: rewards that are not a column, negative noise and scores of NaN are refused") {

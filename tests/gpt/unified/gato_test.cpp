@@ -454,15 +454,15 @@ TEST_CASE("gato: every size or factor that cannot be is refused by itself, the l
              {{.continuous_tokens = 0}, "gato: 32000 text tokens, 0 bins, 1024 discrete values: all must be positive"},
              {{.discrete_tokens = 0}, "gato: 32000 text tokens, 1024 bins, 0 discrete values: all must be positive"},
              {{.width = 0},
-              "gato: width 0, depth 24, inner width 8192, 128 patch positions, 1024 places: sizes must be positive"},
+              "gato: width 0, depth 24, inner width 8192, 128 patch positions, 1024 positions: sizes must be positive"},
              {{.depth = -1},
-              "gato: width 2048, depth -1, inner width 8192, 128 patch positions, 1024 places: sizes must be positive"},
+              "gato: width 2048, depth -1, inner width 8192, 128 patch positions, 1024 positions: sizes must be positive"},
              {{.mlp_width = 0},
-              "gato: width 2048, depth 24, inner width 0, 128 patch positions, 1024 places: sizes must be positive"},
+              "gato: width 2048, depth 24, inner width 0, 128 patch positions, 1024 positions: sizes must be positive"},
              {{.patch_positions = 0},
-              "gato: width 2048, depth 24, inner width 8192, 0 patch positions, 1024 places: sizes must be positive"},
-             {{.observation_places = 0},
-              "gato: width 2048, depth 24, inner width 8192, 128 patch positions, 0 places: sizes must be positive"},
+              "gato: width 2048, depth 24, inner width 8192, 0 patch positions, 1024 positions: sizes must be positive"},
+             {{.observation_positions = 0},
+              "gato: width 2048, depth 24, inner width 8192, 128 patch positions, 0 positions: sizes must be positive"},
              {{.heads = 0}, "gato: 0 heads must divide a width of 2048"},
              {{.patch_size = 0},
               "gato: patches of side 0, 3 channels, 32 groups of 64 residual channels: sizes must be positive, and the "
@@ -490,7 +490,7 @@ TEST_CASE("gato: every size or factor that cannot be is refused by itself, the l
                                 .residual_channels = 1,
                                 .groups = 1,
                                 .patch_positions = 1,
-                                .observation_places = 1,
+                                .observation_positions = 1,
                                 .eps = 0};
     CHECK_NOTHROW(gato::make_weights(smallest, random));
 }

@@ -100,6 +100,17 @@ TEST_CASE("first_difference: ignores rounding; finds a different value, operatio
     CHECK(first_difference(trace_of_sum(1, 2), trace_of_sum(1.00001f, 2)) == -1);
     CHECK(first_difference(trace_of_sum(1, 2), trace_of_sum(1, 3)) == 2);  // 0: a, 1: 2 a, 2: b, 3: the sum
     CHECK(first_difference(trace_of_sum(1, NAN), trace_of_sum(1, NAN)) == -1);
+    // 1e-5 + 1e-4 |x| is still rounding: around 0 the first term decides, around 1 both do
+    const auto differs = [](float x, float y) {
+        Trace one, other;
+        one.values.push_back({.operation = "constant", .value = Matrix{{x}}});
+        other.values.push_back({.operation = "constant", .value = Matrix{{y}}});
+        return first_difference(one, other) == 0;
+    };
+    CHECK(!differs(0, 0.9e-5f));
+    CHECK(differs(0, 1.2e-5f));
+    CHECK(!differs(1, 1 + 1.0e-4f));
+    CHECK(differs(1, 1 + 1.2e-4f));
     Trace shorter = trace_of_sum(1, 2);
     shorter.values.pop_back();
     CHECK(first_difference(trace_of_sum(1, 2), shorter) == 3);

@@ -279,6 +279,15 @@ TEST_CASE("activation_patching: tokens, heads, windows and answers that do not e
     CHECK_THROWS_WITH(patching::rows_of_token(sizes, 5), "activation_patching: token 5 of 5, they are counted from 0");
     CHECK_THROWS_WITH(patching::rows_of_token({}, 0),
                       "activation_patching: 0 sequences of 0 tokens, 0 blocks of 0 heads: all must be at least 1");
+    CHECK_THROWS_WITH(patching::rows_of_token({0, 1, 1, 1}, 0),
+                      "activation_patching: 0 sequences of 1 tokens, 1 blocks of 1 heads: all must be at least 1");
+    CHECK_THROWS_WITH(patching::rows_of_token({1, 0, 1, 1}, 0),
+                      "activation_patching: 1 sequences of 0 tokens, 1 blocks of 1 heads: all must be at least 1");
+    CHECK_THROWS_WITH(patching::rows_of_token({1, 1, 0, 1}, 0),
+                      "activation_patching: 1 sequences of 1 tokens, 0 blocks of 1 heads: all must be at least 1");
+    CHECK_THROWS_WITH(patching::rows_of_token({1, 1, 1, 0}, 0),
+                      "activation_patching: 1 sequences of 1 tokens, 1 blocks of 0 heads: all must be at least 1");
+    CHECK(patching::rows_of_token({1, 1, 1, 1}, 0) == std::vector<int>{0});
     CHECK_THROWS_WITH(patching::head_site(sizes, "context", 0, 2, 8),
                       "activation_patching: head 2 of block 0, there are 2 blocks of 2 heads, counted from 0");
     CHECK_THROWS_WITH(patching::head_site(sizes, "context", 2, 0, 8),

@@ -259,19 +259,19 @@ TEST_CASE("data2vec: every size or factor that cannot be is refused by itself, t
              {{.positions = 0},
               "data2vec: padding is word 1 and the mask word 50264 of 50265 words, with 0 positions; both must be in "
               "the vocabulary, and differ"},
-             {{.padding_word = -1},
+             {{.padding_token = -1},
               "data2vec: padding is word -1 and the mask word 50264 of 50265 words, with 512 positions; both must be "
               "in the vocabulary, and differ"},
-             {{.padding_word = 50265},
+             {{.padding_token = 50265},
               "data2vec: padding is word 50265 and the mask word 50264 of 50265 words, with 512 positions; both must "
               "be in the vocabulary, and differ"},
-             {{.mask_word = -1},
+             {{.mask_token = -1},
               "data2vec: padding is word 1 and the mask word -1 of 50265 words, with 512 positions; both must be in "
               "the vocabulary, and differ"},
-             {{.mask_word = 50265},
+             {{.mask_token = 50265},
               "data2vec: padding is word 1 and the mask word 50265 of 50265 words, with 512 positions; both must be in "
               "the vocabulary, and differ"},
-             {{.mask_word = 1},
+             {{.mask_token = 1},
               "data2vec: padding is word 1 and the mask word 1 of 50265 words, with 512 positions; both must be in the "
               "vocabulary, and differ"},
              {{.mlp_width = 0},
@@ -293,10 +293,10 @@ TEST_CASE("data2vec: every size or factor that cannot be is refused by itself, t
                                     .head_layers = 1,
                                     .beta = 0,
                                     .eps = 0,
-                                    .words = 2,
+                                    .vocabulary = 2,
                                     .positions = 1,
-                                    .padding_word = 0,
-                                    .mask_word = 1};
+                                    .padding_token = 0,
+                                    .mask_token = 1};
     CHECK_NOTHROW(data2vec::make_weights(smallest, random));
 }
 

@@ -298,7 +298,7 @@ TEST_CASE("hidden_fraction, tokens_of: an r outside 0 to 1, and ids that are not
 TEST_CASE("decode: a choice temperature, a first round, ids or draws that cannot be are refused") {
     Random random;
     const maskgit::Weights w = maskgit::make_weights(tiny, random);
-    const std::vector<int> ids = maskgit::empty_pictures({0}, tiny);
+    const std::vector<int> ids = maskgit::empty_images({0}, tiny);
     CHECK_THROWS_WITH(maskgit::decode(ids, {}, w, tiny, {.rounds = 2, .choice_temperature = -1}),
                       "maskgit: a choice temperature of -1.000000, it must be a number from 0 on; 4.5 is usual");
     CHECK_THROWS_WITH(maskgit::decode(ids, {}, w, tiny, {.rounds = 2, .choice_temperature = INFINITY}),

@@ -33,6 +33,8 @@ TEST_CASE("errors: hidden and visible pixels have separate means") {
 
 TEST_CASE("mean_image: the mean of each pixel") {
     CHECK(mean_image({picture_of(1, 2), picture_of(3, 8)}).pixels == picture_of(2, 5).pixels);
+    const Image wide = mean_image({Image(1, 3, 2)});
+    CHECK((wide.height == 1 && wide.width == 3 && wide.channels == 2));
 }
 
 TEST_CASE("median_image: the median of each pixel, the upper of the middle two when their number is even") {
