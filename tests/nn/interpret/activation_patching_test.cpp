@@ -199,6 +199,14 @@ TEST_CASE("Patch: patching a token changes no earlier logit, and leaves nothing 
         CHECK(difference(slice_rows(logits, 3, 1), slice_rows(corrupted.logits, 3, 1)) != "");
     }
     CHECK(identical(patching::record(corrupted_run).logits, corrupted.logits));
+    const auto with_columns = [&](int first) {
+        const patching::Patch two({{.block = 1, .step = "input", .first_col = first, .cols = 2}}, clean);
+        return error_of([&] { corrupted_run.logits(); });
+    };
+    CHECK(with_columns(0).empty());
+    CHECK(with_columns(6).empty());
+    CHECK(with_columns(-1) == "activation_patching: columns -1 to 1 of step input, which is (5, 8); they are counted from 0");
+    CHECK(with_columns(7) == "activation_patching: columns 7 to 9 of step input, which is (5, 8); they are counted from 0");
     const patching::Patch beyond({{.block = 1, .step = "input", .rows = {5}}}, clean);
     CHECK_THROWS_WITH(corrupted_run.logits(),
                       "activation_patching: row 5 of step input, which is (5, 8); they are counted from 0");
