@@ -16,7 +16,7 @@
 
 struct CaseResult {
     bool passed = false, timed_out = false;
-    std::string said;     // what the test printed, when it failed
+    std::string said;          // what the test printed, when it failed
     StepsCompared steps = {};  // of its fixtures, as the test program says
 
     double share(const PublicCase& one) const;  // of its points

@@ -57,8 +57,7 @@ TEST_CASE("cause: functions of the expected number, and missing terms") {
     CHECK(cause(positive, changed(positive, [](float x) { return std::log(x); }), {}) ==
           "fits: expected is the logarithm of yours: it is missing");
     const Matrix any = some(4, 5);
-    CHECK(cause(any, changed(any, [](float x) { return std::tanh(x); }), {}) ==
-          "fits: expected is tanh of yours: it is missing");
+    CHECK(cause(any, changed(any, [](float x) { return std::tanh(x); }), {}) == "fits: expected is tanh of yours: it is missing");
     const auto loss = [](float d) { return std::log1p(std::exp(-d)); };  // -log sigmoid(d)
     CHECK(cause(changed(any, [&](float d) { return loss(-d); }), changed(any, loss), {}) ==
           "fits: yours is -log sigmoid with the sign reversed, -log(1 - exp(-x)), of what is expected");

@@ -187,7 +187,7 @@ static void check(const Config& config) {
     require(config.vocabulary == 0 ||
                 (config.positions > 0 && config.padding_token >= 0 && config.padding_token < config.vocabulary &&
                  config.mask_token >= 0 && config.mask_token < config.vocabulary && config.mask_token != config.padding_token),
-            "data2vec: padding is word ", config.padding_token, " and the mask word ", config.mask_token, " of ",
+            "data2vec: padding is token ", config.padding_token, " and the mask token ", config.mask_token, " of ",
             config.vocabulary, " tokens, with ", config.positions, " positions; both must be in the vocabulary, and differ");
     require_eps("data2vec", config.eps);
     require(config.beta >= 0, "data2vec: beta is ", config.beta, ", it may not be negative");
@@ -279,7 +279,7 @@ static std::vector<Member> members_of(Config& config) {
             {{"the factor on the loss", {"loss_scale"}}, &config.loss_scale},
             {settings::eps, &config.eps},
             {{"the id of padding", {"pad", "pad_token_id"}}, &config.padding_token},
-            {{"the id of the mask word", {"mask_idx", "mask_token_id"}}, &config.mask_token, From::file}};
+            {{"the id of the mask token", {"mask_idx", "mask_token_id"}}, &config.mask_token, From::file}};
 }
 
 Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {

@@ -522,7 +522,7 @@ int main(int argc, char** argv) {
                        "write weights, training state and tokens: NAME.safetensors, NAME-vocab.json, NAME-merges.txt",
                        {".safetensors", "-vocab.json", "-merges.txt"});
     options.add("resume", choices.resume, "continue training from what --save NAME wrote, with the same sizes");
-    for (const char* const name : {"family", "tell", "eps", "activation", "tokenizer", "vocab", "merges"})
+    for (const char* const name : {"family", "settings", "eps", "activation", "tokenizer", "vocab", "merges"})
         options.needs(name, "weights");
     for (const char* const name : {"text", "save", "resume", "steps", "stop-after"}) options.excludes(name, "weights");
     for (const char* const name : {"vocab", "merges"}) options.excludes(name, "tokenizer");

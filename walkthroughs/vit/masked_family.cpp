@@ -131,7 +131,7 @@ struct Prepared {
     Matrix features, test_features;  // (train*N, D), (test*N, D)  of a teacher trained on class names: for EVA
     std::vector<int> concepts;       // train*N  codes of these features: for BEiT v2
     int concept_count = 0;
-    std::vector<int> words, test_words;  // train*N, test*N  codes that reconstruct pixels: for MaskGIT
+    std::vector<int> tokens, test_tokens;  // train*N, test*N  codes that reconstruct pixels: for MaskGIT
     int word_count = 0;
 };
 
@@ -223,7 +223,7 @@ struct PixelTokenizer : Objective {
         return maskgit_vqgan::losses(maskgit_vqgan::forward(images, w, config), images, config).total;
     }
 
-    std::vector<int> words_of(const std::vector<Image>& images) const {
+    std::vector<int> tokens_of(const std::vector<Image>& images) const {
         const NoTape evaluation;
         return maskgit_vqgan::forward(light_of(images, digits), w, config).quantized.ids;
     }
@@ -273,8 +273,8 @@ static Prepared prepare(const Digits& digits, int steps, int seed, SharedProgres
     }
     PixelTokenizer pixels(digits, seed + 300);
     learn(pixels, maskgit_vqgan::parameters(pixels.w, pixels.config), steps, progress);
-    made.words = pixels.words_of(digits.pictures.train);
-    made.test_words = pixels.words_of(digits.pictures.test);
+    made.tokens = pixels.tokens_of(digits.pictures.train);
+    made.test_tokens = pixels.tokens_of(digits.pictures.test);
     made.word_count = pixels.config.codes;
     return made;
 }
@@ -503,9 +503,9 @@ struct BeitV2 : Method {
     Var loss(int) override {
         const std::vector<int> which = numbers();
         const beit_v2::Steps steps = beit_v2::forward(images_of(digits, which), mask(), w, config);
-        std::vector<int> words;
-        for (const int row : rows_of(which)) words.push_back(prepared.concepts[row]);
-        return beit_v2::loss(steps, beit_v2::hidden_tokens(words, steps));
+        std::vector<int> tokens;
+        for (const int row : rows_of(which)) tokens.push_back(prepared.concepts[row]);
+        return beit_v2::loss(steps, beit_v2::hidden_tokens(tokens, steps));
     }
 };
 
@@ -528,21 +528,21 @@ struct MaskGit : Method {
     Parameters table() const override { return maskgit::parameters(w, config); }
 
     Var loss(int) override {
-        std::vector<int> words;
-        for (const int row : rows_of(numbers())) words.push_back(prepared.words[row]);
+        std::vector<int> tokens;
+        for (const int row : rows_of(numbers())) tokens.push_back(prepared.tokens[row]);
         std::vector<float> r;
         for (int b = 0; b < batch; ++b) r.push_back(random.uniform());
         const maskgit::MaskedBatch masked =
-            maskgit::hide_tokens(words, std::vector<int>(batch, 0), r, uniform_matrix(random, batch, N), {}, config);
+            maskgit::hide_tokens(tokens, std::vector<int>(batch, 0), r, uniform_matrix(random, batch, N), {}, config);
         return maskgit::loss(maskgit::forward(masked.ids, w, config), masked, config);
     }
 
     Matrix tokens(bool of_test) const override {
-        const std::vector<int>& words = of_test ? prepared.test_words : prepared.words;
+        const std::vector<int>& tokens = of_test ? prepared.test_tokens : prepared.tokens;
         std::vector<int> ids;
-        for (std::size_t k = 0; k < words.size(); ++k) {
+        for (std::size_t k = 0; k < tokens.size(); ++k) {
             if (k % N == 0) ids.push_back(config.codebook_size);  // the class, in front
-            ids.push_back(words[k]);
+            ids.push_back(tokens[k]);
         }
         return drop_first_of_each(maskgit::forward(ids, w, config).encoder.output, N + 1).value();
     }
@@ -586,7 +586,7 @@ struct Question {
 // A row of the table: what was probed, and the accuracy of each probe for every seed.
 struct Probed {
     std::string name;
-    std::vector<std::vector<double>> shares;
+    std::vector<std::vector<double>> accuracies;
 };
 
 // What is compared, from every seed.
@@ -603,7 +603,7 @@ static void add_probe(Probed& row, const Matrix& train, const Matrix& test, cons
     for (std::size_t k = 0; k < questions.size(); ++k) {
         const bool all = questions[k].all;
         const Matrix known = all ? all_tokens(train) : mean_tokens(train), asked = all ? all_tokens(test) : mean_tokens(test);
-        row.shares[k].push_back(probe(known, asked, digits, questions[k].labels));
+        row.accuracies[k].push_back(probe(known, asked, digits, questions[k].labels));
     }
 }
 
@@ -615,7 +615,7 @@ static Probed probed_pixels(const Digits& digits) {
     const Matrix known = rows(digits.pictures.train), asked = rows(digits.pictures.test);
     Probed row{"the pixels", std::vector<std::vector<double>>(questions.size())};
     for (std::size_t k = 0; k < questions.size(); ++k)
-        if (questions[k].all) row.shares[k].push_back(probe(known, asked, digits, questions[k].labels));
+        if (questions[k].all) row.accuracies[k].push_back(probe(known, asked, digits, questions[k].labels));
     return row;
 }
 
@@ -693,7 +693,7 @@ static void step_1_same(Lesson& lesson, const Digits& digits, int steps) {
                   {"tokens", text(N) + " patches of 2 x 2 pixels"},
                   {"blocks", text(depth) + ", width " + text(width) + ", " + text(heads) + " heads, MLP " + text(mlp_width)},
                   {"numbers in the encoder", text(static_cast<int>(count_numbers(vit::parameters(encoder, encoder_config()))))},
-                  {"hidden", text(hidden) + " of " + text(N) + " patches; MaskGIT: a random share"},
+                  {"hidden", text(hidden) + " of " + text(N) + " patches; MaskGIT: a random fraction"},
                   {"recipe", text(steps) + " steps of " + text(batch) + " pictures, AdamW"}});
     lesson.why(
         "whatever differs in the end comes from the target, and from where the mask tokens enter. Three things cannot be the "
@@ -701,9 +701,9 @@ static void step_1_same(Lesson& lesson, const Digits& digits, int steps) {
 }
 
 // The rows of one picture as an image of its grid.
-static Matrix grid_of_words(const std::vector<int>& words, int picture) {
+static Matrix grid_of_tokens(const std::vector<int>& tokens, int picture) {
     Matrix shown(grid.down(), grid.across());
-    for (int n = 0; n < N; ++n) shown[n] = static_cast<float>(words[picture * N + n]);
+    for (int n = 0; n < N; ++n) shown[n] = static_cast<float>(tokens[picture * N + n]);
     return shown;
 }
 
@@ -719,8 +719,8 @@ static Prepared step_2_targets(Lesson& lesson, const Digits& digits, int teacher
     lesson.pictures({{"pixels", picture(light, lesson.colours)},
                      {"HOG", picture(hog::roses(descriptors, 4, 4, 9, 5), lesson.colours)},
                      {"teacher's features", heat_map(slice_rows(prepared.features, 0, N), lesson.colours)}});
-    lesson.pictures({{"tokens of features", heat_map(grid_of_words(prepared.concepts, 0), lesson.colours)},
-                     {"tokens of pixels", heat_map(grid_of_words(prepared.words, 0), lesson.colours)}});
+    lesson.pictures({{"tokens of features", heat_map(grid_of_tokens(prepared.concepts, 0), lesson.colours)},
+                     {"tokens of pixels", heat_map(grid_of_tokens(prepared.tokens, 0), lesson.colours)}});
     lesson.table({{"method", "encoder sees", "predicts", "of each hidden patch"},
                   {"MAE", "visible patches", "pixels", "4 numbers"},
                   {"SimMIM", "all, some covered", "pixels", "4 numbers"},
@@ -755,33 +755,33 @@ static Results train_all(Lesson& lesson, const Digits& digits, const Prepared& f
     return results;
 }
 
-// The place of a method among the eight, by the first column: 1 is the best.
-static int place_of(const Probed& method, const Results& results, int seed) {
-    int place = 1;
-    for (const Probed& other : results.methods) place += other.shares[0][seed] > method.shares[0][seed];
-    return place;
+// The rank of a method among the eight, by the first column: 1 is the best.
+static int rank_of(const Probed& method, const Results& results, int seed) {
+    int rank = 1;
+    for (const Probed& other : results.methods) rank += other.accuracies[0][seed] > method.accuracies[0][seed];
+    return rank;
 }
 
 // "1", or "2-4" when it differs from seed to seed.
-static std::string places_of(const Probed& method, const Results& results) {
-    int best = place_of(method, results, 0), worst = best;
-    for (int k = 1; k < static_cast<int>(method.shares[0].size()); ++k) {
-        best = std::min(best, place_of(method, results, k));
-        worst = std::max(worst, place_of(method, results, k));
+static std::string ranks_of(const Probed& method, const Results& results) {
+    int best = rank_of(method, results, 0), worst = best;
+    for (int k = 1; k < static_cast<int>(method.accuracies[0].size()); ++k) {
+        best = std::min(best, rank_of(method, results, k));
+        worst = std::max(worst, rank_of(method, results, k));
     }
     return best == worst ? text(best) : text(best) + "-" + text(worst);
 }
 
 static std::vector<std::vector<std::string>> table_of(const Results& results) {
-    std::vector<std::vector<std::string>> rows{{"digits read", "place"}};
+    std::vector<std::vector<std::string>> rows{{"digits read", "rank"}};
     for (const Question& question : questions) rows[0].push_back(question.name);
-    const auto add_row = [&](const Probed& row, const std::string& place) {
-        rows.push_back({row.name, place});
-        for (const std::vector<double>& shares : row.shares) rows.back().push_back(written(shares));
+    const auto add_row = [&](const Probed& row, const std::string& rank) {
+        rows.push_back({row.name, rank});
+        for (const std::vector<double>& accuracies : row.accuracies) rows.back().push_back(written(accuracies));
     };
     add_row(results.pixels, "");
     add_row(results.untrained, "");
-    for (const Probed& method : results.methods) add_row(method, places_of(method, results));
+    for (const Probed& method : results.methods) add_row(method, ranks_of(method, results));
     add_row(results.teacher, "");
     return rows;
 }
@@ -797,7 +797,8 @@ static std::string above_untrained_in(const Results& results, int least, int mos
     std::string names;
     for (const Probed& method : results.methods) {
         int above = 0;
-        for (std::size_t k = 0; k < method.shares[0].size(); ++k) above += method.shares[0][k] > results.untrained.shares[0][k];
+        for (std::size_t k = 0; k < method.accuracies[0].size(); ++k)
+            above += method.accuracies[0][k] > results.untrained.accuracies[0][k];
         if (above >= least && above <= most) names += (names.empty() ? "" : ", ") + method.name;
     }
     return names.empty() ? "none" : names;
@@ -806,7 +807,7 @@ static std::string above_untrained_in(const Results& results, int least, int mos
 // What the mean of the tokens loses: how much more is read off all of them, with as many labels. The mean over these methods.
 static double lost_by_mean(const std::vector<Probed>& methods) {
     double lost = 0;
-    for (const Probed& method : methods) lost += mean_of(method.shares[2]) - mean_of(method.shares[0]);
+    for (const Probed& method : methods) lost += mean_of(method.accuracies[2]) - mean_of(method.accuracies[0]);
     return lost / static_cast<double>(methods.size());
 }
 
@@ -822,17 +823,17 @@ static Results step_3_probe(Lesson& lesson, const Digits& digits, const Prepared
     lesson.step("What has the encoder learned?", "linear probe", "digits of other writers");
     const Results results = train_all(lesson, digits, prepared, choices, seed);
     const auto best = std::max_element(results.methods.begin(), results.methods.end(), [](const Probed& a, const Probed& b) {
-        return mean_of(a.shares[0]) < mean_of(b.shares[0]);
+        return mean_of(a.accuracies[0]) < mean_of(b.accuracies[0]);
     });
     lesson.predict("Which of the eight is read best from the mean of its tokens, with 5 labels of each digit?", {best->name});
     lesson.table(table_of(results));
     const int seeds = choices.seeds;
     lesson.say(
-        "A share of the test digits. The encoder is frozen; a ridge classifier reads the mean of its normalised tokens, or all "
+        "The fraction of the test digits that is read right. The encoder is frozen; a ridge classifier reads the mean of its normalised tokens, or all "
         "of them beside one another, after 5 or 20 labels of each digit. Each number is the mean over ",
         draws, " draws of the labels and ", seeds,
         seeds == 1 ? " seed." : " seeds, in brackets the standard deviation between the seeds.",
-        " The place is that among the eight in the first column of numbers",
+        " The rank is that among the eight in the first column of numbers",
         seeds == 1 ? "." : ", in the best and the worst seed.");
     lesson.say("Read better than the encoder that they began with, in every seed: ", above_untrained_in(results, seeds, seeds),
                "; worse, in every seed: ", above_untrained_in(results, 0, 0),
@@ -855,7 +856,7 @@ static Results step_3_probe(Lesson& lesson, const Digits& digits, const Prepared
 // The mean of the first column over methods and seeds.
 static double read_by(const std::vector<Probed>& methods) {
     double sum = 0;
-    for (const Probed& method : methods) sum += mean_of(method.shares[0]);
+    for (const Probed& method : methods) sum += mean_of(method.accuracies[0]);
     return sum / static_cast<double>(methods.size());
 }
 
@@ -868,7 +869,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const double of_pictures = read_by(methods_of(results, {"MAE", "SimMIM", "VideoMAE", "MaskFeat", "data2vec", "MaskGIT"}));
     lesson.say("Next: vit/detect/vitdet uses a ViT as the backbone of a detector.");
     lesson.claim("EVA is read best of the eight in every seed, off the mean of its tokens",
-                 places_of(method_of(results, "EVA"), results) == "1");
+                 ranks_of(method_of(results, "EVA"), results) == "1");
     lesson.claim_at_least("read off the mean, targets from a teacher of names less those from pictures alone",
                           of_names - of_pictures, 0.1);
     lesson.claim_at_least("what the mean loses against all tokens: targets that describe a patch, less EVA",

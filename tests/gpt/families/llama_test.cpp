@@ -156,8 +156,7 @@ static Matrix logits_of_file(const std::string& path, const std::vector<int>& id
 static const std::string published_config = R"({
     "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu", "hidden_size": 12, "num_hidden_layers": 2,
     "num_attention_heads": 6, "num_key_value_heads": 3, "intermediate_size": 10, "vocab_size": 11, "rms_norm_eps": 1e-06,
-    "rope_theta": 10000.0, "rope_scaling": null, "attention_bias": false, "tie_word_embeddings": false, "
-    ""torch_dtype": "bfloat16"})";
+    "rope_theta": 10000.0, "rope_scaling": null, "attention_bias": false, "tie_word_embeddings": false, "torch_dtype": "bfloat16"})";
 
 TEST_CASE("llama: loads a file with stored rotary frequencies") {
     const llama::Weights w = tiny_weights();

@@ -257,22 +257,22 @@ TEST_CASE("data2vec: every size or factor that cannot be is refused by itself, t
     Random random;
     for (const auto& [config, text] : std::vector<std::pair<data2vec::Config, std::string>>{
              {{.positions = 0},
-              "data2vec: padding is word 1 and the mask word 50264 of 50265 words, with 0 positions; both must be in "
+              "data2vec: padding is token 1 and the mask token 50264 of 50265 tokens, with 0 positions; both must be in "
               "the vocabulary, and differ"},
              {{.padding_token = -1},
-              "data2vec: padding is word -1 and the mask word 50264 of 50265 words, with 512 positions; both must be "
+              "data2vec: padding is token -1 and the mask token 50264 of 50265 tokens, with 512 positions; both must be "
               "in the vocabulary, and differ"},
              {{.padding_token = 50265},
-              "data2vec: padding is word 50265 and the mask word 50264 of 50265 words, with 512 positions; both must "
+              "data2vec: padding is token 50265 and the mask token 50264 of 50265 tokens, with 512 positions; both must "
               "be in the vocabulary, and differ"},
              {{.mask_token = -1},
-              "data2vec: padding is word 1 and the mask word -1 of 50265 words, with 512 positions; both must be in "
+              "data2vec: padding is token 1 and the mask token -1 of 50265 tokens, with 512 positions; both must be in "
               "the vocabulary, and differ"},
              {{.mask_token = 50265},
-              "data2vec: padding is word 1 and the mask word 50265 of 50265 words, with 512 positions; both must be in "
+              "data2vec: padding is token 1 and the mask token 50265 of 50265 tokens, with 512 positions; both must be in "
               "the vocabulary, and differ"},
              {{.mask_token = 1},
-              "data2vec: padding is word 1 and the mask word 1 of 50265 words, with 512 positions; both must be in the "
+              "data2vec: padding is token 1 and the mask token 1 of 50265 tokens, with 512 positions; both must be in the "
               "vocabulary, and differ"},
              {{.mlp_width = 0},
               "data2vec: 10 of 12 blocks make the target, with MLPs of 0; it needs at least one, and no more than there are"},

@@ -304,15 +304,15 @@ TEST_CASE("decode: a choice temperature, a first round, ids or draws that cannot
     CHECK_THROWS_WITH(maskgit::decode(ids, {}, w, tiny, {.rounds = 2, .choice_temperature = INFINITY}),
                       "maskgit: a choice temperature of inf, it must be a number from 0 on; 4.5 is usual");
     CHECK_THROWS_WITH(maskgit::decode(ids, {}, w, tiny, {.rounds = 2, .first_round = -1}),
-                      "maskgit: decoding from round -1 of 2, there is none to do; rounds are counted from 0");
+                      "maskgit: decoding from round -1 of 2; no round is left, they are counted from 0");
     CHECK_THROWS_WITH(maskgit::decode({}, {}, w, tiny, {.rounds = 2}),
-                      "maskgit: 0 ids are not whole sequences of a class and 8 words");
+                      "maskgit: 0 ids are not whole sequences of a class and 8 tokens");
     CHECK_THROWS_WITH(maskgit::decode(ids, {Matrix(18, 4), Matrix(2, 9)}, w, tiny, {.rounds = 2}),
-                      "maskgit: draws (18, 4) and (2, 9) for 2 rounds, 1 pictures of 9 ids and 5 words");
+                      "maskgit: draws (18, 4) and (2, 9) for 2 rounds, 1 images of 9 ids and 5 tokens");
     CHECK_THROWS_WITH(maskgit::decode(ids, {Matrix(18, 5), Matrix(1, 9)}, w, tiny, {.rounds = 2}),
-                      "maskgit: draws (18, 5) and (1, 9) for 2 rounds, 1 pictures of 9 ids and 5 words");
+                      "maskgit: draws (18, 5) and (1, 9) for 2 rounds, 1 images of 9 ids and 5 tokens");
     CHECK_THROWS_WITH(maskgit::decode(ids, {Matrix(18, 5), Matrix(2, 8)}, w, tiny, {.rounds = 2}),
-                      "maskgit: draws (18, 5) and (2, 8) for 2 rounds, 1 pictures of 9 ids and 5 words");
+                      "maskgit: draws (18, 5) and (2, 8) for 2 rounds, 1 images of 9 ids and 5 tokens");
 }
 
 TEST_SUITE_END();

@@ -451,7 +451,7 @@ TEST_CASE("make_sequence, corruption_of_name: draws for another number of object
     refused({{0}, u, {}, u}, "1, 1, 0 and 1");
     refused({{0}, u, u, {}}, "1, 1, 1 and 0");
     CHECK_THROWS_WITH(pix2seq::corruption_of_name("rand"),
-                      "pix2seq: 'rand' is none of rand_cls, rand_n_fake_cls, real_n_fake_cls, real_n_rand_n_fake_cls");
+                      "pix2seq: 'rand' is not one of rand_cls, rand_n_fake_cls, real_n_fake_cls, real_n_rand_n_fake_cls");
 }
 
 TEST_SUITE_END();

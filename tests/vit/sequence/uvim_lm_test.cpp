@@ -153,13 +153,13 @@ TEST_CASE("uvim_lm: every size or factor that cannot be is refused by itself, th
              {{.heads = 0}, "uvim_lm: 0 heads do not divide a width of 1024"},
              {{.width = 0}, "uvim_lm: 16 heads do not divide a width of 0"},
              {{.vocabulary = 1},
-              "uvim_lm: 1 tokens, codes of 256 words, depth 24: sizes must be positive, and one token starts a text"},
+              "uvim_lm: 1 tokens, codes of 256 tokens, depth 24: sizes must be positive, and one token starts a text"},
              {{.code_length = 0},
-              "uvim_lm: 4097 tokens, codes of 0 words, depth 24: sizes must be positive, and one token starts a text"},
+              "uvim_lm: 4097 tokens, codes of 0 tokens, depth 24: sizes must be positive, and one token starts a text"},
              {{.mlp_width = 0},
-              "uvim_lm: 4097 tokens, codes of 256 words, depth 24: sizes must be positive, and one token starts a text"},
+              "uvim_lm: 4097 tokens, codes of 256 tokens, depth 24: sizes must be positive, and one token starts a text"},
              {{.depth = -1},
-              "uvim_lm: 4097 tokens, codes of 256 words, depth -1: sizes must be positive, and one token starts a text"},
+              "uvim_lm: 4097 tokens, codes of 256 tokens, depth -1: sizes must be positive, and one token starts a text"},
          })
         CHECK_THROWS_WITH(uvim_lm::make_weights(config, random), text.c_str());
     const uvim_lm::Config smallest{.grid = {.height = 1, .width = 1, .patch_height = 1, .patch_width = 1},

@@ -363,11 +363,11 @@ TEST_CASE(
     CHECK_FALSE(read.base_sees_image);
 }
 
-TEST_CASE("sine_positions, kept_positions: a width without two frequencies and a code without words are refused") {
+TEST_CASE("sine_positions, kept_positions: a width without two frequencies and a code without tokens are refused") {
     CHECK_THROWS_WITH(uvim::sine_positions(2, 2, 10), "uvim: positions of width 10, it must be divisible by 4 and at least 8");
     CHECK_THROWS_WITH(uvim::sine_positions(2, 2, 4), "uvim: positions of width 4, it must be divisible by 4 and at least 8");
     CHECK_NOTHROW(uvim::sine_positions(2, 2, 8));
-    CHECK_THROWS_WITH(uvim::kept_positions({0.5f}, {}, 0), "uvim: codes of 0 words, there must be at least 1");
+    CHECK_THROWS_WITH(uvim::kept_positions({0.5f}, {}, 0), "uvim: codes of 0 tokens, there must be at least 1");
 }
 
 TEST_SUITE_END();

@@ -39,7 +39,8 @@ TEST_CASE("read_published_gpt: a saved training state is a checkpoint too") {
     const std::string weights = folder.path("m.safetensors"), merges = folder.path("merges.txt");
     save_training_state(weights, parameters, optimizer, random, gpt::metadata(config));
     bpe::save_vocabulary(vocabulary, folder.path("vocab.json"), merges);
-    CHECK(identical(read_published_gpt(weights, folder.path("vocab.json"), merges, {}).w.token_embedding.value(), w.token_embedding.value()));
+    CHECK(identical(read_published_gpt(weights, folder.path("vocab.json"), merges, {}).w.token_embedding.value(),
+                    w.token_embedding.value()));
 }
 
 TEST_SUITE_END();

@@ -287,7 +287,7 @@ int main(int argc, char** argv) {
     options.add("merges", choices.merges, "its merges.txt");
     options.add("vocab", choices.vocab, "its vocab.json");
     options.add("prompt", choices.prompt, "words, or a file, for it to go on from");
-    choices.tell.declare(options, 4);
+    choices.model_options.declare(options, 4);
     for (const char* const name : {"merges", "vocab", "prompt", "eps", "activation"}) options.needs(name, "weights");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });

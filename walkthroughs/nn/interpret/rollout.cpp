@@ -305,8 +305,8 @@ int main(int argc, char** argv) {
     options.add("pictures", choices.pictures, "pictures to explain", 1, 10'000);
     options.add("weights", choices.weights, "do not train: explain what this ViT checkpoint (safetensors) says of --image");
     options.add("image", choices.image, "with --weights: a picture of your own, PNG, PPM or PGM");
-    choices.tell.declare(options, 4);
-    choices.tell.declare_image_size(options);
+    choices.model_options.declare(options, 4);
+    choices.model_options.declare_image_size(options);
     for (const char* const name : {"image", "heads", "eps", "activation", "image-size"}) options.needs(name, "weights");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });

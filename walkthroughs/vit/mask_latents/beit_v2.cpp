@@ -239,10 +239,10 @@ static void step_3_learn(Lesson& lesson, const World& world, const Batch& test, 
     lesson.predict(
         "How many of the " + text(config.codes) + " codes are in use at the end? There are " + text(directions) + " directions.",
         {1.0 * codes_in_use(found.quantized.ids, config.codes), 1});
-    lesson.curves({judge.loss_curve, judge.purity_curve}, {"training step", "loss; purity, a share"});
-    lesson.table(judge.table);
+    lesson.curves({evaluation.loss_curve, evaluation.purity_curve}, {"training step", "loss; purity, a fraction"});
+    lesson.table(evaluation.table);
     lesson.say(
-        "Purity is the share of patches whose direction is the commonest one of their code: 1 when every code has one meaning.");
+        "Purity is the fraction of patches whose direction is the most frequent one of their code: 1 when every code has one meaning.");
     const Matrix counts = code_table(found.quantized.ids, test.direction, config.codes);
     std::vector<std::vector<std::string>> rows{{"code", "0", "30", "60", "90", "120", "150 degrees"}};
     for (int k = 0; k < config.codes; ++k) {

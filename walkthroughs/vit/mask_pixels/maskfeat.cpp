@@ -253,9 +253,10 @@ struct Judgement {
 
 static Judgement judge(const maskfeat::Steps& steps, const Matrix& targets, const Matrix& mean) {
     const Matrix truth = gather_rows(targets, steps.hidden).value();
-    std::vector<int> places;
-    for (const int row : steps.hidden) places.push_back(row % mean.rows);
-    return {.model = mean_square(steps.prediction.value(), truth), .mean = mean_square(gather_rows(mean, places).value(), truth)};
+    std::vector<int> positions;
+    for (const int row : steps.hidden) positions.push_back(row % mean.rows);
+    return {.model = mean_square(steps.prediction.value(), truth),
+            .mean = mean_square(gather_rows(mean, positions).value(), truth)};
 }
 
 // Draws the first digits: visible, restored, original; two of them in the lesson, ten in a file.

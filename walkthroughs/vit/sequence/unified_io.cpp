@@ -420,7 +420,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     lesson.claim_at_least("boxes with all four coordinates right", right[locate].answers, 0.8);
     lesson.claim_at_least("masks with all nine codes right", right[segment].answers, 0.8);
     lesson.claim_at_least("after a quarter of the training: tokens of masks right, less whole masks",
-                          early[segment].words - early[segment].answers, 0.1);
+                          early[segment].tokens - early[segment].answers, 0.1);
     lesson.claim_at_least("at the end, shared less alone, the smallest of the three tasks", least_at_end, -0.05);
 }
 
