@@ -52,7 +52,7 @@ static Matrix combine(const char* name, const Matrix& a, const Matrix& b, Where 
 template <float derivative(float a, float b, float dz)>
 static void combine_backward(Record& z, int which) {
     Var& input = z.inputs[which];
-    if (!input.wants_gradient()) return;
+    if (!input.requires_gradient()) return;
     const Matrix& dz = z.gradient;
     const Broadcast left(z.inputs[0].value()), right(z.inputs[1].value());
     const int row_step = input.rows() == 1 ? 0 : input.cols();
@@ -265,7 +265,7 @@ Var shift(const Var& a, float number, Where where) {
 // --- products ---
 
 void add_gradient_product(Var& input, Slice a, Slice b) {
-    if (!input.wants_gradient()) return;
+    if (!input.requires_gradient()) return;
     if (!input.gradient().empty()) return multiply_add(whole(input.gradient()), a, b);
     input.gradient() = Matrix::unset(input.rows(), input.cols());
     multiply(whole(input.gradient()), a, b);

@@ -110,7 +110,7 @@ static std::map<std::string, std::vector<float>> parts_table(const std::vector<V
 static void concat_rows_backward(Record& y) {
     int first = 0;
     for (Var& part : y.inputs) {
-        if (part.wants_gradient()) add_gradient(part, slice_rows(y.gradient, first, part.rows()));
+        if (part.requires_gradient()) add_gradient(part, slice_rows(y.gradient, first, part.rows()));
         first += part.rows();
     }
 }
@@ -140,7 +140,7 @@ Var concat_rows(const std::vector<Var>& parts, Where where) {
 static void concat_cols_backward(Record& y) {
     int first = 0;
     for (Var& part : y.inputs) {
-        if (part.wants_gradient()) add_gradient(part, slice_cols(y.gradient, first, part.cols()));
+        if (part.requires_gradient()) add_gradient(part, slice_cols(y.gradient, first, part.cols()));
         first += part.cols();
     }
 }
@@ -286,7 +286,7 @@ Var gather_side_by_side(const Var& a, const std::vector<int>& indices, int count
 // backward  dx = dy,  dtable_(i mod t) += dy_i
 static void add_repeated_backward(Record& y) {
     Var& table = y.inputs[1];
-    if (table.wants_gradient()) {
+    if (table.requires_gradient()) {
         Matrix& dtable = gradient_to_add_to(table);
         for (int i = 0; i < y.gradient.rows; ++i) {
             const float* const from = y.gradient.row(i);

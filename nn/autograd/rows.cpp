@@ -57,7 +57,7 @@ static void mix_rows_backward(Record& y) {
     const Matrix& dy = y.gradient;  // (n, C)
     const Matrix& w = weights.value();
     const int K = w.cols, C = dy.cols;
-    if (x.wants_gradient()) {
+    if (x.requires_gradient()) {
         Matrix& dx = gradient_to_add_to(x);
         const int parts = dy.size() * K < 2 * grain_of_numbers ? 1 : thread_count();
         parallel_for(parts, [&](int part) {
@@ -66,7 +66,7 @@ static void mix_rows_backward(Record& y) {
             add_mixed_gradient(dx, dy, w, indices, first, last);
         });
     }
-    if (weights.wants_gradient()) {
+    if (weights.requires_gradient()) {
         Matrix& dw = gradient_to_add_to(weights);
         for (int i = 0; i < dy.rows; ++i)
             for (int k = 0; k < K; ++k) {

@@ -50,12 +50,12 @@ Matrix Var::value() && {
 const Matrix& Var::gradient() const { return existing(record).gradient; }
 Matrix& Var::gradient() { return existing(record).gradient; }
 void Var::zero_gradient() { existing(record).gradient = Matrix(); }
-bool Var::wants_gradient() const { return record != nullptr && record->wants_gradient; }
+bool Var::requires_gradient() const { return record != nullptr && record->requires_gradient; }
 
 Var parameter(Matrix value) {
     Var v(std::move(value));
     v.record->operation = "parameter";
-    v.record->wants_gradient = true;
+    v.record->requires_gradient = true;
     return v;
 }
 
@@ -146,8 +146,8 @@ Var record_operation(Record* kept, const char* name, Matrix value, std::vector<V
     if (trapping) check_result(*kept, inputs);
     if (observer != nullptr) observer->made(result, inputs);
     if (running_tape == nullptr) return result;
-    for (const Var& input : inputs) kept->wants_gradient = kept->wants_gradient || input.wants_gradient();
-    if (!kept->wants_gradient) return result;
+    for (const Var& input : inputs) kept->requires_gradient = kept->requires_gradient || input.requires_gradient();
+    if (!kept->requires_gradient) return result;
     kept->inputs = std::move(inputs);
     kept->backward = rules.backward;
     running_tape->operations.push_back(result);
@@ -161,7 +161,7 @@ static std::string why_not_recorded(const Record& loss) {
         return joined({"the loss is a ", made_by, " and not the result of an operation; compute it from the parameters"});
     const std::string_view place = loss.where.file_name();
     const std::string loss_and_line = joined({"the loss, a ", made_by, " of ", place, ":", loss.where.line(), ", "});
-    if (loss.wants_gradient)
+    if (loss.requires_gradient)
         return loss_and_line +
                "has been walked back already, which releases what led to it; run the forward pass again, or add the "
                "losses and call backward once";
@@ -206,7 +206,7 @@ static void check_contribution(const Var& input, const Matrix& contribution) {
 }
 
 void add_gradient(Var& input, const Matrix& contribution) {
-    if (!input.wants_gradient()) return;
+    if (!input.requires_gradient()) return;
     check_contribution(input, contribution);
     if (input.gradient().empty())
         input.gradient() = contribution;
@@ -215,7 +215,7 @@ void add_gradient(Var& input, const Matrix& contribution) {
 }
 
 void add_gradient(Var& input, Matrix&& contribution) {
-    if (!input.wants_gradient()) return;
+    if (!input.requires_gradient()) return;
     check_contribution(input, contribution);
     if (input.gradient().empty())
         input.gradient() = std::move(contribution);

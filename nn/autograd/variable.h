@@ -54,7 +54,7 @@ public:
     const Matrix& gradient() const;
     Matrix& gradient();
     void zero_gradient();
-    bool wants_gradient() const;
+    bool requires_gradient() const;
 
     Record* operator->() const { return record; }
     bool same_as(const Var& other) const { return record == other.record; }
@@ -80,7 +80,7 @@ struct Record {
     void (*backward)(Record&) = nullptr;  // adds to the gradient of every input; nullptr unless recorded
     Explained (*explain)(const Record&, const std::vector<Var>& inputs) = nullptr;  // formula.h
     Where where;                                                                    // the line that called the operation
-    bool wants_gradient = false;
+    bool requires_gradient = false;
     int handles = 0;  // number of Vars that refer to this record; the last one deletes it
 
     Record() = default;

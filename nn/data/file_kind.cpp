@@ -93,7 +93,7 @@ static std::string find_kind(const Signature (&kinds)[n], std::string_view bytes
 
 static unsigned byte_at(std::string_view bytes, std::size_t at) { return static_cast<unsigned char>(bytes[at]); }
 
-// Formats that are told by a few bits of their first bytes.
+// Formats that are recognised by a few bits of their first bytes.
 static std::string checkpoint_of_first_bytes(std::string_view bytes) {
     if (bytes.size() < 3) return "";
     const unsigned first = byte_at(bytes, 0), second = byte_at(bytes, 1);

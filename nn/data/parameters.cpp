@@ -12,7 +12,7 @@ std::vector<Var> variables(const Parameters& parameters) {
     std::set<const Record*> seen;
     for (const Parameter& parameter : parameters)
         for (const Var& part : parameter.parts)
-            if (part.wants_gradient() && seen.insert(part.operator->()).second) result.push_back(part);
+            if (part.requires_gradient() && seen.insert(part.operator->()).second) result.push_back(part);
     return result;
 }
 

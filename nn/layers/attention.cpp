@@ -309,7 +309,7 @@ static void attend_backward(Record& record) {
     Matrix dq(record.inputs[0].rows(), record.inputs[0].cols());
     Matrix dk(record.inputs[1].rows(), record.inputs[1].cols());
     Matrix dv(record.inputs[2].rows(), record.inputs[2].cols());
-    Matrix dbias = bias.wants_gradient() ? Matrix(bias.rows(), bias.cols()) : Matrix();
+    Matrix dbias = bias.requires_gradient() ? Matrix(bias.rows(), bias.cols()) : Matrix();
     const int sharing = plan.heads / plan.key_heads;
     for_each(plan.key_heads, worth_sharing(plan), [&](int group) {
         for (int head = group * sharing; head < (group + 1) * sharing; ++head)
@@ -523,7 +523,7 @@ static int check_cache(const KeyValueCache& cache, int rows) {
 
 AttentionSteps attention(const Sources& from, const Attention& w, int heads, const Attending& how) {
     AttentionSteps steps;
-    Attending told = how;
+    Attending attending = how;
     KeyValueCache* const cache = how.cache;
     const bool of_source = cache != nullptr && cache->of_source;
     const bool source_is_known = of_source && cache->keys;
@@ -544,13 +544,13 @@ AttentionSteps attention(const Sources& from, const Attention& w, int heads, con
             cache->values = Var(v.value());
             cache->segments = how.key_segments.list.empty() ? Segments::one(k.rows()) : how.key_segments;
         }
-        told.key_segments = cache->segments;
+        attending.key_segments = cache->segments;
     } else if (cache != nullptr) {
-        extend(*cache, k, v, new_tokens, told);
+        extend(*cache, k, v, new_tokens, attending);
         k = cache->keys;
         v = cache->values;
     }
-    const Attended attended = attend(q, k, v, heads, told);  // (n, H h)
+    const Attended attended = attend(q, k, v, heads, attending);  // (n, H h)
     steps.weights = attended.weights;
     steps.context = named_step("context", attended.context);
     steps.output = named_step("attention_output", linear(steps.context, w.output));  // (n, D)  mixes the heads

@@ -38,7 +38,7 @@ static void linear_backward(Record& y) {
     const Matrix& dy = y.gradient;
     add_gradient_product(x, whole(dy), transposed(whole(weight.value())));
     add_gradient_product(weight, transposed(whole(x.value())), whole(dy));
-    if (bias.wants_gradient()) add_sum_of_rows(gradient_to_add_to(bias), dy);
+    if (bias.requires_gradient()) add_sum_of_rows(gradient_to_add_to(bias), dy);
 }
 
 static Explained linear_explained(const Record&, const std::vector<Var>& inputs) {

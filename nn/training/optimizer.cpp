@@ -16,7 +16,7 @@ static std::vector<Matrix> zeros_like(const std::vector<Var>& variables) {
 
 static void require_trained(const char* name, const std::vector<Var>& variables) {
     for (const Var& variable : variables)
-        require(variable.wants_gradient(), name, ": a variable of shape ", variable.value(),
+        require(variable.requires_gradient(), name, ": a variable of shape ", variable.value(),
                 " is a constant, make it with parameter()");
 }
 

@@ -209,7 +209,7 @@ Weights make_weights(const Config& config, const gpt::Weights& language, Random&
 
 void freeze_language_model(const Weights& w, const Config& config) {
     for (const Var& weight : variables(gpt::parameters(w.language, config.language))) {
-        weight->wants_gradient = false;
+        weight->requires_gradient = false;
         weight->gradient = {};
     }
 }

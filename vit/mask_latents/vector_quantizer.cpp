@@ -27,12 +27,12 @@ static void squared_distances_backward(Record& d) {
                 dx[static_cast<std::size_t>(i) * C + c] += pull;
                 de[static_cast<std::size_t>(k) * C + c] -= pull;
             }
-    if (x.wants_gradient()) {
+    if (x.requires_gradient()) {
         Matrix share = Matrix::unset(n, C);
         std::copy(dx.begin(), dx.end(), share.begin());
         add_gradient(x, std::move(share));
     }
-    if (codebook.wants_gradient()) {
+    if (codebook.requires_gradient()) {
         Matrix share = Matrix::unset(K, C);
         std::copy(de.begin(), de.end(), share.begin());
         add_gradient(codebook, std::move(share));

@@ -241,7 +241,7 @@ TEST_CASE("stop: the value is unchanged, and no gradient flows back") {
     backward(multiply(stop(x), x));  // 3 x, not x^2: the derivative is 3, not 6
     CHECK(identical(stop(x).value(), x.value()));
     CHECK(x.gradient()(0, 0) == 3);
-    CHECK_FALSE(stop(x).wants_gradient());
+    CHECK_FALSE(stop(x).requires_gradient());
 }
 
 TEST_CASE("straight_through: the value forward, the gradient to the path") {

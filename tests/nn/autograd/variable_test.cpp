@@ -47,20 +47,20 @@ TEST_CASE("backward: gradients of two passes accumulate until set to zero") {
 TEST_CASE("record_operation: nothing is recorded without a tape, under NoTape, or for constants") {
     const Var a = parameter(Matrix{{2}});
     const Var free = scale(a, 3);
-    CHECK_FALSE(free.wants_gradient());
+    CHECK_FALSE(free.requires_gradient());
     CHECK(free->inputs.empty());
     const Tape tape;
     {
         const NoTape frozen;
         const Var teacher = scale(a, 3);
-        CHECK_FALSE(teacher.wants_gradient());
+        CHECK_FALSE(teacher.requires_gradient());
     }
     const Var constant = add(Matrix{{1}}, Matrix{{2}});
     CHECK(constant.value()(0, 0) == 3);
     CHECK(tape.operations.empty());
     const Var recorded = scale(a, 3);
     CHECK(tape.operations.size() == 1);
-    CHECK(recorded.wants_gradient());
+    CHECK(recorded.requires_gradient());
 }
 
 TEST_CASE("backward: a constant among the inputs gets no gradient") {

@@ -118,7 +118,7 @@ TEST_CASE("make_convolution: shapes, a bias of zeros, and weights within two sta
     CHECK(shape(w.weight.value()) == "(36, 5)");
     CHECK(identical(w.bias.value(), Matrix(1, 5)));
     for (const float weight : w.weight.value()) CHECK(std::abs(weight) <= 0.2f);
-    CHECK(w.weight.wants_gradient());
+    CHECK(w.weight.requires_gradient());
     // Xavier: sqrt(6 / (9 * 4 + 9 * 5)) = 0.272; with 5 instead of 9 * 5 numbers out it would be 0.383
     const Convolution xavier = make_convolution_without_bias(random, 3, 4, 5, {.draw = Draw::xavier_uniform});
     float largest = 0;

@@ -131,7 +131,7 @@ TEST_CASE("clip_patch_features: patch tokens without the class token, and no gra
     const Matrix tokens = clip::vision_trunk({image, image}, w, vision).encoder.output.value();
     const Tape tape;
     const Var features = pacl::clip_patch_features({image, image}, w, vision);
-    CHECK(!features.wants_gradient());
+    CHECK(!features.requires_gradient());
     CHECK(identical(slice_rows(features.value(), 6, 6), slice_rows(tokens, 8, 6)));
 }
 

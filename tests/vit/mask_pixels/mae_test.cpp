@@ -182,8 +182,8 @@ TEST_CASE("make_weights: fixed positions are zero for [cls], else sines and cosi
         CHECK(identical(slice_rows(w.encoder.positions.value(), 0, 1), Matrix(1, config.width)));
         const int n = config.grid.across();
         CHECK(identical(slice_rows(w.encoder.positions.value(), 1, n * n), sine_cosine_grid(n, n, config.width)));
-        CHECK(!w.encoder.positions.wants_gradient());
-        CHECK(!w.decoder_positions.wants_gradient());
+        CHECK(!w.encoder.positions.requires_gradient());
+        CHECK(!w.decoder_positions.requires_gradient());
     }
 }
 
@@ -300,7 +300,7 @@ TEST_CASE("make_classifier: its encoder gives the latent of a masked autoencoder
     const vit::Steps steps = vit::forward(c.images, classifier, mae::vit_config(c.config, 5));
     check_close("latent", steps.norm.value(), mae::forward(c.images, c.noise, c.w, c.config).latent.value());
     CHECK(steps.logits.cols() == 5);
-    CHECK(classifier.positions.wants_gradient());
+    CHECK(classifier.positions.requires_gradient());
     CHECK(!classifier.blocks[1].mlp.expand.weight.same_as(
         c.w.encoder.blocks[1].mlp.expand.weight));  // copies: fine-tuning leaves the old ones
 }

@@ -205,7 +205,7 @@ TEST_CASE("make_weights: positions are interleaved sines and cosines of the toke
     CHECK(positions(5, 0) == Approx(std::sin(5.0)));
     CHECK(positions(5, 1) == Approx(std::cos(5.0)));
     CHECK(positions(5, 2) == Approx(std::sin(5 / std::pow(10000, 2.0 / 8))));
-    CHECK_FALSE(c.w.encoder.positions.wants_gradient());
+    CHECK_FALSE(c.w.encoder.positions.requires_gradient());
 }
 
 TEST_CASE("videomae: an inconsistent config, clip or mask throws an error that gives the reason") {
