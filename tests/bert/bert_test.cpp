@@ -305,4 +305,44 @@ TEST_SUITE("bert") {
         batch.mask(1, 0) = 0;
         CHECK(error_of([&] { bert::forward(batch, w, tiny); }) == "bert: sequence 1 of 2 is all padding; leave it out");
     }
+
+    TEST_CASE("make_weights, attention_of: each comparison of the doors fails by itself, the least sizes are allowed") {
+        Random random(1);
+        const auto refusal = [&](int bert::Config::*size, int given) {
+            bert::Config config = tiny;
+            config.*size = given;
+            return error_of([&] { bert::make_weights(config, random); });
+        };
+        CHECK(refusal(&bert::Config::width, 0) == "bert: width 0, depth 2, inner width 20: sizes must be positive");
+        CHECK(refusal(&bert::Config::depth, -1) == "bert: width 12, depth -1, inner width 20: sizes must be positive");
+        CHECK(refusal(&bert::Config::mlp_width, 0) == "bert: width 12, depth 2, inner width 0: sizes must be positive");
+        CHECK(refusal(&bert::Config::heads, 0) == "bert: 0 heads do not divide a width of 12");
+        CHECK(refusal(&bert::Config::positions, 0) ==
+              "bert: a vocabulary of 11, 0 positions and 2 token types, all must be positive");
+        CHECK(refusal(&bert::Config::token_types, 0) ==
+              "bert: a vocabulary of 11, 8 positions and 0 token types, all must be positive");
+        const bert::Config least{
+            .vocabulary = 1, .positions = 1, .token_types = 1, .width = 1, .depth = 0, .heads = 1, .mlp_width = 1};
+        CHECK_NOTHROW(bert::make_weights(least, random));
+
+        const KeepSteps keep;
+        const bert::Batch batch = bert::make_batch({{1, 2}});
+        const bert::Steps steps = bert::forward(batch, bert::make_weights(tiny, random), tiny);
+        const auto refused_head = [&](int block, int head) {
+            return error_of([&] { bert::attention_of(steps, batch, tiny, block, head); });
+        };
+        const std::string of_model =
+            "; this model has 2 blocks of 3 heads, counted from 0 (no blocks: make a KeepSteps before forward)";
+        CHECK(refused_head(1, 2) == "");
+        CHECK(refused_head(-1, 0) == "attention_of: there is no head 0 in block -1" + of_model);
+        CHECK(refused_head(0, -1) == "attention_of: there is no head -1 in block 0" + of_model);
+        CHECK(refused_head(0, 3) == "attention_of: there is no head 3 in block 0" + of_model);
+        CHECK_THROWS_WITH(bert::attention_of(steps, batch, tiny, 0, 0, -1),
+                          "attention_of: there is no sequence -1 among 1, counted from 0");
+        // as many rows, but other columns: 2 sequences of 1 token
+        CHECK_THROWS_WITH(
+            bert::attention_of(steps, bert::make_batch({{1}, {2}}), tiny, 0, 0),
+            "attention_of: the weights are (6, 2), 2 sequences of 1 tokens and 3 heads have others; pass the batch and "
+            "the configuration of these steps");
+    }
 }

@@ -170,4 +170,34 @@ TEST_SUITE("bert_cls") {
         seven.labels = 7;
         CHECK(error_of([&] { heads::classify_tokens(batch, w, seven); }).starts_with("heads: the head is ("));
     }
+
+    TEST_CASE("best_span, make_config, make_weights: each comparison of the doors fails by itself, the limits are allowed") {
+        heads::SpanSteps steps;
+        steps.start_logits = Matrix(1, 3);
+        steps.end_logits = Matrix(1, 3);
+        const auto refusal = [&](int sequence, int first, int last, int longest) {
+            return error_of([&] { heads::best_span(steps, sequence, first, last, longest); });
+        };
+        const std::string rule = "; positions are counted from 0, the last not before the first, an answer has at least 1";
+        CHECK(refusal(0, 0, 0, 1) == "");
+        CHECK(refusal(0, 2, 2, 1) == "");
+        CHECK(refusal(-1, 0, 0, 1) == "best_span: sequence -1 of 1, counted from 0");
+        CHECK(refusal(1, 0, 0, 1) == "best_span: sequence 1 of 1, counted from 0");
+        CHECK(refusal(0, -1, 0, 1) == "best_span: positions -1 to 0 of 3, answers of at most 1" + rule);
+        CHECK(refusal(0, 1, 0, 1) == "best_span: positions 1 to 0 of 3, answers of at most 1" + rule);
+        CHECK(refusal(0, 0, 3, 1) == "best_span: positions 0 to 3 of 3, answers of at most 1" + rule);
+        CHECK(refusal(0, 0, 0, 0) == "best_span: positions 0 to 0 of 3, answers of at most 0" + rule);
+        const std::string nan_rule = ", neither may be NaN; look for it in the weights or the input";
+        steps.end_logits = Matrix{{0, NAN, 0}};
+        CHECK(refusal(0, 1, 1, 1) == "best_span: the scores of position 1 of sequence 0 are 0.000000 and nan" + nan_rule);
+        steps.start_logits = Matrix{{NAN, 0, 0}};
+        CHECK(refusal(0, 0, 0, 1) == "best_span: the scores of position 0 of sequence 0 are nan and 0.000000" + nan_rule);
+
+        Random random(1);
+        CHECK_THROWS_WITH(heads::make_config(tiny, heads::Task::tokens, 0), "heads: 0 labels; at least 1 is needed");
+        CHECK_NOTHROW(heads::make_weights(heads::make_config(tiny, heads::Task::tokens, 1), random));
+        heads::Config none = heads::make_config(tiny, heads::Task::tokens, 1);
+        none.labels = 0;
+        CHECK_THROWS_WITH(heads::make_weights(none, random), "heads: a classifier of 0 labels; at least 1 is needed");
+    }
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "nn/autograd/operations.h"
+#include "nn/interpret/inside.h"
 #include "nn/training/loss.h"
 #include "nn/training/optimizer.h"
 #include "tests/close.h"
@@ -266,6 +267,61 @@ TEST_SUITE("mlm") {
         CHECK(mlm::best_predictions(Matrix{{0, -INFINITY, 1}}, 0)[0].id == 2);
         CHECK_THROWS_WITH(mlm::make_candidate_draws(random, -1, 9),
                           "make_candidate_draws: -1 candidates, there cannot be fewer than 0");
+    }
+
+    TEST_CASE("corrupt_batch, corrupt_candidates, best_predictions, inside: each comparison of the doors fails by itself") {
+        const auto refusal = [](const mlm::Draws& draws, const mlm::Corruption& how) {
+            return error_of([&] { mlm::corrupt_batch({1, 2}, {0, 0}, draws, how); });
+        };
+        const mlm::Draws two{.u_select = Matrix(1, 2), .u_mask = Matrix(1, 2), .u_random = Matrix(1, 2), .random_tokens = {1, 1}};
+        CHECK(refusal(two, {.select = 0, .mask = 0, .random = 0, .most = 0, .mask_id = 0}) == "");
+        CHECK(refusal(two, {.select = 1, .mask = 1, .random = 1}) == "");
+        const std::string share = ", it must be from 0 to 1; BERT's are 0.15, 0.8 and 0.5";
+        CHECK(refusal(two, {.select = 1.5}) == "corrupt_batch: a fraction of 1.500000" + share);
+        CHECK(refusal(two, {.mask = -0.5f}) == "corrupt_batch: a fraction of -0.500000" + share);
+        CHECK(refusal(two, {.random = 1.5f}) == "corrupt_batch: a fraction of 1.500000" + share);
+        CHECK(refusal(two, {.most = -1}) == "corrupt_batch: at most -1 tokens become id 103, neither may be negative");
+        CHECK(refusal(two, {.mask_id = -1}) == "corrupt_batch: at most 20 tokens become id -1, neither may be negative");
+        const std::string needs = "corrupt_batch: 2 ids need as many flags and draws; there are 2 flags and ";
+        mlm::Draws few = two;
+        few.u_select = Matrix(1, 1);
+        CHECK(refusal(few, {}) == needs + "1, 2, 2, 2 draws");
+        few = two;
+        few.u_mask = Matrix(1, 3);
+        CHECK(refusal(few, {}) == needs + "2, 3, 2, 2 draws");
+        few = two;
+        few.u_random = Matrix(1, 1);
+        CHECK(refusal(few, {}) == needs + "2, 2, 1, 2 draws");
+        few = two;
+        few.random_tokens = {1};
+        CHECK(refusal(few, {}) == needs + "2, 2, 2, 1 draws");
+
+        const auto candidates = [](int mask, int keep, int tokens) {
+            return error_of([&] {
+                mlm::corrupt_candidates({1, 2}, {0, 0},
+                                        {.permutation = {0, 1},
+                                         .u_mask = Matrix(1, mask),
+                                         .u_keep = Matrix(1, keep),
+                                         .random_tokens = std::vector<int>(tokens, 1)},
+                                        {.select = 1});
+            });
+        };
+        CHECK(candidates(2, 2, 2) == "");
+        CHECK(candidates(1, 2, 2) == "corrupt_candidates: 2 tokens are selected, there are 1, 2, 2 draws");
+        CHECK(candidates(2, 1, 2) == "corrupt_candidates: 2 tokens are selected, there are 2, 1, 2 draws");
+        CHECK(candidates(2, 2, 1) == "corrupt_candidates: 2 tokens are selected, there are 2, 2, 1 draws");
+        Random random(1);
+        CHECK(mlm::make_candidate_draws(random, 0, 5).random_tokens.empty());
+
+        CHECK_THROWS_WITH(mlm::best_predictions(Matrix(1, 2), -1, 1), "best_predictions: row -1 of 1, counted from 0");
+        CHECK_THROWS_WITH(mlm::best_predictions(Matrix(1, 2), 1, 1), "best_predictions: row 1 of 1, counted from 0");
+        CHECK(mlm::best_predictions(Matrix(1, 2), 0, 0).empty());
+        CHECK(mlm::best_predictions(Matrix(1, 0), 0, 0).empty());
+
+        bert::Config tanh = tiny;
+        tanh.activation = Activation::gelu_tanh;
+        CHECK_THROWS_WITH(mlm::inside(mlm::make_weights(tanh, random), tanh),
+                          "mlm: only GELU is known between the two layers of the head");
     }
 }
 

@@ -567,4 +567,51 @@ TEST_CASE("forward: a configuration with other sizes than the weights throws wit
           }).starts_with("gpt: the configuration says 2 blocks, the weights hold 0"));
 }
 
+TEST_CASE("make_weights, make_cache, trunk: each comparison of the doors fails by itself, the least sizes are allowed") {
+    Random random(1);
+    const auto refusal = [&](int gpt::Config::*size, int given) {
+        gpt::Config config = tiny;
+        config.*size = given;
+        return error_of([&] { gpt::make_weights(config, random); });
+    };
+    const std::string rule = ": sizes must be positive";
+    CHECK(refusal(&gpt::Config::vocabulary, 0) == "gpt: vocabulary 0, 9 positions, width 8, depth 2, inner width 12" + rule);
+    CHECK(refusal(&gpt::Config::positions, 0) == "gpt: vocabulary 11, 0 positions, width 8, depth 2, inner width 12" + rule);
+    CHECK(refusal(&gpt::Config::width, 0) == "gpt: vocabulary 11, 9 positions, width 0, depth 2, inner width 12" + rule);
+    CHECK(refusal(&gpt::Config::depth, -1) == "gpt: vocabulary 11, 9 positions, width 8, depth -1, inner width 12" + rule);
+    CHECK(refusal(&gpt::Config::mlp_width, 0) == "gpt: vocabulary 11, 9 positions, width 8, depth 2, inner width 0" + rule);
+    CHECK(refusal(&gpt::Config::heads, 0) == "gpt: 0 heads do not divide a width of 8");
+    const gpt::Config least{.vocabulary = 1, .positions = 1, .width = 1, .depth = 0, .heads = 1, .mlp_width = 1};
+    CHECK_NOTHROW(gpt::make_weights(least, random));
+
+    CHECK_THROWS_WITH(gpt::make_cache(tiny, 0, 1), "gpt: a cache of 0 sequences of 1 tokens, this model has 9 positions");
+    CHECK_THROWS_WITH(gpt::make_cache(tiny, 1, 0), "gpt: a cache of 1 sequences of 0 tokens, this model has 9 positions");
+    CHECK_THROWS_WITH(gpt::make_cache(tiny, 1, 10), "gpt: a cache of 1 sequences of 10 tokens, this model has 9 positions");
+    CHECK_NOTHROW(gpt::make_cache(tiny, 1, 9));
+    const gpt::Weights w = gpt::make_weights(tiny, random);
+    gpt::Cache one = gpt::make_cache(tiny, 1, 1);
+    CHECK_THROWS_WITH(gpt::trunk({}, w, tiny, one), "gpt: 0 new tokens for a cache of 1 sequences");
+    CHECK_THROWS_WITH(gpt::trunk({1, 2}, w, tiny, one), "gpt: the cache holds 0 of 1 tokens, 2 more do not fit");
+    one.filled = -1;
+    CHECK_THROWS_WITH(gpt::trunk({1}, w, tiny, one), "gpt: the cache holds -1 of 1 tokens, 1 more do not fit");
+    one.filled = 0;
+    CHECK_NOTHROW(gpt::trunk({1}, w, tiny, one));
+    one.sequences = 0;
+    CHECK_THROWS_WITH(gpt::trunk({1}, w, tiny, one), "gpt: 1 new tokens for a cache of 0 sequences");
+}
+
+TEST_CASE("forward: an output matrix that is not tied, and an order that is none of the two, are refused") {
+    Random random(1);
+    gpt::Config untied = tiny, other = tiny;
+    untied.tied = false;
+    CHECK_THROWS_WITH(
+        gpt::forward({1}, 1, gpt::make_weights(untied, random), tiny),
+        "gpt: the configuration says that the output matrix is the token embedding, in the weights it is another; set "
+        "tied = false, or the weights' output = words");
+    const gpt::Weights w = gpt::make_weights(tiny, random);
+    other.order = Order::parallel;
+    CHECK_THROWS_WITH(gpt::forward({1}, 1, w, other),
+                      "gpt: its blocks are pre-norm (GPT-2) or post-norm (GPT 2018), this configuration has another order");
+}
+
 TEST_SUITE_END();

@@ -188,6 +188,10 @@ TEST_CASE("writing: texts beyond the model's positions, and prompts with padding
     CHECK_THROWS_WITH(
         gpt::generate({1, 2, 3}, 2, w, tiny, {}, {}, {}),
         "equal_batch: 3 tokens are not a whole number of sequences of 2, 1 are left over; cut them off or fill the last sequence up");
+    CHECK_NOTHROW(gpt::generate({1, 2}, 2, w, tiny, {.new_tokens = 0}, {}, Matrix(1, 0)));
+    CHECK_THROWS_WITH(
+        gpt::generate({1, 2}, 2, w, tiny, {.new_tokens = -1}, {}, {}),
+        "generate: a prompt of 2 tokens and -1 new ones exceed the 12 positions of this model; shorten the prompt or ask for fewer tokens");
     CHECK_THROWS_WITH(
         gpt::generate({1, 2}, 2, w, tiny, {.new_tokens = 12}, {}, {}),
         "generate: a prompt of 2 tokens and 12 new ones exceed the 12 positions of this model; shorten the prompt or ask for fewer tokens");

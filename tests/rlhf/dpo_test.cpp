@@ -200,4 +200,35 @@ TEST_CASE("log_probabilities: a pair whose answer has no labelled token, and lab
                       "dpo: 5 labels are not those of 1 pairs of two answers in 3 tokens; join makes such a batch");
 }
 
+TEST_CASE("join, log_probabilities, loss: each comparison of the doors fails by itself") {
+    const std::string rows = " rows; all rows need the same number of tokens, padded, and a label for each";
+    CHECK(error_of([] { dpo::join({1}, {1}, {1}, {1}, 0); }) ==
+          "dpo: 1 tokens and 1 labels of chosen answers do not form 0" + rows);
+    CHECK(error_of([] { dpo::join({}, {}, {1}, {1}, 1); }) ==
+          "dpo: 0 tokens and 0 labels of chosen answers do not form 1" + rows);
+    CHECK(error_of([] {
+              dpo::join({1, 2}, {1}, {1}, {1}, 1);
+          }) == "dpo: 2 tokens and 1 labels of chosen answers do not form 1" + rows);
+    CHECK(dpo::join({1}, {1}, {1}, {1}, 1).length == 1);
+
+    Random random;
+    const gpt::Config config{.vocabulary = 7, .positions = 5, .width = 4, .depth = 1, .heads = 2, .mlp_width = 4};
+    const gpt::Weights w = gpt::make_weights(config, random);
+    CHECK_THROWS_WITH(dpo::log_probabilities({.tokens = {}, .labels = {}, .length = 1, .pairs = 0}, w, config),
+                      "dpo: 0 labels are not those of 0 pairs of two answers in 1 tokens; join makes such a batch");
+    CHECK_THROWS_WITH(dpo::log_probabilities({.tokens = {}, .labels = {}, .length = 0, .pairs = 1}, w, config),
+                      "dpo: 0 labels are not those of 1 pairs of two answers in 0 tokens; join makes such a batch");
+
+    dpo::LogProbabilities both, chosen, rejected;
+    both.chosen = both.rejected = chosen.chosen = rejected.rejected = Matrix(1, 1);
+    CHECK_NOTHROW(dpo::loss(both, both, {.label_smoothing = 0}));
+    CHECK_THROWS_WITH(dpo::loss(both, both, {.beta = INFINITY}), "dpo: beta is inf, it must be a number above 0; 0.1 is usual");
+    const std::string missing =
+        "dpo: log-probabilities are missing; compute those of policy and reference with log_probabilities";
+    CHECK(error_of([&] { dpo::loss(rejected, both, {}); }) == missing);
+    CHECK(error_of([&] { dpo::loss(chosen, both, {}); }) == missing);
+    CHECK(error_of([&] { dpo::loss(both, rejected, {}); }) == missing);
+    CHECK(error_of([&] { dpo::loss(both, chosen, {}); }) == missing);
+}
+
 TEST_SUITE_END();

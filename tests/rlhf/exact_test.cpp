@@ -128,4 +128,34 @@ TEST_CASE("exact: an empty answer, and probabilities, rewards and coefficients t
     CHECK_THROWS_WITH(exact::objective(half, half, half, -1), "objective: beta is -1.000000, it must be a number from 0 on");
 }
 
+TEST_CASE("all_answers, kl, objective, optimal_policy: each limit is allowed, what lies beyond it is refused") {
+    CHECK(exact::all_answers(1, 0, 1) == std::vector<std::vector<int>>{{0}});
+    CHECK_THROWS_WITH(exact::all_answers(1, 0, 0), "all_answers: 1 tokens and answers of at most 0; both must be at least 1");
+    CHECK(exact::all_answers(3, 0, 2, 7).size() == 7);
+    CHECK_THROWS_WITH(exact::all_answers(3, 0, 2, 6),
+                      "all_answers: 3 tokens and 2 positions make more than 6 answers; take fewer tokens or shorter answers");
+    Random random;
+    const gpt::Weights w = gpt::make_weights(tiny, random);
+    CHECK_THROWS_WITH(exact::log_probabilities({1}, {}, w, tiny),
+                      "exact: a prompt of 1 tokens and 0 answers; there must be at least one of each");
+    const Matrix half(2, 1, 0.5f), one(1, 1, 1), zero(1, 1);
+    CHECK_THROWS_WITH(exact::kl(half, one), "kl: probabilities (2, 1) and (1, 1), the shapes must be equal");
+    CHECK(exact::expected_reward(half, Matrix{{2}, {4}}) == 3);
+    CHECK_THROWS_WITH(exact::kl(Matrix{{INFINITY}, {1}}, half),
+                      "kl: the probability of answer 0 is inf, it must be a number from 0 on");
+    CHECK(exact::objective(half, half, Matrix{{2}, {4}}, 0) == 3);
+    CHECK_THROWS_WITH(exact::objective(one, one, zero, INFINITY), "objective: beta is inf, it must be a number from 0 on");
+    // p = (1, 0), q = (1/2, 1/2): KL = ln 2; E[r] = 2
+    CHECK(exact::objective(Matrix{{1}, {0}}, half, Matrix{{2}, {4}}, 0.5f) == Approx(2 - 0.5 * std::log(2.0)));
+    CHECK_THROWS_WITH(exact::optimal_policy(half, one, 1),
+                      "optimal_policy: probabilities (2, 1) and rewards (1, 1), each answer needs both, and there must be one");
+    CHECK_THROWS_WITH(exact::optimal_policy(Matrix(), Matrix(), 1),
+                      "optimal_policy: probabilities (0, 0) and rewards (0, 0), each answer needs both, and there must be one");
+    CHECK_THROWS_WITH(
+        exact::optimal_policy(one, zero, 0),
+        "optimal_policy: beta is 0.000000, it must be above 0; without the KL penalty the optimum is the single best "
+        "answer");
+    CHECK(exact::optimal_policy(one, zero, 0.25f)[0] == 1);
+}
+
 TEST_SUITE_END();

@@ -337,4 +337,91 @@ TEST_CASE(
                       "ppo: answers of up to 0 tokens, each must be at least 1");
 }
 
+TEST_CASE("answer_mask, roll_out: each length alone is refused, the shortest and the longest are allowed") {
+    const auto refusal = [](std::vector<int> tokens, std::vector<int> prompts, std::vector<int> answers) {
+        return error_of(
+            [&] { ppo::answer_mask({.tokens = tokens, .length = 3, .prompt_lengths = prompts, .answer_lengths = answers}); });
+    };
+    CHECK(refusal({1, 2, 3}, {1}, {2}) == "");
+    CHECK(refusal({1, 2, 3}, {3}, {0}) == "");
+    CHECK(
+        refusal({1, 2, 3}, {1}, {1, 1}) ==
+        "ppo: 3 tokens, 1 prompts and 2 answers do not form episodes of 3 tokens; each prompt needs an answer, filled up to that "
+        "length");
+    CHECK(refusal({1, 2, 3}, {0}, {2}) == "ppo: episode 0 has a prompt of 0 and an answer of 2 tokens of 3");
+    CHECK(refusal({1, 2, 3}, {1}, {-1}) == "ppo: episode 0 has a prompt of 1 and an answer of -1 tokens of 3");
+    CHECK(refusal({1, 2, 3}, {1}, {3}) == "ppo: episode 0 has a prompt of 1 and an answer of 3 tokens of 3");
+
+    Random random;
+    const gpt::Config config{.vocabulary = 7, .positions = 5, .width = 4, .depth = 1, .heads = 2, .mlp_width = 4};
+    const gpt::Weights w = gpt::make_weights(config, random);
+    CHECK_NOTHROW(ppo::roll_out({1, 2}, 2, w, config, 1, 5, 0, Matrix(1, 1)));
+    CHECK_NOTHROW(ppo::roll_out({1, 2}, 2, w, config, 1, 5, 6, Matrix(1, 1)));
+    CHECK_THROWS_WITH(ppo::roll_out({1, 2}, 2, w, config, 1, 5, 7, Matrix(1, 1)),
+                      "ppo: padding with token 7, the model knows 7; any of them will do");
+}
+
+TEST_CASE("masked_mean, whiten, mean_of: other shapes, one answer token and no numbers are refused") {
+    CHECK_THROWS_WITH(ppo::masked_mean(Matrix(1, 2), Matrix(1, 3, 1)),
+                      "ppo: numbers (1, 2) for a mask (1, 3), the shapes must be equal");
+    CHECK(ppo::masked_mean(Matrix{{3, 4}}, Matrix{{1, 0}}) == 3);
+    CHECK_THROWS_WITH(ppo::whiten(Matrix(1, 2), Matrix{{1, 0}}),
+                      "ppo: whitening needs two answer tokens, here is 1.000000; roll out longer answers or more prompts");
+    CHECK_THROWS_WITH(ppo::mean_of({}), "mean_of: no numbers; give at least one");
+    CHECK(ppo::mean_of({2}) == 2);
+}
+
+TEST_CASE("generalised_advantages, next_kl_coefficient: each setting alone is refused, its limits are allowed") {
+    const Matrix x(1, 2, 1);
+    CHECK_THROWS_WITH(ppo::generalised_advantages(x, x, Matrix(1, 3), 1, 1),
+                      "generalised_advantages: rewards (1, 2), values (1, 2) and a mask (1, 3), the shapes must be equal");
+    const std::string rule = ", both must be from 0 to 1; 1 and 0.95 are usual";
+    const auto refusal = [&x](float discount, float trace) {
+        return error_of([&] { ppo::generalised_advantages(x, x, x, discount, trace); });
+    };
+    CHECK(refusal(0, 1) == "");
+    CHECK(refusal(1, 0) == "");
+    CHECK(refusal(-0.5f, 1) == "generalised_advantages: a discount of -0.500000 and a lambda of 1.000000" + rule);
+    CHECK(refusal(1.5f, 1) == "generalised_advantages: a discount of 1.500000 and a lambda of 1.000000" + rule);
+    CHECK(refusal(1, -0.5f) == "generalised_advantages: a discount of 1.000000 and a lambda of -0.500000" + rule);
+    CHECK(refusal(1, 1.5f) == "generalised_advantages: a discount of 1.000000 and a lambda of 1.500000" + rule);
+
+    CHECK_THROWS_WITH(
+        ppo::next_kl_coefficient(0.1f, 1, 4, {.kl_target = 0}),
+        "next_kl_coefficient: a KL target of 0.000000 and a horizon of 10000.000000, both must be above 0; 6 and 10000 "
+        "are usual");
+    CHECK_THROWS_WITH(ppo::next_kl_coefficient(0.1f, 1, 0, {}),
+                      "next_kl_coefficient: a mean KL of 1.000000 over 0 episodes; it must be a number, of at least 1 episode");
+    // a mean KL of 12 is 1 above the target of 6, clipped to 0.2; one episode of a horizon of 2
+    CHECK(ppo::next_kl_coefficient(1, 12, 1, {.kl_target = 6, .kl_horizon = 2}) == Approx(1.1f));
+    CHECK(ppo::next_kl_coefficient(0, 12, 1, {}) == 0);
+    CHECK_THROWS_WITH(ppo::next_kl_coefficient(INFINITY, 1, 1, {}),
+                      "ppo: a KL coefficient of inf, it must be a number from 0 on; 0.2 is usual, 0 turns the penalty off");
+}
+
+TEST_CASE("rewards_and_advantages, loss, kl_of_episodes: each matrix of another shape is refused by itself") {
+    const Matrix x(1, 2, 1), wide(1, 3, 1);
+    const std::string needs = " for a mask of (1, 2); each token needs one of each";
+    const auto refusal = [&](std::vector<float> scores, const Matrix& old, const Matrix& reference, const Matrix& values) {
+        return error_of([&] { ppo::rewards_and_advantages(scores, old, reference, values, x, 0, {}); });
+    };
+    CHECK(refusal({1}, x, x, x) == "");
+    CHECK(refusal({1, 2}, x, x, x) == "ppo: 2 scores, log-probabilities (1, 2) and (1, 2), values (1, 2)" + needs);
+    CHECK(refusal({1}, wide, x, x) == "ppo: 1 scores, log-probabilities (1, 3) and (1, 2), values (1, 2)" + needs);
+    CHECK(refusal({1}, x, wide, x) == "ppo: 1 scores, log-probabilities (1, 2) and (1, 3), values (1, 2)" + needs);
+    CHECK(refusal({1}, x, x, wide) == "ppo: 1 scores, log-probabilities (1, 2) and (1, 2), values (1, 3)" + needs);
+
+    const auto loss_refusal = [&](const Matrix& log_p, const Matrix& old, const Matrix& values, const Matrix& old_values) {
+        const ppo::PolicySteps policy = policy_of(log_p, values);
+        return error_of([&] { ppo::loss(policy, old, old_values, {}, x, fixed); });
+    };
+    CHECK(loss_refusal(wide, x, x, x) == "ppo: log-probabilities (1, 3) and (1, 2), values (1, 2) and (1, 2)" + needs);
+    CHECK(loss_refusal(x, wide, x, x) == "ppo: log-probabilities (1, 2) and (1, 3), values (1, 2) and (1, 2)" + needs);
+    CHECK(loss_refusal(x, x, wide, x) == "ppo: log-probabilities (1, 2) and (1, 2), values (1, 3) and (1, 2)" + needs);
+    CHECK(loss_refusal(x, x, x, wide) == "ppo: log-probabilities (1, 2) and (1, 2), values (1, 2) and (1, 3)" + needs);
+
+    CHECK_THROWS_WITH(ppo::kl_of_episodes(wide, x, x),
+                      "ppo: log-probabilities (1, 3) and (1, 2) for a mask (1, 2), the shapes must be equal");
+}
+
 TEST_SUITE_END();

@@ -192,4 +192,33 @@ TEST_CASE("all_pairs, agreement, kendall_tau, line_of: numbers of other answers,
                       "line_of: 1 answers but 2 ranks to the prompt \"p\", each answer needs one");
 }
 
+TEST_CASE("gumbel, rank, agreement, correlation: each comparison of the doors fails by itself, the limits are allowed") {
+    CHECK_THROWS_WITH(preferences::gumbel(0), "gumbel: the draw is 0.000000, it must lie between 0 and 1");
+    CHECK_THROWS_WITH(preferences::gumbel(1), "gumbel: the draw is 1.000000, it must lie between 0 and 1");
+    CHECK_THROWS_WITH(preferences::rank({1, 2}, {.tie_margin = -1}, {0.5f, 0.5f}),
+                      "rank: noise 0.500000 and a tie margin of -1.000000, neither may be negative");
+    CHECK(preferences::rank({1, 2}, {.noise = 0, .tie_margin = 0}, {0.5f, 0.5f}) == std::vector<int>{2, 1});
+    const auto refusal = [](int better, int worse) {
+        return error_of([&] { preferences::agreement({1, 2}, {.list = {{better, worse}}, .group = {0}, .groups = 1}); });
+    };
+    const std::string held = ", there are 2 rewards, counted from 0";
+    CHECK(refusal(0, 1) == "");
+    CHECK(refusal(-1, 1) == "agreement: a pair of answers -1 and 1" + held);
+    CHECK(refusal(1, -1) == "agreement: a pair of answers 1 and -1" + held);
+    CHECK(refusal(2, 0) == "agreement: a pair of answers 2 and 0" + held);
+    CHECK(refusal(0, 2) == "agreement: a pair of answers 0 and 2" + held);
+    CHECK_THROWS_WITH(preferences::correlation({1, 2}, {1}),
+                      "correlation: 2 numbers beside 1, there must be equally many, at least 1");
+    CHECK_THROWS_WITH(preferences::correlation({}, {}),
+                      "correlation: 0 numbers beside 0, there must be equally many, at least 1");
+    CHECK_NOTHROW(preferences::correlation({1}, {1}));
+    CHECK_THROWS_WITH(preferences::all_pairs({0, 2}, {1, 2}),
+                      "all_pairs: answer 1 belongs to ranking 2, 2 answers have at most 2 rankings; number them without gaps");
+    CHECK(preferences::all_pairs({0, 1}, {1, 1}).groups == 2);
+    CHECK_THROWS_WITH(preferences::kendall_tau({1}, {1, 2}), "kendall_tau: 1 rewards and 2 ranks, each answer needs both");
+    CHECK_THROWS_WITH(preferences::ranks_of_order("0", 1), "\"0\" is not one of the answers 1 to 1");
+    CHECK_THROWS_WITH(preferences::ranks_of_order("2", 1), "\"2\" is not one of the answers 1 to 1");
+    CHECK(preferences::ranks_of_order("1", 1) == std::vector<int>{1});
+}
+
 TEST_SUITE_END();

@@ -95,6 +95,12 @@ TEST_CASE("preference_pairs: K(K-1)/2 pairs per ranking, without ties") {
     CHECK(rlhf::preference_pairs(ranked).count() == 2);
     ranked.ranks.pop_back();
     CHECK_THROWS_WITH(rlhf::preference_pairs(ranked), "rlhf: 6 texts, 6 groups and 5 ranks; each text needs one of each");
+    ranked = ranked_texts(2);
+    ranked.group.push_back(1);
+    CHECK_THROWS_WITH(rlhf::preference_pairs(ranked), "rlhf: 6 texts, 7 groups and 6 ranks; each text needs one of each");
+    ranked = ranked_texts(2);
+    ranked.group[4] = -1;
+    CHECK(error_of([&] { rlhf::preference_pairs(ranked); }) == "rlhf: text 4 belongs to ranking -1; rankings are counted from 0");
 }
 
 TEST_CASE("dpo_batch: chosen rows first, labels on the answers only") {
@@ -118,6 +124,15 @@ TEST_CASE("sample: cycles through the prompts, each `times` times; the same seed
     CHECK(rlhf::sample(w, config, prompts, 6, rollout, second, 2).tokens == once.tokens);
     CHECK_THROWS_WITH(rlhf::sample(w, config, {.tokens = {1, 2, 1}, .length = 2}, 6, rollout, first),
                       "rlhf: 3 tokens are not a whole number of prompts of 2 tokens; at least one prompt is needed");
+    CHECK_THROWS_WITH(rlhf::sample(w, config, {.tokens = {1}, .length = 0}, 6, rollout, first),
+                      "rlhf: 1 tokens are not a whole number of prompts of 0 tokens; at least one prompt is needed");
+    CHECK_THROWS_WITH(rlhf::sample(w, config, {.tokens = {}, .length = 2}, 6, rollout, first),
+                      "rlhf: 0 tokens are not a whole number of prompts of 2 tokens; at least one prompt is needed");
+    CHECK_THROWS_WITH(rlhf::sample(w, config, prompts, 1, rollout, first, 0),
+                      "rlhf: 1 answers, each prompt 0 times, of up to 2 tokens; each must be at least 1");
+    CHECK_THROWS_WITH(rlhf::sample(w, config, prompts, 1, {.new_tokens = 0}, first, 1),
+                      "rlhf: 1 answers, each prompt 1 times, of up to 0 tokens; each must be at least 1");
+    CHECK(rlhf::sample(w, config, prompts, 1, {.new_tokens = 1}, first, 1).count() == 1);
     CHECK_THROWS_WITH(rlhf::sample(w, config, prompts, 0, rollout, first),
                       "rlhf: 0 answers, each prompt 1 times, of up to 2 tokens; each must be at least 1");
 }
@@ -304,6 +319,26 @@ TEST_CASE("PpoTrainer: an invalid recipe throws") {
     CHECK(refused({.objective = {.value_weight = -1}}) ==
           "rlhf: a value loss of weight -1.000000, it must not be negative; 0.1 is usual");
     CHECK(refused({.training = {.batch = 0}}) == "train: a batch of 0, a step needs at least 1 example");
+    CHECK(refused({.objective = {.kl_horizon = 0}}) ==
+          "rlhf: a KL target of 6.000000 and a horizon of 0.000000, both must be above 0; 6 and 10000 are usual");
+    const std::string from_0_to_1 = ", both must be from 0 to 1; 1 and 0.95 are usual";
+    CHECK(refused({.objective = {.trace = -0.5f}}) == "rlhf: a discount of 1.000000 and a lambda of -0.500000" + from_0_to_1);
+    CHECK(refused({.objective = {.discount = -0.5f, .trace = 1}}) ==
+          "rlhf: a discount of -0.500000 and a lambda of 1.000000" + from_0_to_1);
+    CHECK(refused({.objective = {.discount = 1.5f, .trace = 1}}) ==
+          "rlhf: a discount of 1.500000 and a lambda of 1.000000" + from_0_to_1);
+    CHECK(refused({.objective = {.value_clip = 0}}) ==
+          "rlhf: ratios clipped at 0.200000 and values at 0.000000, both must be above 0; 0.2 is usual");
+    CHECK_NOTHROW(rlhf::PpoTrainer(some_weights(1), config,
+                                   {.objective = {.kl_coefficient = 0,
+                                                  .adaptive = false,
+                                                  .kl_target = 0,
+                                                  .kl_horizon = 0,
+                                                  .discount = 0,
+                                                  .trace = 0,
+                                                  .value_weight = 0},
+                                    .epochs = 0,
+                                    .rollout = {.new_tokens = 1}}));
     rlhf::PpoTrainer run(some_weights(1), config, small_ppo(0));
     OneScore one;
     Random random(1);
@@ -401,6 +436,9 @@ TEST_CASE("DpoTrainer: an invalid recipe throws") {
     CHECK(refused({.objective = {.beta = 0}}, 64) == "rlhf: a beta of 0.000000, it must be above 0; 0.1 is usual");
     CHECK(refused({.objective = {.label_smoothing = 0.5f}}, 64) ==
           "rlhf: labels smoothed by 0.500000, it must be from 0 to below 0.5; 0 turns it off");
+    CHECK(refused({.objective = {.label_smoothing = -0.5f}}, 64) ==
+          "rlhf: labels smoothed by -0.500000, it must be from 0 to below 0.5; 0 turns it off");
+    CHECK_NOTHROW(rlhf::DpoTrainer(some_weights(1), config, {.epochs = 0, .training = {.batch = 1}}, 1));
     CHECK(refused({.training = {.clip_norm = -1}}, 64) ==
           "train: gradients clipped to a norm of -1.000000, it must be above 0; 1 is usual, no_clipping turns it off");
     CHECK(refused(small_dpo(1e-3f), 3) == "rlhf: 3 preference pairs, a batch needs 4; rank more answers or take a smaller batch");
@@ -415,6 +453,13 @@ TEST_CASE("dpo_batch, PpoTrainer: pairs that do not exist and answers without a 
     CHECK_THROWS_WITH(rlhf::dpo_batch({one, {}}, {0}, 0, 1, 0),
                       "rlhf: there is no pair 0 among 1 chosen and 0 rejected answers, counted from 0");
     CHECK(rlhf::dpo_batch(pairs, {0}, 0, 1, 0).pairs == 1);
+    CHECK_THROWS_WITH(rlhf::dpo_batch({{}, one}, {0}, 0, 1, 0),
+                      "rlhf: there is no pair 0 among 0 chosen and 1 rejected answers, counted from 0");
+    CHECK_THROWS_WITH(rlhf::dpo_batch(pairs, {-1}, 0, 1, 0),
+                      "rlhf: there is no pair -1 among 1 chosen and 1 rejected answers, counted from 0");
+    CHECK_THROWS_WITH(rlhf::dpo_batch(pairs, {0}, -1, 1, 0),
+                      "rlhf: pairs -1 to 0 of an order of 1, counted from 0, at least one");
+    CHECK_THROWS_WITH(rlhf::dpo_batch(pairs, {0}, 0, 0, 0), "rlhf: pairs 0 to 0 of an order of 1, counted from 0, at least one");
     Random random;
     const gpt::Config config{.vocabulary = 7, .positions = 5, .width = 4, .depth = 1, .heads = 2, .mlp_width = 4};
     const gpt::Weights w = gpt::make_weights(config, random);

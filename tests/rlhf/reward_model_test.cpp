@@ -134,6 +134,11 @@ TEST_CASE("reward_model: invalid lengths and batches without a pair throw") {
                       "reward_model: 3 tokens do not split into 2 texts of equal length");
     CHECK_THROWS_WITH(reward_model::forward({1, 2, 3}, {0}, w, tiny),
                       "reward_model: text 0 has 0 tokens of 3, it must have 1 to that many");
+    CHECK_THROWS_WITH(reward_model::forward({1, 2, 3}, {4}, w, tiny),
+                      "reward_model: text 0 has 4 tokens of 3, it must have 1 to that many");
+    CHECK_THROWS_WITH(reward_model::forward({}, {}, w, tiny), "reward_model: 0 tokens do not split into 0 texts of equal length");
+    CHECK_NOTHROW(reward_model::forward({1, 2, 3}, {1}, w, tiny));
+    CHECK_NOTHROW(reward_model::forward({1, 2, 3}, {3}, w, tiny));
     CHECK_THROWS_WITH(reward_model::loss(Matrix(2, 1), preferences::all_pairs({0, 0}, {1, 1})),
                       "reward_model: no ranking has a pair, all answers are tied; rank answers that differ");
 }
@@ -141,6 +146,10 @@ TEST_CASE("reward_model: invalid lengths and batches without a pair throw") {
 TEST_CASE("loss: pairs of a ranking that does not exist, or of none, are refused") {
     CHECK_THROWS_WITH(reward_model::loss(Matrix(2, 1), {.list = {{0, 1}}, .group = {3}, .groups = 1}),
                       "reward_model: a pair of ranking 3, there are 1, counted from 0");
+    CHECK_THROWS_WITH(reward_model::loss(Matrix(2, 1), {.list = {{0, 1}}, .group = {-1}, .groups = 1}),
+                      "reward_model: a pair of ranking -1, there are 1, counted from 0");
+    CHECK_THROWS_WITH(reward_model::loss(Matrix(2, 1), {.list = {{0, 1}}, .group = {1}, .groups = 1}),
+                      "reward_model: a pair of ranking 1, there are 1, counted from 0");
     CHECK_THROWS_WITH(reward_model::loss(Matrix(2, 1), {.list = {{0, 1}}, .group = {}, .groups = 1}),
                       "reward_model: 0 numbers of rankings for 1 pairs, each needs one");
 }

@@ -220,4 +220,22 @@ TEST_CASE("alibi_bias: more queries than keys, and no head, are refused") {
     CHECK(error_of([] { bloom::alibi_bias({}, 2, 2); }) == "alibi_bias: 0 slopes, 2 queries and 2 keys" + rule);
 }
 
+TEST_CASE("make_weights, alibi_bias: every size that cannot be is refused by itself, the least that can is accepted") {
+    Random random;
+    for (const auto& [config, text] : std::vector<std::pair<bloom::Config, std::string>>{
+             {{.vocabulary = 0}, "bloom: 0 tokens, width 14336, depth 70: sizes must be positive"},
+             {{.width = 0}, "bloom: 250880 tokens, width 0, depth 70: sizes must be positive"},
+             {{.depth = -1}, "bloom: 250880 tokens, width 14336, depth -1: sizes must be positive"},
+             {{.heads = 0}, "bloom: 0 heads do not divide a width of 14336"},
+         })
+        CHECK_THROWS_WITH(bloom::make_weights(config, random), text.c_str());
+    CHECK_NOTHROW(bloom::make_weights({.vocabulary = 1, .width = 1, .depth = 0, .heads = 1, .eps = 0}, random));
+    const std::string rule = "; each head needs a slope, and the queries are the last of the keys";
+    CHECK(error_of([] { bloom::alibi_bias({0.5f}, -1, 2); }) == "alibi_bias: 1 slopes, -1 queries and 2 keys" + rule);
+    CHECK(error_of([] { bloom::alibi_bias({0.5f}, 3, 2); }) == "alibi_bias: 1 slopes, 3 queries and 2 keys" + rule);
+    CHECK(error_of([] { bloom::alibi_bias({}, 1, 2); }) == "alibi_bias: 0 slopes, 1 queries and 2 keys" + rule);
+    CHECK(bloom::alibi_bias({0.5f}, 0, 2).rows == 0);
+    CHECK(bloom::alibi_bias({0.5f}, 2, 2)(1, 0) == -0.5f);
+}
+
 TEST_SUITE_END();

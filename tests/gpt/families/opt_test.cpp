@@ -89,4 +89,23 @@ TEST_CASE("opt: rejects an inconsistent config or batch, and names the reason") 
                       "opt: 9 tokens were read, 1 more exceed 9 positions; ask for fewer");
 }
 
+TEST_CASE("make_weights: every size that cannot be is refused by itself, the least that can is accepted") {
+    Random random;
+    const std::string rule = ": sizes must be positive";
+    for (const auto& [config, text] : std::vector<std::pair<opt::Config, std::string>>{
+             {{.vocabulary = 0}, "opt: 0 tokens, width 4096, depth 32, inner width 16384, 2048 positions" + rule},
+             {{.width = 0}, "opt: 50272 tokens, width 0, depth 32, inner width 16384, 2048 positions" + rule},
+             {{.depth = -1}, "opt: 50272 tokens, width 4096, depth -1, inner width 16384, 2048 positions" + rule},
+             {{.mlp_width = 0}, "opt: 50272 tokens, width 4096, depth 32, inner width 0, 2048 positions" + rule},
+             {{.positions = 0}, "opt: 50272 tokens, width 4096, depth 32, inner width 16384, 0 positions" + rule},
+             {{.heads = 0}, "opt: 0 heads must divide a width of 4096"},
+             {{.position_offset = 0},
+              "opt: a position offset of 0: padding reads the row before that of the first token, so there must be one"},
+         })
+        CHECK_THROWS_WITH(opt::make_weights(config, random), text.c_str());
+    const opt::Config least{
+        .vocabulary = 1, .width = 1, .depth = 0, .heads = 1, .mlp_width = 1, .positions = 1, .position_offset = 1, .eps = 0};
+    CHECK_NOTHROW(opt::make_weights(least, random));
+}
+
 TEST_SUITE_END();

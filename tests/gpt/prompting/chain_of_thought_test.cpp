@@ -211,4 +211,20 @@ TEST_CASE("make_questions, partial_sums: a negative number of questions, and dig
     CHECK_THROWS_WITH(chain_of_thought::partial_sums(task, {1, 7}), "chain_of_thought: a digit 7 of 7, they are counted from 0");
 }
 
+TEST_CASE("make_questions, partial_sums, document_text: each comparison of the doors fails by itself, the limits are allowed") {
+    Random random(1);
+    CHECK_THROWS_WITH(chain_of_thought::make_questions({.digits = 0, .count = 1}, random, 1),
+                      "chain_of_thought: 1 digits modulo 0, both must be at least 1");
+    CHECK_THROWS_WITH(chain_of_thought::make_questions({.digits = 1, .count = 0}, random, 1),
+                      "chain_of_thought: 0 digits modulo 1, both must be at least 1");
+    CHECK(chain_of_thought::make_questions({.digits = 1, .count = 1}, random, 1) == std::vector<int>{0});
+    CHECK(chain_of_thought::make_questions({.digits = 1, .count = 1}, random, 0).empty());
+    const chain_of_thought::Task one{.digits = 1, .count = 1};
+    CHECK_NOTHROW(chain_of_thought::prompts_of(one, {0}, chain_of_thought::Format::direct));
+    CHECK_THROWS_WITH(chain_of_thought::partial_sums(one, {-1}), "chain_of_thought: a digit -1 of 1, they are counted from 0");
+    CHECK_THROWS_WITH(chain_of_thought::document_text(one, {-1}),
+                      "document_text: id -1 is outside the vocabulary of 6, counted from 0");
+    CHECK(chain_of_thought::document_text(one, {0, 5}) == "0 STEPS");
+}
+
 TEST_SUITE_END();

@@ -148,4 +148,23 @@ TEST_CASE("make_batch, prompt_of, best_accuracy: no sequence, inputs that do not
     CHECK_THROWS_WITH(in_context::best_accuracy(task, -1), "in_context: -1 shots, there cannot be fewer than 0");
 }
 
+TEST_CASE("make_batch, prompt_of: each comparison of the doors fails by itself, the least sizes are allowed") {
+    Random random(1);
+    CHECK_THROWS_WITH(in_context::make_batch({.labels = 0}, random, 1),
+                      "in_context: 4 inputs, 0 labels, 12 pairs, each must be at least 1");
+    CHECK_THROWS_WITH(in_context::make_batch({.pairs = 0}, random, 1),
+                      "in_context: 4 inputs, 4 labels, 0 pairs, each must be at least 1");
+    CHECK(in_context::make_batch({.inputs = 1, .labels = 1, .pairs = 1}, random, 1).ids == std::vector<int>{0, 1});
+    const in_context::Task task{.inputs = 3, .labels = 2, .pairs = 4};
+    const auto refusal = [&](int x, int label) { return error_of([&] { in_context::prompt_of(task, {{x, label}}, 0); }); };
+    const std::string counted = ", there are 3 and 2, counted from 0";
+    CHECK(refusal(0, 0) == "");
+    CHECK(refusal(2, 1) == "");
+    CHECK(refusal(-1, 0) == "in_context: an example of input -1 and label 0" + counted);
+    CHECK(refusal(3, 0) == "in_context: an example of input 3 and label 0" + counted);
+    CHECK(refusal(0, -1) == "in_context: an example of input 0 and label -1" + counted);
+    CHECK(refusal(0, 2) == "in_context: an example of input 0 and label 2" + counted);
+    CHECK_THROWS_WITH(in_context::prompt_of(task, {}, -1), "in_context: a query -1 of 3 inputs, counted from 0");
+}
+
 TEST_SUITE_END();

@@ -495,4 +495,42 @@ TEST_CASE("gato: every size or factor that cannot be is refused by itself, the l
     CHECK_NOTHROW(gato::make_weights(smallest, random));
 }
 
+TEST_CASE(
+    "mu_law, bin_of, patch_position, token_of_discrete: each comparison of the doors fails by itself, the limits are allowed") {
+    gato::Config config = tiny();
+    CHECK(gato::mu_law(1, {.mu = 1, .largest = 1}) == 1);
+    CHECK_THROWS_WITH(gato::mu_law(1, {.largest = 0}),
+                      "gato: mu-law with mu 100.000000 up to 0.000000, both must be positive; 100 and 256 are usual");
+    CHECK(gato::bin_of(0.5f, 1) == 0);
+    CHECK(gato::centre_of_bin(0, 1) == 0);
+    CHECK_THROWS_WITH(gato::centre_of_bin(-1, 8), "gato: bin -1 of 8, they are counted from 0");
+    const int first = config.first_continuous();
+    CHECK(gato::action_of_token(first, config) == gato::centre_of_bin(0, config.continuous_tokens));
+    CHECK(error_of([&] { gato::action_of_token(first - 1, config); }) ==
+          "gato: token " + std::to_string(first - 1) + " is not one of the " + std::to_string(config.continuous_tokens) +
+              " bins from " + std::to_string(first) + " on");
+    CHECK_THROWS_WITH(gato::tokens_of_ids({config.vocabulary()}, config), "gato: token 22 is outside 0 ... 21");
+    CHECK(gato::tokens_of_ids({0}, config).size() == 1);
+    const auto refusal = [](int index, int count, int positions) {
+        return error_of([&] { gato::patch_position(index, count, positions, -1); });
+    };
+    const std::string rule = " and a draw of -1.000000; patches are counted from 0, each needs a position, a draw is below 1";
+    CHECK(refusal(0, 1, 1) == "");
+    CHECK(refusal(0, 0, 1) == "gato: patch 0 of 0 with 1 positions" + rule);
+    CHECK(refusal(-1, 1, 1) == "gato: patch -1 of 1 with 1 positions" + rule);
+    CHECK(refusal(1, 1, 1) == "gato: patch 1 of 1 with 1 positions" + rule);
+    CHECK(refusal(1, 2, 1) == "gato: patch 1 of 2 with 1 positions" + rule);
+
+    Random random(1);
+    const gato::Weights w = gato::make_weights(config, random);
+    const std::string table = ", there are 6 positions; take larger patches, or set patch_positions";
+    CHECK(error_of([&] { gato::embed_images({Image(2, 14, 3)}, w, config); }) == "gato: 1 x 7 patches" + table);
+    CHECK_NOTHROW(gato::embed_images({Image(12, 12, 3)}, w, config));
+    gato::Reader reader({{.text = {{1}}}}, gato::Next::text, w, config, 9);
+    CHECK_THROWS_WITH(reader.select({0}), "gato: sequences can be chosen once the prompts are read");
+    CHECK_THROWS_WITH(gato::generate({}, gato::Next::text, w, config, {}, {}, {}), "gato: there is no episode");
+    CHECK(error_of([&] { gato::forward({{.text = {{-1}}}}, w, config); }).starts_with("gato: text token -1 is outside 0 ... "));
+    CHECK_NOTHROW(gato::forward({{.text = {std::vector<int>(7, 1)}}}, w, config));  // as many as positions
+}
+
 TEST_SUITE_END();

@@ -418,4 +418,25 @@ TEST_CASE("sentinel: the highest ids of the vocabulary, counted downwards") {
     CHECK(t5::sentinel(2, 100) == 97);
 }
 
+TEST_CASE(
+    "relative_bucket, relative_buckets, random_spans: each comparison of the doors fails by itself, the limits are allowed") {
+    const std::string buckets = "; there must be at least 4, and half of them fewer than the distance";
+    CHECK(t5::relative_bucket(0, true, 4, 3) == 0);
+    CHECK(error_of([] { t5::relative_bucket(0, true, 3, 9); }) == "relative_bucket: 3 buckets up to distance 9" + buckets);
+    CHECK(error_of([] { t5::relative_bucket(0, true, 4, 2); }) == "relative_bucket: 4 buckets up to distance 2" + buckets);
+    CHECK(t5::relative_buckets(1, 1, true, tiny()) == std::vector<int>{0});
+    CHECK_THROWS_WITH(t5::relative_buckets(0, 1, true, tiny()),
+                      "t5: 0 queries are the last of 1 keys; there must be 1 to that many");
+    Random random(1);
+    const auto refusal = [&](int length, int hidden, int spans) {
+        return error_of([&] { t5::random_spans(length, hidden, spans, random); });
+    };
+    const std::string rule = ": every span needs a token, and a visible one before it";
+    CHECK(t5::random_spans(2, 1, 1, random) == std::vector<char>{0, 1});
+    CHECK(t5::random_spans(4, 2, 2, random) == std::vector<char>{0, 1, 0, 1});
+    CHECK(refusal(4, 2, 0) == "random_spans: 0 spans of 2 hidden tokens together in a text of 4" + rule);
+    CHECK(refusal(8, 1, 2) == "random_spans: 2 spans of 1 hidden tokens together in a text of 8" + rule);
+    CHECK(refusal(4, 3, 2) == "random_spans: 2 spans of 3 hidden tokens together in a text of 4" + rule);
+}
+
 TEST_SUITE_END();

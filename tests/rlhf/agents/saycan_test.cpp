@@ -179,4 +179,44 @@ TEST_CASE("saycan: probabilities outside of 0 to 1, a plan without steps and ski
                       "saycan: 0 trials of each skill, at least 1 is needed");
 }
 
+TEST_CASE("make_plan, learned_affordances: each comparison of the doors fails by itself, the limits are allowed") {
+    const SayCanCase c = small_case();
+    Random random(1);
+    CHECK_THROWS_WITH(saycan::log_probabilities({1}, {}, c.w, c.config),
+                      "saycan: a context of 1 tokens and 0 skills, both must be at least 1");
+    const int longest = 16 - static_cast<int>(c.skills.tokens[0].size());
+    CHECK_NOTHROW(saycan::log_probabilities(std::vector<int>(longest, 1), {.tokens = {c.skills.tokens[0]}}, c.w, c.config));
+    const int S = c.world.affordance.rows;
+    CHECK_THROWS_WITH(saycan::make_plan({1}, -1, c.skills, c.world, c.w, c.config, 1),
+                      ("saycan: state -1 of " + std::to_string(S) + ", counted from 0").c_str());
+    saycan::World world = c.world;
+    world.next_state.pop_back();
+    CHECK(error_of([&] {
+              saycan::make_plan({1}, 0, c.skills, world, c.w, c.config, 1);
+          }).ends_with(" next states for 3 skills; each state needs both for each skill"));
+    for (const int beyond : {-1, S}) {
+        world = c.world;
+        world.next_state.assign(world.next_state.size(), beyond);
+        saycan::Skills endless = c.skills;
+        endless.done = -1;  // no skill ends the plan
+        CHECK(error_of([&] {
+                  saycan::make_plan({1}, 0, endless, world, c.w, c.config, 1);
+              }).ends_with(" leads to state " + std::to_string(beyond) + " of " + std::to_string(S) + ", counted from 0"));
+    }
+    world = c.world;
+    for (const float wrong : {-0.5f, 1.5f}) {
+        world.affordance[0] = wrong;
+        CHECK(error_of([&] { saycan::make_plan({1}, 0, c.skills, world, c.w, c.config, 1); }) ==
+              "saycan: an affordance of " + std::to_string(wrong) + ", a probability lies between 0 and 1");
+    }
+    // a rate of 1 keeps the last trial alone
+    const Matrix last = saycan::learned_affordances({{0, 1}}, 1, 1, random);
+    CHECK(last[0] == 0);
+    CHECK(last[1] == 1);
+    CHECK_THROWS_WITH(saycan::learned_affordances({{0.5f}}, 1, 1.5f, random),
+                      "saycan: a learning rate of 1.500000, it must be above 0 and at most 1");
+    CHECK_THROWS_WITH(saycan::learned_affordances({{-0.5f}}, 1, 1, random),
+                      "saycan: a chance of success of -0.500000, it must lie between 0 and 1");
+}
+
 TEST_SUITE_END();

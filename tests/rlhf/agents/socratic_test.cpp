@@ -216,4 +216,41 @@ TEST_CASE("perceive: a word list without a sense is refused") {
                       "socratic: the words for {place} have no sense that scores them; give one, as ClipSense::look");
 }
 
+TEST_CASE("GptWriter, choose: no text to write is refused, and a score that is NaN") {
+    const gpt::Config config{.vocabulary = 6, .positions = 12, .width = 8, .depth = 1, .heads = 2, .mlp_width = 16};
+    Random random(1);
+    socratic::GptWriter writer(gpt::make_weights(config, random), config, numbers, words, {.new_tokens = 3}, {}, 1);
+    CHECK_THROWS_WITH(writer.write("1 2", 0), "socratic: 0 texts to be written, there must be at least 1");
+    struct Broken : Echo {
+        double log_probability(const std::string&, const std::string& continuation) override {
+            return continuation == "b" ? NAN : 0;
+        }
+    } broken;
+    CHECK(socratic::choose("go", {"a"}, broken).chosen == 0);
+    CHECK_THROWS_WITH(socratic::choose("go", {"a", "b"}, broken),
+                      "socratic: the score of candidate 1 is nan, it must be a number; the language model may hold NaN, "
+                      "trap_nan(true) names the operation");
+    CHECK(socratic::history({{0, "I wake up"}}) == "0:00 I wake up\n");
+}
+
+TEST_CASE("perceive, retrieval_scores, recall_at: each comparison of the doors fails by itself") {
+    CHECK_THROWS_WITH(socratic::perceive(fixed_scores({1}), {.slot = "object", .words = {"cup"}, .keep = 0}),
+                      "socratic: 0 of the 1 words for {object} are to be kept, it must be at least 1 of them");
+    CHECK_THROWS_WITH(socratic::retrieval_scores({}, {}),
+                      "socratic: 0 tables and 0 weights, there must be one weight for each table");
+    CHECK_THROWS_WITH(socratic::retrieval_scores({Matrix(2, 3), Matrix(1, 3)}, {1, 2}),
+                      "socratic: tables of similarities (2, 3) and (1, 3), the shapes must be equal");
+    CHECK_THROWS_WITH(socratic::retrieval_scores({Matrix(2, 3), Matrix(2, 2)}, {1, 2}),
+                      "socratic: tables of similarities (2, 3) and (2, 2), the shapes must be equal");
+    const Matrix one_video{{1, 0}};
+    CHECK(socratic::recall_at(1, one_video, {0}) == 1);
+    CHECK(socratic::recall_at(2, one_video, {1}) == 1);
+    CHECK_THROWS_WITH(socratic::recall_at(0, one_video, {0}), "socratic: recall at 0 of 2 captions, it must be 1 to that many");
+    CHECK_THROWS_WITH(socratic::recall_at(1, Matrix(0, 2), {}),
+                      "socratic: 0 captions for 0 videos; each needs its own, and there must be a video");
+    CHECK_THROWS_WITH(socratic::recall_at(1, one_video, {0, 1}),
+                      "socratic: 2 captions for 1 videos; each needs its own, and there must be a video");
+    CHECK_THROWS_WITH(socratic::recall_at(1, one_video, {-1}), "socratic: caption -1 of 2, counted from 0");
+}
+
 TEST_SUITE_END();

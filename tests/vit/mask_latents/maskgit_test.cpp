@@ -315,4 +315,71 @@ TEST_CASE("decode: a choice temperature, a first round, ids or draws that cannot
                       "maskgit: draws (18, 5) and (2, 8) for 2 rounds, 1 images of 9 ids and 5 tokens");
 }
 
+TEST_CASE("make_weights: every size that cannot be is refused by itself, the least that can is accepted") {
+    Random random;
+    const std::string rule = ": sizes must be positive";
+    for (const auto& [config, text] : std::vector<std::pair<maskgit::Config, std::string>>{
+             {{.codebook_size = 0},
+              "maskgit: 0 tokens, 1000 classes, a grid of 16 x 16, depth 24, inner width 3072, eps 1e-12" + rule},
+             {{.classes = 0}, "maskgit: 1024 tokens, 0 classes, a grid of 16 x 16, depth 24, inner width 3072, eps 1e-12" + rule},
+             {{.down = 0}, "maskgit: 1024 tokens, 1000 classes, a grid of 0 x 16, depth 24, inner width 3072, eps 1e-12" + rule},
+             {{.across = 0},
+              "maskgit: 1024 tokens, 1000 classes, a grid of 16 x 0, depth 24, inner width 3072, eps 1e-12" + rule},
+             {{.depth = -1},
+              "maskgit: 1024 tokens, 1000 classes, a grid of 16 x 16, depth -1, inner width 3072, eps 1e-12" + rule},
+             {{.mlp_width = 0},
+              "maskgit: 1024 tokens, 1000 classes, a grid of 16 x 16, depth 24, inner width 0, eps 1e-12" + rule},
+             {{.eps = -1},
+              "maskgit: 1024 tokens, 1000 classes, a grid of 16 x 16, depth 24, inner width 3072, eps -1.000000" + rule},
+             {{.heads = 0}, "maskgit: 0 heads do not divide a width of 768"},
+             {{.width = 0}, "maskgit: 16 heads do not divide a width of 0"},
+             {{.label_smoothing = -0.5f}, "maskgit: a label smoothing of -0.500000 is outside [0, 1)"},
+             {{.label_smoothing = 1}, "maskgit: a label smoothing of 1.000000 is outside [0, 1)"},
+         })
+        CHECK_THROWS_WITH(maskgit::make_weights(config, random), text.c_str());
+    const maskgit::Config least{.codebook_size = 1,
+                                .classes = 1,
+                                .down = 1,
+                                .across = 1,
+                                .width = 1,
+                                .depth = 0,
+                                .heads = 1,
+                                .mlp_width = 1,
+                                .eps = 0,
+                                .label_smoothing = 0};
+    CHECK_NOTHROW(maskgit::make_weights(least, random));
+}
+
+TEST_CASE("hidden_fraction, hide_tokens, weighted_loss: each comparison of the doors fails by itself, the limits are allowed") {
+    const std::string r_rule = " tokens; r must be from 0 to 1, and there must be a token";
+    CHECK(error_of([] { maskgit::hidden_fraction({}, -0.5, 1); }) == "hidden_fraction: r is -0.500000 for 1.000000" + r_rule);
+    CHECK(error_of([] { maskgit::hidden_fraction({}, 0.5, 0); }) == "hidden_fraction: r is 0.500000 for 0.000000" + r_rule);
+    CHECK(maskgit::hidden_fraction({}, 0, 1) == 1);
+
+    const maskgit::Config pair{.codebook_size = 3, .classes = 1, .down = 1, .across = 2};
+    const auto refusal = [&](std::vector<int> tokens, std::vector<int> classes, std::vector<float> r, const Matrix& noise) {
+        return error_of([&] { maskgit::hide_tokens(tokens, classes, r, noise, {}, pair); });
+    };
+    const std::string needs = " tokens; each token needs a number of noise, each image a fraction";
+    CHECK(refusal({0, 2}, {0}, {0}, Matrix(1, 2)) == "");
+    CHECK(refusal({0, 2}, {0}, {1}, Matrix(1, 2)) == "");
+    CHECK(refusal({}, {}, {}, Matrix(0, 2)) == "maskgit: 0 tokens, 0 fractions and noise (0, 2) for 0 images of 2" + needs);
+    CHECK(refusal({0}, {0}, {0}, Matrix(1, 2)) == "maskgit: 1 tokens, 1 fractions and noise (1, 2) for 1 images of 2" + needs);
+    CHECK(refusal({0, 2}, {0}, {0, 0}, Matrix(1, 2)) ==
+          "maskgit: 2 tokens, 2 fractions and noise (1, 2) for 1 images of 2" + needs);
+    CHECK(refusal({0, 2}, {0}, {0}, Matrix(2, 2)) == "maskgit: 2 tokens, 1 fractions and noise (2, 2) for 1 images of 2" + needs);
+    CHECK(refusal({0, 2}, {0}, {0}, Matrix(1, 3)) == "maskgit: 2 tokens, 1 fractions and noise (1, 3) for 1 images of 2" + needs);
+    CHECK(refusal({0, 2}, {0}, {-0.5f}, Matrix(1, 2)) == "maskgit: a fraction of -0.500000, it must lie between 0 and 1");
+    CHECK(refusal({0, 3}, {0}, {0}, Matrix(1, 2)) == "maskgit: token 3 is not one of 3, counted from 0");
+    CHECK(refusal({-1, 2}, {0}, {0}, Matrix(1, 2)) == "maskgit: token -1 is not one of 3, counted from 0");
+    CHECK(refusal({0, 2}, {-1}, {0}, Matrix(1, 2)) == "maskgit: class -1 is not one of 1, counted from 0");
+
+    CHECK_THROWS_WITH(maskgit::weighted_loss(Matrix(3, 2), {0, 0, 0}, {{1, 1}}, 0),
+                      "maskgit: weights (1, 2) for logits (3, 2); each row of logits needs one");
+    const maskgit::Weights w = tiny_weights();
+    CHECK_THROWS_WITH(maskgit::forward({}, w, tiny), "maskgit: 0 ids are not whole sequences of a class and 8 tokens");
+    CHECK_THROWS_WITH(maskgit::forward(std::vector<int>(9, -2), w, tiny),
+                      "maskgit: id -2 is not one of 5 tokens, 3 classes, or -1 (hidden)");
+}
+
 TEST_SUITE_END();

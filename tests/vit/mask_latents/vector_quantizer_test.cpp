@@ -146,4 +146,35 @@ TEST_CASE("nearest_codes: no code, and distances of NaN, are refused") {
                       "nearest_codes: a distance of row 0 is NaN; look for a NaN in the features");
 }
 
+TEST_CASE(
+    "average_directions, average_sums, split_busiest: each comparison of the doors fails by itself, the limits are allowed") {
+    const auto refusal = [](const Matrix& z, Matrix sizes, float decay) {
+        Matrix codes(2, 3, 1);
+        return error_of([&] { average_directions(codes, sizes, z, {0}, decay); });
+    };
+    const std::string rule = "; vectors must be as wide as codes, and each code have a size";
+    CHECK(refusal(Matrix(1, 3, 1), Matrix(1, 2), 0) == "");
+    CHECK(refusal(Matrix(1, 3, 1), Matrix(1, 2), 1) == "");
+    CHECK(refusal(Matrix(1, 2, 1), Matrix(1, 2), 0) ==
+          "average_directions: vectors (1, 2) and cluster sizes (1, 2) for codes (2, 3)" + rule);
+    CHECK(refusal(Matrix(1, 3, 1), Matrix(2, 2), 0) ==
+          "average_directions: vectors (1, 3) and cluster sizes (2, 2) for codes (2, 3)" + rule);
+    CHECK(refusal(Matrix(1, 3, 1), Matrix(1, 3), 0) ==
+          "average_directions: vectors (1, 3) and cluster sizes (1, 3) for codes (2, 3)" + rule);
+    CHECK(refusal(Matrix(1, 3, 1), Matrix(1, 2), -0.5f) ==
+          "average_directions: a decay of -0.500000, it must be a share from 0 to 1");
+
+    SummedCodebook book = two_codes();
+    CHECK_THROWS_WITH(average_sums(book, Matrix(1, 3), {0}, 0),
+                      "average_sums: vectors (1, 3) for codes (2, 2), both must be equally wide");
+    CHECK_THROWS_WITH(average_sums(book, Matrix(1, 2), {0}, -0.5f), "average_sums: a momentum of -0.500000 is outside [0, 1)");
+    CHECK_THROWS_WITH(split_busiest(book, 0, 0, Matrix(1, 3)),
+                      "split_busiest: draws (1, 3) for codes (2, 2), both must be equally wide");
+    CHECK_THROWS_WITH(code_counts({-1}, 3), "code_counts: id -1 is not one of 3 codes, counted from 0");
+    CHECK(nearest_codes(Matrix(1, 1)) == std::vector<int>{0});
+    average_sums(book, Matrix{{1, 2}}, {1}, 0);  // nothing is kept
+    CHECK(book.counts.value()[0] == 0);
+    CHECK(book.counts.value()[1] == 1);
+}
+
 TEST_SUITE_END();

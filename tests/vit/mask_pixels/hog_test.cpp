@@ -147,4 +147,41 @@ TEST_CASE("check: no bins, no cells and cells that do not fill a patch are refus
     CHECK_NOTHROW(hog::check({.bins = 1, .cell = 4}, grid));
 }
 
+TEST_CASE("describe, roses, of_patches: each comparison of the doors fails by itself, the least sizes are allowed") {
+    const auto refusal = [](int height, int width, int channels, int cell, int bins) {
+        return error_of([&] { hog::describe(Image(height, width, channels), {.bins = bins, .cell = cell}); });
+    };
+    const std::string least = " bins; it must be at least 2 x 2";
+    CHECK(refusal(2, 2, 1, 1, 1) == "");
+    CHECK(refusal(2, 2, 1, 1, 0) == "hog: an image of 2 x 2 x 1 does not split into cells of 1 pixels with 0" + least);
+    CHECK(refusal(2, 2, 1, 0, 1) == "hog: an image of 2 x 2 x 1 does not split into cells of 0 pixels with 1" + least);
+    CHECK(refusal(1, 2, 1, 1, 1) == "hog: an image of 1 x 2 x 1 does not split into cells of 1 pixels with 1" + least);
+    CHECK(refusal(2, 1, 1, 1, 1) == "hog: an image of 2 x 1 x 1 does not split into cells of 1 pixels with 1" + least);
+    CHECK(refusal(2, 2, 0, 1, 1) == "hog: an image of 2 x 2 x 0 does not split into cells of 1 pixels with 1" + least);
+    CHECK(refusal(3, 2, 1, 2, 1) == "hog: an image of 3 x 2 x 1 does not split into cells of 2 pixels with 1" + least);
+    CHECK(refusal(2, 3, 1, 2, 1) == "hog: an image of 2 x 3 x 1 does not split into cells of 2 pixels with 1" + least);
+
+    const auto drawing = [](const Matrix& descriptors, int down, int across, int bins, int side) {
+        return error_of([&] { hog::roses(descriptors, down, across, bins, side); });
+    };
+    const std::string given = "hog: descriptors (1, 2) for a drawing of ";
+    const Matrix one(1, 2);
+    CHECK(drawing(one, 1, 1, 1, 3) == "");
+    CHECK(drawing(one, 1, 1, 0, 3) == given + "1 x 1 cells of side 3 with 0 bins");
+    CHECK(drawing(one, 1, 1, 3, 3) == given + "1 x 1 cells of side 3 with 3 bins");
+    CHECK(drawing(one, 1, 1, 1, 2) == given + "1 x 1 cells of side 2 with 1 bins");
+    CHECK(drawing(one, 1, 2, 1, 3) == given + "1 x 2 cells of side 3 with 1 bins");
+    CHECK(drawing(one, -1, -1, 1, 3) == given + "-1 x -1 cells of side 3 with 1 bins");
+    CHECK(drawing(Matrix(0, 2), 0, 1, 1, 3) == "hog: descriptors (0, 2) for a drawing of 0 x 1 cells of side 3 with 1 bins");
+    CHECK(drawing(Matrix(0, 2), 1, 0, 1, 3) == "hog: descriptors (0, 2) for a drawing of 1 x 0 cells of side 3 with 1 bins");
+    CHECK(drawing(Matrix(1, 0), 1, 1, 1, 3) == "hog: descriptors (1, 0) for a drawing of 1 x 1 cells of side 3 with 1 bins");
+
+    const PatchGrid grid{.height = 2, .width = 2, .patch_size = 2, .channels = 1};
+    CHECK_NOTHROW(hog::of_patches(Matrix(4, 3), grid, {.bins = 3, .cell = 1}));
+    CHECK_THROWS_WITH(hog::of_patches(Matrix(4, 2), grid, {.bins = 3, .cell = 1}),
+                      "hog: descriptors (4, 2) for 1 patches of 4 cells with 3 numbers");
+    CHECK_THROWS_WITH(hog::of_patches(Matrix(3, 3), grid, {.bins = 3, .cell = 1}),
+                      "hog: descriptors (3, 3) for 1 patches of 4 cells with 3 numbers");
+}
+
 TEST_SUITE_END();

@@ -173,4 +173,34 @@ TEST_CASE("cover, hidden_rows, sorting_order: masks of other numbers than 0 and 
                       "sorting_order: number 1 of (1, 2) is NaN, which has no place in an order");
 }
 
+TEST_CASE("hide, draw_block_masks, denormalise_patches, masked_mean: each comparison of the doors fails by itself") {
+    CHECK_THROWS_WITH(hide({0}, 0, 0, 0),
+                      "masking: 1 numbers are not permutations of 0 places; their number must be a multiple of that");
+    CHECK_THROWS_WITH(hide({1, 0}, 2, -1, 1), "masking: entries -1 to 1 of permutations of 2 places");
+    CHECK_THROWS_WITH(hide({1, 0}, 2, 2, 1), "masking: entries 2 to 1 of permutations of 2 places");
+    CHECK(hide({0}, 1, 0, 1)[0] == 1);
+    CHECK(hide({0}, 1, 1, 1)[0] == 0);
+
+    Random random(1);
+    const auto refusal = [&](int count, int down, int across, int hidden, int smallest) {
+        return error_of([&] { draw_block_masks(random, count, down, across, hidden, smallest); });
+    };
+    const std::string rule = "; there must be as many patches as are to be hidden";
+    CHECK(refusal(0, 1, 1, 0, 1) == "");
+    CHECK(refusal(1, 1, 1, 1, 1) == "");
+    CHECK(refusal(-1, 1, 1, 0, 1) == "draw_block_masks: 0 of 1 x 1 patches in blocks of at least 1" + rule);
+    CHECK(refusal(1, 0, 1, 0, 1) == "draw_block_masks: 0 of 0 x 1 patches in blocks of at least 1" + rule);
+    CHECK(refusal(1, 1, 0, 0, 1) == "draw_block_masks: 0 of 1 x 0 patches in blocks of at least 1" + rule);
+    CHECK(refusal(1, 1, 1, -1, 1) == "draw_block_masks: -1 of 1 x 1 patches in blocks of at least 1" + rule);
+    CHECK(refusal(1, 1, 1, 2, 1) == "draw_block_masks: 2 of 1 x 1 patches in blocks of at least 1" + rule);
+    CHECK(refusal(1, 1, 1, 0, 0) == "draw_block_masks: 0 of 1 x 1 patches in blocks of at least 0" + rule);
+
+    CHECK_THROWS_WITH(denormalise_patches(Matrix(2, 1), Matrix(2, 1)), "denormalise_patches: (2, 1) like (2, 1)");
+    CHECK_NOTHROW(denormalise_patches(Matrix(2, 2), Matrix(2, 2)));
+    CHECK(without_place(error_of([] { masked_mean(Matrix(2, 2), Matrix(1, 2, 1)); })) ==
+          "masked_mean: losses (2, 2) for a mask (1, 2), one is needed for each patch");
+    CHECK(without_place(error_of([] { masked_mean(Matrix(3, 1), Matrix(1, 2, 1)); })) ==
+          "masked_mean: losses (3, 1) for a mask (1, 2), one is needed for each patch");
+}
+
 TEST_SUITE_END();

@@ -82,4 +82,31 @@ TEST_CASE("restoration: inconsistent sizes throw") {
                       "contact_sheet: 0 pictures, 1 across, 1 times as large, with gaps of 1; only the gap may be 0");
 }
 
+TEST_CASE("restoration, contact_sheet, errors: each comparison of the doors fails by itself, the least sizes are allowed") {
+    const auto refusal = [](int height, int width, const Matrix& mask, int patch_size) {
+        return error_of([&] { restoration(Image(height, width, 1), Image(height, width, 1), mask, patch_size); });
+    };
+    const std::string rule = "; each picture needs a row, each patch a number";
+    CHECK(refusal(1, 1, Matrix(1, 1), 1) == "");
+    CHECK(refusal(2, 2, Matrix(1, 1), 0) == "restoration: a mask (1, 1) for 1 pictures of 2 x 2 x 1 in patches of side 0" + rule);
+    CHECK(refusal(3, 2, Matrix(1, 1), 2) == "restoration: a mask (1, 1) for 1 pictures of 3 x 2 x 1 in patches of side 2" + rule);
+    CHECK(refusal(2, 3, Matrix(1, 1), 2) == "restoration: a mask (1, 1) for 1 pictures of 2 x 3 x 1 in patches of side 2" + rule);
+    CHECK(refusal(2, 2, Matrix(2, 1), 2) == "restoration: a mask (2, 1) for 1 pictures of 2 x 2 x 1 in patches of side 2" + rule);
+
+    const std::vector<Image> one{Image(1, 1, 1)}, two{Image(1, 1, 1), Image(1, 2, 1)};
+    const auto sheet = [&](int across, int zoom, int gap) { return error_of([&] { contact_sheet(one, across, zoom, gap); }); };
+    CHECK(sheet(1, 1, 0) == "");
+    CHECK(sheet(0, 1, 0) == "contact_sheet: 1 pictures, 0 across, 1 times as large, with gaps of 0; only the gap may be 0");
+    CHECK(sheet(1, 0, 0) == "contact_sheet: 1 pictures, 1 across, 0 times as large, with gaps of 0; only the gap may be 0");
+    CHECK(sheet(1, 1, -1) == "contact_sheet: 1 pictures, 1 across, 1 times as large, with gaps of -1; only the gap may be 0");
+    CHECK_THROWS_WITH(contact_sheet(two, 1), "contact_sheet: picture 1 is 1 x 2 x 1, the first one 1 x 1 x 1");
+
+    CHECK_THROWS_WITH(errors({}, one, Matrix(1, 1), 1, Measure::squared),
+                      "errors: 0 predictions of 1 pictures; each needs one, and there must be a picture");
+    CHECK_THROWS_WITH(errors(two, two, Matrix(2, 1), 1, Measure::squared),
+                      "errors: picture 1 is 1 x 2 x 1, its prediction 1 x 2 x 1, the first picture 1 x 1 x 1");
+    CHECK_THROWS_WITH(errors({two[1]}, one, Matrix(1, 1), 1, Measure::squared),
+                      "errors: picture 0 is 1 x 1 x 1, its prediction 1 x 2 x 1, the first picture 1 x 1 x 1");
+}
+
 TEST_SUITE_END();
