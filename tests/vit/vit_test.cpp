@@ -344,4 +344,25 @@ TEST_CASE("load_rules: files without vit., without a classifier, with a pooler o
         }
 }
 
+TEST_CASE("make_weights: every size that cannot be is refused by itself, the least that can is accepted") {
+    Random random;
+    const auto refusal = [&](int vit::Config::* size, int given) {
+        vit::Config config = tiny;
+        config.*size = given;
+        return error_of([&] { vit::make_weights(config, random); });
+    };
+    const std::string divide = " heads do not divide a width of ", rule = " classes: none may be negative, and the width not 0";
+    const std::string depth = std::to_string(tiny.depth), inner = std::to_string(tiny.mlp_width),
+                      classes = std::to_string(tiny.classes);
+    CHECK(refusal(&vit::Config::heads, 0) == "vit: 0" + divide + std::to_string(tiny.width));
+    CHECK(refusal(&vit::Config::width, 0) == "vit: " + std::to_string(tiny.heads) + divide + "0");
+    CHECK(refusal(&vit::Config::depth, -1) == "vit: depth -1, inner width " + inner + ", " + classes + rule);
+    CHECK(refusal(&vit::Config::mlp_width, 0) == "vit: depth " + depth + ", inner width 0, " + classes + rule);
+    CHECK(refusal(&vit::Config::classes, -1) == "vit: depth " + depth + ", inner width " + inner + ", -1" + rule);
+    vit::Config least = tiny;
+    least.width = least.heads = least.mlp_width = 1;
+    least.depth = least.classes = 0;
+    CHECK_NOTHROW(vit::make_weights(least, random));
+}
+
 TEST_SUITE_END();

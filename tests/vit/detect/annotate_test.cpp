@@ -87,4 +87,32 @@ TEST_CASE("annotate: invalid boxes, opacities above 1 and gaps below 0 are refus
                       "in_a_row: 3 x 4 x 3 beside 4 x 4 x 3; all must have 3 channels and be equally high, see enlarged");
 }
 
+TEST_CASE("enlarged, draw_box, with_segments, in_a_row: each comparison of the doors fails by itself, the limits are allowed") {
+    const std::string channels = ", it must have 1 or 3 channels and the factor be at least 1";
+    CHECK(enlarged(Image(1, 1, 1), 1).channels == 3);
+    CHECK(error_of([] { enlarged(Image(1, 1, 1), 0); }) == "enlarged: an image of 1 x 1 x 1 by 0" + channels);
+    CHECK(error_of([] { enlarged(Image(1, 1, 2), 1); }) == "enlarged: an image of 1 x 1 x 2 by 1" + channels);
+    Image grey(1, 1, 1), image(1, 1, 3);
+    CHECK_NOTHROW(draw_box(image, {{0, 0, 0, 0}}, {}));
+    CHECK_THROWS_WITH(draw_box(grey, Matrix(1, 4), {}),
+                      "draw_box: a box (1, 4) on an image of 1 x 1 x 1, it must be (1, 4) on three channels");
+    CHECK_THROWS_WITH(draw_box(image, Matrix(2, 4), {}),
+                      "draw_box: a box (2, 4) on an image of 1 x 1 x 3, it must be (1, 4) on three channels");
+    CHECK_THROWS_WITH(draw_box(image, Matrix(1, 5), {}),
+                      "draw_box: a box (1, 5) on an image of 1 x 1 x 3, it must be (1, 4) on three channels");
+    CHECK_THROWS_WITH(draw_box(image, {{0, 1, 1, 0}}, {}),
+                      "draw_box: the corners 0.000000, 1.000000, 1.000000, 0.000000 must be left <= right and top <= bottom; "
+                      "convert_boxes makes them of other formats");
+    CHECK(with_segments(image, {1}, {{1, 1, 1}}, 0)(0, 0, 0) == 0);
+    CHECK(with_segments(image, {1}, {{1, 1, 1}}, 1)(0, 0, 0) == 1);
+    CHECK_THROWS_WITH(with_segments(image, {1}, {{1, 1, 1}}, -0.5f),
+                      "with_segments: -0.500000 of the colour in the mixture, it must be a share from 0 to 1");
+    CHECK_THROWS_WITH(with_segments(image, {-1}, {{1, 1, 1}}),
+                      "with_segments: segment -1 has no colour, there are 1, for segments from 1 on");
+    CHECK_THROWS_WITH(with_segments(image, {2}, {{1, 1, 1}}),
+                      "with_segments: segment 2 has no colour, there are 1, for segments from 1 on");
+    CHECK(in_a_row({image, image}, 0).width == 2);
+    CHECK(error_of([&] { in_a_row({grey}); }).ends_with("; all must have 3 channels and be equally high, see enlarged"));
+}
+
 TEST_SUITE_END();

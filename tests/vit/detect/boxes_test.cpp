@@ -164,4 +164,20 @@ TEST_CASE("boxes: NaN, corners in the wrong order and sizes of 0 are refused; th
     CHECK_THROWS_WITH(quantised({{NAN}}, 4), "quantised: a coordinate of nan, each must be a number");
 }
 
+TEST_CASE("suppress_non_maxima, quantised, dequantised: each comparison of the doors fails by itself, the limits are allowed") {
+    const Matrix box{{0, 0, 1, 1}};
+    CHECK_NOTHROW(suppress_non_maxima(box, {1}, 0));
+    CHECK_NOTHROW(suppress_non_maxima(box, {1}, 1, {7}));
+    CHECK_THROWS_WITH(suppress_non_maxima(box, {1}, 0.5f, {7, 8}),
+                      "suppress_non_maxima: 1 scores and 2 labels for boxes (1, 4); each box needs a score, and a label unless "
+                      "there are none");
+    CHECK(quantised({{0.25f}}, 2) == std::vector<int>{0});
+    CHECK_THROWS_WITH(quantised({{0}}, 1), "quantised: 1 bins, there must be at least 2");
+    const std::string rule = " columns; whole rows are needed, and at least 2 bins";
+    CHECK(dequantised({1}, 2, 1)[0] == 1);
+    CHECK(error_of([] { dequantised({0}, 1, 1); }) == "dequantised: 1 numbers of 1 bins in 1" + rule);
+    CHECK(error_of([] { dequantised({0}, 2, 0); }) == "dequantised: 1 numbers of 2 bins in 0" + rule);
+    CHECK_THROWS_WITH(dequantised({-1}, 2, 1), "dequantised: bin -1 of 2, they are counted from 0");
+}
+
 TEST_SUITE_END();

@@ -460,4 +460,136 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("make_weights: every size or weight that cannot be is refused by itself, the least that can is accepted") {
+    Random random(1);
+    const auto refusal = [&](auto Config::*size, auto given) {
+        Config config = tiny;
+        config.*size = given;
+        return error_of([&] { make_weights(config, random); });
+    };
+    const std::string divisible = " heads, and by 4 for the positions", layers = " layers: only the layers may be 0",
+                      chosen = " of them by importance: that many cannot be chosen", negative = ": none may be negative";
+    CHECK(refusal(&Config::heads, 0) == "mask2former: a width of 8 must be divisible by its 0" + divisible);
+    CHECK(refusal(&Config::width, 0) == "mask2former: a width of 0 must be divisible by its 2" + divisible);
+    CHECK(refusal(&Config::heads, 3) == "mask2former: a width of 8 must be divisible by its 3" + divisible);
+    CHECK(refusal(&Config::feature_channels, 0) ==
+          "mask2former: 0 and 4 channels, 3 queries, inner width 6, 2 levels, 2 classes, 2" + layers);
+    CHECK(refusal(&Config::mask_channels, 0) ==
+          "mask2former: 5 and 0 channels, 3 queries, inner width 6, 2 levels, 2 classes, 2" + layers);
+    CHECK(refusal(&Config::queries, 0) ==
+          "mask2former: 5 and 4 channels, 0 queries, inner width 6, 2 levels, 2 classes, 2" + layers);
+    CHECK(refusal(&Config::mlp_width, 0) ==
+          "mask2former: 5 and 4 channels, 3 queries, inner width 0, 2 levels, 2 classes, 2" + layers);
+    CHECK(refusal(&Config::levels, 0) ==
+          "mask2former: 5 and 4 channels, 3 queries, inner width 6, 0 levels, 2 classes, 2" + layers);
+    CHECK(refusal(&Config::classes, 0) ==
+          "mask2former: 5 and 4 channels, 3 queries, inner width 6, 2 levels, 0 classes, 2" + layers);
+    CHECK(refusal(&Config::layers, -1) ==
+          "mask2former: 5 and 4 channels, 3 queries, inner width 6, 2 levels, 2 classes, -1" + layers);
+    CHECK(refusal(&Config::points, 0) == "mask2former: 0 points, oversampled 3.000000 times, 0.750000" + chosen);
+    CHECK(refusal(&Config::importance, -0.5) == "mask2former: 12 points, oversampled 3.000000 times, -0.500000" + chosen);
+    CHECK(refusal(&Config::importance, 1.5) == "mask2former: 12 points, oversampled 3.000000 times, 1.500000" + chosen);
+    CHECK(refusal(&Config::oversample, 0.5) == "mask2former: 12 points, oversampled 0.500000 times, 0.750000" + chosen);
+    CHECK(refusal(&Config::class_weight, -1.0f) ==
+          "mask2former: weights -1.000000, 5.000000, 5.000000, 0.100000, eps 0.000010" + negative);
+    CHECK(refusal(&Config::mask_weight, -1.0f) ==
+          "mask2former: weights 2.000000, -1.000000, 5.000000, 0.100000, eps 0.000010" + negative);
+    CHECK(refusal(&Config::dice_weight, -1.0f) ==
+          "mask2former: weights 2.000000, 5.000000, -1.000000, 0.100000, eps 0.000010" + negative);
+    CHECK(refusal(&Config::no_object_weight, -1.0f) ==
+          "mask2former: weights 2.000000, 5.000000, 5.000000, -1.000000, eps 0.000010" + negative);
+    CHECK(refusal(&Config::eps, -1.0f) ==
+          "mask2former: weights 2.000000, 5.000000, 5.000000, 0.100000, eps -1.000000" + negative);
+    const Config least{.feature_channels = 1,
+                       .width = 4,
+                       .mask_channels = 1,
+                       .queries = 1,
+                       .heads = 1,
+                       .mlp_width = 1,
+                       .layers = 0,
+                       .levels = 1,
+                       .classes = 1,
+                       .eps = 0,
+                       .class_weight = 0,
+                       .mask_weight = 0,
+                       .dice_weight = 0,
+                       .no_object_weight = 0,
+                       .points = 1,
+                       .oversample = 1,
+                       .importance = 1};
+    CHECK_NOTHROW(make_weights(least, random));
+    Config uniform = least;
+    uniform.oversample = uniform.importance = 0;
+    CHECK_NOTHROW(make_weights(uniform, random));
+}
+
+TEST_CASE("sine_positions, forward, losses, panoptic: each comparison of the doors fails by itself") {
+    Random random(5);
+    CHECK_NOTHROW(sine_positions(1, 1, 4));
+    const std::string fours = " does not split into sines and cosines of y and x; a multiple of 4 does";
+    CHECK(error_of([] { sine_positions(1, 1, 0); }) == "sine_positions: a width of 0" + fours);
+    CHECK(error_of([] { sine_positions(1, 1, 6); }) == "sine_positions: a width of 6" + fours);
+    CHECK_THROWS_WITH(sine_positions(1, 0, 4), "sine_positions: a map of 1 x 0, both must be at least 1");
+
+    const Weights w = make_weights(tiny, random);
+    const Example two = random_example(random), one = random_example(random, 1);
+    CHECK(error_of([&] {
+              forward({one.features[0], two.features[1]}, two.mask_features, w, tiny);
+          }).starts_with("mask2former: a map of "));
+    Map wide = two.features[0];
+    wide.pixels = Matrix(wide.size.rows(), 6);
+    CHECK(error_of([&] {
+              forward({wide, two.features[1]}, two.mask_features, w, tiny);
+          }).ends_with(", this model reads 5 channels"));
+
+    const Steps steps = forward(two.features, two.mask_features, w, tiny);
+    const std::vector<Target> targets{random_target(random, 3), random_target(random, 0)};  // as many as queries
+    const std::vector<Draws> draws = random_draws(targets, random);
+    CHECK_NOTHROW(losses(steps, targets, draws, tiny));
+    const auto refused_targets = [&](const auto& change) {
+        std::vector<Target> changed = targets;
+        change(changed[0]);
+        return error_of([&] { losses(steps, changed, draws, tiny); });
+    };
+    const std::string each_row = " for 3 targets of 7 x 8; each is a row with one number a pixel";
+    CHECK(refused_targets([](Target& t) { t.masks = Matrix(2, 56); }) == "mask2former: masks (2, 56)" + each_row);
+    CHECK(refused_targets([](Target& t) { t.masks = Matrix(3, 55); }) == "mask2former: masks (3, 55)" + each_row);
+    CHECK(refused_targets([](Target& t) { t.labels[0] = -1; }) ==
+          "mask2former: label -1 is not one of 2 classes, counted from 0");
+    CHECK(refused_targets([](Target& t) { t.labels[0] = 2; }) == "mask2former: label 2 is not one of 2 classes, counted from 0");
+    const auto refused_draws = [&](const auto& change) {
+        std::vector<Draws> changed = draws;
+        change(changed);
+        return error_of([&] { losses(steps, targets, changed, tiny); });
+    };
+    CHECK(refused_draws([](auto& d) { d.pop_back(); }) ==
+          "mask2former: draws for 2 sets of predictions, there are 3; call draw() once for each");
+    CHECK(refused_draws([](auto& d) { d[1].matching.pop_back(); }) == "mask2former: points for 1 images in set 1, there are 2");
+    CHECK(refused_draws([](auto& d) { d[1].matching[0] = Matrix(11, 2); }) ==
+          "mask2former: points (11, 2) for matching in set 1, they must be (12, 2)");
+    CHECK(refused_draws([](auto& d) { d[1].matching[0] = Matrix(12, 3); }) ==
+          "mask2former: points (12, 3) for matching in set 1, they must be (12, 2)");
+    // 3 masks, 12 points of each: 27 certain ones are chosen from 3 * 36, 9 are uniform
+    const std::string drawn = " drawn for 3 matched masks; 36 and 3 for each are needed, x and y";
+    CHECK(refused_draws([](auto& d) { d[0].oversampled = Matrix(107, 2); }) == "mask2former: points (107, 2) and (9, 2)" + drawn);
+    CHECK(refused_draws([](auto& d) { d[0].oversampled = Matrix(108, 3); }) == "mask2former: points (108, 3) and (9, 2)" + drawn);
+    CHECK(refused_draws([](auto& d) { d[0].uniform = Matrix(8, 2); }) == "mask2former: points (108, 2) and (8, 2)" + drawn);
+    CHECK(refused_draws([](auto& d) { d[0].uniform = Matrix(9, 3); }) == "mask2former: points (108, 2) and (9, 3)" + drawn);
+
+    const Matrix classes(1, 2), masks(1, 1);
+    const auto thresholds = [&](float object, float overlap) {
+        return error_of([&] { panoptic(classes, masks, {true}, object, overlap); });
+    };
+    const std::string between = ", both must lie between 0 and 1; 0.8 is usual";
+    CHECK(thresholds(0, 0) == "");
+    CHECK(thresholds(1, 1) == "");
+    CHECK(thresholds(-0.5f, 0) == "panoptic: thresholds -0.500000 and 0.000000" + between);
+    CHECK(thresholds(0, -0.5f) == "panoptic: thresholds 0.000000 and -0.500000" + between);
+    CHECK(thresholds(0, 1.5f) == "panoptic: thresholds 0.000000 and 1.500000" + between);
+    CHECK_THROWS_WITH(panoptic(classes, masks, {true, true}), "panoptic: 2 kinds for 1 classes, each needs one");
+    const std::string row_of_both = "; each query needs a row of both, with at least one class beside \"no object\"";
+    CHECK(error_of([&] { semantic(Matrix(1, 1), masks); }) == "semantic: class logits (1, 1) and masks (1, 1)" + row_of_both);
+    CHECK(error_of([&] { semantic(classes, Matrix(1, 0)); }) == "semantic: class logits (1, 2) and masks (1, 0)" + row_of_both);
+}
+
 TEST_SUITE_END();

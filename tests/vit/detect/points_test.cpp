@@ -82,4 +82,23 @@ TEST_CASE("sample: a map without pixels is refused, before anything is divided b
           })) == "sample: a map of 0 images of 2 x 2 has no pixels; images, height and width must be at least 1");
 }
 
+TEST_CASE("sample: each comparison of the doors fails by itself, the least map is allowed") {
+    const auto refusal = [](const MapSize& size, const Matrix& points, const std::vector<int>& image) {
+        return without_place(error_of([&] { corners(size, points, image); }));
+    };
+    const Matrix middle{{0.5f, 0.5f}};
+    CHECK(refusal({1, 1, 1}, middle, {}) == "");
+    CHECK(refusal({1, 1, 1}, middle, {0}) == "");
+    for (const MapSize& size : {MapSize{0, 1, 1}, MapSize{1, 0, 1}, MapSize{1, 1, 0}})
+        CHECK(refusal(size, middle, {}).ends_with(" has no pixels; images, height and width must be at least 1"));
+    CHECK(refusal({1, 1, 1}, Matrix(1, 3), {}) == "sample: points (1, 3), each must be x and y");
+    const std::string each = "; give one for each point, or none and equally many points in each image";
+    CHECK(refusal({2, 1, 1}, middle, {}).ends_with(each));
+    CHECK(refusal({1, 1, 1}, middle, {0, 0}).ends_with(each));
+    CHECK(refusal({1, 1, 1}, middle, {-1}).starts_with("sample: point 0 lies in image -1 of "));
+    CHECK(refusal({1, 1, 1}, middle, {1}).starts_with("sample: point 0 lies in image 1 of "));
+    CHECK(refusal({1, 1, 1}, {{NAN, 0.5f}}, {}) == "sample: point 0 is (nan, 0.500000), both must be finite");
+    CHECK(refusal({1, 1, 1}, {{0.5f, INFINITY}}, {}) == "sample: point 0 is (0.500000, inf), both must be finite");
+}
+
 TEST_SUITE_END();

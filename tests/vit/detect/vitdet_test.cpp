@@ -377,4 +377,80 @@ TEST_CASE("vitdet: config_of reads every variant: without positions, windows or 
     check_given_settings(config, table, vitdet::config_of, window);
 }
 
+TEST_CASE("check: every size that cannot be is refused by itself, the least that can is accepted") {
+    const std::string at_least = ": all must be at least 1", inner = ": none may be negative, and the inner width not 0";
+    for (const auto& [config, text] : std::vector<std::pair<vitdet::Config, std::string>>{
+             {{.patch_size = 0}, "vitdet: patch side 0, 3 channels, tables for 64 x 64 tokens, positions of side 14" + at_least},
+             {{.channels = 0}, "vitdet: patch side 16, 0 channels, tables for 64 x 64 tokens, positions of side 14" + at_least},
+             {{.table_height = 0},
+              "vitdet: patch side 16, 3 channels, tables for 0 x 64 tokens, positions of side 14" + at_least},
+             {{.table_width = 0}, "vitdet: patch side 16, 3 channels, tables for 64 x 0 tokens, positions of side 14" + at_least},
+             {{.position_side = 0},
+              "vitdet: patch side 16, 3 channels, tables for 64 x 64 tokens, positions of side 0" + at_least},
+             {{.heads = 0}, "vitdet: 0 heads do not divide a width of 768"},
+             {{.width = 0}, "vitdet: 12 heads do not divide a width of 0"},
+             {{.depth = -1}, "vitdet: depth -1, inner width 3072, window 14, 256 channels of the pyramid, eps 0.000001" + inner},
+             {{.mlp_width = 0}, "vitdet: depth 12, inner width 0, window 14, 256 channels of the pyramid, eps 0.000001" + inner},
+             {{.window = -1}, "vitdet: depth 12, inner width 3072, window -1, 256 channels of the pyramid, eps 0.000001" + inner},
+             {{.pyramid_channels = -1},
+              "vitdet: depth 12, inner width 3072, window 14, -1 channels of the pyramid, eps 0.000001" + inner},
+             {{.eps = -1}, "vitdet: depth 12, inner width 3072, window 14, 256 channels of the pyramid, eps -1.000000" + inner},
+             {{.windowed = {-1}}, "vitdet: block -1 shall be windowed, there are 12 blocks, counted from 0"},
+             {{.windowed = {12}}, "vitdet: block 12 shall be windowed, there are 12 blocks, counted from 0"},
+             {{.residual = {-1}}, "vitdet: block -1 shall have convolutions, there are 12 blocks, counted from 0"},
+             {{.residual = {12}}, "vitdet: block 12 shall have convolutions, there are 12 blocks, counted from 0"},
+         })
+        CHECK_THROWS_WITH(vitdet::check(config), text.c_str());
+    const vitdet::Config least{.patch_size = 1,
+                               .channels = 1,
+                               .table_height = 1,
+                               .table_width = 1,
+                               .position_side = 1,
+                               .width = 1,
+                               .depth = 0,
+                               .heads = 1,
+                               .mlp_width = 1,
+                               .window = 0,
+                               .windowed = {},
+                               .pyramid_channels = 0,
+                               .eps = 0};
+    CHECK_NOTHROW(vitdet::check(least));
+    CHECK_NOTHROW(vitdet::check({.windowed = {0, 11}, .residual = {0, 11}}));
+}
+
+TEST_CASE("windows, decomposed_bias, block, forward: each comparison of the doors fails by itself") {
+    CHECK_NOTHROW(vitdet::windows({1, 1, 1}, 1));
+    CHECK(error_of([] { vitdet::windows({1, 1, 1}, 0); }).starts_with("windows: side 0 on "));
+    CHECK(error_of([] { vitdet::windows({1, 0, 1}, 1); }).starts_with("windows: side 1 on "));
+    CHECK(error_of([] { vitdet::windows({1, 0, 1}, 1); }).ends_with(", both must be at least 1"));
+
+    const auto refusal = [](const Matrix& query, const Matrix& down, const Matrix& across, int a, int b, int heads) {
+        return without_place(error_of([&] { vitdet::decomposed_bias(query, down, across, a, b, heads); }));
+    };
+    const Matrix query(2, 2), down(1, 2), across(3, 2);  // a map of 1 x 2, one head of width 2
+    CHECK(refusal(query, down, across, 1, 2, 1) == "");
+    CHECK(refusal(query, down, across, 0, 2, 1) == "decomposed_bias: queries (2, 2) are not maps of 0 x 2");
+    CHECK(refusal(query, down, across, 1, 0, 1) == "decomposed_bias: queries (2, 2) are not maps of 1 x 0");
+    CHECK(refusal(query, down, across, 1, 3, 1) == "decomposed_bias: queries (2, 2) are not maps of 1 x 3");
+    CHECK(refusal(query, down, across, 1, 2, 0) == "decomposed_bias: tables (1, 2) and (3, 2) for queries (2, 2) of 0 heads");
+    CHECK(refusal(query, down, across, 1, 2, 2) == "decomposed_bias: tables (1, 2) and (3, 2) for queries (2, 2) of 2 heads");
+    CHECK(refusal(query, down, Matrix(3, 1), 1, 2, 1) ==
+          "decomposed_bias: tables (1, 2) and (3, 1) for queries (2, 2) of 1 heads");
+    const std::string offsets = " for a map of 1 x 2, which has 1 and 3 offsets";
+    CHECK(refusal(query, Matrix(3, 2), across, 1, 2, 1) == "decomposed_bias: tables (3, 2) and (3, 2)" + offsets);
+    CHECK(refusal(query, down, Matrix(1, 2), 1, 2, 1) == "decomposed_bias: tables (1, 2) and (1, 2)" + offsets);
+
+    Random random(1);
+    const vitdet::Weights w = random_weights(tiny, random);
+    CHECK_THROWS_WITH(vitdet::block(Matrix(4, 8), w, tiny, -1, {1, 2, 2}),
+                      "vitdet: there is no block -1 among 2, counted from 0");
+    CHECK_NOTHROW(vitdet::table_for(Matrix(1, 2), 1));
+    for (const Image& image : {Image(10, 14, 1 + tiny.channels), Image(11, 14, tiny.channels), Image(10, 13, tiny.channels),
+                               Image(0, 14, tiny.channels)})
+        CHECK(error_of([&] { vitdet::forward({image}, w, tiny); }) ==
+              "vitdet: an image of " + std::to_string(image.height) + " x " + std::to_string(image.width) + " x " +
+                  std::to_string(image.channels) + ", this model reads " + std::to_string(tiny.channels) +
+                  " channels and sides that 2 divides");
+}
+
 TEST_SUITE_END();

@@ -467,4 +467,39 @@ TEST_CASE("plenoxels: NaN in rays and points, and invalid recipes, are refused")
                       "plenoxels: a coordinate of the centre of the box is nan, it must be finite");
 }
 
+TEST_CASE("Fitting, pruned, sample_rays: each comparison of the doors fails by itself, the limits are allowed") {
+    const plenoxels::Grid grid = small_grid();
+    const plenoxels::Scene scene{grid, plenoxels::make_weights(grid, {.harmonics = 1})};
+    const PixelRays one{through_the_middle(), Matrix(1, 3)};
+    const auto refusal = [&](const plenoxels::FitRecipe& recipe) {
+        return error_of([&] { plenoxels::Fitting(scene, one, {.harmonics = 1}, recipe, 1); });
+    };
+    CHECK(refusal({.steps = 0, .batch = 1, .density_rate = 0, .harmonics_rate = 0, .last_rate = 0, .keep = 0}) == "");
+    CHECK(refusal({.steps = -1}) == "plenoxels: -1 steps of fitting, there cannot be fewer than 0");
+    const std::string from_0 = ", it must be a number from 0 on";
+    CHECK(refusal({.density_rate = -1}) == "plenoxels: a learning rate of -1.000000" + from_0);
+    CHECK(refusal({.harmonics_rate = INFINITY}) == "plenoxels: a learning rate of inf" + from_0);
+    CHECK(refusal({.last_rate = -1}) == "plenoxels: a learning rate of -1.000000" + from_0);
+    const std::string below_1 = " of its memory, it must be from 0 to below 1; 0.95 is usual";
+    CHECK(refusal({.keep = -0.5f}) == "plenoxels: RMSProp keeps -0.500000" + below_1);
+    CHECK(refusal({.keep = 1}) == "plenoxels: RMSProp keeps 1.000000" + below_1);
+    CHECK_THROWS_WITH(plenoxels::Fitting(scene, {}, {.harmonics = 1}, {}, 1),
+                      "plenoxels: a batch of 500 rays out of 0, both must be positive");
+
+    CHECK_THROWS_WITH(plenoxels::pruned(scene, Matrix(7, 1), 0), "pruned: values (7, 1) for 8 voxels, each needs one");
+    CHECK_THROWS_WITH(plenoxels::pruned(scene, Matrix(8, 2), 0), "pruned: values (8, 2) for 8 voxels, each needs one");
+    CHECK_THROWS_WITH(plenoxels::to_grid(Matrix(1, 2), grid), "plenoxels: points (1, 2) must have 3 columns");
+    CHECK_THROWS_WITH(plenoxels::sample_rays({Matrix(1, 3), Matrix(2, 3, 1)}, grid, {}),
+                      "plenoxels: origins (1, 3) and directions (2, 3) must be equally many");
+    CHECK_THROWS_WITH(plenoxels::sample_rays(through_the_middle(), grid, {.near_clip = INFINITY}),
+                      "plenoxels: rays begin at inf voxels, it must be a finite number from 0 on");
+    plenoxels::Grid unlinked = grid;
+    unlinked.links.pop_back();
+    CHECK_THROWS_WITH(plenoxels::sample_rays(through_the_middle(), unlinked, {}),
+                      "plenoxels: 7 links for a grid of 2 x 2 x 2 voxels, each needs one");
+    const std::string least = " voxels; interpolation needs at least 2 along each axis";
+    CHECK(error_of([] { plenoxels::full_grid({1, 2, 2}, {1, 1, 1}); }) == "plenoxels: a grid of 1 x 2 x 2" + least);
+    CHECK(error_of([] { plenoxels::full_grid({2, 2, 1}, {1, 1, 1}); }) == "plenoxels: a grid of 2 x 2 x 1" + least);
+}
+
 TEST_SUITE_END();

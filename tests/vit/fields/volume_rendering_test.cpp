@@ -150,4 +150,28 @@ TEST_CASE("volume_rendering: invalid cameras, directions and densities are refus
                       "trap_nan(true) names the operation that made it");
 }
 
+TEST_CASE("look_at, rays_of_pixels, unit_directions: each comparison of the doors fails by itself, the least is allowed") {
+    const auto refusal = [](int height, int width, double angle) {
+        return error_of([&] { look_at({0, 0, 3}, {}, {0, 1, 0}, height, width, angle); });
+    };
+    const std::string rule = " degrees; sizes must be positive, the angle between 0 and 180";
+    CHECK(refusal(1, 1, 179) == "");
+    CHECK(refusal(0, 1, 40) == "look_at: a picture of 0 x 1 pixels and 40.000000" + rule);
+    CHECK(refusal(1, 0, 40) == "look_at: a picture of 1 x 0 pixels and 40.000000" + rule);
+    CHECK(refusal(1, 1, 0) == "look_at: a picture of 1 x 1 pixels and 0.000000" + rule);
+    CHECK(refusal(1, 1, 180) == "look_at: a picture of 1 x 1 pixels and 180.000000" + rule);
+    const Camera camera = look_at({0, 0, 3}, {}, {0, 1, 0}, 1, 1, 40);
+    const auto rays = [&](const auto& change) {
+        Camera changed = camera;
+        change(changed);
+        return error_of([&] { rays_of_pixels(changed, {}); });
+    };
+    CHECK(rays([](Camera& c) { c.height = 0; }) == "rays_of_pixels: a picture of 0 x 1 pixels, both must be at least 1");
+    CHECK(rays([](Camera& c) { c.width = 0; }) == "rays_of_pixels: a picture of 1 x 0 pixels, both must be at least 1");
+    CHECK(rays([](Camera& c) { c.pose = Matrix(4, 4); }) == "rays_of_pixels: a pose is (3, 4), not (4, 4)");
+    CHECK(rays([](Camera& c) { c.pose = Matrix(3, 3); }) == "rays_of_pixels: a pose is (3, 4), not (3, 3)");
+    CHECK(rays_of(camera).count() == 1);
+    CHECK_THROWS_WITH(unit_directions(Matrix(1, 2, 1)), "unit_directions: directions have 3 columns, not 2");
+}
+
 TEST_SUITE_END();

@@ -454,4 +454,84 @@ TEST_CASE("make_sequence, corruption_of_name: draws for another number of object
                       "pix2seq: 'rand' is not one of rand_cls, rand_n_fake_cls, real_n_fake_cls, real_n_rand_n_fake_cls");
 }
 
+TEST_CASE(
+    "with_noise, make_sequence, detections, nucleus: each comparison of the doors fails by itself, the limits are allowed") {
+    CHECK(pix2seq::quantised(1, 2) == 1);
+    CHECK(pix2seq::dequantised(1, 2) == 1);
+    CHECK_THROWS_WITH(pix2seq::quantised(0.5f, 1),
+                      "pix2seq: a coordinate of 0.500000 in 1 bins; it must be a number, and there must be at least 2 bins");
+    const pix2seq::Objects one{{{0, 0, 1, 1}}, {1}};
+    const auto noise = [](const pix2seq::Objects& objects, int slots, const pix2seq::NoiseDraws& draws) {
+        return error_of([&] { pix2seq::with_noise(objects, slots, draws, small); });
+    };
+    const std::string needs = " labels; each object needs four numbers and a label";
+    CHECK(noise(one, 1, {}) == "");
+    CHECK(noise({{{0, 0, 1, 1}}, {}}, 1, {}) == "pix2seq: boxes (1, 4) for 0" + needs);
+    CHECK(noise({{{0, 0, 1}}, {1}}, 1, {}) == "pix2seq: boxes (1, 3) for 1" + needs);
+    const std::string slots = " empty slots; there can be 0 to that many, and none without an object";
+    CHECK(noise(one, 2, {.duplicates = -1}) == "pix2seq: -1 duplicates of 1 objects for 1" + slots);
+    CHECK(noise(one, 2, {.duplicates = 2}) == "pix2seq: 2 duplicates of 1 objects for 1" + slots);
+    CHECK(noise({{}, {}}, 1, {.duplicates = 1}) == "pix2seq: 1 duplicates of 0 objects for 1" + slots);
+    CHECK(noise(one, 2, {.tiles = {0}}) == "pix2seq: a permutation of 1 for 2 tiled objects, it must name each of them once");
+    const std::string named = ", it must name each of them once, counted from 0";
+    CHECK(noise(one, 2, {.tiles = {0, 2}}) == "pix2seq: a permutation of 2 tiled objects names number 2" + named);
+    CHECK(noise(one, 2, {.tiles = {0, -1}}) == "pix2seq: a permutation of 2 tiled objects names number -1" + named);
+    CHECK(noise(one, 2, {.tiles = {0, 0}}) == "pix2seq: a permutation of 2 tiled objects names number 0" + named);
+
+    const std::vector<float> u{0.5f};
+    const auto sequence = [&](const pix2seq::Objects& objects, int drawn_class, int length) {
+        return error_of([&] {
+            pix2seq::make_sequence(objects, length, pix2seq::Corruption::random, {{drawn_class}, u, u, u}, {}, small);
+        });
+    };
+    CHECK(sequence(one, 0, 1) == "");
+    CHECK(sequence(one, 4, 1) == "");  // the last of 5 classes
+    CHECK(sequence(one, 5, 1) == "pix2seq: the class drawn for object 0 is 5, there are 5, counted from 0");
+    CHECK(sequence(one, -1, 1) == "pix2seq: the class drawn for object 0 is -1, there are 5, counted from 0");
+    CHECK(sequence({{{0, 0, 1}}, {1}}, 0, 1) == "pix2seq: boxes (1, 3), each must be four numbers");
+    CHECK(sequence({Matrix(2, 4), {1}}, 0, 1) ==
+          "pix2seq: 1 labels, boxes (2, 4), draws for 1, 1, 1 and 1 objects; all must be equally many");
+
+    CHECK_THROWS_WITH(pix2seq::detections({8, 8, 8, 8, 8}, Matrix(4, 20), small),
+                      "pix2seq: logits (4, 20) for 5 tokens of 20; each token needs a row of them");
+    CHECK_THROWS_WITH(pix2seq::detections({8, 8, 8, 8, 8}, Matrix(5, 19), small),
+                      "pix2seq: logits (5, 19) for 5 tokens of 20; each token needs a row of them");
+    const float logits[] = {0};
+    const std::string p_rule = " logits; p lies between 0 and 1, and there must be a logit";
+    CHECK(pix2seq::nucleus(logits, 1, 0) == std::vector<int>{1});
+    CHECK(pix2seq::nucleus(logits, 1, 1) == std::vector<int>{1});
+    CHECK(error_of([&] { pix2seq::nucleus(logits, 0, 0); }) == "nucleus: p = 0.000000 of 0" + p_rule);
+    CHECK(error_of([&] { pix2seq::nucleus(logits, 1, -0.5f); }) == "nucleus: p = -0.500000 of 1" + p_rule);
+
+    CHECK(pix2seq::positions_of_name("sin_cos") == pix2seq::Positions::sine);
+    CHECK(pix2seq::positions_of_name("learned") == pix2seq::Positions::learned);
+    CHECK_THROWS_WITH(pix2seq::positions_of_name("none"), "pix2seq: positions 'none' are neither sin_cos nor learned");
+    CHECK(pix2seq::projection_of_name("linear") == pix2seq::Projection::linear);
+}
+
+TEST_CASE("make_weights, forward, detect: a vocabulary, tokens and lengths that do not fit are refused, the limits are allowed") {
+    Random random(1);
+    const auto vocabulary = [&](const pix2seq::Vocabulary& v) {
+        pix2seq::Config config = tiny;
+        config.vocabulary = v;
+        return error_of([&] { pix2seq::make_weights(config, random); });
+    };
+    CHECK(vocabulary({.task = 1, .fake_class = 2, .base_shift = 3, .coordinate_shift = 4, .bins = 2, .size = 6}) == "");
+    CHECK(vocabulary({.task = 1, .fake_class = 2, .base_shift = 3, .coordinate_shift = 4, .bins = 1, .size = 6}) ==
+          "pix2seq: 1 bins from token 4 on, after classes from 3 on, do not fit into 6 tokens");
+    CHECK(vocabulary({.task = 1, .fake_class = 2, .base_shift = 4, .coordinate_shift = 4, .bins = 2, .size = 6}) ==
+          "pix2seq: 2 bins from token 4 on, after classes from 4 on, do not fit into 6 tokens");
+    CHECK(vocabulary({.task = 1, .fake_class = 2, .base_shift = 3, .coordinate_shift = 4, .bins = 2, .size = 5}) ==
+          "pix2seq: 2 bins from token 4 on, after classes from 3 on, do not fit into 5 tokens");
+    const pix2seq::Weights w = pix2seq::make_weights(tiny, random);
+    const std::string equally = " pictures; equally many for each are needed, at most 7";
+    CHECK(error_of([&] { pix2seq::forward({}, {1}, w, tiny); }) == "pix2seq: 1 tokens for 0" + equally);
+    CHECK(error_of([&] { pix2seq::forward(two_pictures(), {}, w, tiny); }) == "pix2seq: 0 tokens for 2" + equally);
+    CHECK(error_of([&] { pix2seq::forward(two_pictures(), std::vector<int>(16, 1), w, tiny); }) ==
+          "pix2seq: 16 tokens for 2" + equally);
+    CHECK_NOTHROW(pix2seq::forward(two_pictures(), std::vector<int>(14, 1), w, tiny));
+    CHECK_THROWS_WITH(pix2seq::detect(two_pictures(), w, tiny, 8),
+                      "pix2seq: 8 new tokens, it must be 1 to 7, the longest sequence");
+}
+
 TEST_SUITE_END();

@@ -556,4 +556,123 @@ TEST_CASE("coordinate_of: an image without pixels is refused") {
                       "unified_io: a place in a picture of 0 x 0, both must be at least 1");
 }
 
+TEST_CASE("make_weights: every size that cannot be is refused by itself, the least that can is accepted") {
+    Random random;
+    const auto refusal = [&](const auto& change) {
+        unified_io::Config config = tiny_config();
+        change(config);
+        return error_of([&] { unified_io::make_weights(config, random); });
+    };
+    using Config = unified_io::Config;
+    const std::string sizes = ": sizes must be positive", written = " are written: all must be positive",
+                      distance = ": there must be at least 4, and half of them fewer than the distance",
+                      between = " between patches: there must be at least 2, and half of them fewer than the distance";
+    CHECK(refusal([](Config& c) { c.vocabulary = 1; }) ==
+          "unified_io: 1 tokens, 7 codes, width 10, inner width 9, depths 2 and 1" + sizes);
+    CHECK(refusal([](Config& c) { c.image_vocabulary = 0; }) ==
+          "unified_io: 13 tokens, 0 codes, width 10, inner width 9, depths 2 and 1" + sizes);
+    CHECK(refusal([](Config& c) { c.width = 0; }) ==
+          "unified_io: 13 tokens, 7 codes, width 0, inner width 9, depths 2 and 1" + sizes);
+    CHECK(refusal([](Config& c) { c.mlp_width = 0; }) ==
+          "unified_io: 13 tokens, 7 codes, width 10, inner width 0, depths 2 and 1" + sizes);
+    CHECK(refusal([](Config& c) { c.encoder_depth = -1; }) ==
+          "unified_io: 13 tokens, 7 codes, width 10, inner width 9, depths -1 and 1" + sizes);
+    CHECK(refusal([](Config& c) { c.decoder_depth = -1; }) ==
+          "unified_io: 13 tokens, 7 codes, width 10, inner width 9, depths 2 and -1" + sizes);
+    CHECK(refusal([](Config& c) { c.head_width = 0; }) == "unified_io: 3 heads of width 0: both must be positive");
+    CHECK(refusal([](Config& c) { c.encoder_text = 0; }) ==
+          "unified_io: at most 0 tokens are read, 4 tokens and 6 codes in rows of 2" + written);
+    CHECK(refusal([](Config& c) { c.decoder_text = 0; }) ==
+          "unified_io: at most 5 tokens are read, 0 tokens and 6 codes in rows of 2" + written);
+    CHECK(refusal([](Config& c) { c.decoder_codes = 0; }) ==
+          "unified_io: at most 5 tokens are read, 4 tokens and 0 codes in rows of 2" + written);
+    CHECK(refusal([](Config& c) { c.decoder_grid = 0; }) ==
+          "unified_io: at most 5 tokens are read, 4 tokens and 6 codes in rows of 0" + written);
+    CHECK(refusal([](Config& c) { c.buckets = 3; }) == "unified_io: 3 buckets up to distance 16" + distance);
+    CHECK(refusal([](Config& c) { c.max_distance = 4; }) == "unified_io: 8 buckets up to distance 4" + distance);
+    CHECK(refusal([](Config& c) { c.image_buckets = 1; }) == "unified_io: 1 buckets up to distance 6" + between);
+    CHECK(refusal([](Config& c) { c.max_image_distance = 2; }) == "unified_io: 4 buckets up to distance 2" + between);
+    CHECK(refusal([](Config& c) { c.vae.resolution = 0; }) ==
+          "unified_io: pictures of side 0, 4 filters, 2 levels, 1 blocks, codes of width 3" + sizes);
+    CHECK(refusal([](Config& c) { c.vae.filters = 0; }) ==
+          "unified_io: pictures of side 4, 0 filters, 2 levels, 1 blocks, codes of width 3" + sizes);
+    CHECK(refusal([](Config& c) { c.vae.multipliers = {}; }) ==
+          "unified_io: pictures of side 4, 4 filters, 0 levels, 1 blocks, codes of width 3" + sizes);
+    CHECK(refusal([](Config& c) { c.vae.res_blocks = -1; }) ==
+          "unified_io: pictures of side 4, 4 filters, 2 levels, -1 blocks, codes of width 3" + sizes);
+    CHECK(refusal([](Config& c) { c.vae.code_width = 0; }) ==
+          "unified_io: pictures of side 4, 4 filters, 2 levels, 1 blocks, codes of width 0" + sizes);
+    CHECK(refusal([](Config& c) { c.vae.multipliers = {0}; }) == "unified_io: 4 filters, times 0, do not split into 2 groups");
+    CHECK(refusal([](Config& c) { c.vae.groups = 0; }) == "unified_io: 4 filters, times 1, do not split into 0 groups");
+    const Config least{.vocabulary = 2,
+                       .image_vocabulary = 1,
+                       .grid = {.height = 1, .width = 1, .patch_size = 1},
+                       .width = 1,
+                       .heads = 1,
+                       .head_width = 1,
+                       .mlp_width = 1,
+                       .encoder_depth = 0,
+                       .decoder_depth = 0,
+                       .encoder_text = 1,
+                       .encoder_patches = 1,
+                       .decoder_text = 1,
+                       .decoder_codes = 1,
+                       .decoder_grid = 1,
+                       .buckets = 4,
+                       .max_distance = 3,
+                       .image_buckets = 2,
+                       .max_image_distance = 2,
+                       .eps = 0,
+                       .vae = {.resolution = 1,
+                               .filters = 1,
+                               .multipliers = {1},
+                               .res_blocks = 0,
+                               .attention_sides = {},
+                               .code_width = 1,
+                               .groups = 1,
+                               .eps = 0}};
+    CHECK_NOTHROW(unified_io::make_weights(least, random));
+}
+
+TEST_CASE("forward, Reader, tokens_of_box, coordinate_of: each comparison of the doors fails by itself") {
+    const unified_io::Config config = tiny_config();
+    const unified_io::Weights w = tiny_weights(config);
+    const auto refusal = [&](const auto& change) {
+        unified_io::Source source = two_sources();
+        unified_io::Target target = two_targets;
+        change(source, target);
+        return error_of([&] { unified_io::forward(source, target, w, config); });
+    };
+    const std::string some = " of answers: there must be some of each";
+    CHECK(refusal([](auto& source, auto&) { source.images = {}; }) == "unified_io: 0 images, 6 tokens of prompts, 6" + some);
+    CHECK(refusal([](auto& source, auto&) { source.tokens = {}; }) == "unified_io: 2 images, 0 tokens of prompts, 6" + some);
+    CHECK(refusal([](auto&, auto& target) { target.tokens = {}; }) == "unified_io: 2 images, 6 tokens of prompts, 0" + some);
+    CHECK(refusal([](auto& source, auto&) { source.tokens[0] = -1; }) ==
+          "unified_io: -1 is not one of 13 tokens of prompts, counted from 0");
+    CHECK(refusal([](auto& source, auto&) { source.patches = Matrix(1, 6, 1); }) ==
+          "unified_io: a mask of (1, 6) for 2 images of 6 patches, each needs one number");
+
+    const auto reader = [&](int text, int codes) {
+        return error_of([&] { unified_io::Reader(two_sources(), text, codes, w, config); });
+    };
+    const std::string places = " codes to be written, there are positions for 4 and 6";
+    CHECK(reader(1, 0) == "");
+    CHECK(reader(4, 6) == "");
+    CHECK(reader(0, 0) == "unified_io: 0 tokens of text and 0" + places);
+    CHECK(reader(1, -1) == "unified_io: 1 tokens of text and -1" + places);
+    CHECK(reader(1, 7) == "unified_io: 1 tokens of text and 7" + places);
+
+    CHECK_NOTHROW(unified_io::tokens_of_box({.x1 = 0, .y1 = 0, .x2 = 1, .y2 = 1}, 1, 1));
+    CHECK_THROWS_WITH(
+        unified_io::tokens_of_box({.x1 = 0, .y1 = 1, .x2 = 1, .y2 = 0}, 1, 1),
+        "unified_io: a box from x 0.000000 to 1.000000 and y 1.000000 to 0.000000, neither may end before it begins");
+    CHECK_NOTHROW(unified_io::coordinate_of(32500, 1, 1));
+    CHECK_THROWS_WITH(unified_io::coordinate_of(32500, 1, 0),
+                      "unified_io: a place in a picture of 1 x 0, both must be at least 1");
+    CHECK(error_of([&] { unified_io::codes_of({noise(4, 6, 5)}, w, config); }).ends_with(", codes are made of side 4 with 3"));
+    CHECK(error_of([&] {
+              unified_io::codes_of({Image(4, 4, 1)}, w, config);
+          }).ends_with(" with 1 channels, codes are made of side 4 with 3"));
+}
+
 TEST_SUITE_END();
