@@ -226,4 +226,20 @@ TEST_CASE("metrics: arguments that would silently change the average are refused
     CHECK_THROWS_WITH(mean_panoptic_quality({image}, {image}, 0), "mean_panoptic_quality: 0 classes, there must be at least 1");
 }
 
+TEST_CASE("average_precision: each comparison of its doors fails by itself, the limits are allowed") {
+    const auto refusal = [](int image, float overlap, int objects, float threshold) {
+        return error_of([&] { average_precision({{image, 0, 1}}, {{overlap}}, {objects}, threshold); });
+    };
+    const std::string above_0 = ", it must lie above 0 and up to 1; 0.5 is usual";
+    CHECK(refusal(0, 0, 1, 1) == "");
+    CHECK(refusal(0, 1, 1, 1) == "");
+    CHECK(refusal(0, 1, 1, 0) == "average_precision: a threshold of 0.000000" + above_0);
+    CHECK(refusal(0, -0.5f, 1, 1) == "average_precision: detection 0 has an overlap of -0.500000, it must lie between 0 and 1");
+    CHECK(refusal(0, 1.5f, 1, 1) == "average_precision: detection 0 has an overlap of 1.500000, it must lie between 0 and 1");
+    const std::string each = " of 1; there must be one for each object of the image";
+    CHECK(refusal(-1, 1, 1, 1) == "average_precision: 1 overlaps of a detection in image -1" + each);
+    CHECK(refusal(1, 1, 1, 1) == "average_precision: 1 overlaps of a detection in image 1" + each);
+    CHECK(refusal(0, 1, 2, 1) == "average_precision: 1 overlaps of a detection in image 0" + each);
+}
+
 TEST_SUITE_END();

@@ -213,4 +213,14 @@ TEST_CASE("vild: every size or factor that cannot be is refused by itself, the l
     CHECK_NOTHROW(vild::check(smallest));
 }
 
+TEST_CASE("ensemble: tables of two shapes and probabilities below 0 or above 1 are refused, 0 and 1 are allowed") {
+    CHECK_NOTHROW(vild::ensemble({{0, 1}}, {{1, 0}}, {0, 1}));
+    const std::string rule = " marks of base classes; both must have the same shape, and each class one mark";
+    CHECK(error_of([] { vild::ensemble(Matrix(1, 2), Matrix(2, 2), {0, 1}); }) == "ensemble: (1, 2) and (2, 2) with 2" + rule);
+    CHECK(error_of([] { vild::ensemble(Matrix(1, 2), Matrix(1, 2), {0}); }) == "ensemble: (1, 2) and (1, 2) with 1" + rule);
+    const std::string between = ", it must lie between 0 and 1; text_probabilities and image_probabilities make them of logits";
+    CHECK(error_of([] { vild::ensemble({{0, 1}}, {{-0.5f, 0}}, {0, 1}); }) == "ensemble: a probability of -0.500000" + between);
+    CHECK(error_of([] { vild::ensemble({{0, 1.5f}}, {{1, 0}}, {0, 1}); }) == "ensemble: a probability of 1.500000" + between);
+}
+
 TEST_SUITE_END();

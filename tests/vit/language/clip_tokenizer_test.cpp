@@ -145,4 +145,13 @@ TEST_CASE("clean: a numbered character ends before the first character that is n
     CHECK(clip::clean("b&#") == "b&#");
 }
 
+TEST_CASE("make_sentences, read_vocabulary: a length without room and a number given twice are refused, the least is allowed") {
+    const clip::Tokenizer tokenizer = clip::read_merges(three_letters, "list");
+    CHECK(clip::make_sentences({""}, tokenizer, 2).ids == std::vector<int>{514, 515});
+    CHECK_THROWS_WITH(clip::make_sentences({""}, tokenizer, 1), "make_sentences: a length of 1 has no room for start and end");
+    CHECK_THROWS_WITH(clip::read_vocabulary("{\"a\":0,\"b\":0}", "v", "", "m"), "v: the number 0 is given twice, also to \"b\"");
+    CHECK_THROWS_WITH(clip::read_vocabulary("{\"a\":-1}", "v", "", "m"),
+                      "v: line 1: the number of \"a\" is \"-1\", it must be one of 0 ... 0");
+}
+
 TEST_SUITE_END();

@@ -231,4 +231,35 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("make_weights: every size of the resampler that cannot be is refused by itself") {
+    Random random(1);
+    const gpt::Weights language = gpt::make_weights(tiny.language, random);
+    const auto refusal = [&](int ResamplerShape::*size, int given) {
+        flamingo::Config config = tiny;
+        config.resampler.*size = given;
+        return error_of([&] { flamingo::make_weights(config, language, random); });
+    };
+    using Shape = ResamplerShape;
+    const std::string frames = std::to_string(tiny.resampler.frames), rule = " frames: sizes must be positive";
+    CHECK(refusal(&Shape::latents, 0) ==
+          "flamingo: a resampler of 0 latents, width 6, depth 1, 2 heads of 5, inner width 7, " + frames + rule);
+    CHECK(refusal(&Shape::width, 0) ==
+          "flamingo: a resampler of 3 latents, width 0, depth 1, 2 heads of 5, inner width 7, " + frames + rule);
+    CHECK(refusal(&Shape::depth, -1) ==
+          "flamingo: a resampler of 3 latents, width 6, depth -1, 2 heads of 5, inner width 7, " + frames + rule);
+    CHECK(refusal(&Shape::heads, 0) ==
+          "flamingo: a resampler of 3 latents, width 6, depth 1, 0 heads of 5, inner width 7, " + frames + rule);
+    CHECK(refusal(&Shape::head_width, 0) ==
+          "flamingo: a resampler of 3 latents, width 6, depth 1, 2 heads of 0, inner width 7, " + frames + rule);
+    CHECK(refusal(&Shape::mlp_width, 0) ==
+          "flamingo: a resampler of 3 latents, width 6, depth 1, 2 heads of 5, inner width 0, " + frames + rule);
+    CHECK(refusal(&Shape::frames, 0) ==
+          "flamingo: a resampler of 3 latents, width 6, depth 1, 2 heads of 5, inner width 7, 0" + rule);
+    flamingo::Config least = tiny;
+    least.resampler.latents = least.resampler.width = least.resampler.heads = least.resampler.head_width = 1;
+    least.resampler.mlp_width = least.resampler.frames = 1;
+    least.resampler.depth = 1;
+    CHECK_NOTHROW(flamingo::make_weights(least, language, random));
+}
+
 TEST_SUITE_END();

@@ -283,4 +283,14 @@ TEST_CASE("videomae: every size or factor that cannot be is refused by itself, t
     CHECK_NOTHROW(videomae::make_weights(smallest, random));
 }
 
+TEST_CASE("normalise_cubes: no channel, a number that the channels do not divide, and one number are refused") {
+    CHECK_NOTHROW(videomae::normalise_cubes(Matrix(1, 4), 2));
+    CHECK_THROWS_WITH(videomae::normalise_cubes(Matrix(1, 4), 0),
+                      "normalise_cubes: cubes of 4 numbers of 0 channels have no variance");
+    CHECK_THROWS_WITH(videomae::normalise_cubes(Matrix(1, 5), 2),
+                      "normalise_cubes: cubes of 5 numbers of 2 channels have no variance");
+    CHECK_THROWS_WITH(videomae::normalise_cubes(Matrix(1, 2), 2),
+                      "normalise_cubes: cubes of 2 numbers of 2 channels have no variance");
+}
+
 TEST_SUITE_END();
