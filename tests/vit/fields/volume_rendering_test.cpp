@@ -174,4 +174,22 @@ TEST_CASE("look_at, rays_of_pixels, unit_directions: each comparison of the door
     CHECK_THROWS_WITH(unit_directions(Matrix(1, 2, 1)), "unit_directions: directions have 3 columns, not 2");
 }
 
+TEST_CASE("rays_of, rays_of_pixels, psnr, picture_of: pictures without pixels and pixels before the first are refused") {
+    Camera camera = look_at({0, 0, 3}, {}, {0, 1, 0}, 1, 1, 40);
+    CHECK_THROWS_WITH(rays_of_pixels(camera, {-1}),
+                      "rays_of_pixels: pixel -1 is outside a picture of 1 x 1, they are counted from 0, row by row");
+    CHECK_NOTHROW(rays_of_pixels(camera, {0}));
+    camera.focal = INFINITY;
+    CHECK_THROWS_WITH(rays_of_pixels(camera, {0}),
+                      "rays_of_pixels: the focal length is inf pixels, it must be positive and finite");
+    camera.width = 0;
+    CHECK_THROWS_WITH(rays_of(camera), "rays_of: a picture of 1 x 0 pixels, both must be at least 1");
+    CHECK_THROWS_WITH(psnr(Matrix(), Matrix()), "psnr: (0, 0) against (0, 0), the shapes must be equal and not empty");
+    CHECK_NOTHROW(picture_of(Matrix(1, 3), 1, 1));
+    CHECK_THROWS_WITH(picture_of(Matrix(0, 3), 0, 1),
+                      "picture_of: (0, 3) does not fill 0 x 1 pixels; there must be a row for each");
+    CHECK_THROWS_WITH(picture_of(Matrix(0, 3), 1, 0),
+                      "picture_of: (0, 3) does not fill 1 x 0 pixels; there must be a row for each");
+}
+
 TEST_SUITE_END();

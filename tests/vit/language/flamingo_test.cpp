@@ -262,4 +262,25 @@ TEST_CASE("make_weights: every size of the resampler that cannot be is refused b
     CHECK_NOTHROW(flamingo::make_weights(least, language, random));
 }
 
+TEST_CASE("make_weights: every size of the gated layers that cannot be is refused by itself, the limits are allowed") {
+    Random random(1);
+    const gpt::Weights language = gpt::make_weights(tiny.language, random);
+    const auto refusal = [&](int flamingo::Config::*size, int given) {
+        flamingo::Config config = tiny;
+        config.*size = given;
+        return error_of([&] { flamingo::make_weights(config, language, random); });
+    };
+    const std::string rule = ": sizes must be positive", every = "th of 3 blocks; it must be 1 to that many";
+    CHECK(refusal(&flamingo::Config::heads, 0) == "flamingo: 0 heads of 4 and inner width 9" + rule);
+    CHECK(refusal(&flamingo::Config::head_width, 0) == "flamingo: 3 heads of 0 and inner width 9" + rule);
+    CHECK(refusal(&flamingo::Config::mlp_width, 0) == "flamingo: 3 heads of 4 and inner width 0" + rule);
+    CHECK(refusal(&flamingo::Config::every, 0) == "flamingo: a new layer before every 0" + every);
+    CHECK(refusal(&flamingo::Config::every, 4) == "flamingo: a new layer before every 4" + every);
+    CHECK(refusal(&flamingo::Config::every, 1) == "");
+    CHECK(refusal(&flamingo::Config::every, 3) == "");
+    CHECK(refusal(&flamingo::Config::heads, 1) == "");
+    CHECK(refusal(&flamingo::Config::head_width, 1) == "");
+    CHECK(refusal(&flamingo::Config::mlp_width, 1) == "");
+}
+
 TEST_SUITE_END();
