@@ -348,6 +348,14 @@ TEST_CASE("answer_mask, roll_out: each length alone is refused, the shortest and
         refusal({1, 2, 3}, {1}, {1, 1}) ==
         "ppo: 3 tokens, 1 prompts and 2 answers do not form episodes of 3 tokens; each prompt needs an answer, filled up to that "
         "length");
+    CHECK(
+        refusal({1, 2, 3}, {1}, {}) ==
+        "ppo: 3 tokens, 1 prompts and 0 answers do not form episodes of 3 tokens; each prompt needs an answer, filled up to that "
+        "length");
+    CHECK(
+        refusal({1, 2, 3, 4}, {1}, {2}) ==
+        "ppo: 4 tokens, 1 prompts and 1 answers do not form episodes of 3 tokens; each prompt needs an answer, filled up to that "
+        "length");
     CHECK(refusal({1, 2, 3}, {0}, {2}) == "ppo: episode 0 has a prompt of 0 and an answer of 2 tokens of 3");
     CHECK(refusal({1, 2, 3}, {1}, {-1}) == "ppo: episode 0 has a prompt of 1 and an answer of -1 tokens of 3");
     CHECK(refusal({1, 2, 3}, {1}, {3}) == "ppo: episode 0 has a prompt of 1 and an answer of 3 tokens of 3");

@@ -557,6 +557,9 @@ TEST_CASE("sine_positions, forward, losses, panoptic: each comparison of the doo
     CHECK(refused_targets([](Target& t) { t.labels[0] = -1; }) ==
           "mask2former: label -1 is not one of 2 classes, counted from 0");
     CHECK(refused_targets([](Target& t) { t.labels[0] = 2; }) == "mask2former: label 2 is not one of 2 classes, counted from 0");
+    CHECK(error_of([&] {
+              losses(steps, {targets[0], targets[1], targets[1]}, draws, tiny);
+          }) == "mask2former: targets of 3 images for 2, each needs its own, if only an empty one");
     const auto refused_draws = [&](const auto& change) {
         std::vector<Draws> changed = draws;
         change(changed);
