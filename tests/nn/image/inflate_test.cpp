@@ -1,5 +1,9 @@
 #include "nn/image/inflate.h"
 
+#include <array>
+#include <bit>
+#include <vector>
+
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("inflate");
@@ -76,6 +80,234 @@ TEST_CASE("zlib_unpacked: every stream that is cut off is refused, and one with 
             const std::string error = error_of([&] { unpacked = zlib_unpacked(changed, 1000, "x"); });
             CHECK((!error.empty() || unpacked == words));
         }
+}
+
+// ---- streams written bit by bit ---------------------------------------------------------------------------------------------
+
+namespace {
+struct Stream {
+    std::string bytes = std::string("\x78\x01", 2);
+    int used = 8;  // bits of the last byte
+
+    void bit(int one) {
+        if (used == 8) {
+            bytes += '\0';
+            used = 0;
+        }
+        bytes.back() = static_cast<char>(bytes.back() | one << used++);
+    }
+    // As in a header: the lowest bit first.
+    void number(int value, int width) {
+        for (int k = 0; k < width; ++k) bit(value >> k & 1);
+    }
+    // A word of a Huffman code: the highest bit first.
+    void word(int value, int width) {
+        for (int k = width - 1; k >= 0; --k) bit(value >> k & 1);
+    }
+    // A symbol of the fixed codes (RFC 1951, section 3.2.6).
+    void fixed_symbol(int symbol) {
+        if (symbol < 144)
+            word(0x30 + symbol, 8);
+        else if (symbol < 256)
+            word(0x190 + symbol - 144, 9);
+        else if (symbol < 280)
+            word(symbol - 256, 7);
+        else
+            word(0xC0 + symbol - 280, 8);
+    }
+    // The stream with the check sum of what it holds.
+    std::string ended(std::string_view unpacked) const {
+        const std::uint32_t sum = adler32(unpacked);
+        std::string all = bytes;
+        for (const int shift : {24, 16, 8, 0}) all += static_cast<char>(sum >> shift & 255);
+        return all;
+    }
+};
+}  // namespace
+
+// The last block, with the fixed codes.
+static Stream fixed_block() {
+    Stream stream;
+    stream.number(1, 1);
+    stream.number(1, 2);
+    return stream;
+}
+
+// The last block, with codes of its own: how long the two codes are, and the words of the code of their lengths.
+static Stream block_with_codes(int literals, int distances, const std::array<int, 19>& length_words) {
+    Stream stream;
+    stream.number(1, 1);
+    stream.number(2, 2);
+    stream.number(literals - 257, 5);
+    stream.number(distances - 1, 5);
+    stream.number(15, 4);  // all 19
+    for (const int symbol : {16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15})
+        stream.number(length_words[static_cast<std::size_t>(symbol)], 3);
+    return stream;
+}
+
+// Words of 3 bits for the lengths 0 to 4 and the repetitions 16, 17 and 18, which are the words 5, 6 and 7.
+static constexpr std::array<int, 19> three_bits{3, 3, 3, 3, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 3, 3};
+
+// `count` zeros, 11 to 138 of them.
+static void zeros(Stream& stream, int count) {
+    stream.word(7, 3);
+    stream.number(count - 11, 7);
+}
+
+// Codes of `distances` distances, in which only "a", "\xFF" and the end have words, each of them of the length given.
+static Stream code_of_a(int distances, int length_of_255, int length_of_end) {
+    Stream stream = block_with_codes(257, distances, three_bits);
+    zeros(stream, 97);
+    stream.word(1, 3);  // "a": 1 bit
+    zeros(stream, 138);
+    zeros(stream, 19);
+    stream.word(length_of_255, 3);
+    stream.word(length_of_end, 3);
+    return stream;
+}
+
+TEST_CASE("zlib_unpacked: each rule of the header is checked by itself") {
+    const auto refused = [](const char* header, const std::string& shown) {
+        return refusal(bytes(header)) ==
+               "x: the compressed bytes begin with " + shown + ", which is not a header of a zlib stream without dictionary";
+    };
+    CHECK(refused("7918", "121 24"));  // method 9
+    CHECK(refused("881c", "136 28"));  // a window of 64 KB
+    CHECK(refused("7800", "120 0"));   // not a multiple of 31
+    CHECK(refused("7820", "120 32"));  // with a dictionary
+    for (const char* const header : {"081d", "7801", "785e", "78da"})
+        CHECK(refusal(bytes(header)) == "x: the compressed bytes end in the middle, after 2");
+}
+
+TEST_CASE("zlib_unpacked: codes that cannot be are refused, each for its own reason") {
+    CHECK(refusal(block_with_codes(287, 30, three_bits).bytes) ==
+          "x: a block has 287 literals and 30 distances, 286 and 30 are the most");
+    CHECK(refusal(block_with_codes(286, 31, three_bits).bytes) ==
+          "x: a block has 286 literals and 31 distances, 286 and 30 are the most");
+    CHECK(refusal(block_with_codes(286, 30, three_bits).bytes).starts_with("x: the compressed bytes end in the middle"));
+
+    CHECK(refusal(block_with_codes(257, 1, {1, 1, 1}).bytes) == "x: a Huffman code has more words of 1 bits than there can be");
+    CHECK(refusal(block_with_codes(257, 1, {1, 2, 2, 2}).bytes) ==
+          "x: a Huffman code has more words of 2 bits than there can be");
+    Stream no_word = block_with_codes(257, 1, {1});
+    no_word.word(0x7FFF, 15);  // 0 is the only word
+    CHECK(refusal(no_word.bytes) == "x: the compressed bytes hold a word that is in no Huffman code");
+
+    Stream nothing = block_with_codes(257, 1, three_bits);
+    nothing.word(5, 3);
+    CHECK(refusal(nothing.bytes) == "x: a block begins its codes with a repetition of nothing");
+
+    Stream three_too_many = code_of_a(2, 0, 1);  // two lengths are missing
+    three_too_many.word(6, 3);
+    three_too_many.number(0, 3);  // three zeros
+    CHECK(refusal(three_too_many.bytes) == "x: a block gives its codes more than 259 lengths");
+
+    Stream endless = code_of_a(1, 1, 0);
+    endless.word(1, 3);  // the first distance has a word
+    CHECK(refusal(endless.bytes) == "x: a block has no word for its end");
+}
+
+TEST_CASE("zlib_unpacked: zeros may fill the codes to their last length, and lengths may be repeated") {
+    Stream stream = code_of_a(3, 0, 1);
+    stream.word(6, 3);
+    stream.number(0, 3);  // three zeros: no distance has a word
+    stream.word(0, 1);    // "a"
+    stream.word(0, 1);
+    stream.word(1, 1);  // the end
+    CHECK(zlib_unpacked(stream.ended("aa"), 2, "x") == "aa");
+
+    Stream repeated = block_with_codes(257, 1, three_bits);
+    zeros(repeated, 97);
+    repeated.word(3, 3);  // "a": 3 bits
+    repeated.word(5, 3);
+    repeated.number(3, 2);  // "b" to "g" as well
+    zeros(repeated, 138);
+    zeros(repeated, 14);
+    repeated.word(3, 3);  // the end
+    repeated.word(0, 3);  // no distance
+    repeated.word(6, 3);  // "g"
+    repeated.word(0, 3);  // "a"
+    repeated.word(7, 3);
+    CHECK(zlib_unpacked(repeated.ended("ga"), 2, "x") == "ga");
+}
+
+TEST_CASE("zlib_unpacked: the fixed code has words of 8 and 9 bits for literals") {
+    Stream stream = fixed_block();
+    for (const int symbol : {0, 143, 144, 255, 256}) stream.fixed_symbol(symbol);
+    const std::string expected("\x00\x8F\x90\xFF", 4);
+    CHECK(zlib_unpacked(stream.ended(expected), 4, "x") == expected);
+}
+
+TEST_CASE("zlib_unpacked: every length from 3 to 258 is copied") {
+    // RFC 1951, section 3.2.5: the last length of each number from 257 on
+    static constexpr int last_of[] = {3,  4,  5,  6,  7,  8,  9,  10,  12,  14,  16,  18,  22,  26, 30,
+                                      34, 42, 50, 58, 66, 82, 98, 114, 130, 162, 194, 226, 257, 258};
+    int first = 3;
+    for (std::size_t k = 0; k < std::size(last_of); ++k) {
+        const unsigned others = static_cast<unsigned>(last_of[k] - first);
+        for (int length = first; length <= last_of[k]; ++length) {
+            Stream stream = fixed_block();
+            stream.fixed_symbol('a');
+            stream.fixed_symbol(257 + static_cast<int>(k));
+            stream.number(length - first, static_cast<int>(std::bit_width(others)));
+            stream.word(0, 5);  // distance 1
+            stream.fixed_symbol(256);
+            const std::string expected(1 + static_cast<std::size_t>(length), 'a');
+            CHECK(zlib_unpacked(stream.ended(expected), expected.size(), "x") == expected);
+        }
+        first = last_of[k] + 1;
+    }
+}
+
+TEST_CASE("zlib_unpacked: the first and the last distance of each number are copied from") {
+    std::string before;
+    for (std::size_t k = 0; k < 32768; ++k) before += static_cast<char>((k * k + k / 256) % 251);
+    Stream stored;
+    stored.number(0, 3);  // a stored block that is not the last; the rest of the byte is skipped
+    stored.used = 8;
+    stored.bytes += std::string("\x00\x80\xFF\x7F", 4) + before;
+    int first = 1;
+    for (int number = 0; number < 30; ++number) {
+        const int extra = number < 4 ? 0 : number / 2 - 1;
+        const int last = first + (1 << extra) - 1;
+        for (const int distance : {first, last}) {
+            Stream stream = stored;
+            stream.number(1, 1);
+            stream.number(1, 2);
+            stream.fixed_symbol(257);  // three bytes
+            stream.word(number, 5);
+            stream.number(distance - first, extra);
+            stream.fixed_symbol(256);
+            std::string expected = before;
+            for (int k = 0; k < 3; ++k) expected += expected[expected.size() - static_cast<std::size_t>(distance)];
+            CHECK(zlib_unpacked(stream.ended(expected), expected.size(), "x") == expected);
+        }
+        first = last + 1;
+    }
+    CHECK(first == 32769);
+}
+
+TEST_CASE("zlib_unpacked: lengths, distances and copies that do not exist are refused") {
+    Stream length = fixed_block();
+    length.fixed_symbol('a');
+    length.fixed_symbol(286);
+    CHECK(refusal(length.bytes) == "x: the compressed bytes hold the length number 286, 285 is the last");
+    const auto copied = [](int number) {
+        Stream stream = fixed_block();
+        stream.fixed_symbol('a');
+        stream.fixed_symbol(257);
+        stream.word(number, 5);
+        stream.number(0, number < 2 ? 0 : number / 2 - 1);
+        stream.fixed_symbol(256);
+        return stream.ended("aaaa");
+    };
+    CHECK(refusal(copied(30)) == "x: the compressed bytes hold a word that is in no Huffman code");
+    CHECK(refusal(copied(29)) == "x: the compressed bytes repeat what stood 24577 bytes ago, after 1");
+    CHECK(refusal(copied(1)) == "x: the compressed bytes repeat what stood 2 bytes ago, after 1");
+    CHECK(refusal(copied(0)).empty());
+    CHECK(error_of([&] { zlib_unpacked(copied(0), 4, "x"); }).empty());
+    CHECK(refusal(copied(0), 3) == "x: more than the 3 bytes that belong there come out of the compressed ones");
 }
 
 TEST_SUITE_END();

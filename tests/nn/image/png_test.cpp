@@ -118,4 +118,127 @@ TEST_CASE("parse_png: every file that is cut off is refused, and one with a byte
     }
 }
 
+// ---- files with one thing wrong ---------------------------------------------------------------------------------------------
+
+static std::string four_bytes(std::uint32_t number) {
+    std::string result;
+    for (const int shift : {24, 16, 8, 0}) result += static_cast<char>(number >> shift & 255);
+    return result;
+}
+
+static std::string chunk(const std::string& name, const std::string& data) {
+    return four_bytes(static_cast<std::uint32_t>(data.size())) + name + data + four_bytes(crc32(name + data));
+}
+
+static std::string header(std::uint32_t width, std::uint32_t height, char depth, char colour, char compression = 0,
+                          char filter = 0) {
+    return four_bytes(width) + four_bytes(height) + std::string{depth, colour, compression, filter, '\0'};
+}
+
+static const std::string begin = "\x89PNG\r\n\x1A\n";
+
+// rows    a filter and the bytes of each
+// before  chunks in front of them
+static std::string file_of(const std::string& header, const std::string& rows, const std::string& before = "") {
+    return begin + chunk("IHDR", header) + before + chunk("IDAT", zlib_stored(rows)) + chunk("IEND", "");
+}
+
+static const std::string one_pixel = header(1, 1, 8, 0), black(2, '\0');
+
+TEST_CASE("parse_png: chunks that are unknown, without a proper name or in the wrong place are refused") {
+    CHECK(refusal(file_of(one_pixel, black)).empty());
+    for (const std::string name : {"aAZz", "zbcd", "tEXt"}) CHECK(refusal(file_of(one_pixel, black, chunk(name, "?"))).empty());
+    for (const std::string name : {"Abcd", "Zbcd"})
+        CHECK(refusal(file_of(one_pixel, black, chunk(name, ""))) ==
+              "x: the chunk " + name + " is not known here, and cannot be skipped");
+    for (const std::string name : {"a@cd", "a[cd", "a`cd", "a{cd", "abc0"})
+        CHECK(refusal(file_of(one_pixel, black, chunk(name, ""))) == "x: byte 37: the name of a chunk must be four letters");
+    CHECK(refusal(begin + chunk("IEND", "")) == "x: begins with the chunk IEND, it must be IHDR");
+}
+
+TEST_CASE("parse_png: each number of the header is checked by itself") {
+    CHECK(refusal(file_of(one_pixel.substr(0, 12), black)) == "x: a header of 12 bytes, it must be 13");
+    CHECK(refusal(file_of(one_pixel + '\0', black)) == "x: a header of 14 bytes, it must be 13");
+    for (const int colour : {1, 5, 7})
+        CHECK(refusal(file_of(header(1, 1, 8, static_cast<char>(colour)), black)) ==
+              "x: there is no colour type " + std::to_string(colour) + " in PNG files");
+    CHECK(refusal(file_of(header(1, 1, 8, 0, 1), black)) == "x: compression 1 and filter 0, both must be 0");
+    CHECK(refusal(file_of(header(1, 1, 8, 0, 0, 1), black)) == "x: compression 0 and filter 1, both must be 0");
+    const auto deep = [](int depth, int colour) {
+        return refusal(file_of(header(1, 1, static_cast<char>(depth), static_cast<char>(colour)), black));
+    };
+    const std::string cure = " are not read here; convert it: magick FILE -depth 8 FILE.ppm";
+    for (const int depth : {1, 2, 4, 8}) {
+        CHECK(deep(depth, 0).empty());
+        CHECK(deep(depth, 3) == "x: a palette of 0 bytes, it must be 3 for each of 1 to 256 colours");
+    }
+    for (const int depth : {0, 3, 5, 7, 9, 16})
+        for (const int colour : {0, 3})
+            CHECK(deep(depth, colour) ==
+                  "x: " + std::to_string(depth) + " bits a sample of colour type " + std::to_string(colour) + cure);
+    for (const int depth : {1, 2, 4})
+        for (const int colour : {2, 4, 6})
+            CHECK(deep(depth, colour) ==
+                  "x: " + std::to_string(depth) + " bits a sample of colour type " + std::to_string(colour) + cure);
+}
+
+TEST_CASE("parse_png: a picture without pixels or with more than 33,333,333 of them is refused") {
+    const auto sized = [](std::uint32_t width, std::uint32_t height) {
+        return refusal(file_of(header(width, height, 8, 0), black));
+    };
+    const auto many = [](const std::string& sides) { return "x: " + sides + " pixels, there must be some and at most 33333333"; };
+    CHECK(sized(0, 1) == many("1 x 0"));
+    CHECK(sized(1, 0) == many("0 x 1"));
+    CHECK(sized(33333334, 1) == many("1 x 33333334"));
+    CHECK(sized(1, 33333334) == many("33333334 x 1"));
+    CHECK(sized(6000, 6000) == many("6000 x 6000"));
+    CHECK(sized(100000000, 1) == many("1 x 100000000"));
+    CHECK(sized(1, 100000000) == many("100000000 x 1"));
+    CHECK(sized(1431677356u, 4294902525u) == many("4294902525 x 1431677356"));  // three times as many are 2^64 and a few
+    CHECK(sized(33333333, 1) == "x: 1 rows of 33333334 bytes are needed, 2 bytes are there");
+    CHECK(sized(1, 33333333) == "x: 33333333 rows of 2 bytes are needed, 2 bytes are there");
+}
+
+TEST_CASE("parse_png: rows that are missing, and a filter that does not exist, are refused") {
+    CHECK(refusal(file_of(one_pixel, black.substr(1))) == "x: 1 rows of 2 bytes are needed, 1 bytes are there");
+    CHECK(refusal(file_of(one_pixel, black + "!")) ==
+          "x: more than the 2 bytes that belong there come out of the compressed ones");
+    const std::string two_rows = header(1, 2, 8, 0);
+    CHECK(refusal(file_of(two_rows, std::string("\0\0\x05\0", 4))) == "x: row 1 has the filter 5, 4 is the last");
+    CHECK(refusal(file_of(two_rows, std::string("\0\0\x04\0", 4))).empty());
+}
+
+TEST_CASE("parse_png: a palette has 1 to 256 whole colours, and each pixel one of them") {
+    const auto with_palette = [](std::size_t size, const std::string& pixels = std::string(3, '\0')) {
+        return refusal(file_of(header(2, 1, 8, 3), pixels, chunk("PLTE", std::string(size, 'p'))));
+    };
+    for (const std::size_t size : {0, 1, 4, 767, 771})
+        CHECK(with_palette(size) ==
+              "x: a palette of " + std::to_string(size) + " bytes, it must be 3 for each of 1 to 256 colours");
+    CHECK(with_palette(3).empty());
+    CHECK(with_palette(768, std::string("\0\xFF\xFF", 3)).empty());
+    CHECK(with_palette(6, std::string("\0\x01\x02", 3)) == "x: pixel (0, 1) has colour 2 of a palette of 2");
+    CHECK(with_palette(6, std::string("\0\x01\x01", 3)).empty());
+}
+
+TEST_CASE("parse_png: the transparent colour of a grey or RGB picture, and colours of a palette beyond the given alphas") {
+    const auto grey_with = [](const std::string& transparent) {
+        return parse_png(file_of(header(2, 1, 8, 0), std::string("\0\x07\x09", 3), chunk("tRNS", transparent)), "x");
+    };
+    check_samples(grey_with(std::string("\0\x07", 2)), 1, 2, 1, {255, 9});
+    check_samples(grey_with(std::string("\x01\x07", 2)), 1, 2, 1, {7, 9});  // no sample of 8 bits is 263
+    check_samples(grey_with(std::string("\0\x07\0", 3)), 1, 2, 1, {7, 9});  // not two bytes
+    const auto rgb_with = [](const std::string& transparent) {
+        return parse_png(file_of(header(1, 1, 8, 2), std::string("\0\x01\x02\x03", 4), chunk("tRNS", transparent)), "x");
+    };
+    check_samples(rgb_with(std::string("\0\x01\0\x02\0\x03", 6)), 1, 1, 3, {255, 255, 255});
+    check_samples(rgb_with(std::string("\0\x09\0\x02\0\x03", 6)), 1, 1, 3, {1, 2, 3});
+    check_samples(rgb_with(std::string("\0\x01\0\x09\0\x03", 6)), 1, 1, 3, {1, 2, 3});
+    check_samples(rgb_with(std::string("\0\x01\0\x02\0\x09", 6)), 1, 1, 3, {1, 2, 3});
+    check_samples(rgb_with(std::string("\0\x01\0\x02\x01\x03", 6)), 1, 1, 3, {1, 2, 3});
+    const std::string palette = chunk("PLTE", "abcdef"), first_only = chunk("tRNS", std::string(1, '\0'));
+    check_samples(parse_png(file_of(header(2, 1, 8, 3), std::string("\0\0\x01", 3), palette + first_only), "x"), 1, 2, 3,
+                  {255, 255, 255, 'd', 'e', 'f'});
+}
+
 TEST_SUITE_END();
