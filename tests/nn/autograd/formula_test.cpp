@@ -233,4 +233,27 @@ TEST_CASE("record_operation: every operation of every floor comes with its expla
     CHECK(operations > 50);
 }
 
+TEST_CASE("evaluate: a number just past the end of a table, a row or a column is refused, the last one is read") {
+    const Explained explained{.value = {}, .tables = {{"index", {7, 9}}}};
+    const Matrix y(2, 2);
+    const Facts facts{.inputs = {&a23, nullptr}, .value = &y, .gradient = &y, .explained = &explained};
+    const auto value = [&](const std::string& words) { return evaluate(parse_formula(words), facts, 0, 0); };
+    const auto refusal = [&](const std::string& words) { return error_of([&] { value(words); }); };
+    CHECK(value("index(0) + 10 * index(1)") == 97);
+    CHECK(refusal("index(2)") == "formula: index has 2 numbers, not number 2.000000");
+    CHECK(refusal("index(-1)") == "formula: index has 2 numbers, not number -1.000000");
+    CHECK(refusal("index") == "formula: there is no number index");
+    CHECK(value("a(0,0)") == 1);
+    CHECK(value("a(1,2)") == 6);
+    CHECK(refusal("a(-1,0)") == "formula: element (-1, 0) of (2, 3)");
+    CHECK(refusal("a(2,0)") == "formula: element (2, 0) of (2, 3)");
+    CHECK(refusal("a(0,-1)") == "formula: element (0, -1) of (2, 3)");
+    CHECK(refusal("a(0,3)") == "formula: element (0, 3) of (2, 3)");
+    CHECK(value("input(0, 1, 2)") == 6);
+    CHECK(refusal("b(0,0)") == "formula: there is no input 1");
+    CHECK(refusal("input(2, 0, 0)") == "formula: there is no input 2");
+    CHECK(refusal("exp(1, 2, 3)") == "formula: exp of 3 arguments is not known");
+    CHECK(refusal("index(0, 0, 0)") == "formula: index of 3 arguments is not known");
+}
+
 TEST_SUITE_END();

@@ -150,4 +150,15 @@ TEST_CASE("Tracing: each number of a GPT and its gradients is explained") {
     check_explained(tracing.trace());
 }
 
+TEST_CASE("Tracing: a loss that was computed before it began is no value of the trace") {
+    const Var w = parameter(Matrix{{2}});
+    const Tape tape;
+    const Var loss = square(w);
+    Tracing tracing;
+    backward(loss);
+    const Trace trace = tracing.trace();
+    CHECK(trace.loss == -1);
+    CHECK(trace.values.empty());
+}
+
 TEST_SUITE_END();

@@ -316,4 +316,77 @@ TEST_CASE("activation_patching: tokens, heads, windows and answers that do not e
                       "causal_trace: the answer is token 9, there are 9, counted from 0");
 }
 
+TEST_CASE("EmbeddingNoise: noise that does not fit is refused, whichever of its sizes is wrong") {
+    const auto noised = [](const Matrix& noise, int begin, int length, const Matrix& embeddings) {
+        patching::EmbeddingNoise hook(noise, begin, length);
+        return hook.at({.name = "token_embeddings"}, embeddings).value();
+    };
+    const auto refusal = [&](const Matrix& noise, int begin, int length, const Matrix& embeddings) {
+        return error_of([&] { noised(noise, begin, length, embeddings); });
+    };
+    const auto rule = [](const std::string& noise, int begin, const std::string& embeddings, int length) {
+        return "activation_patching: noise " + noise + " from token " + std::to_string(begin) + " on, for word embeddings " +
+               embeddings + " of sequences of " + std::to_string(length) +
+               " tokens; each copy needs equally many noisy rows, as wide as the embeddings and within the prompt";
+    };
+    const Matrix four(4, 2), two{{1, 2}, {3, 4}};  // two copies of two tokens; one noisy token of each
+    CHECK(identical(noised(two, 0, 2, four), Matrix{{1, 2}, {0, 0}, {3, 4}, {0, 0}}));
+    CHECK(identical(noised(two, 1, 2, four), Matrix{{0, 0}, {1, 2}, {0, 0}, {3, 4}}));
+    CHECK(identical(noised(two, 0, 2, Matrix(2, 2)), two));  // every token of the only copy
+    CHECK(identical(noised(two, 0, 1, Matrix(2, 2)), two));  // copies of one token
+    CHECK(refusal(two, 0, 0, four) == "activation_patching: noise on sequences of 0 tokens, there must be at least 1");
+    CHECK(refusal(two, 0, 2, Matrix(5, 2)) == rule("(2, 2)", 0, "(5, 2)", 2));
+    CHECK(refusal(Matrix(3, 2), 0, 2, four) == rule("(3, 2)", 0, "(4, 2)", 2));
+    CHECK(refusal(Matrix(2, 3), 0, 2, four) == rule("(2, 3)", 0, "(4, 2)", 2));
+    CHECK(refusal(two, -1, 2, four) == rule("(2, 2)", -1, "(4, 2)", 2));
+    CHECK(refusal(two, 2, 2, four) == rule("(2, 2)", 2, "(4, 2)", 2));
+    CHECK(refusal(four, 1, 2, four) == rule("(4, 2)", 1, "(4, 2)", 2));
+    CHECK(refusal(two, 0, 3, Matrix(2, 2)) == rule("(2, 2)", 0, "(2, 2)", 3));  // less than one copy
+}
+
+TEST_CASE(
+    "Patch, path_patching, gradient_patch: another shape, a receiver beyond the last block and inputs that differ are refused") {
+    const PatchingCase c = small_case();
+    GptRun clean_run(c.w, c.config, make_batch(c.clean_ids)), corrupted_run(c.w, c.config, make_batch(c.corrupted_ids));
+    const patching::Kept clean = patching::record(clean_run), corrupted = patching::record(corrupted_run);
+    const patching::Metric metric = patching::make_metric({3}, {4}, 5, clean, corrupted);
+    {
+        GptRun shorter(c.w, c.config, make_batch({{1, 2, 3, 4}}));
+        const patching::Patch patch({{.block = 1, .step = "input"}}, clean);
+        CHECK_THROWS_WITH(shorter.logits(),
+                          "activation_patching: step input of block 1 is (4, 8), in the other run it was (5, 8); both runs must "
+                          "have prompts of the same length");
+    }
+    {
+        const patching::Patch before({{.block = 1, .step = "input", .rows = {-1}}}, clean);
+        CHECK_THROWS_WITH(corrupted_run.logits(),
+                          "activation_patching: row -1 of step input, which is (5, 8); they are counted from 0");
+    }
+    {
+        const patching::Patch ends({{.block = 1, .step = "input", .rows = {0, 4}}}, clean);
+        CHECK_NOTHROW(corrupted_run.logits());
+    }
+    CHECK_THROWS_WITH(patching::path_patching(clean_run, clean, corrupted, {.block = 3, .head = 0}, false, c.sizes, metric),
+                      "path_patching: the receiver is in block 3 of 3, counted from 0; below 0 it is the residual stream after "
+                      "the last");
+    CHECK(patching::path_patching(clean_run, clean, corrupted, {.block = 2, .head = 0}, false, c.sizes, metric).rows == 2);
+    CHECK(patching::path_patching(clean_run, clean, corrupted, {.block = 0, .head = 0}, false, c.sizes, metric).rows == 0);
+
+    const std::vector<Matrix> gradients(3, Matrix(5, 8));
+    const auto refusal = [&](const std::vector<Matrix>& of_inputs, const patching::Kept& bad, const patching::Sizes& sizes) {
+        return error_of([&] { patching::gradient_patch(of_inputs, clean, bad, sizes); });
+    };
+    const auto rule = [](const std::string& bad, const std::string& gradient, int length) {
+        return "gradient_patch: block 0 has inputs (5, 8) and " + bad + " and a gradient " + gradient +
+               "; all must have a row for each of 1 sequences of " + std::to_string(length) + " tokens";
+    };
+    patching::Kept other = corrupted;
+    other.steps[{0, "input"}] = Matrix(5, 7);
+    CHECK(refusal(gradients, corrupted, c.sizes).empty());
+    CHECK(refusal(gradients, other, c.sizes) == rule("(5, 7)", "(5, 8)", 5));
+    CHECK(refusal(std::vector<Matrix>(3, Matrix(4, 8)), corrupted, c.sizes) == rule("(5, 8)", "(4, 8)", 5));
+    CHECK(refusal(gradients, corrupted, {1, 4, 3, 2}) == rule("(5, 8)", "(5, 8)", 4));
+    CHECK(refusal(gradients, corrupted, {1, 6, 3, 2}) == rule("(5, 8)", "(5, 8)", 6));
+}
+
 TEST_SUITE_END();

@@ -237,4 +237,99 @@ TEST_CASE("logit_lens: NaN, which would have rank 1, is refused, and so are rows
                       "logit_lens: token embeddings (1, 2) and positions (2, 2), the shapes must be equal");
 }
 
+TEST_CASE("readout_of: a head of no or two layers, without a norm, with a bias or with an activation is refused") {
+    const HeadLayer plain{.normed = true, .norm = make_layer_norm(2), .linear = {.weight = Matrix(2, 3), .bias = {}}};
+    const auto refusal = [](const std::vector<HeadLayer>& head) {
+        return error_of([&] { logit_lens::readout_of({.blocks = {}, .options = {}, .head = head}); });
+    };
+    const std::string rule =
+        "logit_lens: the head of this model is not one norm and one matrix; take outputs_of() of nn/interpret/inside.h";
+    CHECK(refusal({plain}).empty());
+    CHECK(refusal({}) == rule);
+    CHECK(refusal({plain, plain}) == rule);
+    HeadLayer without_norm = plain, with_bias = plain, curved = plain;
+    without_norm.normed = false;
+    with_bias.linear.bias = Matrix(1, 3);
+    curved.nonlinearity = Nonlinearity::tanh;
+    for (const HeadLayer& layer : {without_norm, with_bias, curved}) CHECK(refusal({layer}) == rule);
+}
+
+TEST_CASE(
+    "compare, final_scale, contribution: no tokens, empty rows, a token below 0 and another model's unembedding are refused") {
+    CHECK_THROWS_WITH(logit_lens::compare(Matrix(1, 0), Matrix(1, 0), {0}),
+                      "logit_lens: logits (1, 0), there must be at least one token");
+    CHECK(logit_lens::compare(Matrix(1, 1), Matrix(1, 1), {0}).rank == std::vector<int>{1});
+    CHECK_THROWS_WITH(logit_lens::compare(Matrix(1, 3), Matrix(1, 3), {-1}),
+                      "logit_lens: the right token of row 0 is -1, there are 3 tokens, counted from 0");
+    CHECK(logit_lens::compare(Matrix(1, 3), Matrix(1, 3), {2}).rank == std::vector<int>{1});
+    const logit_lens::Readout readout = small_readout();
+    CHECK_THROWS_WITH(logit_lens::final_scale(Matrix(2, 0), readout),
+                      "logit_lens: a stream (2, 0), a row must hold at least 1 number");
+    CHECK(identical(logit_lens::final_scale(Matrix(1, 1), readout), Matrix(1, 1)));
+    const logit_lens::Unembedding unembedding{.U = Matrix(2, 3), .c = Matrix(1, 3)};
+    CHECK_THROWS_WITH(logit_lens::contribution({"x", Matrix(1, 4)}, {0}, Matrix(1, 1, 1), unembedding),
+                      "logit_lens: a stream (1, 4) meets an unembedding (2, 3), which must have 4 rows; both must be of the same "
+                      "model");
+    CHECK_THROWS_WITH(logit_lens::contribution({"x", Matrix(2, 2)}, {-1}, Matrix(2, 1, 1), unembedding),
+                      "logit_lens: row -1 of a stream (2, 2), they are counted from 0");
+    CHECK(logit_lens::contribution({"x", Matrix(2, 2)}, {0, 1}, Matrix(2, 1, 1), unembedding).rows == 2);
+    CHECK_THROWS_WITH(logit_lens::contribution_to({"x", Matrix(1, 2)}, {-1}, Matrix(1, 1, 1), unembedding),
+                      "logit_lens: token -1 of row 0, there are 3, counted from 0");
+    CHECK(logit_lens::contribution_to({"x", Matrix(1, 2)}, {2}, Matrix(1, 1, 1), unembedding) == std::vector<float>{0});
+    CHECK_THROWS_WITH(logit_lens::contribution_to({"x", Matrix(2, 2)}, {0}, Matrix(2, 1, 1), unembedding),
+                      "logit_lens: 1 tokens for the rows of (2, 2), each row needs one");
+}
+
+TEST_CASE("folded: a gain and a bias of another width are refused, each by itself; both may be absent") {
+    const auto refusal = [](const Var& gain, const Var& bias) {
+        return error_of(
+            [&] { logit_lens::folded({.norm = {.gain = gain, .bias = bias}, .eps = 0, .output_matrix = Matrix(3, 2)}); });
+    };
+    const std::string rule =
+        "logit_lens: the last norm has 1 numbers, the output matrix is (3, 2); gain and bias must be as wide as its rows";
+    const Matrix two(1, 2), one(1, 1);
+    CHECK(refusal(one, two) == rule);
+    CHECK(refusal(two, one) == rule);
+    CHECK(refusal(two, two).empty());
+    CHECK(refusal({}, {}).empty());
+}
+
+TEST_CASE("parts_of: blocks whose outputs are not simply added are refused, each kind by itself") {
+    Random random(1);
+    const Block plain = make_block(random, {.width = 2, .mlp_width = 3});
+    Inspection trace;
+    trace.streams = {Matrix(1, 2)};
+    const auto refusal = [&](const std::vector<Block>& blocks, const BlockOptions& options) {
+        return error_of([&] { logit_lens::parts_of(trace, {.blocks = blocks, .options = options}); });
+    };
+    CHECK(logit_lens::parts_of(trace, {.blocks = {}, .options = {}}).size() == 2);  // "embed" and "bias"
+    const std::string rule =
+        "logit_lens: the last stream is the sum of what the blocks write only with pre-norm or parallel blocks and a plain "
+        "residual";
+    CHECK(refusal({}, {.order = Order::parallel}).empty());
+    CHECK(refusal({}, {.order = Order::post}) == rule);
+    CHECK(refusal({}, {.order = Order::normed_residual}) == rule);
+    CHECK(refusal({}, {.residual = 2}) == rule);
+    CHECK(refusal({}, {.order = Order::parallel, .residual = 2}) == rule);
+    Block scaled_attention = plain, scaled_mlp = plain, crossing = plain;
+    scaled_attention.scale1 = Matrix(1, 2);
+    scaled_mlp.scale2 = Matrix(1, 2);
+    crossing.cross.query.weight = Matrix(2, 2);
+    for (const Block& block : {scaled_attention, scaled_mlp, crossing})
+        CHECK(refusal({block}, {}) == "logit_lens: no parts are known for blocks with layer scale or cross-attention");
+    CHECK(refusal({plain}, {}) == "logit_lens: 0 kept steps of 1 blocks; make a KeepSteps before the forward pass");
+}
+
+TEST_CASE("parts_of: heads that do not divide the context are refused") {
+    Random random(1);
+    StackSteps steps;
+    steps.blocks.resize(1);
+    const std::vector<Block> blocks{make_block(random, {.width = 4, .mlp_width = 3})};
+    CHECK_THROWS_WITH(logit_lens::parts_of(steps, blocks, 3, Matrix(1, 4), Matrix(1, 4)),
+                      "logit_lens: 3 heads do not divide a context of width 4");
+    CHECK_THROWS_WITH(logit_lens::parts_of(steps, blocks, 0, Matrix(1, 4), Matrix(1, 4)),
+                      "logit_lens: 0 heads do not divide a context of width 4");
+    CHECK(logit_lens::parts_of({}, {}, 1, Matrix(1, 4), Matrix(1, 4)).size() == 3);
+}
+
 TEST_SUITE_END();

@@ -345,4 +345,131 @@ TEST_CASE("class_map: attention that is not square is refused") {
                       "class_map: attention (2, 3) must have a row and a column for the class token and for at least one other");
 }
 
+// --- the whole way, of a model of one block and a head of two layers ---
+
+namespace {
+struct TwoLayerHead {
+    Inside inside;
+    Inspection trace;
+};
+}  // namespace
+
+// Four tokens; the head reads token `row`: three outputs of tanh(N(r) W0 + b0) W1 + b1.
+static TwoLayerHead two_layer_head(int row) {
+    Random random(5);
+    const Init init{.stddev = 0.5f};
+    const Block w = make_block(random, {.width = 4, .mlp_width = 6}, init);
+    const Matrix z = normal_matrix(random, 4, 4);
+    const HeadLayer pooler{.normed = true,
+                           .norm = make_layer_norm(4),
+                           .linear = {.weight = normal_matrix(random, 4, 5), .bias = normal_matrix(random, 1, 5)},
+                           .nonlinearity = Nonlinearity::tanh};
+    const HeadLayer classifier{.linear = {.weight = normal_matrix(random, 5, 3), .bias = normal_matrix(random, 1, 3)}};
+    TwoLayerHead model{.inside = {.blocks = {w}, .options = {.heads = 2}, .head = {pooler, classifier}}, .trace = {}};
+    Inspection& trace = model.trace;
+    const KeepSteps keep;
+    const BlockSteps steps = block(z, w, model.inside.options);
+    trace.steps.blocks = {steps};
+    trace.streams = {z, steps.output.value()};
+    trace.outputs = outputs_of(trace.streams[1], model.inside);
+    trace.asked = {{.row = row, .column = 2}};
+    trace.weights = {steps.attention.weights.value()};
+    trace.gradients = {normal_matrix(random, 8, 4)};
+    return model;
+}
+
+TEST_CASE("token_relevance: relevance passes the layers of a head, the block, and the attention from the last to the first") {
+    for (const int row : {0, 3}) {
+        const auto [inside, trace] = two_layer_head(row);
+        const HeadLayer &pooler = inside.head[0], &classifier = inside.head[1];
+        const Var normed = normalise(slice_rows(trace.streams[1], row, 1), pooler.norm, pooler.kind, pooler.eps);
+        const Var pooled = tanh(linear(normed, pooler.linear));
+        const Matrix of_pooled = rollout::linear_relevance(pooled.value(), classifier.linear.weight.value(), one_hot(3, 2));
+        const Matrix of_row = rollout::linear_relevance(normed.value(), pooler.linear.weight.value(), of_pooled);
+        Matrix last(4, 4);
+        std::copy(of_row.begin(), of_row.end(), last.row(row));
+        const rollout::BlockRelevance r =
+            rollout::block_relevance(trace.steps.blocks[0], inside.blocks[0], inside.options, trace.streams[0], last);
+        const Matrix weighted = rollout::positive_weighted_mean(r.weights, trace.gradients[0], 2);
+        check_close("row", rollout::token_relevance(trace, inside), slice_rows(weighted, row, 1));
+    }
+}
+
+TEST_CASE("token_rollout, token_relevance: an output that was not asked, a row beyond the stack and another model are refused") {
+    const auto [inside, trace] = two_layer_head(3);
+    const auto rolled = [&, &inside = inside](const Inspection& changed) {
+        return error_of([&] { rollout::token_rollout(changed, inside); });
+    };
+    CHECK(rolled(trace).empty());
+    const std::string nothing = "rollout: nothing was asked, or there is no block; give follow() the output";
+    Inspection not_asked = trace, no_block = trace, fewer_rows = trace, fewer_cols = trace, beyond = trace;
+    not_asked.asked.clear();
+    no_block.weights.clear();
+    fewer_rows.weights[0] = Matrix(7, 4);
+    fewer_cols.weights[0] = Matrix(8, 3);
+    beyond.asked[0].row = 4;
+    CHECK(rolled(not_asked) == nothing);
+    CHECK(rolled(no_block) == nothing);
+    CHECK(rolled(fewer_rows) ==
+          "rollout: attention weights (7, 4) of 2 heads and 4 tokens; one sequence at a time can be explained");
+    CHECK(rolled(fewer_cols) ==
+          "rollout: attention weights (8, 3) of 2 heads and 4 tokens; one sequence at a time can be explained");
+    CHECK(rolled(beyond) == "rollout: output row 4 was asked, the stack has 4 tokens");
+
+    const float said = trace.outputs(3, 2);
+    const auto with_output = [&, &trace = trace, &inside = inside](float output) {
+        Inspection changed = trace;
+        changed.outputs(3, 2) = output;
+        return error_of([&] { rollout::token_relevance(changed, inside); });
+    };
+    const float most = 1e-3f * (1 + std::abs(said));
+    CHECK(with_output(said).empty());
+    CHECK(with_output(said + 0.9f * most).empty());
+    CHECK(with_output(said - 0.9f * most).empty());
+    CHECK(with_output(said + 1.2f * most).ends_with(" for output 2; the Inside must be that of the model that ran"));
+    CHECK(with_output(said - 1.2f * most).starts_with("rollout: the head makes "));
+    Inspection wider = trace;
+    wider.outputs = Matrix(4, 4);
+    CHECK(error_of([&, &inside = inside] { rollout::token_relevance(wider, inside); })
+              .ends_with(" of the last stream, the run has returned 0.000000 for output 2; the Inside must be that of the model "
+                         "that ran"));
+}
+
+TEST_CASE("block_relevance: orders, MLPs and steps without a rule, and shapes that differ, are refused") {
+    const auto [inside, trace] = two_layer_head(0);
+    const BlockSteps& steps = trace.steps.blocks[0];
+    const Matrix relevance(4, 4);
+    const auto refusal = [&, &trace = trace](const BlockSteps& steps, const Block& w, Order order, const Matrix& relevance) {
+        return error_of([&] { rollout::block_relevance(steps, w, {.heads = 2, .order = order}, trace.streams[0], relevance); });
+    };
+    CHECK(refusal(steps, inside.blocks[0], Order::pre, relevance).empty());
+    CHECK(refusal(steps, inside.blocks[0], Order::parallel, relevance) ==
+          "rollout: a block of order number 2; relevance is known for 0 (pre-norm) and 1 (post-norm) only");
+    CHECK(refusal(steps, inside.blocks[0], Order::normed_residual, relevance) ==
+          "rollout: a block of order number 3; relevance is known for 0 (pre-norm) and 1 (post-norm) only");
+    const std::string no_rule =
+        "rollout: no rule of relevance is known for gated MLPs and shared key heads; gradient relevance needs none";
+    Block gated = inside.blocks[0];
+    gated.mlp.gate.weight = Matrix(4, 6);
+    CHECK(refusal(steps, gated, Order::pre, relevance) == no_rule);
+    BlockSteps shared = steps, not_kept = steps, longer = steps;
+    shared.attention.key = Matrix(4, 2);
+    CHECK(refusal(shared, inside.blocks[0], Order::pre, relevance) == no_rule);
+    not_kept.attention.weights = {};
+    CHECK(refusal(not_kept, inside.blocks[0], Order::pre, relevance) ==
+          "rollout: the steps of the block were not kept; make a KeepSteps before the forward pass");
+    CHECK(refusal(steps, inside.blocks[0], Order::pre, Matrix(3, 4)) ==
+          "rollout: an input (4, 4) and relevance (3, 4) for a block of tokens (4, 4), the shapes must be equal");
+    longer.after_attention = Matrix(5, 4);
+    CHECK(refusal(longer, inside.blocks[0], Order::pre, relevance) ==
+          "rollout: an input (4, 4) and relevance (4, 4) for a block of tokens (5, 4), the shapes must be equal");
+}
+
+TEST_CASE("relevance_product: a layer below 0 is refused, the last one is read") {
+    const std::vector<Matrix> layers{Matrix(2, 2), Matrix(2, 2, 1)};
+    CHECK_THROWS_WITH(rollout::relevance_product(layers, -1, false), "rollout: there is no layer -1 among 2, counted from 0");
+    CHECK_THROWS_WITH(rollout::relevance_product(layers, 2, false), "rollout: there is no layer 2 among 2, counted from 0");
+    check_close("last", rollout::relevance_product(layers, 1, false), Matrix{{2, 1}, {1, 2}});
+}
+
 TEST_SUITE_END();

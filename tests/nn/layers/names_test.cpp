@@ -384,4 +384,14 @@ TEST_CASE("add_parameters: absent parts add nothing; a part without a name and a
         "block names: self_attention.query_key_value.weight is fused head by head, but its key is 2 wide and its query 4");
 }
 
+TEST_CASE("flax_vit_names: a single head has its own dimension as well") {
+    const std::string names = listing(plain_block(), flax_vit_names, "", 1);
+    for (const char* const part :
+         {"query/kernel(4, 1, 4) ", "query/bias(1, 4) ", "value/kernel(4, 1, 4) ", "out/kernel(1, 4, 4) "}) {
+        CAPTURE(part);
+        CHECK(names.find(part) != std::string::npos);
+    }
+    CHECK(listing(plain_block(), bloom_names, "", 1).find("self_attention.query_key_value.weight(12, 4) ") != std::string::npos);
+}
+
 TEST_SUITE_END();
