@@ -256,4 +256,19 @@ TEST_CASE("straight_through: the value forward, the gradient to the path") {
           "straight_through: a value of shape (1, 2) for a path of shape (2, 1), the shapes must be equal");
 }
 
+TEST_CASE("clamp, row_means, log_softmax_rows, pick: bounds in the wrong order, empty rows and columns below 0 are refused") {
+    const Matrix a(2, 3), empty(2, 0);
+    CHECK(without_place(error_of([&] { clamp(a, 2, 1); })) ==
+          "clamp: the lower bound 2.000000 is above the upper bound 1.000000; exchange them");
+    CHECK(identical(clamp(a, 1, 1).value(), Matrix(2, 3, 1)));
+    CHECK(without_place(error_of([&] { row_means(empty); })) ==
+          "row_means: (2, 0) has empty rows, each must hold at least 1 number");
+    CHECK(identical(row_means(Matrix{{5}}).value(), Matrix{{5}}));
+    CHECK(without_place(error_of([&] { log_softmax_rows(empty); })) ==
+          "log_softmax_rows: (2, 0) has empty rows, each must hold at least 1 number");
+    CHECK(identical(log_softmax_rows(Matrix{{5}}).value(), Matrix{{0}}));
+    CHECK(without_place(error_of([&] { pick(a, {0, -1}); })) == "pick: column -1 of (2, 3), counted from 0");
+    CHECK(identical(pick(a, {0, 2}).value(), Matrix(2, 1)));
+}
+
 TEST_SUITE_END();

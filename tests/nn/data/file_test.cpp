@@ -1,6 +1,9 @@
 #include "nn/data/file.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
@@ -176,4 +179,24 @@ TEST_CASE("read_file, AtomicFile, is_file: a path with a byte 0 is refused, and 
     CHECK(error_of([&] { write_file_atomically(path, "b"); }).ends_with("/a" + rule));
     CHECK_FALSE(is_file(path));
     CHECK(read_file(folder.path("a")) == "a");
+}
+
+TEST_CASE("read_file, RandomAccessFile: what opens but cannot be read is refused with the reason") {
+    const TemporaryFolder folder;
+    // On Linux the memory of a process opens as a file, and no byte can be read at address 0.
+    if (std::filesystem::exists("/proc/self/mem"))
+        CHECK_THROWS_WITH(read_file("/proc/self/mem"), "/proc/self/mem: cannot be read: Input/output error");
+    const std::string pipe = folder.path("pipe"), path = folder.file("f", std::string(100'000, 'x'));
+    REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
+    const int both_ends = open(pipe.c_str(), O_RDWR);  // so that opening it again does not wait
+    CHECK(error_of([&] { RandomAccessFile file(pipe); }) == pipe + ": cannot be read in pieces, it is not an ordinary file");
+    close(both_ends);
+    const RandomAccessFile file(path);
+    std::filesystem::resize_file(path, 40'000);
+    std::string piece(2, ' ');
+    CHECK(error_of([&] { file.read(50'000, piece.data(), 2); }) ==
+          path + ": bytes 50000 to 50002 cannot be read: the file has become shorter");
+    file.read(20'000, piece.data(), 2);
+    CHECK(piece == "xx");
+    CHECK_NOTHROW(file.read(100'000, piece.data(), 0));
 }

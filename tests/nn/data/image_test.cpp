@@ -294,3 +294,17 @@ TEST_CASE("Image, write_image, resize_bilinear, warped: sizes without memory, mi
     CHECK_THROWS_WITH(warped(Image(2, 2, 1), {.xx = NAN}),
                       "warped: a number of the transformation is nan, all six must be finite");
 }
+
+TEST_CASE("resize_bilinear: a side of 0 before or after, and more numbers than can be held, are refused") {
+    const auto refusal = [](int height, int width, int new_height, int new_width) {
+        return error_of([&] { resize_bilinear(Image(height, width, 1), new_height, new_width); });
+    };
+    const std::string rule = ", every side must be at least 1";
+    CHECK(refusal(1, 1, 1, 1).empty());
+    CHECK(refusal(0, 1, 1, 1) == "resize_bilinear: a 0 x 1 x 1 image to 1 x 1" + rule);
+    CHECK(refusal(1, 0, 1, 1) == "resize_bilinear: a 1 x 0 x 1 image to 1 x 1" + rule);
+    CHECK(refusal(1, 1, 0, 1) == "resize_bilinear: a 1 x 1 x 1 image to 0 x 1" + rule);
+    CHECK(refusal(1, 1, 1, 0) == "resize_bilinear: a 1 x 1 x 1 image to 1 x 0" + rule);
+    CHECK(refusal(1, 1, 1000000, 1000000) ==
+          "resize_bilinear: 1000000 x 1000000 x 1 numbers are more than the 1e12 that can be held");
+}

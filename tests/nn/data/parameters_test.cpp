@@ -353,3 +353,19 @@ TEST_CASE("load: transposed matrices are refused with both shapes") {
               load({{"w", {2, 6}, Stored::as_it_is, {zeros(2, 6)}}}, Safetensors(folder.path("f")));
           }).ends_with("; misshapen: w is (6, 2) instead of (2, 6)"));
 }
+
+TEST_CASE("copy_values: lists, parts and matrices that do not match are refused") {
+    const Parameter one{.name = "a", .shape = {1, 2}, .parts = {zeros(1, 2)}};
+    const Parameter two{.name = "b", .shape = {1, 4}, .parts = {zeros(1, 2), zeros(1, 2)}};
+    const Parameter high{.name = "c", .shape = {2, 2}, .parts = {zeros(2, 2)}};
+    CHECK_NOTHROW(copy_values({}, {}));
+    CHECK_NOTHROW(copy_values({one, two}, {one, two}));
+    CHECK_THROWS_WITH(copy_values({one}, {}),
+                      "copy_values: a list of 1 parameters into one of 0, there must be equally many; both must come of the same "
+                      "configuration");
+    CHECK_THROWS_WITH(copy_values({one}, {one, two}),
+                      "copy_values: a list of 1 parameters into one of 2, there must be equally many; both must come of the same "
+                      "configuration");
+    CHECK_THROWS_WITH(copy_values({one}, {two}), "copy_values: a of 1 matrices into b of 2, there must be equally many");
+    CHECK_THROWS_WITH(copy_values({one}, {high}), "copy_values: a is (1, 2), c is (2, 2), the shapes must be equal");
+}

@@ -82,4 +82,31 @@ TEST_CASE("patchify, check: an image whose numbers were moved away, and a grid t
           }).find("it has 1.000000 patches of 6442464843.000000 numbers") != std::string::npos);
 }
 
+TEST_CASE("check: each size of a grid is checked by itself, and fewer than 1e9 patches of fewer than 1e9 numbers are allowed") {
+    const auto refusal = [](int height, int width, int patch_size, int channels) {
+        return error_of(
+            [&] { check(PatchGrid{.height = height, .width = width, .patch_size = patch_size, .channels = channels}, "vit"); });
+    };
+    const auto split = [](const std::string& sides, int patch_size) {
+        return "vit: an image of " + sides + " does not split into patches of side " + std::to_string(patch_size) +
+               "; sizes must be at least 1, and the side divide both";
+    };
+    CHECK(refusal(1, 1, 1, 1).empty());
+    CHECK(refusal(4, 4, 0, 1) == split("4 x 4", 0));
+    CHECK(refusal(4, 4, -2, 1) == split("4 x 4", -2));
+    CHECK(refusal(0, 4, 2, 1) == split("0 x 4", 2));
+    CHECK(refusal(4, 0, 2, 1) == split("4 x 0", 2));
+    CHECK(refusal(5, 4, 2, 1) == split("5 x 4", 2));
+    CHECK(refusal(4, 5, 2, 1) == split("4 x 5", 2));
+    CHECK(refusal(4, 4, 2, 0) == "vit: images of 0 channels, there must be at least 1");
+    CHECK(refusal(999999999, 1, 1, 1).empty());
+    CHECK(refusal(1000000000, 1, 1, 1) ==
+          "vit: an image of 1000000000 x 1 x 1 in patches of side 1 is too large; it has 1000000000.000000 patches of 1.000000 "
+          "numbers");
+    CHECK(refusal(1, 1, 1, 999999999).empty());
+    CHECK(refusal(1, 1, 1, 1000000000) ==
+          "vit: an image of 1 x 1 x 1000000000 in patches of side 1 is too large; it has 1.000000 patches of 1000000000.000000 "
+          "numbers");
+}
+
 TEST_SUITE_END();

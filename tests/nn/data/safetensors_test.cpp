@@ -448,3 +448,17 @@ TEST_CASE("Safetensors: shards that do not match their index are refused in one 
     shards.folder.file(name, "{\"weight_map\": {\"a\": ");
     CHECK(shards.refusal() == shards.index + ": line 1, byte 21: the text ends too early, it is cut off");
 }
+
+TEST_CASE("Safetensors::dimension: one that is missing or does not fit an int is refused") {
+    const TemporaryFolder folder;
+    const std::string path = folder.file("f", one_tensor("F32", "[0,2147483647,2147483648]", ""));
+    const Safetensors file(path);
+    CHECK(file.dimension("x", 0) == 0);
+    CHECK(file.dimension("x", 1) == 2147483647);
+    const auto rule = [&](int which) {
+        return path + ": x has the shape (0, 2147483647, 2147483648), dimension " + std::to_string(which) +
+               " is missing or too large";
+    };
+    CHECK(error_of([&] { file.dimension("x", 2); }) == rule(2));
+    CHECK(error_of([&] { file.dimension("x", 3); }) == rule(3));
+}

@@ -252,4 +252,26 @@ TEST_CASE("attribute: NaN and points without weights are refused") {
     CHECK_THROWS_WITH(ig::points(ig::Rule::trapezoid, 1), "integrated_gradients: 1 points, a trapezoid needs 2");
 }
 
+TEST_CASE("OutputOf, attribute: rows, columns, groups and outputs that do not match are refused") {
+    const auto refusal = [](const std::vector<int>& rows, const std::vector<int>& columns, const std::vector<int>& against) {
+        return error_of([&] { ig::OutputOf([] { return Var(Matrix(1, 1)); }, "embeddings", rows, columns, against); });
+    };
+    CHECK(refusal({0}, {1}, {}).empty());
+    CHECK(refusal({0}, {1}, {2}).empty());
+    CHECK(refusal({0}, {1, 2}, {}) == "integrated_gradients: 2 outputs of 1 rows are to be explained, 0 to be subtracted");
+    CHECK(refusal({0}, {1, 2}, {1}) == "integrated_gradients: 2 outputs of 1 rows are to be explained, 1 to be subtracted");
+    CHECK(refusal({0, 1}, {1, 2}, {1}) == "integrated_gradients: 2 outputs of 2 rows are to be explained, 1 to be subtracted");
+    struct Itself : ig::Output {
+        Var of(const Var& x) override { return x; }
+    } itself;
+    const ig::Points points = ig::points(ig::Rule::middle, 1);
+    CHECK_THROWS_WITH(ig::attribute(itself, Matrix(1, 2), Matrix(1, 2), points, 1),
+                      "integrated_gradients: the output is (1, 2), it should be one number for each group, (B, 1)");
+    CHECK_THROWS_WITH(ig::attribute(itself, Matrix(2, 1), Matrix(2, 1), points, 1),
+                      "integrated_gradients: 2 outputs for 1 groups, each needs one");
+    CHECK_THROWS_WITH(ig::attribute(itself, Matrix(2, 1), Matrix(2, 1), points, 0),
+                      "integrated_gradients: 0 groups of the rows of (2, 1), each must have equally many");
+    CHECK(identical(ig::attribute(itself, Matrix(2, 1, 3), Matrix(2, 1), points, 2).attributions, Matrix(2, 1, 3)));
+}
+
 TEST_SUITE_END();

@@ -65,4 +65,16 @@ TEST_CASE("activation_of_name: the names in configuration files") {
     CHECK(error_of([] { activation_of_name("mish"); }).starts_with("activation_of_name: 'mish' is not one of gelu, "));
 }
 
+TEST_CASE("activate, activation_of_name: an activation that does not exist is refused; every published name is known") {
+    CHECK(without_place(error_of([] { activate(Matrix(1, 1), static_cast<Activation>(99)); })) ==
+          "activate: there is no activation number 99");
+    CHECK_THROWS_WITH(activation_of_name("mish"),
+                      "activation_of_name: 'mish' is not one of gelu, gelu_python, gelu_new, gelu_fast, gelu_pytorch_tanh, "
+                      "quick_gelu, relu, silu, swish");
+    CHECK(activation_of_name("gelu_python") == Activation::gelu);
+    CHECK(activation_of_name("gelu_fast") == Activation::gelu_tanh);
+    CHECK(activation_of_name("gelu_pytorch_tanh") == Activation::gelu_tanh);
+    CHECK(activation_of_name("silu") == Activation::silu);
+}
+
 TEST_SUITE_END();

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <vector>
 
+#include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/layers/transformer.h"
@@ -338,6 +339,32 @@ TEST_CASE("attend, attention: a mask or a cache whose members do not fit togethe
     CHECK(refusal(cut) == "attention: a cache of 1 sequences of 4 tokens, 0 of them filled, holds 1" + cure);
     CHECK(refusal(bare) == "attention: a cache of 1 sequences of 4 tokens, 0 of them filled, holds 0" + cure);
     CHECK(refusal(make_cache(1, 4, 2)) == "");
+}
+
+TEST_CASE("attend: each bound of a segment, a mask of too few keys, and segments out of order under a hook are refused") {
+    const Matrix x(4, 6, 1);
+    const auto with_segment = [&](int first, int count) {
+        return without_place(error_of([&] {
+            attend(x, x, x, 2, {.segments = Segments{{{first, count}}}, .key_segments = Segments::one(4)});
+        }));
+    };
+    CHECK(with_segment(0, 4).empty());
+    CHECK(with_segment(3, 1).empty());
+    CHECK(with_segment(-1, 2) == "attend: the segment of rows -1 to 1 is outside q, which has 4 rows");
+    CHECK(with_segment(2, -1) == "attend: the segment of rows 2 to 1 is outside q, which has 4 rows");
+    CHECK(with_segment(3, 2) == "attend: the segment of rows 3 to 5 is outside q, which has 4 rows");
+    const auto with_mask = [&](int queries, int keys) {
+        return without_place(error_of([&] {
+            attend(x, x, x, 2, {.may = {queries, keys, std::vector<char>(static_cast<std::size_t>(queries) * keys, 1)}});
+        }));
+    };
+    CHECK(with_mask(4, 4).empty());
+    CHECK(with_mask(4, 3) == "attend: a mask for 3 keys meets a segment of 4; it must have a column for each of them");
+    const Segments swapped{{{2, 2}, {0, 2}}};
+    CHECK_NOTHROW(attend(x, x, x, 2, {.segments = swapped}));
+    const Recording recording;
+    CHECK_THROWS_WITH(attend(x, x, x, 2, {.segments = swapped}), "attend: under a hook, segments must lie one after the other");
+    CHECK_NOTHROW(attend(x, x, x, 2, {.segments = Segments::equal(2, 2)}));
 }
 
 TEST_SUITE_END();

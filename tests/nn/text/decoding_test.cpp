@@ -442,4 +442,19 @@ TEST_CASE("generate, beam_search, beam_score: an end of text below -1, a huge wi
                       "beam_score: alpha is nan, it must be finite and not below 0");
 }
 
+TEST_CASE("generate: logits that are not a row for each sequence, or hold no token, are refused") {
+    struct Answering : TokenReader {
+        Matrix answer;
+        Matrix read(const TokenBatch&) override { return answer; }
+        void select(const std::vector<int>&) override {}
+    } reader;
+    const auto refusal = [&](const Matrix& answer) {
+        reader.answer = answer;
+        return error_of([&] { generate_greedily(make_batch({{1}}), reader, {.new_tokens = 1}); });
+    };
+    CHECK(refusal(Matrix(1, 1)).empty());
+    CHECK(refusal(Matrix(2, 3)) == "generate: the reader gave logits (2, 3) for 1 sequences");
+    CHECK(refusal(Matrix(1, 0)) == "generate: the reader gave logits (1, 0) for 1 sequences");
+}
+
 TEST_SUITE_END();

@@ -207,4 +207,13 @@ TEST_CASE("accuracy, weighted_mean: a label that is not a class, and a weight of
           })) == "weighted_mean: the weight of row 1 is nan, it must be a number");
 }
 
+TEST_CASE("weighted_cross_entropy: a weight below 0 is refused, 0 is allowed") {
+    const auto refusal = [](const std::vector<float>& weights) {
+        return without_place(error_of([&] { weighted_cross_entropy(Matrix(1, 2), {0}, weights); }));
+    };
+    CHECK(refusal({1, 0}).empty());
+    CHECK(refusal({1, -0.5f}) == "weighted_cross_entropy: a weight of -0.500000, none may be negative");
+    CHECK(refusal({1, 1, 1}) == "weighted_cross_entropy: 3 weights for the 2 classes of (1, 2), each needs one");
+}
+
 TEST_SUITE_END();

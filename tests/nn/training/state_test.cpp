@@ -150,3 +150,37 @@ TEST_CASE("load_training_state: another model's state, or a file that is not a s
               load_training_state(folder.path("counts"), other.parameters, smaller, other.random);
           }).find("it has \"training.adamw.m.1\"") != std::string::npos);
 }
+
+TEST_CASE("load_training_state: counts of steps that are negative or not one for each variable are refused") {
+    const TemporaryFolder folder;
+    const std::string path = folder.path("f");
+    const auto with_variable_steps = [&](const std::vector<int>& counts) {
+        Toy saved(1), toy(2);
+        saved.optimizer.variable_steps = counts;
+        save_training_state(path, saved.parameters, saved.optimizer, saved.random);
+        return error_of([&] { load_training_state(path, toy.parameters, toy.optimizer, toy.random); });
+    };
+    const std::string rule =
+        path + ": is not a training state: training.adamw.variable_steps is not one count for each of 2 variables";
+    CHECK(with_variable_steps({0, 0}).empty());
+    CHECK(with_variable_steps({0}) == rule);
+    CHECK(with_variable_steps({0, 0, 0}) == rule);
+    CHECK(with_variable_steps({-1, 0}) == rule);
+    CHECK(with_variable_steps({0, -1}) == rule);
+    const auto with_counters = [&](const std::vector<long>& words, const std::vector<long>& steps) {
+        Toy toy(1);
+        write_safetensors(path,
+                          {{.name = "training.random", .shape = {static_cast<long>(words.size())}, .integers = words},
+                           {.name = "training.adamw.steps", .shape = {static_cast<long>(steps.size())}, .integers = steps}});
+        return error_of([&] { load_training_state(path, toy.parameters, toy.optimizer, toy.random); });
+    };
+    const auto none = [&](int words) {
+        return path + ": is not a training state: training.random has " + std::to_string(words) +
+               " words instead of 4, or training.adamw.steps is not one count";
+    };
+    CHECK(with_counters({1, 2, 3, 4}, {0}).starts_with(path + ": is the training state of another model: "));
+    CHECK(with_counters({1, 2, 3}, {0}) == none(3));
+    CHECK(with_counters({1, 2, 3, 4, 5}, {0}) == none(5));
+    CHECK(with_counters({1, 2, 3, 4}, {1, 2}) == none(4));
+    CHECK(with_counters({1, 2, 3, 4}, {-1}) == none(4));
+}
