@@ -256,4 +256,33 @@ TEST_CASE("evaluate: a number just past the end of a table, a row or a column is
     CHECK(refusal("index(0, 0, 0)") == "formula: index of 3 arguments is not known");
 }
 
+TEST_CASE("parse_formula: a text ends where its view ends, whatever follows in memory") {
+    const std::string_view longer = "12 + 3 ";
+    const Explained explained{.value = {}};
+    const Matrix y(2, 2);
+    const Facts facts = product(explained, y, y);
+    CHECK(evaluate(parse_formula(std::string(longer)), facts, 0, 0) == 15);
+    CHECK(evaluate(parse_formula(longer.substr(0, 2)), facts, 0, 0) == 12);
+    CHECK(evaluate(parse_formula(longer.substr(0, 1)), facts, 0, 0) == 1);
+    CHECK(evaluate(parse_formula(longer.substr(0, 6)), facts, 0, 0) == 15);
+}
+
+TEST_CASE("written_out: comparisons and each function keep their words, with brackets where they are needed") {
+    const Explained explained{.value = {}};
+    const Matrix y(2, 2);
+    const Facts facts = product(explained, y, y);
+    const auto written = [&](const std::string& words) { return written_out(parse_formula(words), facts, 0, 0); };
+    CHECK(written("a(0,0) < a(0,1)") == "1 < 2");
+    CHECK(written("a(0,0) <= a(0,1)") == "1 <= 2");
+    CHECK(written("a(0,0) == a(0,1)") == "1 == 2");
+    CHECK(written("(a(0,0) < a(0,1)) * a(0,2)") == "(1 < 2) * 3");
+    CHECK(written("(a(0,0) + a(0,1)) - (a(0,2) - 4)") == "1 + 2 - (3 - 4)");
+    CHECK(written("a(0,0) * a(0,1) + a(0,2)") == "1 * 2 + 3");
+    for (const char* const function : {"exp", "log", "sqrt", "tanh", "erf", "abs"})
+        CHECK(written(std::string(function) + "(a(0,1))") == std::string(function) + "(2)");
+    CHECK(written("floor(a(0,1))") == "2");
+    CHECK(written("sum(k, 0, a(0,k))") == "0");
+    CHECK(written("sum(k, 3, a(0,k))") == "1 + 2 + 3");
+}
+
 TEST_SUITE_END();

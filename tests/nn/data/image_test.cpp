@@ -308,3 +308,17 @@ TEST_CASE("resize_bilinear: a side of 0 before or after, and more numbers than c
     CHECK(refusal(1, 1, 1000000, 1000000) ==
           "resize_bilinear: 1000000 x 1000000 x 1 numbers are more than the 1e12 that can be held");
 }
+
+TEST_CASE("write_image: each size of a picture is checked by itself, a single pixel can be written") {
+    const TemporaryFolder folder;
+    const auto refusal = [&](int height, int width, int channels) {
+        return error_of([&] { write_image(folder.path("f.ppm"), Image(height, width, channels)); });
+    };
+    const std::string place = "write_image: " + folder.path("f.ppm") + ": a ";
+    const std::string rule = " image, it must have pixels and 1 or 3 channels";
+    CHECK(refusal(1, 1, 1).empty());
+    CHECK(refusal(1, 1, 3).empty());
+    CHECK(refusal(0, 1, 1) == place + "0 x 1 x 1" + rule);
+    CHECK(refusal(1, 0, 1) == place + "1 x 0 x 1" + rule);
+    for (const int channels : {0, 2, 4}) CHECK(refusal(1, 1, channels) == place + "1 x 1 x " + std::to_string(channels) + rule);
+}

@@ -369,3 +369,25 @@ TEST_CASE("copy_values: lists, parts and matrices that do not match are refused"
     CHECK_THROWS_WITH(copy_values({one}, {two}), "copy_values: a of 1 matrices into b of 2, there must be equally many");
     CHECK_THROWS_WITH(copy_values({one}, {high}), "copy_values: a is (1, 2), c is (2, 2), the shapes must be equal");
 }
+
+TEST_CASE("load: a single number may be stored as () or as (1), and no other shape stands for another") {
+    const TemporaryFolder folder;
+    const auto refusal = [&](const std::vector<long>& in_file, const std::vector<long>& published, int numbers_here) {
+        long count = 1;
+        for (const long dimension : in_file) count *= dimension;
+        write_safetensors(folder.path("f"), {{.name = "a", .shape = in_file, .floats = Matrix(1, static_cast<int>(count), 7)}});
+        const Var a = zeros(1, numbers_here);
+        const std::string error = error_of([&] {
+            load({{"a", published, Stored::as_it_is, {a}}}, Safetensors(folder.path("f")));
+        });
+        CHECK((!error.empty() || a.value()[0] == 7));
+        return error;
+    };
+    CHECK(refusal({}, {1}, 1).empty());
+    CHECK(refusal({1}, {}, 1).empty());
+    CHECK(refusal({2}, {2}, 2).empty());
+    CHECK(refusal({2}, {}, 1).find("(2)") != std::string::npos);
+    CHECK(refusal({1}, {2}, 2).find("(1)") != std::string::npos);
+    CHECK(refusal({1, 1}, {1}, 1).find("(1, 1)") != std::string::npos);
+    CHECK(refusal({1}, {1, 1}, 1).find("(1, 1)") != std::string::npos);
+}
