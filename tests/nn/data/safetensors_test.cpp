@@ -462,3 +462,13 @@ TEST_CASE("Safetensors::dimension: one that is missing or does not fit an int is
     CHECK(error_of([&] { file.dimension("x", 2); }) == rule(2));
     CHECK(error_of([&] { file.dimension("x", 3); }) == rule(3));
 }
+
+TEST_CASE("Safetensors: an empty tensor may have as many rows or columns as an int counts") {
+    const TemporaryFolder folder;
+    const Matrix high = Safetensors(folder.file("h", one_tensor("F32", "[2147483647,0]", ""))).matrix("x");
+    CHECK(high.rows == 2147483647);
+    CHECK(high.cols == 0);
+    const Matrix wide = Safetensors(folder.file("w", one_tensor("F32", "[0,2147483647]", ""))).matrix("x");
+    CHECK(wide.rows == 0);
+    CHECK(wide.cols == 2147483647);
+}

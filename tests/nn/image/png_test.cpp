@@ -241,4 +241,11 @@ TEST_CASE("parse_png: the transparent colour of a grey or RGB picture, and colou
                   {255, 255, 255, 'd', 'e', 'f'});
 }
 
+TEST_CASE("parse_png: Paeth's filter takes the byte above to the left where it is nearest") {
+    // row 0: 30, 50, 120; row 1: 30 + 236 modulo 256 = 10; 10 + 50 - 30 = 30, the byte above to the left, + 1; 31 + 120 - 50 = 101
+    // is nearest to 120
+    const std::string rows("\x00\x1E\x32\x78\x04\xEC\x01\x00", 8);
+    check_samples(parse_png(file_of(header(3, 2, 8, 0), rows), "x"), 2, 3, 1, {30, 50, 120, 10, 31, 120});
+}
+
 TEST_SUITE_END();

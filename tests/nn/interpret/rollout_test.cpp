@@ -472,4 +472,12 @@ TEST_CASE("relevance_product: a layer below 0 is refused, the last one is read")
     check_close("last", rollout::relevance_product(layers, 1, false), Matrix{{2, 1}, {1, 2}});
 }
 
+TEST_CASE("augmented: attention of no tokens is refused, that of one token is accepted") {
+    CHECK_THROWS_WITH(rollout::augmented(Matrix()),
+                      "rollout: attention weights (0, 0) must be square, a row and a column for each token");
+    CHECK_THROWS_WITH(rollout::augmented(Matrix(3, 2)),
+                      "rollout: attention weights (3, 2) must be square, a row and a column for each token");
+    CHECK(identical(rollout::augmented(Matrix{{1}}), Matrix{{1}}));
+}
+
 TEST_SUITE_END();
