@@ -109,4 +109,30 @@ TEST_CASE("check: each size of a grid is checked by itself, and fewer than 1e9 p
           "numbers");
 }
 
+TEST_CASE("unpatchify, patchify_all: each size that does not fit is refused by itself") {
+    const auto joined_of = [](const Matrix& patches, int patch_size, int height, int width, int channels) {
+        return error_of([&] { unpatchify(patches, patch_size, height, width, channels); });
+    };
+    const auto rule = [](const std::string& patches, const std::string& image, int patch_size) {
+        return "unpatchify: " + patches + " does not make up a " + image + " image of patches of side " +
+               std::to_string(patch_size);
+    };
+    CHECK(joined_of(Matrix(1, 1), 1, 1, 1, 1).empty());
+    CHECK(joined_of(Matrix(1, 0), 1, 1, 1, 0) == rule("(1, 0)", "1 x 1 x 0", 1));
+    CHECK(joined_of(Matrix(1, 1), 0, 1, 1, 1) == rule("(1, 1)", "1 x 1 x 1", 0));
+    CHECK(joined_of(Matrix(1, 1), 1, -1, -1, 1) == rule("(1, 1)", "-1 x -1 x 1", 1));
+    CHECK(joined_of(Matrix(1, 4), 2, 3, 2, 1) == rule("(1, 4)", "3 x 2 x 1", 2));
+    CHECK(joined_of(Matrix(1, 4), 2, 2, 3, 1) == rule("(1, 4)", "2 x 3 x 1", 2));
+    CHECK(joined_of(Matrix(2, 4), 2, 2, 2, 1) == rule("(2, 4)", "2 x 2 x 1", 2));
+    CHECK(joined_of(Matrix(1, 5), 2, 2, 2, 1) == rule("(1, 5)", "2 x 2 x 1", 2));
+    const PatchGrid grid{.height = 2, .width = 4, .patch_size = 2, .channels = 1};
+    const auto cut_from = [&](int height, int width, int channels) {
+        return error_of([&] { patchify_all({Image(height, width, channels)}, grid, "vit"); });
+    };
+    CHECK(cut_from(2, 4, 1).empty());
+    CHECK(cut_from(4, 4, 1) == "vit: image 0 is 4 x 4 x 1, this model reads 2 x 4 x 1");
+    CHECK(cut_from(2, 2, 1) == "vit: image 0 is 2 x 2 x 1, this model reads 2 x 4 x 1");
+    CHECK(cut_from(2, 4, 3) == "vit: image 0 is 2 x 4 x 3, this model reads 2 x 4 x 1");
+}
+
 TEST_SUITE_END();
