@@ -346,7 +346,7 @@ TEST_CASE("load_rules: files without vit., without a classifier, with a pooler o
 
 TEST_CASE("make_weights: every size that cannot be is refused by itself, the least that can is accepted") {
     Random random;
-    const auto refusal = [&](int vit::Config::* size, int given) {
+    const auto refusal = [&](int vit::Config::*size, int given) {
         vit::Config config = tiny;
         config.*size = given;
         return error_of([&] { vit::make_weights(config, random); });
