@@ -244,6 +244,13 @@ TEST_CASE("make_block, block: sizes below 0 and factors that are no numbers are 
                       "block: a residual factor of inf, it must be finite; 1 in all but DeepNorm");
 }
 
+TEST_CASE("make_block: any source has a cross-attention, also one of width 1; without a source there is none") {
+    Random random(1);
+    const Block with = make_block(random, {.width = 4, .source_width = 1}), without = make_block(random, {.width = 4});
+    CHECK(with.cross.key.weight.rows() == 1);
+    CHECK(!without.cross.key.weight);
+}
+
 TEST_CASE("make_attention: query, key and value are drawn like parts of one matrix (D, 3 D), as published code does") {
     Random random(1);
     const Attention w = make_attention(random, 64, {.draw = Draw::xavier_uniform});

@@ -154,6 +154,14 @@ TEST_CASE("training_losses: a wrong depth, empty or mismatched regions and wrong
                       "vild: regions (0, 6), there must be at least one");
     CHECK_THROWS_WITH(vild::training_losses(Matrix(1, 5), {0}, none, {}, w, tiny),
                       "vild: regions (1, 5) and (0, 6), this model reads rows of 1 x 2 x 3 numbers");
+    const auto rule_of = [&](const Matrix& embeddings, const Matrix& boxes) {
+        return error_of([&] { vild::training_losses(Matrix(1, 6), {0}, {Matrix(2, 6), embeddings, boxes}, {}, w, tiny); });
+    };
+    const std::string rule = ", width 2; each proposal needs an embedding of that width and a box of 4 numbers";
+    CHECK(rule_of(Matrix(1, 2), Matrix(2, 4)) == "vild: 2 proposals with CLIP's embeddings (1, 2) and boxes (2, 4)" + rule);
+    CHECK(rule_of(Matrix(2, 3), Matrix(2, 4)) == "vild: 2 proposals with CLIP's embeddings (2, 3) and boxes (2, 4)" + rule);
+    CHECK(rule_of(Matrix(2, 2), Matrix(1, 4)) == "vild: 2 proposals with CLIP's embeddings (2, 2) and boxes (1, 4)" + rule);
+    CHECK(rule_of(Matrix(2, 2), Matrix(2, 5)) == "vild: 2 proposals with CLIP's embeddings (2, 2) and boxes (2, 5)" + rule);
     CHECK_THROWS_WITH(vild::training_losses(Matrix(1, 6), {0}, none, {1, 2, 0}, w, rare),
                       "vild: a class is marked 2, it must be 1 (base) or 0 (novel)");
     CHECK_THROWS_WITH(vild::training_losses(Matrix(1, 6), {0}, none, {1}, w, rare),

@@ -158,6 +158,7 @@ TEST_CASE("encode: the point, then sines and cosines of its doubles, each block 
     const auto s = [](double x) { return static_cast<float>(std::sin(x)); };
     const auto c = [](double x) { return static_cast<float>(std::cos(x)); };
     check_close("code", code, {{0.5f, 0, -1, s(0.5), 0, s(-1), c(0.5), 1, c(-1), s(1), 0, s(-2), c(1), 1, c(-2)}});
+    CHECK(identical(dff::encode({{0.5f, 0, -1}}, 0), {{0.5f, 0, -1}}));  // without frequencies the point alone
 }
 
 TEST_CASE("coarse_depths: evenly spaced in z or in 1/z, or drawn between the midpoints to the left and right") {

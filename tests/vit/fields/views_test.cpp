@@ -110,6 +110,7 @@ TEST_CASE("reduced: the image has fewer pixels, and its corner pixels look past 
     write_views(folder.path("views.json"), {view});
     CHECK(read_views(folder.path("views.json"))[0].picture.width == 16);
     CHECK(read_views(folder.path("views.json"), 4)[0].picture.width == 4);
+    CHECK(read_views(folder.path("views.json"), 1)[0].picture.width == 1);
 }
 
 TEST_CASE("points_on_sphere: all at the same distance, from top to bottom, their mean near the origin") {
