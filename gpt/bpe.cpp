@@ -47,7 +47,7 @@ static std::vector<Character> characters_of(std::string_view text) {
     return characters;
 }
 
-// Every matcher returns the end of its match at `at`, or `at` when there is none.
+// Every matcher returns the end of its match at `at`, or `at` if nothing matches.
 
 // 's|'t|'re|'ve|'m|'ll|'d
 static std::size_t match_contraction(const std::vector<Character>& text, std::size_t at) {

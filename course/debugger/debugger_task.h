@@ -38,7 +38,7 @@ std::optional<std::string> printed_value(const std::string& output);
 //   throws    std::invalid_argument with the end of its output when no value was printed
 std::string computed_key(const DebuggerTask& task, const std::string& debugger, const std::string& folder);
 
-// A debugger of this kind that is installed: "lldb", "lldb-16"; "" when there is none.   kind  "gdb" or "lldb"
+// A debugger of this kind that is installed: "lldb", "lldb-16"; "" = none is.   kind  "gdb" or "lldb"
 std::string installed_debugger(const std::string& kind);
 
 // Whether an answer is the key: the same words, or a number within a thousandth of the key.

@@ -102,7 +102,7 @@ Batch make_batch(const std::vector<Sequence>& sequences) {
     return batch;
 }
 
-// The column of the first of `wanted` in columns first ... end - 1 of a text; -1 = there is none.
+// The column of the first of `wanted` in columns first ... end - 1 of a text; -1 = not found.
 static int find_token(const TokenBatch& texts, int sequence, int first, int end, const std::vector<int>& wanted) {
     for (int t = first; t < end; ++t)
         if (std::count(wanted.begin(), wanted.end(), texts.ids[sequence * texts.length + t]) > 0) return t;

@@ -77,7 +77,7 @@ struct Episode {
     std::vector<std::vector<int>> discrete_actions = {};
 };
 
-// T.   throws std::invalid_argument when the modalities have different numbers of steps, or there is none
+// T.   throws std::invalid_argument when the modalities have different numbers of steps, or no steps
 int steps_of(const Episode& episode);
 
 enum class Kind { token, patch, separator };  // token: an id of the vocabulary (text, bin or discrete value)

@@ -37,7 +37,7 @@ Facts facts_of(const Trace& trace, int index);
 // Where a value is read: {number of the reader, which of its inputs}.
 std::vector<std::pair<int, int>> readers_of(const Trace& trace, int index);
 
-// The first value that holds a NaN or an infinity, in the order in which they were computed; -1 when there is none. Minus infinity in
+// The first value that holds a NaN or an infinity, in the order in which they were computed; -1 = all are finite. Minus infinity in
 // a constant is not a mistake: masks are made of it.
 int first_not_finite(const Trace& trace);
 

@@ -50,7 +50,7 @@ public:
     int rows() const { return value().rows; }
     int cols() const { return value().cols; }
 
-    // d loss / d this, accumulated since zero_gradient(); (0, 0) while there is none.
+    // d loss / d this, accumulated since zero_gradient(); (0, 0) before the first contribution.
     const Matrix& gradient() const;
     Matrix& gradient();
     void zero_gradient();

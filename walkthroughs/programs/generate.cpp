@@ -483,10 +483,7 @@ static void train_and_write(Lesson& lesson, const Choices& choices) {
     write(lesson, model, prompt, corpus.vocabulary, choices);
 }
 
-int main(int argc, char** argv) {
-    Options options("programs/generate", "Continues a text, with a published checkpoint or a GPT that is trained first.",
-                    "10 seconds without a checkpoint");
-    Choices choices;
+static void declare_generation(Options& options, Choices& choices) {
     options.add("weights", choices.weights, "checkpoint that generates: safetensors, or the index.json of several");
     options.add("family", choices.family,
                 "its family, if no file gives it: gpt2, llama, bloom, palm, glm, opt, biogpt, t5, gato");
@@ -510,6 +507,9 @@ int main(int argc, char** argv) {
     options.add("probabilities", choices.probabilities, "show every token with its probability");
     options.add("no-cache", choices.no_cache, "without a cache: the same text, slowly");
     options.add("format", choices.format, "format of the weights during generation: f32, bf16 (2 bytes), int8 (1.125 bytes)");
+}
+
+static void declare_training(Options& options, Choices& choices) {
     options.add("text", choices.text, "without --weights: learn from this file (or these words), not from the sources here");
     options.add("steps", choices.steps, "training steps", 0, 1'000'000);
     options.add("stop-after", choices.stop_after, "stop training after this many steps; 0: off", 0, 1'000'000);
@@ -522,6 +522,14 @@ int main(int argc, char** argv) {
                        "write weights, training state and tokens: NAME.safetensors, NAME-vocab.json, NAME-merges.txt",
                        {".safetensors", "-vocab.json", "-merges.txt"});
     options.add("resume", choices.resume, "continue training from what --save NAME wrote, with the same sizes");
+}
+
+int main(int argc, char** argv) {
+    Options options("programs/generate", "Continues a text, with a published checkpoint or a GPT that is trained first.",
+                    "10 seconds without a checkpoint");
+    Choices choices;
+    declare_generation(options, choices);
+    declare_training(options, choices);
     for (const char* const name : {"family", "settings", "eps", "activation", "tokenizer", "vocab", "merges"})
         options.needs(name, "weights");
     for (const char* const name : {"text", "save", "resume", "steps", "stop-after"}) options.excludes(name, "weights");

@@ -132,7 +132,7 @@ struct Prepared {
     std::vector<int> concepts;       // train*N  codes of these features: for BEiT v2
     int concept_count = 0;
     std::vector<int> tokens, test_tokens;  // train*N, test*N  codes that reconstruct pixels: for MaskGIT
-    int word_count = 0;
+    int codebook_size = 0;
 };
 
 // Classifies the mean of the patch tokens, so that every patch token holds the class. It stands for CLIP.
@@ -275,7 +275,7 @@ static Prepared prepare(const Digits& digits, int steps, int seed, SharedProgres
     learn(pixels, maskgit_vqgan::parameters(pixels.w, pixels.config), steps, progress);
     made.tokens = pixels.tokens_of(digits.pictures.train);
     made.test_tokens = pixels.tokens_of(digits.pictures.test);
-    made.word_count = pixels.config.codes;
+    made.codebook_size = pixels.config.codes;
     return made;
 }
 
@@ -511,7 +511,7 @@ struct BeitV2 : Method {
 
 // Reads codes instead of pixels; all pictures are of one class.
 struct MaskGit : Method {
-    maskgit::Config config{.codebook_size = prepared.word_count,
+    maskgit::Config config{.codebook_size = prepared.codebook_size,
                            .classes = 1,
                            .down = grid.down(),
                            .across = grid.across(),
@@ -729,7 +729,7 @@ static Prepared step_2_targets(Lesson& lesson, const Digits& digits, int teacher
                   {"data2vec", "all, some covered", "its own average", text(width) + " numbers"},
                   {"EVA", "all, some covered", "teacher's features", text(width) + " numbers, a direction"},
                   {"BEiT v2", "all, some covered", "tokens of these features", "1 of " + text(prepared.concept_count)},
-                  {"MaskGIT", "tokens, some hidden", "tokens of pixels", "1 of " + text(prepared.word_count)}});
+                  {"MaskGIT", "tokens, some hidden", "tokens of pixels", "1 of " + text(prepared.codebook_size)}});
     lesson.why(
         "EVA and BEiT v2 have a teacher. In the papers it is CLIP, which has read captions; here it is a small ViT trained on "
         "the class labels. So these two learn from labels indirectly.");
@@ -792,7 +792,7 @@ static const Probed& method_of(const Results& results, const std::string& name) 
     throw std::logic_error("masked_family: no method " + name);
 }
 
-// The names of those that are above the untrained encoder in `count` of the seeds, by the first column.
+// The names of those that are above the untrained encoder in at least `least` and at most `most` of the seeds, by the first column.
 static std::string above_untrained_in(const Results& results, int least, int most) {
     std::string names;
     for (const Probed& method : results.methods) {

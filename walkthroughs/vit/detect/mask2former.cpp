@@ -564,7 +564,7 @@ static void walk(Lesson& lesson, const Choices& choices) {
     lesson.say("Next: vit/detect/owl_vit takes its queries in words.");
     if (choices.steps < (choices.whole ? whole_steps : usual_steps)) return;  // measured with the usual number of steps or more
     lesson.claim_at_least("panoptic quality on new scenes", q.quality, 0.7);
-    lesson.claim_at_least("share of pixels below and in objects whose class is right", pixels, choices.whole ? 0.85 : 0.87);
+    lesson.claim_at_least("fraction of pixels below and in objects whose class is right", pixels, choices.whole ? 0.85 : 0.87);
 }
 
 int main(int argc, char** argv) {
