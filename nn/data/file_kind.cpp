@@ -27,7 +27,7 @@ static constexpr std::string_view lfs_pointer = "version https://git-lfs";
 static constexpr std::string_view to_safetensors = "; a checkpoint must be converted to safetensors";
 static constexpr std::string_view to_ppm = "; convert it to PPM: magick FILE FILE.ppm";
 
-// Signatures of binary files, the longer before its own beginning. Words that end in ';' are followed by the cure of their group.
+// Signatures of binary files, the longer before its own beginning. Of checkpoints and pictures the cure is the same for all.
 static constexpr Signature other_kinds[] = {
     {lfs_pointer, "a git-lfs pointer, not the file itself; fetch it: git lfs pull"},
     {"PK\x05\x06", "an empty zip archive"},
