@@ -4,7 +4,7 @@
 //           vector instructions: more than ten times as fast.
 //   exact   Error over all of float, in units in the last place (ulp): fast_exp 1, fast_tanh 2, fast_erf 2. exp(-infinity) is
 //           exactly 0, because masks rely on it; NaN stays NaN.
-//   source  exp and tanh: method and constants from Moshier's Cephes library; erf: constants fitted for this file
+//   source  exp and tanh: method of Moshier's Cephes library, as are the constants of tanh; the others were fitted for this file
 #pragma once
 #include <bit>
 #include <cmath>
@@ -13,22 +13,25 @@
 #include <limits>
 
 // std::exp.  exp(x) = 2^n exp(r), n = x / ln 2 rounded, r = x - n ln 2, so that |r| <= 0.35 and a short polynomial is enough.
+//
+// A float between 2^23 and 2^24 is an integer that stands in its lowest bits: adding 1.5 * 2^23 rounds to an integer and shows it
+// there. A power of two is a float whose exponent bits, the ninth from above to the second, are n + 127.
+inline constexpr float to_integer = 12582912;
+
+// (exp(r) - 1 - r) / r^2 for |r| <= 0.35
+inline float exp_remainder(float r) {
+    return (((1.3814433142e-3f * r + 8.3687966884e-3f) * r + 4.1668395796e-2f) * r + 1.6666519973e-1f) * r + 4.9999993403e-1f;
+}
+
 inline float fast_exp(float x) {
-    const float to_integer = 12582912;  // 1.5 * 2^23: adding it rounds to an integer, which stands in the lowest bits
-    const float shifted = x * 1.44269504f + to_integer;
-    const float n = shifted - to_integer;
+    const float shifted = x * 1.44269504f + (to_integer + 254);
+    const float n = shifted - (to_integer + 254);
     const float r = (x - n * 0.693359375f) - n * -2.12194440e-4f;  // ln 2 in two pieces; n times the first is exact
-    const float p =
-        ((((1.9875691500e-4f * r + 1.3981999507e-3f) * r + 8.3334519073e-3f) * r + 4.1665795894e-2f) * r + 1.6666665459e-1f) * r +
-        5.0000001201e-1f;
-    const float exp_r = p * r * r + r + 1;
-    // A power of two is a float whose exponent bits, the ninth from above to the second, are n + 127. 2^n is made in two factors:
-    // for n = -150 or 128 it is not a float although the result may be one.
-    const std::uint32_t bias = 127u << 23, exponent_bits = 0xff800000u;
-    const std::uint32_t all = std::bit_cast<std::uint32_t>(shifted) << 23;  // n
-    const std::uint32_t half =
-        static_cast<std::uint32_t>(static_cast<std::int32_t>(all) >> 1) & exponent_bits;  // n / 2, rounded down
-    const float y = exp_r * std::bit_cast<float>(half + bias) * std::bit_cast<float>(all - half + bias);
+    const float exp_r = (exp_remainder(r) * r + 1) * r + 1;
+    // 2^n is made in two factors: for n = -150 or 128 it is not a float although the result may be one.
+    const std::uint32_t both = std::bit_cast<std::uint32_t>(shifted) << 23;  // n + 254
+    const std::uint32_t first = (both >> 1) & 0xff800000u;                   // half of it, rounded down
+    const float y = exp_r * std::bit_cast<float>(first) * std::bit_cast<float>(both - first);
     const float not_low = x < -104 ? 0 : y;  // outside of [-104, 89] y is meaningless
     return x > 89 ? std::numeric_limits<float>::infinity() : not_low;
 }
@@ -44,24 +47,29 @@ inline float fast_tanh(float x) {
     return size < 0.625f ? near : far;
 }
 
-// std::erf.  A polynomial near 0; elsewhere erf |x| = 1 - exp(q(|x|)), q a polynomial close to log(1 - erf), with the sign of x.
+// std::expm1 of -60 to 0:  exp(x) - 1 = 2^n (exp(r) - 1) + (2^n - 1). Near 0 n is 0, and nothing cancels.
+inline float fast_expm1(float x) {
+    const float shifted = x * 1.44269504f + (to_integer + 127);
+    const float n = shifted - (to_integer + 127);
+    const float r = x - n * 0.693147181f;
+    const float expm1_r = exp_remainder(r) * r * r + r;
+    const float two_n = std::bit_cast<float>(std::bit_cast<std::uint32_t>(shifted) << 23);
+    return two_n * expm1_r + (two_n - 1);
+}
+
+// std::erf.  erf |x| = 1 - exp(-(q |x| + |x|)), q a polynomial in |x|; with the sign of x.
 inline float fast_erf(float x) {
     const float size = std::abs(x);
-    const float z = x * x;
-    const float p =
-        ((((-6.0903839587e-4f * z + 5.0119680286e-3f) * z - 2.6778913013e-2f) * z + 1.1282140952e-1f) * z - 3.7612523296e-1f) *
-            z +
-        1.2837915380e-1f;
-    const float near = p * x + x;
-    const float t = size > 4 ? 4 : size;  // erf(4) is 1 in float
-    const float q =
-        (((((1.9821942763e-4f * t - 3.0654880186e-3f) * t + 2.2315203835e-2f) * t - 1.0411365948e-1f) * t - 6.3697610512e-1f) *
-             t -
-         1.1277972297f) *
-            t -
-        1.6645069462e-4f;
-    const float far = std::copysign(1 - fast_exp(q), x);
-    return size < 0.9f ? near : far;
+    float q = -9.2562716313e-6f * size + 1.1764132646e-4f;
+    q = q * size - 6.3283704210e-4f;
+    q = q * size + 1.6670277852e-3f;
+    q = q * size - 1.6039637299e-4f;
+    q = q * size - 1.9153063746e-2f;
+    q = q * size + 1.0277783047e-1f;
+    q = q * size + 6.3661938197e-1f;
+    q = q * size + 1.283791716e-1f;
+    const float y = -fast_expm1(-(q * size + size));
+    return std::copysign(size > 4 ? 1 : y, x);  // erf(4) is 1 in float
 }
 
 // --- a row of numbers at once ---
