@@ -9,14 +9,11 @@
 
 // For each activation function: its value, and its derivative at the same x.
 
-static constexpr float one_over_sqrt2 = std::numbers::sqrt2_v<float> / 2;
-static constexpr float one_over_sqrt_2pi = std::numbers::inv_sqrtpi_v<float> * one_over_sqrt2;
+static constexpr float one_over_sqrt_2pi = static_cast<float>(std::numbers::inv_sqrtpi / std::numbers::sqrt2);
 
 // y = x P(x), P(x) = (1 + erf(x / sqrt 2)) / 2;   y' = P(x) + x p(x), p(x) = exp(-x^2 / 2) / sqrt(2 pi)
-static float gelu_value(float x) { return x * 0.5f * (1 + fast_erf(x * one_over_sqrt2)); }
-static float gelu_derivative(float x) {
-    return 0.5f * (1 + fast_erf(x * one_over_sqrt2)) + x * fast_exp(-0.5f * x * x) * one_over_sqrt_2pi;
-}
+static float gelu_value(float x) { return x * fast_normal_cdf(x); }
+static float gelu_derivative(float x) { return fast_normal_cdf(x) + x * fast_exp(-0.5f * x * x) * one_over_sqrt_2pi; }
 
 // y = x (1 + t) / 2, t = tanh(u), u = c (x + a x^3);   y' = (1 + t) / 2 + x (1 - t^2) u' / 2, u' = c (1 + 3 a x^2)
 static constexpr float c = 2 * one_over_sqrt_2pi;  // sqrt(2 / pi)

@@ -17,7 +17,7 @@ void exp_standard(const float* x, float* y, int count) {
 }
 
 void gelu_loop(const float* x, float* y, int count) {
-    for (int k = 0; k < count; ++k) y[k] = 0.5f * x[k] * (1 + fast_erf(x[k] * sqrt_half));
+    for (int k = 0; k < count; ++k) y[k] = x[k] * fast_normal_cdf(x[k]);
 }
 
 void gelu_standard(const float* x, float* y, int count) {
