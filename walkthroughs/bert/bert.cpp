@@ -44,8 +44,6 @@ struct Model {
     mlm::Weights w;
 };
 
-static std::string percent(double share) { return fixed(100 * share, 1) + " %"; }
-
 static std::string word_of(const Model& model, int id) { return model.vocabulary.entries.at(id); }
 
 static std::vector<int> special_ids(const wordpiece::Vocabulary& vocabulary) {

@@ -26,8 +26,6 @@ struct Choices {
 
 static const wordpiece::Config reading{.lower_case = false};
 
-static std::string percent(double share) { return fixed(100 * share, 1) + " %"; }
-
 // --- the trunk ---
 
 struct Pretrained {

@@ -35,8 +35,6 @@ struct Reading {
     const std::string& word(int id) const { return vocabulary.entries.at(id); }
 };
 
-static std::string percent(double share) { return fixed(100 * share, 1) + " %"; }
-
 // --- the fate of a token ---
 
 enum class Fate { untouched, masked, replaced, kept };

@@ -395,6 +395,19 @@ static void draw_series(Canvas& canvas, const Series& series, int number, Extent
 
 static std::string short_number(float number) { return short_digits(static_cast<double>(number), 4); }
 
+Series running_mean(const std::string& name, const std::vector<float>& numbers, int spread) {
+    Series means{.name = name, .x = {}, .y = {}};
+    const int count = static_cast<int>(numbers.size());
+    for (int k = 0; k < count; ++k) {
+        const int first = std::max(0, k - spread + 1);
+        float sum = 0;
+        for (int i = first; i <= k; ++i) sum += numbers[i];
+        means.x.push_back(static_cast<float>(k));
+        means.y.push_back(sum / static_cast<float>(k + 1 - first));
+    }
+    return means;
+}
+
 std::vector<std::string> curves(const std::vector<Series>& series, Colours colours, int width, int height,
                                 const AxisNames& axes) {
     require(width >= 16 && height >= 2, "curves: ", width, " x ", height, " letters are too few, 16 x 2 are the least");
@@ -531,6 +544,8 @@ std::string fixed(double number, int digits) {
     if (std::isnan(number)) return "nan";
     return fixed_digits(number, std::clamp(digits, 0, 17));
 }
+
+std::string percent(double fraction) { return fixed(100 * fraction, 1) + " %"; }
 
 std::vector<std::string> wrapped(const std::string& words, int width) {
     std::vector<std::string> lines;

@@ -52,6 +52,9 @@ struct Series {
     std::string name;
     std::vector<float> x, y;  // points; those that are not finite are skipped
 };
+// Each point the mean of up to `spread` numbers: that one and those before it; x = 0, 1, 2, ...
+Series running_mean(const std::string& name, const std::vector<float>& numbers, int spread);
+
 struct AxisNames {
     std::string x, y;  // with the unit: "training step", "loss, nats"
 };
@@ -71,6 +74,9 @@ std::vector<bool> number_columns(const std::vector<std::vector<std::string>>& ro
 
 // "0.2500"; "nan", "inf".
 std::string fixed(double number, int digits = 4);
+
+// "25.0 %" for 0.25
+std::string percent(double fraction);
 
 // A row of # for a number between 0 and `most`, `width` places for the most; of - for one below 0.
 std::string bar(double number, double most, int width = 20);

@@ -27,21 +27,14 @@ struct Choices {
     int epochs = 4;
     int seeds = 3;
 
+    reviews::DpoRun dpo() const {
+        return {.beta = static_cast<float>(beta), .learning_rate = static_cast<float>(learning_rate), .epochs = epochs};
+    }
+    bool own_rankings() const { return !rankings.empty(); }
     bool as_delivered() const { return rankings.empty() && beta == 0.5 && learning_rate == 2e-4 && epochs == 4; }
 };
 
-static std::string percent(double share) { return fixed(100 * share, 1) + " %"; }
-
-static Series series(const std::string& name, const std::vector<float>& y, int spread) {
-    Series smooth{.name = name, .x = {}, .y = {}};  // each point the mean of up to `spread` steps
-    const int n = static_cast<int>(y.size());
-    for (int k = 0; k < n; ++k) {
-        const int first = std::max(0, k - spread + 1);
-        smooth.x.push_back(static_cast<float>(k));
-        smooth.y.push_back(reviews::mean({y.begin() + first, y.begin() + k + 1}));
-    }
-    return smooth;
-}
+static float last_mean(const std::vector<float>& numbers) { return running_mean("", numbers, 30).y.back(); }
 
 // --- five answers ---
 
@@ -122,15 +115,40 @@ static double step_five(Lesson& lesson) {
 
 // --- one pair ---
 
-// returns the distance of the first loss from log 2
-static double step_pair(Lesson& lesson, const gpt::Weights& reference, const reviews::Comparisons& comparisons,
-                        const Choices& choices) {
+// The SFT model, its answers ranked, and the pairs of these rankings.
+struct Start {
+    reviews::SftModel sft;
+    std::vector<Ranking> rankings;
+    reviews::Comparisons comparisons;
+};
+
+static std::vector<Ranking> rankings_of_file(const std::string& path) {
+    const std::vector<Ranking> rankings = preferences::read_rankings(path);
+    const int pairs = static_cast<int>(reviews::ranked_rows(rankings).pairs.list.size());
+    require(pairs >= 64, path, ": ", pairs,
+            " comparisons, but a batch of DPO needs 64; rank more answers with rlhf/ranking --rank");
+    return rankings;
+}
+
+static Start start_of(const Choices& choices, Random& random) {
+    Start start{.sft = reviews::train_sft(random, Descent::linear), .rankings = {}, .comparisons = {}};
+    const ppo::Episodes texts = reviews::write(start.sft.w, 1600, random, 4);
+    start.rankings = choices.own_rankings() ? rankings_of_file(choices.rankings)
+                                            : reviews::ask(reviews::questions(texts, 4), {.noise = 0.5f}, random);
+    start.comparisons = reviews::comparisons_of(start.rankings);
+    return start;
+}
+
+// from_log_2  the distance of the first loss from log 2
+static Start step_pair(Lesson& lesson, const Choices& choices, Random& random, double& from_log_2) {
     lesson.step("What does DPO see?", "loss = -log sigmoid(beta h)", "DPO Eq. 7");
+    Start start = start_of(choices, random);
+    const reviews::Comparisons& comparisons = start.comparisons;
     std::vector<int> order;
     for (int k = 0; k < std::min(64, comparisons.count()); ++k) order.push_back(k);
     const dpo::Batch batch = reviews::dpo_batch(comparisons, order, 0, static_cast<int>(order.size()));
     lesson.code(2);
-    const dpo::LogProbabilities policy = dpo::log_probabilities(batch, reference, reviews::model_config());
+    const dpo::LogProbabilities policy = dpo::log_probabilities(batch, start.sft.w, reviews::model_config());
     const dpo::LossSteps steps = dpo::loss(policy, policy, {.beta = static_cast<float>(choices.beta)});
     lesson.table(
         {{"value", "shape", "what it is"},
@@ -146,32 +164,53 @@ static double step_pair(Lesson& lesson, const gpt::Weights& reference, const rev
     const float first = steps.loss.value()(0, 0);
     lesson.why("at the start the policy is the reference: every h is 0 and the loss is ", fixed(first),
                " = log 2, whatever the pairs. It does not matter which answer is more likely, only how that changes.");
-    return std::abs(first - std::log(2.0));
+    from_log_2 = std::abs(first - std::log(2.0));
+    return start;
 }
 
 // --- training, compared with PPO ---
 
-static reviews::DpoModel step_train(Lesson& lesson, const gpt::Weights& sft, const reviews::Comparisons& comparisons,
-                                    const reviews::DpoRun& settings, Random& random) {
+static reviews::DpoModel step_train(Lesson& lesson, const Start& start, const Choices& choices, Random& random) {
     lesson.step("Does it learn from the rankings?");
     lesson.code();
-    const reviews::DpoModel trained = reviews::train_dpo(sft, comparisons, settings, random);
+    const reviews::DpoModel trained = reviews::train_dpo(start.sft.w, start.comparisons, choices.dpo(), random);
     const reviews::DpoHistory& history = trained.history;
-    lesson.curves({series("accuracy", history.accuracy, 20), series("loss", history.loss, 20)},
+    lesson.curves({running_mean("accuracy", history.accuracy, 20), running_mean("loss", history.loss, 20)},
                   {"training step", "accuracy; loss, nats"});
-    lesson.curves({series("change of log pi, chosen", history.chosen, 20), series("rejected", history.rejected, 20)},
+    lesson.curves({running_mean("change of log pi, chosen", history.chosen, 20), running_mean("rejected", history.rejected, 20)},
                   {"training step", "change of log pi, nats"});
-    lesson.say(comparisons.count(), " pairs in batches of 64. The loss went from ", fixed(history.loss.front()), " to ",
-               fixed(series("", history.loss, 30).y.back()), ".");
+    lesson.say(start.comparisons.count(), " pairs in batches of 64. The loss went from ", fixed(history.loss.front()), " to ",
+               fixed(last_mean(history.loss)), ".");
     lesson.why(
         "the loss depends on the difference alone, and it falls almost entirely because rejected answers become unlikely. Their probability may move to any answer, not only to the chosen one.");
     return trained;
 }
 
+// The policies of one seed.
 struct Compared {
+    reviews::RewardModel reward_model;
     reviews::Measured before, ppo, dpo;
-    float accuracy = 0;
+    float accuracy = 0;  // of DPO, mean of the last 30 steps
 };
+
+// Trains a reward model and PPO on the same rankings, and measures all policies.
+static Compared compare(const Start& start, const reviews::DpoModel& by_dpo, Random& random) {
+    const gpt::Weights& sft = start.sft.w;
+    const reviews::RewardModel reward_model = reviews::train_reward_model(sft, start.rankings, random);
+    const reviews::PpoModel by_ppo = reviews::train_ppo(sft, reward_model, {.beta = 0.2f}, random);
+    return {.reward_model = reward_model,
+            .before = reviews::measure(sft, sft, reward_model, random),
+            .ppo = reviews::measure(by_ppo.w.trunk, sft, reward_model, random),
+            .dpo = reviews::measure(by_dpo.w, sft, reward_model, random),
+            .accuracy = last_mean(by_dpo.history.accuracy)};
+}
+
+static Compared compare_seed(const Choices& choices, int seed) {
+    Random random(seed);
+    const Start start = start_of(choices, random);
+    const reviews::DpoModel by_dpo = reviews::train_dpo(start.sft.w, start.comparisons, choices.dpo(), random);
+    return compare(start, by_dpo, random);
+}
 
 static std::vector<std::string> measured_row(const std::string& name, const reviews::Measured& m) {
     return {name, fixed(m.true_score, 2), fixed(m.reward, 2), fixed(m.kl, 2), percent(m.sentences)};
@@ -189,8 +228,11 @@ static reviews::Measured mean_of(const std::vector<Compared>& all, reviews::Meas
     return mean;
 }
 
-static void step_compare(Lesson& lesson, const std::vector<Compared>& all, int seed) {
+static std::vector<Compared> step_compare(Lesson& lesson, const Start& start, const reviews::DpoModel& by_dpo,
+                                          const Choices& choices, int seed, Random& random) {
     lesson.step("Which learns more from the same rankings, DPO or PPO?", "the same SFT model, the same rankings");
+    std::vector<Compared> all{compare(start, by_dpo, random)};
+    for (int k = 1; k < choices.seeds; ++k) all.push_back(compare_seed(choices, seed + k));
     std::vector<std::vector<std::string>> rows{{"", "true score", "reward", "KL", "sentences"}};
     for (std::size_t k = 0; k < all.size(); ++k) {
         rows.push_back(measured_row("seed " + text(seed + static_cast<int>(k)) + ", before", all[k].before));
@@ -200,6 +242,7 @@ static void step_compare(Lesson& lesson, const std::vector<Compared>& all, int s
     lesson.table(rows);
     lesson.why(
         "DPO needs no reward model, no sampling, and a fraction of the time. PPO is scored on its own samples; DPO is trained only on answers of the SFT model, so it gains less, and nothing corrects ungrammatical answers that it begins to prefer.");
+    return all;
 }
 
 // --- failure ---
@@ -207,21 +250,33 @@ static void step_compare(Lesson& lesson, const std::vector<Compared>& all, int s
 struct Failure {
     std::string name;
     reviews::Measured measured;
-    float chosen = 0, rejected = 0, accuracy = 0, loss = 0;  // over the last steps
+    float chosen = 0, rejected = 0, accuracy = 0, loss = 0;  // means of the last 30 steps
 };
 
-static Failure ended(const std::string& name, const reviews::DpoModel& trained, const reviews::Measured& measured) {
+static Failure failure_of(const std::string& name, const reviews::DpoModel& trained, const reviews::Measured& measured) {
     const reviews::DpoHistory& history = trained.history;
     return {.name = name,
             .measured = measured,
-            .chosen = series("", history.chosen, 30).y.back(),
-            .rejected = series("", history.rejected, 30).y.back(),
-            .accuracy = series("", history.accuracy, 30).y.back(),
-            .loss = series("", history.loss, 30).y.back()};
+            .chosen = last_mean(history.chosen),
+            .rejected = last_mean(history.rejected),
+            .accuracy = last_mean(history.accuracy),
+            .loss = last_mean(history.loss)};
 }
 
-static void step_failure(Lesson& lesson, const std::vector<Failure>& runs) {
+// The run of step_train, one with 4 times its learning rate, and one that also has a fifth of its beta.
+static std::vector<Failure> step_failure(Lesson& lesson, const Start& start, const reviews::DpoModel& by_dpo,
+                                         const Compared& compared, const Choices& choices, Random& random) {
     lesson.step("How does DPO fail?", "a small beta, a large learning rate");
+    reviews::DpoRun large_rate = choices.dpo();
+    large_rate.learning_rate *= 4;
+    reviews::DpoRun small_beta = large_rate;
+    small_beta.beta /= 5;
+    const gpt::Weights& sft = start.sft.w;
+    std::vector<Failure> runs{failure_of("as above", by_dpo, compared.dpo)};
+    for (const auto& [name, run] : {std::pair("4 x learning rate", large_rate), std::pair("and beta / 5", small_beta)}) {
+        const reviews::DpoModel trained = reviews::train_dpo(sft, start.comparisons, run, random);
+        runs.push_back(failure_of(name, trained, reviews::measure(trained.w, sft, compared.reward_model, random)));
+    }
     std::vector<std::vector<std::string>> rows{
         {"run", "loss", "accuracy", "chosen", "rejected", "true score", "KL", "sentences"}};
     for (const Failure& run : runs)
@@ -230,32 +285,10 @@ static void step_failure(Lesson& lesson, const std::vector<Failure>& runs) {
     lesson.table(rows);
     lesson.why(
         "loss and accuracy look fine, even better. But both log-probabilities fall: the probability moved to answers in neither column, which offline data does not contain. Watch the log-probability of the chosen answers, not the loss alone. Next: rlhf/agents/saycan.");
+    return runs;
 }
 
 // --- the lesson ---
-
-static std::vector<Ranking> rankings_of_file(const std::string& path) {
-    const std::vector<Ranking> rankings = preferences::read_rankings(path);
-    const int pairs = static_cast<int>(reviews::ranked_rows(rankings).pairs.list.size());
-    require(pairs >= 64, path, ": ", pairs,
-            " comparisons, but a batch of DPO needs 64; rank more answers with rlhf/ranking --rank");
-    return rankings;
-}
-
-// The run of step_train, one with 4 times its learning rate, and one that also has a fifth of its beta.
-static std::vector<Failure> runs_that_fail(const reviews::SftModel& sft, const reviews::RewardModel& reward_model,
-                                           const reviews::Comparisons& comparisons, const reviews::DpoRun& settings,
-                                           const Failure& as_above, Random& random) {
-    reviews::DpoRun large_rate = settings;
-    large_rate.learning_rate *= 4;
-    reviews::DpoRun small_beta = large_rate;
-    small_beta.beta /= 5;
-    const reviews::DpoModel first = reviews::train_dpo(sft.w, comparisons, large_rate, random);
-    const Failure of_first = ended("4 x learning rate", first, reviews::measure(first.w, sft.w, reward_model, random));
-    const reviews::DpoModel second = reviews::train_dpo(sft.w, comparisons, small_beta, random);
-    const Failure of_second = ended("and beta / 5", second, reviews::measure(second.w, sft.w, reward_model, random));
-    return {as_above, of_first, of_second};
-}
 
 static void claim_all(Lesson& lesson, const std::vector<Compared>& all, const std::vector<Failure>& runs) {
     const reviews::Measured before = mean_of(all, &Compared::before), dpo = mean_of(all, &Compared::dpo),
@@ -274,35 +307,14 @@ static void claim_all(Lesson& lesson, const std::vector<Compared>& all, const st
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
-    const bool own = !choices.rankings.empty();
-    const std::vector<Ranking> of_file = own ? rankings_of_file(choices.rankings) : std::vector<Ranking>();
-    const double from_closed_form = step_five(lesson);
-    const reviews::DpoRun settings{.beta = static_cast<float>(choices.beta),
-                                   .learning_rate = static_cast<float>(choices.learning_rate),
-                                   .epochs = choices.epochs};
+    if (choices.own_rankings()) rankings_of_file(choices.rankings);  // an invalid file throws before training
+    Random random(seed);
     double from_log_2 = 0;
-    std::vector<Compared> all;
-    std::vector<Failure> runs;
-    for (int k = 0; k < choices.seeds; ++k) {
-        Random random(seed + k);
-        const reviews::SftModel sft = reviews::train_sft(random, Descent::linear);
-        const ppo::Episodes texts = reviews::write(sft.w, 1600, random, 4);
-        const std::vector<Ranking> rankings = own ? of_file : reviews::ask(reviews::questions(texts, 4), {.noise = 0.5f}, random);
-        const reviews::Comparisons comparisons = reviews::comparisons_of(rankings);
-        if (k == 0) from_log_2 = step_pair(lesson, sft.w, comparisons, choices);
-        const reviews::DpoModel by_dpo = k == 0 ? step_train(lesson, sft.w, comparisons, settings, random)
-                                                : reviews::train_dpo(sft.w, comparisons, settings, random);
-        const reviews::RewardModel reward_model = reviews::train_reward_model(sft.w, rankings, random);
-        const reviews::PpoModel by_ppo = reviews::train_ppo(sft.w, reward_model, {.beta = 0.2f}, random);
-        all.push_back({.before = reviews::measure(sft.w, sft.w, reward_model, random),
-                       .ppo = reviews::measure(by_ppo.w.trunk, sft.w, reward_model, random),
-                       .dpo = reviews::measure(by_dpo.w, sft.w, reward_model, random),
-                       .accuracy = ended("", by_dpo, {}).accuracy});
-        if (k == 0)
-            runs = runs_that_fail(sft, reward_model, comparisons, settings, ended("as above", by_dpo, all[0].dpo), random);
-    }
-    step_compare(lesson, all, seed);
-    step_failure(lesson, runs);
+    const double from_closed_form = step_five(lesson);
+    const Start start = step_pair(lesson, choices, random, from_log_2);
+    const reviews::DpoModel by_dpo = step_train(lesson, start, choices, random);
+    const std::vector<Compared> all = step_compare(lesson, start, by_dpo, choices, seed, random);
+    const std::vector<Failure> runs = step_failure(lesson, start, by_dpo, all[0], choices, random);
     lesson.claim_at_most("five answers: largest difference between DPO's policy and the closed form", from_closed_form, 1e-3);
     lesson.claim_at_most("distance of the first loss from log 2", from_log_2, 1e-5);
     if (choices.as_delivered()) claim_all(lesson, all, runs);

@@ -24,21 +24,10 @@ struct Choices {
     int iterations = 60;
     int seeds = 3;
 
+    reviews::PpoRun ppo() const { return {.beta = static_cast<float>(beta), .iterations = iterations}; }
+    bool own_rankings() const { return !rankings.empty(); }
     bool as_delivered() const { return rankings.empty() && beta == 0.2 && iterations == 60; }
 };
-
-static std::string percent(double share) { return fixed(100 * share, 1) + " %"; }
-
-static Series series(const std::string& name, const std::vector<float>& y, int spread) {
-    Series smooth{.name = name, .x = {}, .y = {}};  // each point the mean of up to `spread` iterations
-    const int n = static_cast<int>(y.size());
-    for (int k = 0; k < n; ++k) {
-        const int first = std::max(0, k - spread + 1);
-        smooth.x.push_back(static_cast<float>(k));
-        smooth.y.push_back(reviews::mean({y.begin() + first, y.begin() + k + 1}));
-    }
-    return smooth;
-}
 
 // --- 1 to 4: SFT, sampling, ranking, reward model ---
 
@@ -60,7 +49,7 @@ static reviews::SftModel step_sft(Lesson& lesson, Random& random, Random& aside)
         entropy -= sentence.probability * std::log(sentence.probability);
         length += sentence.probability * static_cast<double>(sentence.answer.size());
     }
-    lesson.curves({series("loss of the small GPT", sft.losses, 5)}, {"training step", "loss, nats"});
+    lesson.curves({running_mean("loss of the small GPT", sft.losses, 5)}, {"training step", "loss, nats"});
     lesson.say(
         "The true score, which no model sees: +1 for a good adjective, -1 for a bad one, times 1.5 after \"very\", times -0.5 after \"not\"; -3 for a text that is not a sentence.");
     lesson.why(
@@ -70,19 +59,40 @@ static reviews::SftModel step_sft(Lesson& lesson, Random& random, Random& aside)
     return sft;
 }
 
-static void step_ranking(Lesson& lesson, const ppo::Episodes& texts, const std::vector<Ranking>& rankings, bool own) {
+// Answers of the SFT model and their rankings; every fifth ranking is held out.
+struct Ranked {
+    ppo::Episodes texts;
+    std::vector<Ranking> train, test;
+};
+
+static Ranked sample_and_rank(const gpt::Weights& sft, const Choices& choices, Random& random) {
+    Ranked ranked{.texts = reviews::write(sft, 1600, random, 4), .train = {}, .test = {}};
+    const std::vector<Ranking> rankings = choices.own_rankings()
+                                              ? preferences::read_rankings(choices.rankings)
+                                              : reviews::ask(reviews::questions(ranked.texts, 4), {.noise = 0.5f}, random);
+    const long held_out = static_cast<long>(rankings.size()) / 5;
+    ranked.test.assign(rankings.begin(), rankings.begin() + held_out);
+    ranked.train.assign(rankings.begin() + held_out, rankings.end());
+    return ranked;
+}
+
+static Ranked step_ranking(Lesson& lesson, const gpt::Weights& sft, const Choices& choices, Random& random) {
     lesson.step("2 and 3: sample answers and rank them");
+    Ranked ranked = sample_and_rank(sft, choices, random);
+    const std::vector<Ranking>& rankings = ranked.test.empty() ? ranked.train : ranked.test;
     std::vector<std::vector<std::string>> rows{{"prompt", "answer", "true score", "rank"}};
     for (std::size_t g = 0; g < std::min<std::size_t>(2, rankings.size()); ++g)
         for (std::size_t k = 0; k < rankings[g].answers.size(); ++k)
             rows.push_back({k == 0 ? rankings[g].prompt : "", rankings[g].answers[k],
                             fixed(reviews::true_score(reviews::ids_of(rankings[g].answers[k])), 1), text(rankings[g].ranks[k])});
     lesson.table(rows);
-    if (own)
-        lesson.say("Your ", rankings.size(), " rankings.");
+    const std::size_t count = ranked.train.size() + ranked.test.size();
+    if (choices.own_rankings())
+        lesson.say("Your ", count, " rankings.");
     else
-        lesson.say(texts.count(), " answers in ", rankings.size(), " rankings by a simulated person with noise. ",
-                   percent(reviews::share_of_sentences(texts)), " of the answers are sentences.");
+        lesson.say(ranked.texts.count(), " answers in ", count, " rankings by a simulated person with noise. ",
+                   percent(reviews::share_of_sentences(ranked.texts)), " of the answers are sentences.");
+    return ranked;
 }
 
 // 2-D histogram of answers: true score (columns, -3 ... 3) against reward (rows, high at the top), as log(1 + count).
@@ -98,16 +108,16 @@ static Matrix score_reward_histogram(const std::vector<float>& scores, const std
     return counts;
 }
 
-static reviews::RewardModel step_reward_model(Lesson& lesson, const gpt::Weights& sft, const std::vector<Ranking>& train,
-                                              const std::vector<Ranking>& test, const ppo::Episodes& texts, Random& random) {
+static reviews::RewardModel step_reward_model(Lesson& lesson, const gpt::Weights& sft, const Ranked& ranked, Random& random) {
     lesson.step("4: train a reward model", "loss = mean of -log sigmoid(r_better - r_worse)", "InstructGPT Eq. 1");
     lesson.code();
-    const reviews::RewardModel reward_model = reviews::train_reward_model(sft, train, random);
-    const std::vector<float> scores = reviews::true_scores(texts), rewards = reviews::rewards_of(reward_model, texts);
+    const reviews::RewardModel reward_model = reviews::train_reward_model(sft, ranked.train, random);
+    const std::vector<float> scores = reviews::true_scores(ranked.texts),
+                             rewards = reviews::rewards_of(reward_model, ranked.texts);
     lesson.heat("answers: true score from left (-3) to right (3), reward upwards", score_reward_histogram(scores, rewards));
     lesson.say("Correlation with the true score: ", fixed(preferences::correlation(rewards, scores), 3), ".");
-    if (!test.empty() && !reviews::ranked_rows(test).pairs.list.empty())
-        lesson.say("On held-out rankings it agrees with ", percent(reviews::evaluate(reward_model, test).agreement),
+    if (!ranked.test.empty() && !reviews::ranked_rows(ranked.test).pairs.list.empty())
+        lesson.say("On held-out rankings it agrees with ", percent(reviews::evaluate(reward_model, ranked.test).agreement),
                    " of the comparisons.");
     lesson.why(
         "the leftmost column holds texts that are not sentences. There are few of them, so the reward model has hardly learned their score. The last step comes back to that column.");
@@ -161,58 +171,57 @@ static void step_tokens(Lesson& lesson, const gpt::Weights& reference, const rev
 }
 
 static reviews::PpoModel step_ppo(Lesson& lesson, const gpt::Weights& reference, const reviews::RewardModel& reward_model,
-                                  const reviews::PpoRun& run, bool own, Random& random) {
+                                  const Choices& choices, Random& random) {
     lesson.step("5: fine-tune with PPO", "loss = mean of max(-A ratio, -A clip(ratio, 1 - eps, 1 + eps))", "PPO Eq. 7");
     lesson.code();
-    const reviews::PpoModel trained = reviews::train_ppo(reference, reward_model, run, random);
+    const reviews::PpoModel trained = reviews::train_ppo(reference, reward_model, choices.ppo(), random);
     const reviews::PpoHistory& history = trained.history;
-    const Series reward = series("reward", history.reward, 5);
-    if (own)
+    const Series reward = running_mean("reward", history.reward, 5);
+    if (choices.own_rankings())
         lesson.curves({reward}, {"iteration", "score"});
     else
-        lesson.curves({series("true score", history.true_score, 5), reward}, {"iteration", "score"});
-    lesson.curves({series("KL to the reference, nats per answer", history.kl, 5)}, {"iteration", "KL, nats"});
+        lesson.curves({running_mean("true score", history.true_score, 5), reward}, {"iteration", "score"});
+    lesson.curves({running_mean("KL to the reference, nats per answer", history.kl, 5)}, {"iteration", "KL, nats"});
     lesson.say(
         "Each iteration: 64 new answers, their rewards, then 4 updates on them. Before the first update policy and old policy are equal, so the ratio must be 1; the largest deviation was ",
         fixed(history.first_ratio_error, 7), ".");
-    if (!own)
+    if (!choices.own_rankings())
         lesson.why(
             "neither this model nor the reward model ever saw the true score. It rises because the reward model agrees with it on sentences.");
     return trained;
 }
 
-static std::vector<std::string> measured_row(const std::string& name, const reviews::Measured& m) {
-    return {name, fixed(m.true_score, 2), fixed(m.reward, 2), fixed(m.kl, 2), percent(m.sentences)};
-}
-
-// --- without the KL penalty ---
-
-static bool has_collapsed(const reviews::Measured& measured) { return measured.true_score < -2; }
+// --- all policies ---
 
 // All models of one seed, and their measurements.
-struct Whole {
+struct Run {
+    int seed = 0;
     reviews::SftModel sft;
     reviews::RewardModel reward_model;
     reviews::PpoModel with_penalty, without_penalty;
     reviews::Measured before, with, without;
 };
 
-static void step_hacking(Lesson& lesson, const Whole& whole, int seed, Random& random) {
-    lesson.step("What happens without the KL penalty?", "beta = 0");
-    lesson.curves({series("true score", whole.without_penalty.history.true_score, 5),
-                   series("reward", whole.without_penalty.history.reward, 5)},
-                  {"iteration", "score"});
-    const ppo::Episodes texts = reviews::write(whole.without_penalty.w.trunk, 4, random);
-    const std::vector<float> rewards = reviews::rewards_of(whole.reward_model, texts), scores = reviews::true_scores(texts);
-    std::vector<std::vector<std::string>> rows{{"answer (seed " + text(seed) + ")", "reward", "true score"}};
-    for (int b = 0; b < texts.count(); ++b)
-        rows.push_back({reviews::text_of(reviews::answer_of(texts, b)), fixed(rewards[b], 2), fixed(scores[b], 1)});
-    lesson.table(rows);
-    if (has_collapsed(whole.without))
-        lesson.why(
-            "such texts were not in the reward model's training data, so their reward is arbitrary, and PPO finds those where it is too high. The reward rises as before while the true score collapses: reward hacking. The KL penalty prevents it, because the reference gives such texts almost no probability.");
-    else
-        lesson.why("with these seeds PPO found no error of the reward model to exploit; with others it does (--seed, --seeds).");
+// PPO without the KL penalty, and the measurements of all policies.
+static void finish(Run& run, const Choices& choices, Random& random) {
+    const gpt::Weights& reference = run.sft.w;
+    run.without_penalty = reviews::train_ppo(reference, run.reward_model, {.beta = 0, .iterations = choices.iterations}, random);
+    run.before = reviews::measure(reference, reference, run.reward_model, random);
+    run.with = reviews::measure(run.with_penalty.w.trunk, reference, run.reward_model, random);
+    run.without = reviews::measure(run.without_penalty.w.trunk, reference, run.reward_model, random);
+}
+
+// Steps 1 to 5 for another seed.
+static Run run_of(const Choices& choices, int seed) {
+    Random random(seed);
+    Run run;
+    run.seed = seed;
+    run.sft = reviews::train_sft(random);
+    const Ranked ranked = sample_and_rank(run.sft.w, choices, random);
+    run.reward_model = reviews::train_reward_model(run.sft.w, ranked.train, random);
+    run.with_penalty = reviews::train_ppo(run.sft.w, run.reward_model, choices.ppo(), random);
+    finish(run, choices, random);
+    return run;
 }
 
 // The optimal objective for the true score, by enumerating all 600 sentences.
@@ -226,75 +235,74 @@ static double best_objective(float beta) {
     return exact::optimal_objective(q, r, beta);
 }
 
-static void step_table(Lesson& lesson, const std::vector<Whole>& all, const Choices& choices, int seed) {
+static std::vector<std::string> measured_row(const std::string& name, const reviews::Measured& m) {
+    return {name, fixed(m.true_score, 2), fixed(m.reward, 2), fixed(m.kl, 2), percent(m.sentences)};
+}
+
+static std::vector<Run> step_compare(Lesson& lesson, Run first, const Choices& choices, Random& random) {
     lesson.step("How do the policies compare?", "1000 new answers each");
+    finish(first, choices, random);
+    std::vector<Run> runs{std::move(first)};
+    for (int k = 1; k < choices.seeds; ++k) runs.push_back(run_of(choices, runs[0].seed + k));
     std::vector<std::vector<std::string>> rows{{"", "true score", "reward", "KL", "sentences"}};
-    for (std::size_t k = 0; k < all.size(); ++k) {
-        rows.push_back(measured_row("seed " + text(seed + static_cast<int>(k)) + ", before", all[k].before));
-        rows.push_back(measured_row("   beta " + fixed(choices.beta, 2), all[k].with));
-        rows.push_back(measured_row("   beta 0", all[k].without));
+    for (const Run& run : runs) {
+        rows.push_back(measured_row("seed " + text(run.seed) + ", before", run.before));
+        rows.push_back(measured_row("   beta " + fixed(choices.beta, 2), run.with));
+        rows.push_back(measured_row("   beta 0", run.without));
     }
     lesson.table(rows);
-    if (choices.beta > 0 && choices.rankings.empty()) {
-        const reviews::Measured& with = all[0].with;
+    if (choices.beta > 0 && !choices.own_rankings()) {
+        const reviews::Measured& with = runs[0].with;
         lesson.say("The objective, true score - beta KL, rose from 0 to ", fixed(with.true_score - choices.beta * with.kl, 2),
                    " (first seed). The optimum for the true score is ",
                    fixed(best_objective(static_cast<float>(choices.beta)), 2), ", found by enumerating all 600 sentences.");
     }
     lesson.predict("the row beta 0.5. Write it down, then run with --beta 0.5.");
+    return runs;
+}
+
+// --- without the KL penalty ---
+
+static bool has_collapsed(const Run& run) { return run.without.true_score < -2; }
+
+// Shows the first seed whose policy has collapsed, else the first.
+static void step_hacking(Lesson& lesson, const std::vector<Run>& runs) {
+    lesson.step("What happens without the KL penalty?", "beta = 0");
+    const auto found = std::find_if(runs.begin(), runs.end(), has_collapsed);
+    const Run& run = found == runs.end() ? runs[0] : *found;
+    const reviews::PpoModel& policy = run.without_penalty;
+    Random random(runs[0].seed + 2000);
+    const ppo::Episodes texts = reviews::write(policy.w.trunk, 4, random);
+    const std::vector<float> rewards = reviews::rewards_of(run.reward_model, texts), scores = reviews::true_scores(texts);
+    lesson.curves({running_mean("true score", policy.history.true_score, 5), running_mean("reward", policy.history.reward, 5)},
+                  {"iteration", "score"});
+    std::vector<std::vector<std::string>> rows{{"answer (seed " + text(run.seed) + ")", "reward", "true score"}};
+    for (int b = 0; b < texts.count(); ++b)
+        rows.push_back({reviews::text_of(reviews::answer_of(texts, b)), fixed(rewards[b], 2), fixed(scores[b], 1)});
+    lesson.table(rows);
+    if (has_collapsed(run))
+        lesson.why(
+            "such texts were not in the reward model's training data, so their reward is arbitrary, and PPO finds those where it is too high. The reward rises as before while the true score collapses: reward hacking. The KL penalty prevents it, because the reference gives such texts almost no probability.");
+    else
+        lesson.why("with these seeds PPO found no error of the reward model to exploit; with others it does (--seed, --seeds).");
     lesson.say("Next: rlhf/exact compares PPO with the optimal policy of a smaller task.");
 }
 
 // --- the lesson ---
 
-static Whole run_seed(Lesson& lesson, const Choices& choices, int seed, bool first) {
-    const bool own = !choices.rankings.empty();
-    Random random(seed), aside(seed + 1000);
-    Whole whole{.sft = first ? step_sft(lesson, random, aside) : reviews::train_sft(random),
-                .reward_model = {},
-                .with_penalty = {},
-                .without_penalty = {},
-                .before = {},
-                .with = {},
-                .without = {}};
-    const gpt::Weights& reference = whole.sft.w;
-
-    const ppo::Episodes texts = reviews::write(reference, 1600, random, 4);
-    const std::vector<Ranking> rankings =
-        own ? preferences::read_rankings(choices.rankings) : reviews::ask(reviews::questions(texts, 4), {.noise = 0.5f}, random);
-    if (first) step_ranking(lesson, texts, rankings, own);
-
-    const long held = static_cast<long>(rankings.size()) / 5;  // held out
-    const std::vector<Ranking> test(rankings.begin(), rankings.begin() + held), train(rankings.begin() + held, rankings.end());
-    whole.reward_model = first ? step_reward_model(lesson, reference, train, test, texts, random)
-                               : reviews::train_reward_model(reference, train, random);
-
-    const float beta = static_cast<float>(choices.beta);
-    if (first) step_tokens(lesson, reference, whole.reward_model, beta, aside);
-    const reviews::PpoRun run{.beta = beta, .iterations = choices.iterations};
-    whole.with_penalty = first ? step_ppo(lesson, reference, whole.reward_model, run, own, random)
-                               : reviews::train_ppo(reference, whole.reward_model, run, random);
-    whole.without_penalty =
-        reviews::train_ppo(reference, whole.reward_model, {.beta = 0, .iterations = choices.iterations}, random);
-    whole.before = reviews::measure(reference, reference, whole.reward_model, random);
-    whole.with = reviews::measure(whole.with_penalty.w.trunk, reference, whole.reward_model, random);
-    whole.without = reviews::measure(whole.without_penalty.w.trunk, reference, whole.reward_model, random);
-    return whole;
-}
-
-static void claim_all(Lesson& lesson, const std::vector<Whole>& all, const Choices& choices) {
+static void claim_all(Lesson& lesson, const std::vector<Run>& runs, const Choices& choices) {
     double least_true = 1e9, most_kl = 0, least_sentences = 1, most_ratio_error = 0, least_gain = 1e9;
     int collapsed = 0;
     double least_hacked_gain = 1e9;  // of the reward, where the true score has collapsed
-    for (const Whole& whole : all) {
-        least_true = std::min<double>(least_true, whole.with.true_score);
-        most_kl = std::max<double>(most_kl, whole.with.kl);
-        least_sentences = std::min<double>(least_sentences, whole.with.sentences);
-        most_ratio_error = std::max<double>(most_ratio_error, whole.with_penalty.history.first_ratio_error);
-        least_gain = std::min<double>(least_gain, whole.with.reward - whole.before.reward);
-        if (!has_collapsed(whole.without)) continue;
+    for (const Run& run : runs) {
+        least_true = std::min<double>(least_true, run.with.true_score);
+        most_kl = std::max<double>(most_kl, run.with.kl);
+        least_sentences = std::min<double>(least_sentences, run.with.sentences);
+        most_ratio_error = std::max<double>(most_ratio_error, run.with_penalty.history.first_ratio_error);
+        least_gain = std::min<double>(least_gain, run.with.reward - run.before.reward);
+        if (!has_collapsed(run)) continue;
         ++collapsed;
-        least_hacked_gain = std::min<double>(least_hacked_gain, whole.without.reward - whole.before.reward);
+        least_hacked_gain = std::min<double>(least_hacked_gain, run.without.reward - run.before.reward);
     }
     lesson.claim_at_most("largest |ratio - 1| before the first update", most_ratio_error, 1e-5);
     if (choices.iterations >= 60)
@@ -303,22 +311,25 @@ static void claim_all(Lesson& lesson, const std::vector<Whole>& all, const Choic
     lesson.claim_at_least("true score with beta 0.2, least of all seeds", least_true, 0.7);
     lesson.claim_at_most("KL with beta 0.2, largest of all seeds", most_kl, 4);
     lesson.claim_at_least("fraction of sentences with beta 0.2, least of all seeds", least_sentences, 0.9);
-    if (all.size() < 3) return;  // not every seed finds an error to exploit
+    if (runs.size() < 3) return;  // not every seed finds an error to exploit
     lesson.claim_at_least("seeds whose true score fell below -2 with beta 0", collapsed, 1);
     lesson.claim_at_least("gain of reward in these seeds, the least", least_hacked_gain, 0.5);
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
-    if (!choices.rankings.empty())
+    if (choices.own_rankings())
         reviews::ranked_rows(preferences::read_rankings(choices.rankings));  // an invalid file throws before training
-    std::vector<Whole> all;
-    for (int k = 0; k < choices.seeds; ++k) all.push_back(run_seed(lesson, choices, seed + k, k == 0));
-    const auto found = std::find_if(all.begin(), all.end(), [](const Whole& whole) { return has_collapsed(whole.without); });
-    const int shown = found == all.end() ? 0 : static_cast<int>(found - all.begin());
-    Random random(seed + 2000);
-    step_hacking(lesson, all[shown], seed + shown, random);
-    step_table(lesson, all, choices, seed);
-    claim_all(lesson, all, choices);
+    Random random(seed), aside(seed + 1000);
+    Run first;
+    first.seed = seed;
+    first.sft = step_sft(lesson, random, aside);
+    const Ranked ranked = step_ranking(lesson, first.sft.w, choices, random);
+    first.reward_model = step_reward_model(lesson, first.sft.w, ranked, random);
+    step_tokens(lesson, first.sft.w, first.reward_model, choices.ppo().beta, aside);
+    first.with_penalty = step_ppo(lesson, first.sft.w, first.reward_model, choices, random);
+    const std::vector<Run> runs = step_compare(lesson, std::move(first), choices, random);
+    step_hacking(lesson, runs);
+    claim_all(lesson, runs, choices);
 }
 
 int main(int argc, char** argv) {

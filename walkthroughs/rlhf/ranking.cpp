@@ -31,8 +31,6 @@ struct Choices {
     double noise = 0.5;
 };
 
-static std::string percent(double share) { return fixed(100 * share, 1) + " %"; }
-
 static std::vector<Ranking> some(const std::vector<Ranking>& rankings, std::size_t first, std::size_t end) {
     return {rankings.begin() + static_cast<long>(first), rankings.begin() + static_cast<long>(end)};
 }
@@ -181,18 +179,6 @@ static std::vector<std::string> evaluation_row(const std::string& name, const re
     return {name, percent(e.agreement), percent(e.true_agreement), fixed(e.correlation, 3), fixed(e.loss)};
 }
 
-static void step_held_out(Lesson& lesson, const std::vector<reviews::Evaluation>& all, const preferences::Person& person,
-                          int seed) {
-    lesson.step("Does it agree on held-out rankings?", "several seeds");
-    std::vector<std::vector<std::string>> rows{{"held-out", "agrees, person", "without noise", "corr. with score", "loss"}};
-    for (std::size_t k = 0; k < all.size(); ++k)
-        rows.push_back(evaluation_row("seed " + text(seed + static_cast<int>(k)), all[k]));
-    lesson.table(rows);
-    lesson.why(
-        "the person errs (s = ", fixed(person.noise, 1),
-        "), so no model can always agree with them. The model agrees more often with the ranking that they would have given without noise: it has averaged over the noise.");
-}
-
 // Reward of "was ADJECTIVE .", "was very ADJECTIVE ." and "was not ADJECTIVE .", (8, 3), mean over the nouns; or the true scores.
 static Matrix phrase_table(const reviews::RewardModel* reward_model) {
     const int first_adjective = 12;
@@ -254,16 +240,64 @@ static void step_phrases(Lesson& lesson, const reviews::RewardModel& reward_mode
                                           : "It has learned that \"not\" reverses the ranking.");
 }
 
+// --- several seeds ---
+
+// The rankings of a person; the first fifth is held out.
+struct Split {
+    std::vector<Ranking> train, test;
+};
+
+static Split ask_and_split(const std::vector<Ranking>& questions, const preferences::Person& person, Random& random) {
+    const std::vector<Ranking> rankings = reviews::ask(questions, person, random);
+    const std::size_t held_out = rankings.size() / 5;
+    return {.train = some(rankings, held_out, rankings.size()), .test = some(rankings, 0, held_out)};
+}
+
+// What one seed's reward model has learned.
+struct Outcome {
+    reviews::Evaluation held_out;
+    std::vector<float> phrases;  // correlations for the adjectives alone, after "very", after "not"
+};
+
+static Outcome outcome_of(const reviews::RewardModel& reward_model, const std::vector<Ranking>& test) {
+    return {.held_out = reviews::evaluate(reward_model, test),
+            .phrases = phrase_correlations(phrase_table(&reward_model), phrase_table(nullptr))};
+}
+
+static Outcome outcome_of_seed(const Choices& choices, const preferences::Person& person, int seed) {
+    Random random(seed);
+    const Beginning beginning = begin_with(random, choices);
+    const Split rankings = ask_and_split(beginning.questions, person, random);
+    return outcome_of(reviews::train_reward_model(beginning.sft.w, rankings.train, random), rankings.test);
+}
+
+static std::vector<Outcome> step_held_out(Lesson& lesson, const reviews::RewardModel& reward_model,
+                                          const std::vector<Ranking>& test, const Choices& choices,
+                                          const preferences::Person& person, int seed) {
+    lesson.step("Does it agree on held-out rankings?", "several seeds");
+    std::vector<Outcome> outcomes{outcome_of(reward_model, test)};
+    for (int k = 1; k < choices.seeds; ++k) outcomes.push_back(outcome_of_seed(choices, person, seed + k));
+    std::vector<std::vector<std::string>> rows{{"held-out", "agrees, person", "without noise", "corr. with score", "loss"}};
+    for (std::size_t k = 0; k < outcomes.size(); ++k)
+        rows.push_back(evaluation_row("seed " + text(seed + static_cast<int>(k)), outcomes[k].held_out));
+    lesson.table(rows);
+    lesson.why(
+        "the person errs (s = ", fixed(person.noise, 1),
+        "), so no model can always agree with them. The model agrees more often with the ranking that they would have given without noise: it has averaged over the noise.");
+    return outcomes;
+}
+
 //   returns  the means over the seeds: adjectives alone, after "very", after "not"
-static std::vector<float> step_not(Lesson& lesson, const std::vector<std::vector<float>>& phrases, int seed) {
+static std::vector<float> step_not(Lesson& lesson, const std::vector<Outcome>& outcomes, int seed) {
     lesson.step("Does every seed learn \"not\"?", "correlation of reward and true score over eight adjectives");
     std::vector<float> means(3);
     std::vector<std::vector<std::string>> rows{{"", "alone", "after very", "after not"}};
-    for (std::size_t k = 0; k < phrases.size(); ++k) {
+    for (std::size_t k = 0; k < outcomes.size(); ++k) {
         rows.push_back({"seed " + text(seed + static_cast<int>(k))});
         for (int column = 0; column < 3; ++column) {
-            rows.back().push_back(fixed(phrases[k][column], 2));
-            means[column] += phrases[k][column] / static_cast<float>(phrases.size());
+            const float correlation = outcomes[k].phrases[column];
+            rows.back().push_back(fixed(correlation, 2));
+            means[column] += correlation / static_cast<float>(outcomes.size());
         }
     }
     lesson.table(rows);
@@ -394,37 +428,25 @@ static void walk_own(Lesson& lesson, const Choices& choices, int seed) {
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
     if (choices.rank || !choices.rankings.empty()) return walk_own(lesson, choices, seed);
     const preferences::Person person{.noise = static_cast<float>(choices.noise)};
-    std::vector<reviews::Evaluation> evaluations;
-    std::vector<std::vector<float>> phrases;  // of each seed: correlations for the adjectives alone, after "very", after "not"
-    double from_bradley_terry = 0, from_log_2 = 0;
-    for (int k = 0; k < choices.seeds; ++k) {
-        Random random(seed + k), aside(seed + 1000);
-        const Beginning beginning = k == 0 ? step_order(lesson, choices, person, random, aside) : begin_with(random, choices);
-        const std::vector<Ranking> rankings = reviews::ask(beginning.questions, person, random);
-        const std::size_t held = rankings.size() / 5;
-        const std::vector<Ranking> test = some(rankings, 0, held), train = some(rankings, held, rankings.size());
-        if (k == 0) {
-            from_bradley_terry = step_bradley_terry(lesson, person, aside);
-            step_plackett_luce(lesson);
-            from_log_2 = step_loss(lesson, beginning.sft.w, some(train, 0, 16));
-        }
-        const gpt::Weights& sft = beginning.sft.w;
-        const reviews::RewardModel reward_model =
-            k == 0 ? step_train(lesson, sft, train, random) : reviews::train_reward_model(sft, train, random);
-        evaluations.push_back(reviews::evaluate(reward_model, test));
-        phrases.push_back(phrase_correlations(phrase_table(&reward_model), phrase_table(nullptr)));
-        if (k == 0) step_phrases(lesson, reward_model, false);
-    }
-    step_held_out(lesson, evaluations, person, seed);
-    const std::vector<float> after = step_not(lesson, phrases, seed);
+    Random random(seed), aside(seed + 1000);
+    const Beginning beginning = step_order(lesson, choices, person, random, aside);
+    const gpt::Weights& sft = beginning.sft.w;
+    const Split rankings = ask_and_split(beginning.questions, person, random);
+    const double from_bradley_terry = step_bradley_terry(lesson, person, aside);
+    step_plackett_luce(lesson);
+    const double from_log_2 = step_loss(lesson, sft, some(rankings.train, 0, 16));
+    const reviews::RewardModel reward_model = step_train(lesson, sft, rankings.train, random);
+    step_phrases(lesson, reward_model, false);
+    const std::vector<Outcome> outcomes = step_held_out(lesson, reward_model, rankings.test, choices, person, seed);
+    const std::vector<float> after = step_not(lesson, outcomes, seed);
 
     reviews::Evaluation mean;
-    for (const reviews::Evaluation& one : evaluations) {
-        const float share = 1.0f / static_cast<float>(evaluations.size());
-        mean.agreement += share * one.agreement;
-        mean.true_agreement += share * one.true_agreement;
-        mean.correlation += share * one.correlation;
-        mean.loss += share * one.loss;
+    for (const Outcome& outcome : outcomes) {
+        const float share = 1.0f / static_cast<float>(outcomes.size());
+        mean.agreement += share * outcome.held_out.agreement;
+        mean.true_agreement += share * outcome.held_out.true_agreement;
+        mean.correlation += share * outcome.held_out.correlation;
+        mean.loss += share * outcome.held_out.loss;
     }
     lesson.claim_at_most("distance of the first loss from log 2", from_log_2, 1e-5);
     lesson.claim_at_most("largest difference between counted choices and Bradley-Terry", from_bradley_terry, 0.02);

@@ -117,8 +117,6 @@ static Matrix answers(const LabelledImages& data, const vit::Weights& w, const v
     return logits;
 }
 
-static std::string percent(double share) { return fixed(100 * share, 1) + " %"; }
-
 // --- the data ---
 
 static LabelledImages prepared(LabelledImages data, int most) {

@@ -99,6 +99,19 @@ TEST_CASE("side_by_side: blocks in rows, captions above; a new row when there is
     CHECK(side_by_side({}).empty());
 }
 
+TEST_CASE("running_mean: of each number and those before it, as far as there are any") {
+    const Series means = running_mean("loss", {4, 2, 6, 1}, 2);
+    CHECK(means.name == "loss");
+    CHECK(means.x == std::vector<float>{0, 1, 2, 3});
+    CHECK(means.y == std::vector<float>{4, 3, 4, 3.5f});
+    CHECK(running_mean("", {}, 3).y.empty());
+}
+
+TEST_CASE("percent: a fraction in hundredths, with one decimal") {
+    CHECK(percent(0.25) == "25.0 %");
+    CHECK(percent(-0.0123) == "-1.2 %");
+}
+
 TEST_CASE("curves: a straight line from corner to corner") {
     const Lines lines = curves({{"up", {0, 1}, {0, 3}}}, Colours::none, 16, 4);
     CHECK(lines == Lines{"   * up", "3 |             ***", "  |        *****", "  |   *****", "0 |***", "  +----------------",

@@ -371,8 +371,12 @@ struct Difference {
 }  // namespace
 
 // Returns the smallest difference at the end, shared less alone, of any task.
-static double step_5_alone(Lesson& lesson, const std::vector<std::vector<Right>>& shared,
-                           const std::vector<std::vector<Right>>& alone, int steps) {
+static double step_5_alone(Lesson& lesson, const std::vector<std::vector<Right>>& shared, const unified_io::Config& config,
+                           int steps, int seed) {
+    lesson.step("Is one shared model as good as one for each task?", "one model for each task",
+                text(steps / tasks) + " steps each");
+    std::vector<std::vector<Right>> alone;
+    for (const Task task : {locate, name, segment}) alone.push_back(train_alone(task, config, steps / tasks, seed));
     std::vector<std::vector<std::string>> rows{{"whole answers right after"}};
     rows[0].insert(rows[0].end(), quarter_names.begin(), quarter_names.end());
     Difference least{.answers = 1}, most{.answers = -1};
@@ -409,11 +413,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_2_bias(lesson, w, config);
     const std::vector<std::vector<Right>> shared = step_3_train(lesson, w, config, choices.steps, seed);
     step_4_answers(lesson, shared, w, config, choices, seed);
-    lesson.step("Is one shared model as good as one for each task?", "one model for each task",
-                text(choices.steps / tasks) + " steps each");
-    std::vector<std::vector<Right>> alone;
-    for (const Task task : {locate, name, segment}) alone.push_back(train_alone(task, config, choices.steps / tasks, seed));
-    const double least_at_end = step_5_alone(lesson, shared, alone, choices.steps);
+    const double least_at_end = step_5_alone(lesson, shared, config, choices.steps, seed);
     const std::vector<Right>&early = shared.front(), &right = shared.back();
     lesson.say("Next: vit/language/clip embeds pictures and sentences in one space.");
     lesson.claim_at_least("colours; chance is 0.333", right[name].answers, 0.9);
