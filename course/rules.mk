@@ -2,7 +2,7 @@
 ## make mistakes            plant every classic mistake and see which test notices; ARGS="--sample 8" for a few
 ## make course              the tasks of the course; then make check-NAME, watch-NAME, hint-NAME
 ## make course-pack         for teachers: MODULE=attention SEED=2027 TWIST=auto; make course-verify proves that it works
-# A warning in what a student wrote is no error.
+# A warning in what a student wrote is not an error.
 course_options = --out $(OUT) --make '$(MAKE) CXX=$(CXX) BUILD=$(BUILD) WERROR=' $(ARGS)
 mistakes: $(OUT)/run_mistakes $(OUT)/tests/run
 	@$(OUT)/run_mistakes $(course_options)

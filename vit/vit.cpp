@@ -74,7 +74,7 @@ Matrix class_attention(const Steps& steps, const Config& config, int block, int 
             "class_attention: there is no head ", head, " in block ", block, "; this model has ", steps.encoder.blocks.size(),
             " blocks of ", config.heads, " heads, counted from 0 (no blocks: make a KeepSteps before forward)");
     const int images = steps.class_tokens.rows();
-    require(image >= 0 && image < images, "class_attention: there is no picture ", image, " among ", images, ", counted from 0");
+    require(image >= 0 && image < images, "class_attention: there is no image ", image, " among ", images, ", counted from 0");
     const Matrix& weights = steps.encoder.blocks[block].attention.weights.value();  // (B*heads*(N+1), N+1)
     const int row = (image * config.heads + head) * tokens;                         // the class token is each image's first query
     const Matrix to_all = slice_rows(weights, row, 1);                              // (1, N+1)

@@ -200,25 +200,25 @@ std::vector<Beam> beam_search(const std::vector<int>& source, int width, const W
 
 int sentinel(int k, int vocabulary) { return vocabulary - 1 - k; }
 
-Corrupted corrupt(const std::vector<int>& ids, const std::vector<char>& is_hidden, int first_sentinel, int end_token) {
-    require(ids.size() == is_hidden.size(), "corrupt: ", ids.size(), " tokens, but ", is_hidden.size(),
-            " entries say which are hidden; each token needs one");
+Corrupted corrupt(const std::vector<int>& ids, const std::vector<char>& is_masked, int first_sentinel, int end_token) {
+    require(ids.size() == is_masked.size(), "corrupt: ", ids.size(), " tokens, but ", is_masked.size(),
+            " entries say which are masked; each token needs one");
     Corrupted corrupted;
     int next_sentinel = first_sentinel;
     for (std::size_t t = 0; t < ids.size(); ++t) {
-        if (!is_hidden[t]) {
+        if (!is_masked[t]) {
             corrupted.input.push_back(ids[t]);
             continue;
         }
-        const bool span_begins = t == 0 || !is_hidden[t - 1];
+        const bool span_begins = t == 0 || !is_masked[t - 1];
         if (span_begins) {
             corrupted.input.push_back(next_sentinel);
             corrupted.target.push_back(next_sentinel--);
         }
         corrupted.target.push_back(ids[t]);
     }
-    require(next_sentinel >= 0, "corrupt: the hidden spans need ", first_sentinel - next_sentinel + 1, " sentinels, from ",
-            first_sentinel, " downwards there are fewer ids; hide fewer spans");
+    require(next_sentinel >= 0, "corrupt: the masked spans need ", first_sentinel - next_sentinel + 1, " sentinels, from ",
+            first_sentinel, " downwards there are fewer ids; mask fewer spans");
     corrupted.target.push_back(next_sentinel);
     corrupted.input.push_back(end_token);
     corrupted.target.push_back(end_token);
@@ -240,17 +240,17 @@ static std::vector<int> random_parts(int total, int parts, Random& random) {
     return lengths;
 }
 
-std::vector<char> random_spans(int length, int hidden, int spans, Random& random) {
-    require(spans >= 1 && spans <= hidden && spans <= length - hidden, "random_spans: ", spans, " spans of ", hidden,
-            " hidden tokens together in a text of ", length, ": every span needs a token, and a visible one before it");
-    const std::vector<int> hidden_lengths = random_parts(hidden, spans, random);
-    const std::vector<int> visible_lengths = random_parts(length - hidden, spans, random);
-    std::vector<char> is_hidden;
+std::vector<char> random_spans(int length, int masked, int spans, Random& random) {
+    require(spans >= 1 && spans <= masked && spans <= length - masked, "random_spans: ", spans, " spans of ", masked,
+            " masked tokens together in a text of ", length, ": every span needs a token, and a visible one before it");
+    const std::vector<int> masked_lengths = random_parts(masked, spans, random);
+    const std::vector<int> visible_lengths = random_parts(length - masked, spans, random);
+    std::vector<char> is_masked;
     for (int s = 0; s < spans; ++s) {
-        is_hidden.insert(is_hidden.end(), visible_lengths[s], 0);
-        is_hidden.insert(is_hidden.end(), hidden_lengths[s], 1);
+        is_masked.insert(is_masked.end(), visible_lengths[s], 0);
+        is_masked.insert(is_masked.end(), masked_lengths[s], 1);
     }
-    return is_hidden;
+    return is_masked;
 }
 
 // --- weights ---

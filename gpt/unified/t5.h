@@ -186,14 +186,14 @@ struct Corrupted {
 // The id of sentinel k, V - 1 - k: sentinels count down from the last id.
 int sentinel(int k, int vocabulary);
 
-// Replaces the hidden spans by sentinels.
-//   is_hidden  1 = hidden; adjacent hidden tokens form one span
+// Replaces the masked spans by sentinels.
+//   is_masked  1 = masked; adjacent masked tokens form one span
 //   Example:   a b c d e with 0 1 1 0 1: input a <0> d <1> end, target <0> b c <1> e <2> end
-Corrupted corrupt(const std::vector<int>& ids, const std::vector<char>& is_hidden, int first_sentinel, int end_token);
+Corrupted corrupt(const std::vector<int>& ids, const std::vector<char>& is_masked, int first_sentinel, int end_token);
 
-// Random spans in a text of `length` tokens: `spans` spans with `hidden` tokens in total, a visible token before each span.
-//   throws  std::invalid_argument unless 1 <= spans <= hidden and spans <= length - hidden
-std::vector<char> random_spans(int length, int hidden, int spans, Random& random);
+// Random spans in a text of `length` tokens: `spans` spans with `masked` tokens in total, a visible token before each span.
+//   throws  std::invalid_argument unless 1 <= spans <= masked and spans <= length - masked
+std::vector<char> random_spans(int length, int masked, int spans, Random& random);
 
 // Layout of the two stacks for nn/interpret. The encoder has no outputs.
 Inside encoder_inside(const Weights& w, const Config& config);

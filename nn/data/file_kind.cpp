@@ -27,7 +27,7 @@ static constexpr std::string_view lfs_pointer = "version https://git-lfs";
 static constexpr std::string_view to_safetensors = "; a checkpoint must be converted to safetensors";
 static constexpr std::string_view to_ppm = "; convert it to PPM: magick FILE FILE.ppm";
 
-// Signatures of binary files, the longer before its own beginning. Of checkpoints and pictures the cure is the same for all.
+// Signatures of binary files, the longer before its own beginning. Of checkpoints and images the cure is the same for all.
 static constexpr Signature other_kinds[] = {
     {lfs_pointer, "a git-lfs pointer, not the file itself; fetch it: git lfs pull"},
     {"PK\x05\x06", "an empty zip archive"},
@@ -41,7 +41,7 @@ static constexpr Signature other_kinds[] = {
     {"7z\xBC\xAF\x27\x1C", "a 7z archive; unpack it first: 7z x FILE"},
     {"Rar!\x1A\x07", "a rar archive; unpack it first: unrar x FILE"},
     {"ustar", "a tar archive; unpack it first: tar xf FILE", 257},
-    {"\x89PNG\r\n\x1A\n", "a PNG picture"},
+    {"\x89PNG\r\n\x1A\n", "a PNG image"},
     {"\x93NUMPY", "a NumPy array (.npy)"},
     {"%PDF-", "a PDF document"},
     {"\xD0\xCF\x11\xE0", "a document of an office program"},
@@ -67,17 +67,17 @@ static constexpr Signature checkpoint_kinds[] = {
     {"tjgg", "a GGML file"},
     {"TFL3", "a TensorFlow Lite file", 4},
 };
-static constexpr Signature picture_kinds[] = {
-    {"\xFF\xD8\xFF", "a JPEG picture"},
-    {"GIF8", "a GIF picture"},
-    {"WEBP", "a WebP picture", 8},
-    {{"II*\0", 4}, "a TIFF picture"},
-    {{"MM\0*", 4}, "a TIFF picture"},
-    {{"\0\0\0\0", 4}, "a BMP picture", 6},  // only after "BM"
-    {"ftyp", "a HEIC or AVIF picture, or an MP4 film", 4},
-    {"JXL ", "a JPEG XL picture", 4},
-    {"8BPS", "a Photoshop picture"},
-    {"\x76\x2F\x31\x01", "an OpenEXR picture"},
+static constexpr Signature image_kinds[] = {
+    {"\xFF\xD8\xFF", "a JPEG image"},
+    {"GIF8", "a GIF image"},
+    {"WEBP", "a WebP image", 8},
+    {{"II*\0", 4}, "a TIFF image"},
+    {{"MM\0*", 4}, "a TIFF image"},
+    {{"\0\0\0\0", 4}, "a BMP image", 6},  // only after "BM"
+    {"ftyp", "a HEIC or AVIF image, or an MP4 video", 4},
+    {"JXL ", "a JPEG XL image", 4},
+    {"8BPS", "a Photoshop image"},
+    {"\x76\x2F\x31\x01", "an OpenEXR image"},
 };
 
 // The words of the first signature that the bytes bear, with the cure; "" for none.
@@ -85,7 +85,7 @@ template <std::size_t n>
 static std::string find_kind(const Signature (&kinds)[n], std::string_view bytes, std::string_view cure) {
     for (const Signature& known : kinds) {
         const bool bears = bytes.size() >= known.at && bytes.substr(known.at).starts_with(known.bytes);
-        if (bears && (known.words != "a BMP picture" || bytes.starts_with("BM")))
+        if (bears && (known.words != "a BMP image" || bytes.starts_with("BM")))
             return std::string(known.words) + std::string(cure);
     }
     return "";
@@ -118,7 +118,7 @@ static std::string utf16_without_mark(std::string_view bytes) {
     return "";
 }
 
-static bool is_picture_header(std::string_view bytes) {  // "P6\n", "P5 "
+static bool is_image_header(std::string_view bytes) {  // "P6\n", "P5 "
     return bytes.size() >= 3 && bytes[0] == 'P' && bytes[1] >= '1' && bytes[1] <= '7' &&
            (bytes[2] == ' ' || bytes[2] == '\n' || bytes[2] == '\r' || bytes[2] == '\t' || bytes[2] == '#');
 }
@@ -134,7 +134,7 @@ static bool is_safetensors_header(std::string_view bytes) {
 std::string kind_that_is_no_text(std::string_view bytes) {
     const std::string by_bits = checkpoint_of_first_bytes(bytes);
     for (const std::string& kind : {find_kind(other_kinds, bytes, ""), find_kind(checkpoint_kinds, bytes, to_safetensors),
-                                    find_kind(picture_kinds, bytes, to_ppm), utf16_without_mark(bytes)})
+                                    find_kind(image_kinds, bytes, to_ppm), utf16_without_mark(bytes)})
         if (!kind.empty()) return kind;
     if (!by_bits.empty()) return by_bits + std::string(to_safetensors);
     if (is_safetensors_header(bytes)) return "a safetensors file";
@@ -156,8 +156,7 @@ std::string kind_of_bytes(std::string_view bytes) {
     const std::string binary = kind_that_is_no_text(bytes);
     if (!binary.empty()) return binary;
     const bool read_here = bytes.size() >= 2 && (bytes[1] == '2' || bytes[1] == '3' || bytes[1] == '5' || bytes[1] == '6');
-    if (is_picture_header(bytes))
-        return read_here ? "a PPM or PGM picture" : "a PBM or PAM picture; convert it: magick FILE FILE.ppm";
+    if (is_image_header(bytes)) return read_here ? "a PPM or PGM image" : "a PBM or PAM image; convert it: magick FILE FILE.ppm";
     const std::string_view text = without_byte_order_mark(bytes);
     const std::size_t first = text.find_first_not_of(" \t\r\n");
     const std::string_view begin = first == std::string_view::npos ? "" : text.substr(first);

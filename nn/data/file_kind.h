@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-// The kind of file, with a cure if there is one: "a PNG picture; convert it: magick FILE FILE.ppm". "" when unknown.
+// The kind of file, with a cure if there is one: "a PNG image; convert it: magick FILE FILE.ppm". "" when unknown.
 //   first_bytes  of the file, 512 are enough
 std::string kind_of_bytes(std::string_view first_bytes);
 

@@ -67,7 +67,7 @@ private:
     }
 
     // Whether another image of the same kind follows (P5 and P6 allow it).
-    bool is_next_picture(std::size_t place) const {
+    bool is_next_image(std::size_t place) const {
         return bytes.size() - place > 2 && bytes.substr(place, 2) == bytes.substr(0, 2) &&
                (is_space(bytes[place + 2]) || bytes[place + 2] == '#');
     }
@@ -103,7 +103,7 @@ private:
         ++at;
         const std::uint64_t size = maximum < 256 ? 1 : 2;  // bytes per sample, big-endian
         const std::uint64_t held = bytes.size() - at;
-        const bool fits = held == samples * size || (held > samples * size && is_next_picture(at + samples * size));
+        const bool fits = held == samples * size || (held > samples * size && is_next_image(at + samples * size));
         require(fits, source, ": ", height, " x ", width, " x ", channels, " needs ", samples * size,
                 " bytes of samples, the file holds ", held);
         Image image(height, width, channels);

@@ -9,7 +9,7 @@
 #include "nn/base/show.h"
 
 Matrix channel(const Image& image, int c) {
-    require(c >= 0 && c < image.channels, "channel: number ", c, " of a picture with ", image.channels,
+    require(c >= 0 && c < image.channels, "channel: number ", c, " of an image with ", image.channels,
             " channels, they are counted from 0");
     Matrix m(image.height, image.width);
     for (int y = 0; y < image.height; ++y)
@@ -32,7 +32,7 @@ void stats(const Image& image) {
     for (int c = 0; c < image.channels; ++c) print("channel " + text(c) + " " + stats_text(channel(image, c)) + "\n");
 }
 
-void heat(const Image& image) { print(picture_text(image, colours_welcome())); }
+void heat(const Image& image) { print(image_text(image, colours_welcome())); }
 
 using Colour = std::array<float, 3>;  // red, green, blue, 0 ... 1
 
@@ -59,7 +59,7 @@ static char letter(const Colour& colour) {
     return ramp[std::lround(brightness * (ramp.size() - 1))];
 }
 
-std::string picture_text(const Image& image, bool in_colour) {
+std::string image_text(const Image& image, bool in_colour) {
     std::string words = shape(image);
     if (image.pixels.empty()) return words + "\n";
     const auto [low, high] = std::minmax_element(image.pixels.begin(), image.pixels.end());

@@ -1,6 +1,6 @@
 // show_image.h: print an image, from a program or from a debugger.
 //
-//   shows   show(image) prints shape and numbers of each channel, heat(image) the picture, stats(image) statistics of each
+//   shows   show(image) prints shape and numbers of each channel, heat(image) draws it, stats(image) statistics of each
 //           channel
 //   unit    0 is black and 1 is white in heat(image); other ranges (a normalised image, for example) are rescaled, and heat says
 //           so
@@ -19,4 +19,4 @@ Matrix channel(const Image& image, int c);
 
 // What heat prints. In colour, two rows of pixels share one line of half blocks; otherwise a pixel is two characters. An image of
 // three channels is drawn in colour; of other images the first channel is drawn. An image larger than 96 pixels is subsampled.
-std::string picture_text(const Image& image, bool in_colour);
+std::string image_text(const Image& image, bool in_colour);

@@ -1,4 +1,4 @@
-// inflate.h: the compressed bytes of a PNG picture, unpacked; and bytes wrapped so that every reader of such files can unpack them.
+// inflate.h: the compressed bytes of a PNG image, unpacked; and bytes wrapped so that every reader of such files can unpack them.
 //
 //   source   zlib format RFC 1950, DEFLATE RFC 1951
 //   note     The writer compresses nothing: it writes stored blocks, which are as long as what they hold. The reader knows all three

@@ -52,7 +52,7 @@ class PngReader {
 public:
     PngReader(std::string_view bytes, std::string_view source) : bytes(bytes), source(source) {}
 
-    Pixels picture() {
+    Pixels image() {
         require(is_png(bytes), source, ": is not a PNG file");
         at = signature.size();
         read_header(chunk("IHDR"));
@@ -69,7 +69,7 @@ public:
                 name[0] >= 'A' && name[0] <= 'Z';  // a capital: a reader that does not know it must refuse the file
             require(known || !needed, source, ": the chunk ", name, " is not known here, and cannot be skipped");
         }
-        require(at == bytes.size(), source, ": ", bytes.size() - at, " bytes follow the end of the picture");
+        require(at == bytes.size(), source, ": ", bytes.size() - at, " bytes follow the end of the image");
         require(type != ColourType::palette || (!palette.empty() && palette.size() % 3 == 0 && palette.size() <= 768), source,
                 ": a palette of ", palette.size(), " bytes, it must be 3 for each of 1 to 256 colours");
         const std::size_t row_bytes = (static_cast<std::size_t>(width) * samples_of_pixel() * depth + 7) / 8;
@@ -198,7 +198,7 @@ private:
     // Alpha blending of `value` over white: alpha 255 shows only the value, 0 only white.
     static char over_white(int value, int alpha) { return static_cast<char>((value * alpha + 255 * (255 - alpha) + 127) / 255); }
 
-    // tRNS of a grey or RGB picture: two bytes a sample, the one colour that is transparent.
+    // tRNS of a grey or RGB image: two bytes a sample, the one colour that is transparent.
     bool is_transparent(const std::array<int, 4>& s, std::size_t samples) const {
         if (transparency.size() != 2 * samples) return false;
         for (std::size_t k = 0; k < samples; ++k)
@@ -228,7 +228,7 @@ private:
 
 }  // namespace
 
-Pixels parse_png(std::string_view bytes, std::string_view source) { return PngReader(bytes, source).picture(); }
+Pixels parse_png(std::string_view bytes, std::string_view source) { return PngReader(bytes, source).image(); }
 
 // ---- writing ----------------------------------------------------------------------------------------------------------------
 
@@ -237,7 +237,7 @@ static void add_chunk(std::string& file, std::string_view name, std::string_view
     file += big_endian(static_cast<std::uint32_t>(data.size())) + body + big_endian(crc32(body));
 }
 
-// The colours of an RGB picture in the order of their first pixels; none when there are more than 256.
+// The colours of an RGB image in the order of their first pixels; none when there are more than 256.
 static std::map<std::string_view, int> few_colours(const Pixels& pixels) {
     std::map<std::string_view, int> numbers;
     for (std::size_t k = 0; k < pixels.samples.size() && numbers.size() <= 256; k += 3)

@@ -1,8 +1,8 @@
-// png.h: pictures as PNG files, the format that browsers show and image programs write.
+// png.h: images as PNG files, the format that browsers show and image programs write.
 //
 //   source   ISO/IEC 15948 (PNG 1.2)
 //   reads    grey and palette of 1, 2, 4 and 8 bits, RGB of 8 bits, each also with transparency, which is laid over white
-//   refuses  16 bits a sample, interlaced pictures
+//   refuses  16 bits a sample, interlaced images
 //   writes   8 bits: grey, a palette where at most 256 colours occur, RGB otherwise; nothing is compressed
 //   next     nn/data/image.h, whose readers and writer take PNG as well as PPM
 #pragma once
@@ -21,7 +21,7 @@ struct Pixels {
 // Whether bytes begin as PNG files do.
 bool is_png(std::string_view bytes);
 
-// The picture of a whole PNG file.
+// The image of a whole PNG file.
 //   source   names the file in messages
 //   throws   std::invalid_argument in one line: cut off, a check sum that is wrong, a kind that is refused, more than 100 million
 //            samples

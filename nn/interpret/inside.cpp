@@ -64,7 +64,8 @@ Inspection follow(const std::function<Var()>& run, const Inside& inside, const s
     if (!asked.empty()) tape.emplace();
     const Recording recording;
     const Var outputs = run();  // (rows, K)
-    Inspection trace{.outputs = outputs.value(), .asked = asked, .steps = {}, .streams = {}, .weights = {}, .gradients = {}};
+    Inspection trace{
+        .outputs = outputs.value(), .asked = asked, .steps = {}, .residual_streams = {}, .weights = {}, .gradients = {}};
     if (!asked.empty()) {
         Matrix chosen(outputs.rows(), outputs.cols());  // 1 at what was asked
         for (const Asked& one : asked) {
@@ -80,7 +81,7 @@ Inspection follow(const std::function<Var()>& run, const Inside& inside, const s
                 inside.stack, "\" (see hook.h for the names of stacks)");
         const Var& A = recording.step(l, inside.step("weights"));
         trace.steps.blocks.push_back(steps_of_block(recording, inside, l));
-        trace.streams.push_back(recording.step(l, inside.step("input")).value());
+        trace.residual_streams.push_back(recording.step(l, inside.step("input")).value());
         trace.weights.push_back(A.value());
         if (asked.empty()) continue;
         const Matrix& G = A.gradient();
@@ -88,7 +89,7 @@ Inspection follow(const std::function<Var()>& run, const Inside& inside, const s
     }
     if (L > 0) {
         trace.steps.output = trace.steps.blocks.back().output;
-        trace.streams.push_back(trace.steps.output.value());
+        trace.residual_streams.push_back(trace.steps.output.value());
     }
     return trace;
 }

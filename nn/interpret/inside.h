@@ -9,7 +9,7 @@
 //            const auto run = [&] { return vit::forward({image}, w, config).logits; };             // (1, K)
 //            const Inspection trace = follow(run, inside, {{.row = 0, .column = 7}});                    // why class 7?
 //            const Matrix map = rollout::token_relevance(trace, inside);                            // (1, n)  rollout.h
-//            const Matrix early = outputs_of(trace.streams[1], inside);                             // (n, K)  logit_lens.h
+//            const Matrix early = outputs_of(trace.residual_streams[1], inside);                   // (n, K)  logit_lens.h
 //            activation_patching::ForwardPass, integrated_gradients::OutputOf take the same `run`
 //   next     inside.cpp; then rollout.h, integrated_gradients.h, logit_lens.h, activation_patching.h
 #pragma once
@@ -62,10 +62,10 @@ struct Asked {
 struct Inspection {
     Matrix outputs;  // (rows, K)  the result of the run
     std::vector<Asked> asked;
-    StackSteps steps;               // every step of every block
-    std::vector<Matrix> streams;    // L + 1 of (n, E)     r_0 ... r_L
-    std::vector<Matrix> weights;    // L of (B*H*T, T)     A_l, heads stacked within sequences, sequences stacked
-    std::vector<Matrix> gradients;  // L of (B*H*T, T)     d (sum of the asked outputs) / d A_l; empty if none was asked
+    StackSteps steps;                      // every step of every block
+    std::vector<Matrix> residual_streams;  // L + 1 of (n, E)     r_0 ... r_L
+    std::vector<Matrix> weights;           // L of (B*H*T, T)     A_l, heads stacked within sequences, sequences stacked
+    std::vector<Matrix> gradients;         // L of (B*H*T, T)     d (sum of the asked outputs) / d A_l; empty if none was asked
 };
 
 // Runs the model once, under a hook.

@@ -109,7 +109,7 @@ static std::vector<double> centred(const float* row, int E, NormKind kind) {
 }
 
 Matrix final_scale(const Matrix& last_stream, const Readout& readout) {
-    require(last_stream.cols > 0, "logit_lens: a stream ", last_stream, ", a row must hold at least 1 number");
+    require(last_stream.cols > 0, "logit_lens: a residual stream ", last_stream, ", a row must hold at least 1 number");
     require_eps("logit_lens", readout.eps);
     Matrix s(last_stream.rows, 1);
     for (int i = 0; i < s.rows; ++i) {
@@ -123,11 +123,12 @@ Matrix final_scale(const Matrix& last_stream, const Readout& readout) {
 // ((r - mean of r) / s) U for some rows
 static Matrix linear_logits(const Matrix& stream, const std::vector<int>& rows, const Matrix& scale,
                             const Unembedding& unembedding) {
-    require(scale.rows == stream.rows, "logit_lens: ", scale.rows, " standard deviations for a stream ", stream,
+    require(scale.rows == stream.rows, "logit_lens: ", scale.rows, " standard deviations for a residual stream ", stream,
             ", each row needs one, see final_scale");
     for (const int row : rows)
-        require(row >= 0 && row < stream.rows, "logit_lens: row ", row, " of a stream ", stream, ", they are counted from 0");
-    require(unembedding.U.rows == stream.cols, "logit_lens: a stream ", stream, " meets an unembedding ", unembedding.U,
+        require(row >= 0 && row < stream.rows, "logit_lens: row ", row, " of a residual stream ", stream,
+                ", they are counted from 0");
+    require(unembedding.U.rows == stream.cols, "logit_lens: a residual stream ", stream, " meets an unembedding ", unembedding.U,
             ", which must have ", stream.cols, " rows; both must be of the same model");
     Matrix normalised = Matrix::unset(static_cast<int>(rows.size()), stream.cols);
     for (int i = 0; i < normalised.rows; ++i) {
@@ -190,11 +191,11 @@ std::vector<Part> parts_of(const Inspection& trace, const Inside& inside) {
     const BlockOptions& options = inside.options;
     require(
         (options.order == Order::pre || options.order == Order::parallel) && options.residual == 1,
-        "logit_lens: the last stream is the sum of what the blocks write only with pre-norm or parallel blocks and a plain residual");
+        "logit_lens: the last residual stream is the sum of what the blocks write only with pre-norm or parallel blocks and a plain residual");
     for (const Block& block : inside.blocks)
         require(!block.scale1 && !block.scale2 && !block.cross.query.weight,
                 "logit_lens: no parts are known for blocks with layer scale or cross-attention");
-    const Matrix& embedded = trace.streams.at(0);
+    const Matrix& embedded = trace.residual_streams.at(0);
     std::vector<Part> parts = parts_of(trace.steps, inside.blocks, options.heads, embedded, Matrix(embedded.rows, embedded.cols));
     parts.erase(parts.end() - 2);  // "pos_embed": the input of the first block already contains the positions
     return parts;

@@ -7,7 +7,7 @@
 //   symbols  n tokens (all sequences)   E width   V tokens of the vocabulary   r the residual stream (n, E)
 //            r_L after the last block   s standard deviation of r_L (with eps), one number per token
 //   differs  independent of the model: takes residual streams, block steps and a readout
-//   use      for a model of this project: follow() of inside.h gives the streams, readout_of() and parts_of() the rest
+//   use      for a model of this project: follow() of inside.h gives the residual streams, readout_of() and parts_of() the rest
 //   next     logit_lens.cpp, then its walkthrough
 #pragma once
 #include <string>
@@ -53,7 +53,7 @@ Comparison compare(const Matrix& layer_logits, const Matrix& last_logits, const 
 
 // Gain and bias of the norm folded into the output matrix: logits = ((r - mean of r) / s) U + c.
 struct Unembedding {
-    Matrix U;  // (E, V)  gain * output_matrix^T; NormKind::layer: each column less its mean, which a centred stream ignores
+    Matrix U;  // (E, V)  gain * output_matrix^T; NormKind::layer: each column less its mean, which a centred r ignores
     Matrix c;  // (1, V)  bias output_matrix^T
     NormKind kind = NormKind::layer;
 };
@@ -62,7 +62,7 @@ Unembedding folded(const Readout& readout);
 // s of every token of the final residual stream: sqrt(variance + eps), with NormKind::rms sqrt(mean square + eps), (n, 1).
 Matrix final_scale(const Matrix& last_stream, const Readout& readout);
 
-// The logits of a residual stream, with the s of the final one, plus c: (n, V). Linear in the stream, so differences of layers
+// The logits of a residual stream, with the s of the final one, plus c: (n, V). Linear in that stream, so differences of layers
 // add up.
 Matrix frozen_logits(const Matrix& stream, const Matrix& scale, const Unembedding& unembedding);
 

@@ -366,7 +366,7 @@ Matrix relevance_product(const std::vector<Matrix>& weighted, int start, bool no
 static int asked_row(const Inspection& trace, const Inside& inside) {
     require(!trace.asked.empty() && !trace.weights.empty(),
             "rollout: nothing was asked, or there is no block; give follow() the output");
-    const int row = trace.asked[0].row, n = trace.streams[0].rows;
+    const int row = trace.asked[0].row, n = trace.residual_streams[0].rows;
     require(trace.weights[0].rows == inside.options.heads * n && trace.weights[0].cols == n, "rollout: attention weights ",
             trace.weights[0], " of ", inside.options.heads, " heads and ", n, " tokens; one sequence at a time can be explained");
     require(row < n, "rollout: output row ", row, " was asked, the stack has ", n, " tokens");
@@ -397,8 +397,8 @@ Matrix token_gradient_relevance(const Inspection& trace, const Inside& inside) {
 
 // From 1 at the asked output through the layers of the head, (1, K) -> (1, E).
 static Matrix head_relevance(const Inspection& trace, const Inside& inside, int row) {
-    const Matrix last = slice_rows(trace.streams.back(), row, 1);  // (1, E)
-    std::vector<Matrix> inputs;                                    // of each linear layer
+    const Matrix last = slice_rows(trace.residual_streams.back(), row, 1);  // (1, E)
+    std::vector<Matrix> inputs;                                             // of each linear layer
     for (std::size_t k = 0; k < inside.head.size(); ++k) {
         const HeadLayer& layer = inside.head[k];
         const Inside below{.stack = {}, .blocks = {}, .options = {}, .head = {inside.head.begin(), inside.head.begin() + k}};
@@ -409,7 +409,7 @@ static Matrix head_relevance(const Inspection& trace, const Inside& inside, int 
     const int column = trace.asked[0].column;
     const float said = trace.outputs(row, column), ours = outputs.cols == trace.outputs.cols ? outputs(0, column) : said + 1e9f;
     require(std::abs(ours - said) <= 1e-3f * (1 + std::abs(said)), "rollout: the head makes ", ours,
-            " of the last stream, the run has returned ", said, " for output ", column,
+            " of the last residual stream, the run has returned ", said, " for output ", column,
             "; the Inside must be that of the model that ran");
     Matrix relevance(1, outputs.cols);
     relevance[column] = 1;
@@ -420,13 +420,13 @@ static Matrix head_relevance(const Inspection& trace, const Inside& inside, int 
 
 Matrix token_relevance(const Inspection& trace, const Inside& inside) {
     const int row = asked_row(trace, inside), L = static_cast<int>(inside.blocks.size());
-    const Matrix of_row = head_relevance(trace, inside, row);  // (1, E)
-    Matrix relevance(trace.streams.back().rows, of_row.cols);  // (n, E)  the other rows were not read
+    const Matrix of_row = head_relevance(trace, inside, row);           // (1, E)
+    Matrix relevance(trace.residual_streams.back().rows, of_row.cols);  // (n, E)  the other rows were not read
     std::copy(of_row.begin(), of_row.end(), relevance.row(row));
     std::vector<Matrix> weighted(L);
     for (int l = L - 1; l >= 0; --l) {
         const BlockRelevance r =
-            block_relevance(trace.steps.blocks[l], inside.blocks[l], inside.options, trace.streams[l], relevance);
+            block_relevance(trace.steps.blocks[l], inside.blocks[l], inside.options, trace.residual_streams[l], relevance);
         weighted[l] = positive_weighted_mean(r.weights, trace.gradients[l], inside.options.heads);
         relevance = r.input;
     }

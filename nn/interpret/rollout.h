@@ -104,8 +104,8 @@ Matrix token_rollout(const Inspection& trace, const Inside& inside);
 Matrix token_gradient_relevance(const Inspection& trace, const Inside& inside);
 
 // Relevance through head and blocks down to the first, then the product of the I + C_l, rows not normalised, minus the identity.
-//   throws  as block_relevance; also when the head makes other outputs of the last stream than the run has returned, which tells
-//           that `inside` is that of another model
+//   throws  as block_relevance; also when the head makes other outputs of the last residual stream than the run has returned,
+//           which tells that `inside` is that of another model
 Matrix token_relevance(const Inspection& trace, const Inside& inside);
 
 }  // namespace rollout

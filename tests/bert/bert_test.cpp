@@ -306,7 +306,7 @@ TEST_SUITE("bert") {
         CHECK(error_of([&] { bert::forward(batch, w, tiny); }) == "bert: sequence 1 of 2 is all padding; leave it out");
     }
 
-    TEST_CASE("make_weights, attention_of: each comparison of the doors fails by itself, the least sizes are allowed") {
+    TEST_CASE("make_weights, attention_of: each argument check fails by itself, the smallest sizes are allowed") {
         Random random(1);
         const auto refusal = [&](int bert::Config::*size, int given) {
             bert::Config config = tiny;

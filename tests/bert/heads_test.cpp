@@ -171,7 +171,7 @@ TEST_SUITE("bert_cls") {
         CHECK(error_of([&] { heads::classify_tokens(batch, w, seven); }).starts_with("heads: the head is ("));
     }
 
-    TEST_CASE("best_span, make_config, make_weights: each comparison of the doors fails by itself, the limits are allowed") {
+    TEST_CASE("best_span, make_config, make_weights: each argument check fails by itself, the limits are allowed") {
         heads::SpanSteps steps;
         steps.start_logits = Matrix(1, 3);
         steps.end_logits = Matrix(1, 3);

@@ -269,7 +269,7 @@ TEST_SUITE("mlm") {
                           "make_candidate_draws: -1 candidates, there cannot be fewer than 0");
     }
 
-    TEST_CASE("corrupt_batch, corrupt_candidates, best_predictions, inside: each comparison of the doors fails by itself") {
+    TEST_CASE("corrupt_batch, corrupt_candidates, best_predictions, inside: each argument check fails by itself") {
         const auto refusal = [](const mlm::Draws& draws, const mlm::Corruption& how) {
             return error_of([&] { mlm::corrupt_batch({1, 2}, {0, 0}, draws, how); });
         };

@@ -5,7 +5,7 @@
   document.querySelectorAll('details').forEach(d => d.querySelector('summary').click());
   await turn();
   if ([...document.querySelectorAll('details.predict')].some(d => !d.open)) seen.push('a prediction does not open');
-  if ([...document.images].some(i => !i.naturalWidth)) seen.push('a picture is broken');
+  if ([...document.images].some(i => !i.naturalWidth)) seen.push('an image is broken');
   if (document.getElementById('trace')) {
     const product = values.findIndex(v => ['linear', 'matmul', 'multiply'].includes(v.op) && v.value);
     location.hash = `${product},0,-1,-1`;

@@ -21,7 +21,7 @@
   }
 
   // ---- for those who do not see, or do not use a mouse ----
-  for (const e of document.images) { if (!e.alt.trim()) complain('a picture without words', e); if (!e.naturalWidth) complain('a broken picture', e); }
+  for (const e of document.images) { if (!e.alt.trim()) complain('an image without alternative text', e); if (!e.naturalWidth) complain('a broken image', e); }
   for (const e of document.querySelectorAll('main svg, main canvas')) if (shown(e) && !(e.getAttribute('aria-label') || e.querySelector('title') || e.getAttribute('aria-hidden'))) complain('a drawing without words', e);
   let level = 0;
   for (const e of document.querySelectorAll('h1,h2,h3,h4,h5,h6')) { const own = Number(e.tagName[1]); if (own > level + 1) complain(`a heading of level ${own} after level ${level}`, e); level = own; }
@@ -45,7 +45,7 @@
     const s = getComputedStyle(e), below = ground(e), ink = numbers(e instanceof SVGElement ? s.fill : s.color);
     const a = light(over([...ink.slice(0, 3), ink[3] * opacity(e)], below)), b = light(below), ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
     const size = parseFloat(s.fontSize), large = size >= 24 || (size >= 18.6 && Number(s.fontWeight) >= 700);
-    if (!/[\p{L}\p{N}]/u.test(walker.currentNode.data)) continue;  // blocks that draw a picture are no letters
+    if (!/[\p{L}\p{N}]/u.test(walker.currentNode.data)) continue;  // block characters that draw a picture are not letters
     if (ratio < (large ? 3 : 4.5)) complain(`${dark ? 'dark' : 'light'}: a contrast of ${ratio.toFixed(1)}`, e);
   }
   return complaints;

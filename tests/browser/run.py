@@ -1,10 +1,10 @@
 # run.py: opens pages in one headless Chromium, spoken to by its DevTools protocol through a pipe.
 #
-#   run.py BROWSER FILE.html ... [--pictures FOLDER]
+#   run.py BROWSER FILE.html ... [--screenshots FOLDER]
 #
 # A page is looked at (look.js) in windows of 400, 1000 and 1600 pixels, in light and dark, and as it is printed; it is operated
 # (click.js), and its first Tab is pressed. Nothing may be complained of in the console, and the file stays below 2 MB.
-# --pictures also writes what it looks like: NAME-light.png, NAME-dark-400.png, NAME.pdf.
+# --screenshots also writes what it looks like: NAME-light.png, NAME-dark-400.png, NAME.pdf.
 import base64
 import json
 import os
@@ -153,7 +153,7 @@ def first_tab(tab):
     return [] if seen else ["the first Tab leads to nothing that shows it"]
 
 
-def complaints_of(tab, path, look, click, pictures):
+def complaints_of(tab, path, look, click, screenshots):
     found = []
     size = os.path.getsize(path)
     if size > MOST_BYTES:
@@ -165,25 +165,25 @@ def complaints_of(tab, path, look, click, pictures):
     for width, dark, media in ((1000, False, ""), (400, True, ""), (1600, False, ""), (680, False, "print")):
         tab.show(width, dark, media)
         found += ["%d pixels%s: %s" % (width, ", printed" if media else "", words) for words in tab.evaluate(look)]
-        if pictures and not media and width < 1600:
-            name = os.path.join(pictures, os.path.splitext(path)[0].replace("build/", "").replace("/", "_"))
+        if screenshots and not media and width < 1600:
+            name = os.path.join(screenshots, os.path.splitext(path)[0].replace("build/", "").replace("/", "_"))
             tab.screenshot(name + ("-dark-400.png" if dark else "-light.png"), True)
     tab.show(1000)
     said = tab.evaluate(click)
     if not said.startswith("ok"):
         found.append(said)
-    if pictures:
+    if screenshots:
         with open(name + ".pdf", "wb") as out:
             out.write(tab.pdf())
     return found + tab.console(), said
 
 
 def main(program, arguments):
-    pictures = None
-    if "--pictures" in arguments:
-        at = arguments.index("--pictures")
-        pictures = arguments[at + 1]
-        os.makedirs(pictures, exist_ok=True)
+    screenshots = None
+    if "--screenshots" in arguments:
+        at = arguments.index("--screenshots")
+        screenshots = arguments[at + 1]
+        os.makedirs(screenshots, exist_ok=True)
         arguments = arguments[:at] + arguments[at + 2:]
     look, click = (open(os.path.join(HERE, name), encoding="utf-8").read() for name in ("look.js", "click.js"))
     failed = 0
@@ -192,7 +192,7 @@ def main(program, arguments):
         tab = Tab(browser)
         for path in arguments:
             try:
-                found, said = complaints_of(tab, path, look, click, pictures)
+                found, said = complaints_of(tab, path, look, click, screenshots)
             except RuntimeError as failure:
                 found, said = [str(failure)], ""
             failed += bool(found)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # run.sh: opens web pages in headless Chromium, in several windows, light, dark and printed: what run.py looks for.
-#   tests/browser/run.sh FILE.html ... [--pictures FOLDER]
+#   tests/browser/run.sh FILE.html ... [--screenshots FOLDER]
 # Ends with 0 when all is well, 1 when a page is not, 77 with a word where there is no browser or no Python (Debian: apt-get install
 # chromium python3).
 set -u

@@ -1,4 +1,4 @@
-// image.cpp: any bytes as a PPM or PGM file. Either a picture of the size that it says, or one line of refusal.
+// image.cpp: any bytes as a PPM or PGM file. Either an image of the size that it says, or one line of refusal.
 // covers nn/data/image.cpp PnmReader|parse_image
 #include "nn/data/image.h"
 

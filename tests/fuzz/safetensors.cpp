@@ -1,7 +1,7 @@
 // safetensors.cpp: any bytes as a safetensors file, and every tensor of one that is accepted. The first 8 bytes are written by us,
 // so that the header is as long as the bytes say where they begin with 'h'; where they begin with 'i', they are an index of shards.
 // covers nn/data/safetensors.cpp SafetensorsC2|add_part|add_shared|take_off|without_compile|read_header|11tensor_info|13count_numbers|require_no_gaps|read_index|index_beside|index_for|5matrixE|8integersE|long_integers
-// covers nn/data/file_kind.cpp kind_of_bytes|kind_that|is_picture_header|is_safetensors_header
+// covers nn/data/file_kind.cpp kind_of_bytes|kind_that|is_image_header|is_safetensors_header
 #include "nn/data/safetensors.h"
 
 #include <unistd.h>

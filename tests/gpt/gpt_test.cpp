@@ -567,7 +567,7 @@ TEST_CASE("forward: a configuration with other sizes than the weights throws wit
           }).starts_with("gpt: the configuration says 2 blocks, the weights hold 0"));
 }
 
-TEST_CASE("make_weights, make_cache, trunk: each comparison of the doors fails by itself, the least sizes are allowed") {
+TEST_CASE("make_weights, make_cache, trunk: each argument check fails by itself, the smallest sizes are allowed") {
     Random random(1);
     const auto refusal = [&](int gpt::Config::*size, int given) {
         gpt::Config config = tiny;
@@ -600,7 +600,7 @@ TEST_CASE("make_weights, make_cache, trunk: each comparison of the doors fails b
     CHECK_THROWS_WITH(gpt::trunk({1}, w, tiny, one), "gpt: 1 new tokens for a cache of 0 sequences");
 }
 
-TEST_CASE("forward: an output matrix that is not tied, and an order that is none of the two, are refused") {
+TEST_CASE("forward: an output matrix that is not tied, and an order that is neither pre nor post, are refused") {
     Random random(1);
     gpt::Config untied = tiny, other = tiny;
     untied.tied = false;

@@ -200,7 +200,7 @@ TEST_CASE("log_probabilities: a pair whose answer has no labelled token, and lab
                       "dpo: 5 labels are not those of 1 pairs of two answers in 3 tokens; join makes such a batch");
 }
 
-TEST_CASE("join, log_probabilities, loss: each comparison of the doors fails by itself") {
+TEST_CASE("join, log_probabilities, loss: each argument check fails by itself") {
     const std::string rows = " rows; all rows need the same number of tokens, padded, and a label for each";
     CHECK(error_of([] { dpo::join({1}, {1}, {1}, {1}, 0); }) ==
           "dpo: 1 tokens and 1 labels of chosen answers do not form 0" + rows);

@@ -108,7 +108,7 @@ TEST_CASE("exact: empty prompts and too many answers throw") {
                       "exact: a prompt of 0 tokens and 1 answers; there must be at least one of each");
 }
 
-TEST_CASE("exact: an empty answer, and probabilities, rewards and coefficients that are no numbers, are refused") {
+TEST_CASE("exact: an empty answer, and probabilities, rewards and coefficients that are not numbers, are refused") {
     Random random;
     const gpt::Weights w = gpt::make_weights(tiny, random);
     const float nan = std::nanf("");

@@ -175,7 +175,7 @@ TEST_CASE("differences, rank: rewards that are not a column, negative noise and 
                       "rank: the score of answer 1 is nan, it must be a number");
 }
 
-TEST_CASE("all_pairs, agreement, kendall_tau, line_of: numbers of other answers, and rewards that are no numbers, are refused") {
+TEST_CASE("all_pairs, agreement, kendall_tau, line_of: rewards of other answers, and rewards that are not numbers, are refused") {
     CHECK_THROWS_WITH(
         preferences::all_pairs({0, 1000000000}, {1, 2}),
         "all_pairs: answer 1 belongs to ranking 1000000000, 2 answers have at most 2 rankings; number them without gaps");
@@ -192,7 +192,7 @@ TEST_CASE("all_pairs, agreement, kendall_tau, line_of: numbers of other answers,
                       "line_of: 1 answers but 2 ranks to the prompt \"p\", each answer needs one");
 }
 
-TEST_CASE("gumbel, rank, agreement, correlation: each comparison of the doors fails by itself, the limits are allowed") {
+TEST_CASE("gumbel, rank, agreement, correlation: each argument check fails by itself, the limits are allowed") {
     CHECK_THROWS_WITH(preferences::gumbel(0), "gumbel: the draw is 0.000000, it must lie between 0 and 1");
     CHECK_THROWS_WITH(preferences::gumbel(1), "gumbel: the draw is 1.000000, it must lie between 0 and 1");
     CHECK_THROWS_WITH(preferences::rank({1, 2}, {.tie_margin = -1}, {0.5f, 0.5f}),

@@ -125,17 +125,16 @@ TEST_CASE("class_attention: the class token's attention weights without its own,
     const vit::Weights w = vit::make_weights(tiny, random, {.stddev = 0.5f});
     const vit::Steps steps = vit::forward({random_image(random, tiny), random_image(random, tiny)}, w, tiny);
     const int tokens = tiny.grid.count() + 1;
-    const Matrix picture = vit::class_attention(steps, tiny, 1, 1, 1);
-    REQUIRE(shape(picture) == "(2, 3)");
+    const Matrix map = vit::class_attention(steps, tiny, 1, 1, 1);
+    REQUIRE(shape(map) == "(2, 3)");
     const Matrix& weights = steps.encoder.blocks[1].attention.weights.value();
-    for (int n = 0; n < tiny.grid.count(); ++n) CHECK(picture[n] == weights((1 * tiny.heads + 1) * tokens, 1 + n));
+    for (int n = 0; n < tiny.grid.count(); ++n) CHECK(map[n] == weights((1 * tiny.heads + 1) * tokens, 1 + n));
     CHECK_THROWS_WITH(
         vit::class_attention(steps, tiny, 2, 0),
         "class_attention: there is no head 0 in block 2; this model has 2 blocks of 2 heads, counted from 0 (no blocks: make a "
         "KeepSteps before forward)");
-    CHECK(error_of([&] {
-              vit::class_attention(steps, tiny, 0, 0, 7);
-          }).starts_with("class_attention: there is no picture 7 among "));
+    CHECK(
+        error_of([&] { vit::class_attention(steps, tiny, 0, 0, 7); }).starts_with("class_attention: there is no image 7 among "));
 }
 
 TEST_CASE("parameters: the published base model has 86,567,656") {
@@ -344,7 +343,7 @@ TEST_CASE("load_rules: files without vit., without a classifier, with a pooler o
         }
 }
 
-TEST_CASE("make_weights: every size that cannot be is refused by itself, the least that can is accepted") {
+TEST_CASE("make_weights: every invalid size is refused by itself, the smallest valid one is accepted") {
     Random random;
     const auto refusal = [&](int vit::Config::*size, int given) {
         vit::Config config = tiny;

@@ -1,7 +1,7 @@
 # in_gdb.py: gdb prints a Matrix as a grid, a Var with its operation, an Image by channels; `step` stays inside the project.
 #
 #   print q          shape and numbers           call show(q)    the same from inside the program
-#   heat q           a picture                   stats q         smallest, largest, mean
+#   heat q           a heat map                  stats q         smallest, largest, mean
 #   lesson FILE      stop where the steps of the walkthrough FILE begin, or in main when it has none
 import os
 import sys

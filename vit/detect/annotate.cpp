@@ -78,7 +78,7 @@ Image with_segments(const Image& image, const std::vector<int>& ids, const std::
 
 // Stacks images vertically or, with `across`, joins them horizontally.
 static Image joined_images(const std::vector<Image>& images, int gap, bool across, const char* who) {
-    require(!images.empty() && gap >= 0, who, ": ", images.size(), " pictures with ", gap,
+    require(!images.empty() && gap >= 0, who, ": ", images.size(), " images with ", gap,
             " pixels between them; there must be at least 1, and the gap not negative");
     int height = 0, width = 0;
     for (const Image& image : images) {

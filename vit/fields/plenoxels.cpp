@@ -291,7 +291,7 @@ Steps forward(const Rays& rays, const Grid& grid, const Weights& w, const Config
     return s;
 }
 
-Var picture_loss(const Steps& steps, const Matrix& target) { return mean_squared_error(steps.pixels, target); }
+Var image_loss(const Steps& steps, const Matrix& target) { return mean_squared_error(steps.pixels, target); }
 
 // --- total variation ---
 
@@ -381,7 +381,7 @@ Matrix released_total_variation_gradient(const Matrix& field, const Grid& grid, 
 Var loss(const Steps& steps, const Matrix& target, const Grid& grid, const Weights& w, const Config& config) {
     const Var of_density = total_variation(w.density, grid, Missing::zero, published_scale(grid));
     const Var of_harmonics = total_variation(w.harmonics, grid, Missing::same, published_scale(grid));
-    return add(picture_loss(steps, target),
+    return add(image_loss(steps, target),
                add(scale(of_density, config.lambda_density), scale(of_harmonics, config.lambda_harmonics)));
 }
 
@@ -435,10 +435,10 @@ Var Fitting::loss(int) {
     for (int& number : numbers) number = random.below(pixels.rays.count());
     const PixelRays batch = chosen(pixels, numbers);
     const Steps steps = forward(batch.rays, scene.grid, scene.weights, config);
-    const Var of_picture = plenoxels::picture_loss(steps, batch.colours);
-    picture_loss = of_picture.value()(0, 0);
+    const Var of_image = plenoxels::image_loss(steps, batch.colours);
+    image_loss = of_image.value()(0, 0);
     const std::array<float, 3> unscaled = {1, 1, 1};
-    Var total = of_picture;
+    Var total = of_image;
     if (recipe.tv_density > 0)
         total = add(total, scale(total_variation(scene.weights.density, scene.grid, Missing::zero, unscaled), recipe.tv_density));
     if (recipe.tv_harmonics > 0)

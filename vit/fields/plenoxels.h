@@ -121,7 +121,7 @@ struct Steps {
 Steps forward(const Rays& rays, const Grid& grid, const Weights& w, const Config& config);
 
 // Mean squared error of the pixels, (1, 1).   throws std::invalid_argument when there is not one row of the target for each ray
-Var picture_loss(const Steps& steps, const Matrix& target);
+Var image_loss(const Steps& steps, const Matrix& target);
 
 // Total variation: the mean over voxels of sqrt(1e-5 + dx^2 + dy^2 + dz^2), summed over the columns of the field; d are the
 // differences with the next voxel along each axis, times scale_k. The last voxel of each axis has no next one and is left out.
@@ -142,7 +142,7 @@ std::vector<int> places_with_neighbours(const Grid& grid);  // all voxels that a
 Matrix released_total_variation_gradient(const Matrix& field, const Grid& grid, Missing missing,
                                          const std::array<float, 3>& scale);
 
-// picture_loss + lambda_density TV(density) + lambda_harmonics TV(harmonics), (1, 1).
+// image_loss + lambda_density TV(density) + lambda_harmonics TV(harmonics), (1, 1).
 Var loss(const Steps& steps, const Matrix& target, const Grid& grid, const Weights& w, const Config& config);
 
 // --- fitting ---
@@ -186,7 +186,7 @@ public:
     Fitting(const Scene& scene, const PixelRays& pixels, const Config& config, const FitRecipe& recipe, int seed);
     Var loss(int step) override;
 
-    float picture_loss = 0;  // of the last batch alone
+    float image_loss = 0;  // of the last batch alone
 
 private:
     Scene scene;

@@ -98,7 +98,7 @@ static Point3 row_as_point(const Matrix& m, int row) { return {m(row, 0), m(row,
 
 Image draw_spheres(const std::vector<Sphere>& spheres, const Camera& camera, int samples) {
     require(samples > 0, "draw_spheres: ", samples, " samples a side of a pixel, at least 1 is needed");
-    // The same camera with finer pixels: its picture is averaged.
+    // The same camera with finer pixels: its image is averaged.
     const Camera fine{.height = camera.height * samples,
                       .width = camera.width * samples,
                       .focal = camera.focal * samples,
@@ -106,13 +106,13 @@ Image draw_spheres(const std::vector<Sphere>& spheres, const Camera& camera, int
                       .centre_y = camera.centre_y * samples,
                       .pose = camera.pose};
     const Rays rays = rays_of(fine, 0.5);
-    Image picture(camera.height, camera.width, 3);
+    Image image(camera.height, camera.width, 3);
     for (int r = 0; r < rays.count(); ++r) {
         const std::array<double, 3> light = light_from(spheres, row_as_point(rays.origins, r), row_as_point(rays.directions, r));
         for (int c = 0; c < 3; ++c)
-            picture(r / fine.width / samples, r % fine.width / samples, c) += static_cast<float>(light[c] / (samples * samples));
+            image(r / fine.width / samples, r % fine.width / samples, c) += static_cast<float>(light[c] / (samples * samples));
     }
-    return picture;
+    return image;
 }
 
 std::vector<int> labels_of(const std::vector<Sphere>& spheres, const Camera& camera) {

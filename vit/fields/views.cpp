@@ -37,7 +37,7 @@ static void require_rotation(const Matrix& pose, const std::string& where) {
                                pose(1, 0) * (pose(0, 1) * pose(2, 2) - pose(2, 1) * pose(0, 2)) +
                                pose(2, 0) * (pose(0, 1) * pose(1, 2) - pose(1, 1) * pose(0, 2));
     require(fits && determinant > 0, where,
-            ": the first three columns of transform_matrix are no rotation; they are the camera's right, up and backward "
+            ": the first three columns of transform_matrix are not a rotation; they are the camera's right, up and backward "
             "directions, each of length 1");
 }
 
@@ -73,10 +73,10 @@ static std::string image_path(const std::string& path, std::string name, const s
 
 View reduced(const View& view, int width) {
     require(width >= 1, "reduced: a width of ", width, " pixels, it must be at least 1");
-    if (view.picture.width <= width) return view;
-    const double factor = static_cast<double>(width) / view.picture.width;
-    const int height = std::max(1, static_cast<int>(std::lround(view.picture.height * factor)));
-    View smaller{view.camera, resize_bilinear_antialiased(view.picture, height, width)};
+    if (view.image.width <= width) return view;
+    const double factor = static_cast<double>(width) / view.image.width;
+    const int height = std::max(1, static_cast<int>(std::lround(view.image.height * factor)));
+    View smaller{view.camera, resize_bilinear_antialiased(view.image, height, width)};
     smaller.camera.height = height;
     smaller.camera.width = width;
     smaller.camera.focal *= factor;
@@ -89,12 +89,12 @@ static View view_of(const Json& frame, double angle, const std::string& path, co
     const char* const cure = "it is the path of a PNG or PPM image";
     const std::string image = image_path(path, needed(frame, "file_path", Json::Kind::string, where, cure).string, where);
     View view{{}, read_image(image)};
-    require(view.picture.channels == 3, where, ": ", image, " is ", shape(view.picture), ", it must have 3 channels");
-    view.camera = {.height = view.picture.height,
-                   .width = view.picture.width,
-                   .focal = view.picture.width / (2 * std::tan(angle / 2)),
-                   .centre_x = view.picture.width / 2.0,
-                   .centre_y = view.picture.height / 2.0,
+    require(view.image.channels == 3, where, ": ", image, " is ", shape(view.image), ", it must have 3 channels");
+    view.camera = {.height = view.image.height,
+                   .width = view.image.width,
+                   .focal = view.image.width / (2 * std::tan(angle / 2)),
+                   .centre_x = view.image.width / 2.0,
+                   .centre_y = view.image.height / 2.0,
                    .pose = pose_of(frame, where)};
     return view;
 }
@@ -123,9 +123,9 @@ void write_views(const std::string& path, const std::vector<View>& views) {
     for (std::size_t v = 0; v < views.size(); ++v) {
         require(std::abs(angle_of(views[v].camera) - angle) < 1e-9, path, ": view ", v, " has a field of view of ",
                 angle_of(views[v].camera), ", the first one ", angle, "; the file holds one for all");
-        const std::string picture = name + "-" + std::to_string(v) + ".ppm";
-        write_image(folder + picture, views[v].picture);
-        text += std::string(v == 0 ? "" : ",") + "\n  {\"file_path\": " + json_string(picture) + ", \"transform_matrix\": [";
+        const std::string file = name + "-" + std::to_string(v) + ".ppm";
+        write_image(folder + file, views[v].image);
+        text += std::string(v == 0 ? "" : ",") + "\n  {\"file_path\": " + json_string(file) + ", \"transform_matrix\": [";
         for (int i = 0; i < 3; ++i) {
             text += "[";
             for (int j = 0; j < 4; ++j) text += (j == 0 ? "" : ", ") + short_digits(views[v].camera.pose(i, j), 9);
@@ -153,14 +153,13 @@ PixelRays pixel_rays(const std::vector<View>& views) {
     PixelRays all{{Matrix(R, 3), Matrix(R, 3)}, Matrix(R, 3)};
     int first = 0;  // row of the view's first pixel
     for (const View& view : views) {
-        require(
-            view.picture.height == view.camera.height && view.picture.width == view.camera.width && view.picture.channels == 3,
-            "pixel_rays: a picture of ", shape(view.picture), " from a camera of ", view.camera.height, " x ", view.camera.width,
-            " pixels; both must be equally large, with 3 channels");
+        require(view.image.height == view.camera.height && view.image.width == view.camera.width && view.image.channels == 3,
+                "pixel_rays: an image of ", shape(view.image), " from a camera of ", view.camera.height, " x ", view.camera.width,
+                " pixels; both must be equally large, with 3 channels");
         const Rays rays = rays_of(view.camera, 0.5);
         std::copy(rays.origins.begin(), rays.origins.end(), all.rays.origins.row(first));
         std::copy(rays.directions.begin(), rays.directions.end(), all.rays.directions.row(first));
-        std::copy(view.picture.pixels.begin(), view.picture.pixels.end(), all.colours.row(first));
+        std::copy(view.image.pixels.begin(), view.image.pixels.end(), all.colours.row(first));
         first += rays.count();
     }
     return all;

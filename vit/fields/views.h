@@ -12,7 +12,7 @@
 
 struct View {
     Camera camera;
-    Image picture;  // 3 channels
+    Image image;  // 3 channels
 };
 
 // Reads the JSON and its images.

@@ -25,7 +25,7 @@ static Point3 unit(const Point3& a, const char* rule) {
 }
 
 Camera look_at(const Point3& position, const Point3& target, const Point3& up, int height, int width, double field_of_view) {
-    require(height > 0 && width > 0 && field_of_view > 0 && field_of_view < 180, "look_at: a picture of ", height, " x ", width,
+    require(height > 0 && width > 0 && field_of_view > 0 && field_of_view < 180, "look_at: an image of ", height, " x ", width,
             " pixels and ", field_of_view, " degrees; sizes must be positive, the angle between 0 and 180");
     const Point3 backward = unit(difference_of(position, target), "position and target must be finite and not the same point");
     const Point3 right = unit(cross(up, backward), "the direction up must be finite and not lie on the line of sight");
@@ -42,7 +42,7 @@ Camera look_at(const Point3& position, const Point3& target, const Point3& up, i
 }
 
 Rays rays_of_pixels(const Camera& camera, const std::vector<int>& pixels, double offset) {
-    require(camera.height > 0 && camera.width > 0, "rays_of_pixels: a picture of ", camera.height, " x ", camera.width,
+    require(camera.height > 0 && camera.width > 0, "rays_of_pixels: an image of ", camera.height, " x ", camera.width,
             " pixels, both must be at least 1");
     require(camera.pose.rows == 3 && camera.pose.cols == 4, "rays_of_pixels: a pose is (3, 4), not ", camera.pose);
     require_finite(camera.pose, "rays_of_pixels", "numbers of the pose");
@@ -52,7 +52,7 @@ Rays rays_of_pixels(const Camera& camera, const std::vector<int>& pixels, double
     Rays rays{Matrix(R, 3), Matrix(R, 3)};
     for (int r = 0; r < R; ++r) {
         require(pixels[r] >= 0 && pixels[r] < camera.height * camera.width, "rays_of_pixels: pixel ", pixels[r],
-                " is outside a picture of ", camera.height, " x ", camera.width, ", they are counted from 0, row by row");
+                " is outside an image of ", camera.height, " x ", camera.width, ", they are counted from 0, row by row");
         const double i = pixels[r] % camera.width + offset, j = pixels[r] / camera.width + offset;
         const double in_camera[3] = {(i - camera.centre_x) / camera.focal, -(j - camera.centre_y) / camera.focal, -1};
         for (int axis = 0; axis < 3; ++axis) {
@@ -66,7 +66,7 @@ Rays rays_of_pixels(const Camera& camera, const std::vector<int>& pixels, double
 }
 
 Rays rays_of(const Camera& camera, double offset) {
-    require(camera.height > 0 && camera.width > 0, "rays_of: a picture of ", camera.height, " x ", camera.width,
+    require(camera.height > 0 && camera.width > 0, "rays_of: an image of ", camera.height, " x ", camera.width,
             " pixels, both must be at least 1");
     std::vector<int> all(static_cast<std::size_t>(camera.height) * camera.width);
     for (std::size_t pixel = 0; pixel < all.size(); ++pixel) all[pixel] = static_cast<int>(pixel);
@@ -131,7 +131,7 @@ Var over_background(const Rendering& rendering, float brightness, Where where) {
     return add(rendering.pixels, scale(rendering.remaining, brightness, where), where);
 }
 
-// --- judging pictures ---
+// --- judging images ---
 
 double psnr(const Matrix& ours, const Matrix& truth) {
     require(same_shape(ours, truth) && !ours.empty(), "psnr: ", ours, " against ", truth,
@@ -141,16 +141,16 @@ double psnr(const Matrix& ours, const Matrix& truth) {
     return -10 * std::log10(squares / static_cast<double>(ours.size()));
 }
 
-Image picture_of(const Matrix& pixels, int height, int width) {
-    require(height > 0 && width > 0 && pixels.rows == height * width, "picture_of: ", pixels, " does not fill ", height, " x ",
+Image image_of(const Matrix& pixels, int height, int width) {
+    require(height > 0 && width > 0 && pixels.rows == height * width, "image_of: ", pixels, " does not fill ", height, " x ",
             width, " pixels; there must be a row for each");
-    Image picture(height, width, pixels.cols);
-    for (std::size_t k = 0; k < pixels.size(); ++k) picture.pixels[k] = std::clamp(pixels[k], 0.f, 1.f);
-    return picture;
+    Image image(height, width, pixels.cols);
+    for (std::size_t k = 0; k < pixels.size(); ++k) image.pixels[k] = std::clamp(pixels[k], 0.f, 1.f);
+    return image;
 }
 
-Matrix pixels_of(const Image& picture) {
-    Matrix pixels(picture.height * picture.width, picture.channels);
-    std::copy(picture.pixels.begin(), picture.pixels.end(), pixels.begin());
+Matrix pixels_of(const Image& image) {
+    Matrix pixels(image.height * image.width, image.channels);
+    std::copy(image.pixels.begin(), image.pixels.end(), pixels.begin());
     return pixels;
 }

@@ -85,5 +85,5 @@ Var over_background(const Rendering& rendering, float brightness, Where where = 
 double psnr(const Matrix& ours, const Matrix& truth);
 
 // (H*W, C) as an Image, clamped to 0 ... 1, and back.   throws std::invalid_argument when there are not H*W rows
-Image picture_of(const Matrix& pixels, int height, int width);
-Matrix pixels_of(const Image& picture);
+Image image_of(const Matrix& pixels, int height, int width);
+Matrix pixels_of(const Image& image);

@@ -254,11 +254,11 @@ static Var join(const Var& of_class, const Var& of_patches, int tokens) {
     return gather_rows(concat_rows({of_class, of_patches}), from);
 }
 
-// Logits of the visual tokens of the hidden patches, from all tokens.
-static Var predict(const Var& z, const std::vector<int>& hidden, int tokens, const Norm& norm, const Linear& head, float eps) {
+// Logits of the visual tokens of the masked patches, from all tokens.
+static Var predict(const Var& z, const std::vector<int>& rows, int tokens, const Norm& norm, const Linear& head, float eps) {
     const Var normed = layer_norm(z, norm, eps);             // (B*(N+1), D)
     const Var patches = drop_first_of_each(normed, tokens);  // (B*N, D)
-    return linear(gather_rows(patches, hidden), head);       // (M, K)
+    return linear(gather_rows(patches, rows), head);         // (M, K)
 }
 
 Steps forward(const std::vector<Image>& images, const Matrix& mask, const Weights& w, const Config& config) {
@@ -271,8 +271,8 @@ Steps forward(const std::vector<Image>& images, const Matrix& mask, const Weight
     require(mask.rows == B && mask.cols == N, "beit_v2: a mask ", mask, " for ", B, " images of ", N,
             " patches; each image needs a row, each patch a number");
     Steps steps;
-    steps.hidden = hidden_rows(mask);
-    require(!steps.hidden.empty(), "beit_v2: no patch is hidden, there is nothing to predict");
+    steps.masked_rows = masked_rows(mask);
+    require(!steps.masked_rows.empty(), "beit_v2: no patch is masked, there is nothing to predict");
 
     const Matrix patches = patchify_all(images, grid, "beit_v2");          // (B*N, P*P*C)
     steps.patch_embeddings = linear(patches, v.projection);                // (B*N, D)
@@ -284,21 +284,21 @@ Steps forward(const std::vector<Image>& images, const Matrix& mask, const Weight
     const BlockContext context{.self = {.segments = Segments::equal(B, N + 1), .bias = steps.bias}};
     steps.early = run_blocks(steps.encoder, steps.z0, v.blocks, 0, config.early_block, options, context);
     const Var z = run_blocks(steps.encoder, steps.early, v.blocks, config.early_block, config.depth, options, context);
-    steps.logits = predict(z, steps.hidden, N + 1, v.norm, w.head, config.eps);  // (M, K)
+    steps.logits = predict(z, steps.masked_rows, N + 1, v.norm, w.head, config.eps);  // (M, K)
 
     // Patch aggregation: early patch tokens hold little global information, so the branch must get it from [cls].
     steps.branch_input = join(z, steps.early, N + 1);  // (B*(N+1), D)
     steps.branch = stack(steps.branch_input, w.branch, options, context);
     const Norm& branch_norm = config.shared_head ? v.norm : w.branch_norm;
     const Linear& branch_head = config.shared_head ? w.head : w.branch_head;
-    steps.branch_logits = predict(steps.branch.output, steps.hidden, N + 1, branch_norm, branch_head, config.eps);  // (M, K)
+    steps.branch_logits = predict(steps.branch.output, steps.masked_rows, N + 1, branch_norm, branch_head, config.eps);  // (M, K)
     return steps;
 }
 
-std::vector<int> hidden_tokens(const std::vector<int>& ids, const Steps& steps) {
+std::vector<int> masked_tokens(const std::vector<int>& ids, const Steps& steps) {
     std::vector<int> tokens;
-    for (const int row : steps.hidden) {
-        require(row < static_cast<int>(ids.size()), "beit_v2: ", ids.size(), " tokens, but patch ", row, " is hidden");
+    for (const int row : steps.masked_rows) {
+        require(row < static_cast<int>(ids.size()), "beit_v2: ", ids.size(), " tokens, but patch ", row, " is masked");
         tokens.push_back(ids[row]);
     }
     return tokens;

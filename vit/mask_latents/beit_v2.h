@@ -5,7 +5,7 @@
 //            and that a second branch with early patch tokens ("patch aggregation") makes [cls] summarise the whole image
 //   equations [BEiT v2 1] codes, [BEiT v2 2] tokenizer loss, [BEiT v2 3] masked loss
 //   symbols  B images   N patches   d width of the tokenizer   c width of a code   K codes   F width of the teacher's features
-//            D width of the masked model   L its blocks   E early block   M hidden patches of all images together
+//            D width of the masked model   L its blocks   E early block   M masked patches of all images together
 //   differs  the teacher's features and the mask are arguments; no drop path; a batch is stacked rows
 //   neighbour  mask_pixels/simmim.h masks patches in the same way and predicts their pixels
 //   next     beit_v2.cpp, then its walkthrough
@@ -135,27 +135,27 @@ std::map<std::string, std::string> metadata(const Config& config);
 LoadRules load_rules();  // ignores the index of each pair of tokens, which relative_position.h computes
 
 struct Steps {
-    std::vector<int> hidden;  // (M)  rows of the hidden patches among all B*N
-    Var patch_embeddings;     // (B*N, D)
-    Var z0;                   // (B*(N+1), D)
-    Var bias;                 // (heads*(N+1), N+1), or absent
-    StackSteps encoder;       // L blocks
-    Var early;                // (B*(N+1), D)  after block E
-    Var branch_input;         // (B*(N+1), D)  [cls] of block L, patch tokens of block E
+    std::vector<int> masked_rows;  // (M)  rows of the masked patches among all B*N
+    Var patch_embeddings;          // (B*N, D)
+    Var z0;                        // (B*(N+1), D)
+    Var bias;                      // (heads*(N+1), N+1), or absent
+    StackSteps encoder;            // L blocks
+    Var early;                     // (B*(N+1), D)  after block E
+    Var branch_input;              // (B*(N+1), D)  [cls] of block L, patch tokens of block E
     StackSteps branch;
-    Var logits;         // (M, K)  of the hidden patches
+    Var logits;         // (M, K)  of the masked patches
     Var branch_logits;  // (M, K)
 };
 
-// From pixels to logits of the hidden patches' visual tokens.
-//   mask    (B, N), 1 = hidden
-//   throws  std::invalid_argument when an image is not (H, W, C), the mask not (B, N), or nothing is hidden
+// From pixels to logits of the masked patches' visual tokens.
+//   mask    (B, N), 1 = masked
+//   throws  std::invalid_argument when an image is not (H, W, C), the mask not (B, N), or nothing is masked
 Steps forward(const std::vector<Image>& images, const Matrix& mask, const Weights& w, const Config& config);
 
-// The labels: the entries of `ids` (B*N) at the hidden rows. (M)
-std::vector<int> hidden_tokens(const std::vector<int>& ids, const Steps& steps);
+// The labels: the entries of `ids` (B*N) at the masked rows. (M)
+std::vector<int> masked_tokens(const std::vector<int>& ids, const Steps& steps);
 
-// Mean cross-entropy of each branch, and their sum, (1, 1).   labels (M), from hidden_tokens()
+// Mean cross-entropy of each branch, and their sum, (1, 1).   labels (M), from masked_tokens()
 Var mask_loss(const Steps& steps, const std::vector<int>& tokens);
 Var branch_loss(const Steps& steps, const std::vector<int>& tokens);
 Var loss(const Steps& steps, const std::vector<int>& tokens);

@@ -32,7 +32,7 @@ Matrix token_mask(const std::vector<int>& tokens, int length, const Config& conf
     return where(tokens, length, config.padding_token, 0, 1);
 }
 
-Matrix hidden_mask(const std::vector<int>& student_tokens, int length, const Config& config) {
+Matrix student_mask(const std::vector<int>& student_tokens, int length, const Config& config) {
     return where(student_tokens, length, config.mask_token, 1, 0);
 }
 
@@ -111,19 +111,19 @@ static Var regression_head(const Var& x, const std::vector<Linear>& head) {
     return linear(activate(first, Activation::gelu), head[1]);  // (M, D)
 }
 
-Steps predict(const Var& rows, const Matrix& hidden, const Attending& how, const Matrix& targets, const Weights& w,
+Steps predict(const Var& rows, const Matrix& mask, const Attending& how, const Matrix& targets, const Weights& w,
               const Config& config) {
-    require(static_cast<int>(hidden.size()) == rows.rows() && same_shape(targets, rows.value()), "data2vec: a mask ", hidden,
+    require(static_cast<int>(mask.size()) == rows.rows() && same_shape(targets, rows.value()), "data2vec: a mask ", mask,
             " and targets ", targets, " for rows ", rows.value(),
             "; each row needs a number of the mask and a target as wide as it is");
     check(config);
     require_depth("data2vec: student", config.depth, w.student.blocks);
     Steps steps;
-    steps.hidden = hidden_rows(hidden);
-    require(!steps.hidden.empty(), "data2vec: nothing is hidden, so there is nothing to predict");
-    steps.student = stack(rows, w.student.blocks, block_options(config), {.self = how});          // (B*T, D)
-    steps.prediction = regression_head(gather_rows(steps.student.output, steps.hidden), w.head);  // (M, D)
-    steps.targets = gather_rows(targets, steps.hidden).value();                                   // (M, D)
+    steps.masked_rows = masked_rows(mask);
+    require(!steps.masked_rows.empty(), "data2vec: nothing is masked, so there is nothing to predict");
+    steps.student = stack(rows, w.student.blocks, block_options(config), {.self = how});               // (B*T, D)
+    steps.prediction = regression_head(gather_rows(steps.student.output, steps.masked_rows), w.head);  // (M, D)
+    steps.targets = gather_rows(targets, steps.masked_rows).value();                                   // (M, D)
     return steps;
 }
 
@@ -133,9 +133,9 @@ TextModelSteps forward(const std::vector<int>& student_tokens, const std::vector
             " tokens for the student, ", static_cast<int>(tokens.size()), " for the teacher; both read equally many");
     const Matrix mask = token_mask(tokens, length, config);  // (B, T)
     for (std::size_t k = 0; k < tokens.size(); ++k)
-        require(student_tokens[k] == config.mask_token || student_tokens[k] == tokens[k], "data2vec: the student reads word ",
+        require(student_tokens[k] == config.mask_token || student_tokens[k] == tokens[k], "data2vec: the student reads token ",
                 student_tokens[k], " at position ", static_cast<int>(k), ", the teacher ", tokens[k],
-                "; they differ only where one is hidden");
+                "; they may differ only at masked positions");
     const Attending how{.segments = Segments::equal(mask.rows, length), .may = padding(mask)};
     TextModelSteps all;
     {
@@ -144,7 +144,7 @@ TextModelSteps forward(const std::vector<int>& student_tokens, const std::vector
     }
     all.targets = make_targets(all.teacher_embedding.rows, how, w, config);
     all.embedding = embed_text(student_tokens, length, w.student, config);
-    all.steps = predict(all.embedding.rows, hidden_mask(student_tokens, length, config), how, all.targets.targets, w, config);
+    all.steps = predict(all.embedding.rows, student_mask(student_tokens, length, config), how, all.targets.targets, w, config);
     return all;
 }
 

@@ -5,10 +5,10 @@
 //   shows    that a target need not be a token, a pixel or a code: it can be learned with the model, and then depends on the whole
 //            input. The core reads embedded rows, whether of text, patches or sound
 //   symbols  B sequences   T tokens in each, padding included   D width   L blocks   K upper blocks averaged in the target
-//            M hidden tokens of the whole batch   V tokens of the vocabulary   f output of a block's MLP, before residual
+//            M masked tokens of the whole batch   V tokens of the vocabulary   f output of a block's MLP, before residual
 //            connection and norm   tau decay of the moving average
-//   differs  from the published code: its loss is the sum over the hidden tokens, and its trainer divides by their number; here both
-//            are functions, loss and mean_loss; no dropout, no layer drop
+//   differs  from the published code: its loss is the sum over the masked tokens, and its trainer divides by their number; here
+//            both are functions, loss and mean_loss; no dropout, no layer drop
 //   neighbour  bert.h (bert) predicts tokens; here the target is a vector that the averaged model itself computes
 //   next     data2vec.cpp, then its walkthrough
 #pragma once
@@ -40,7 +40,7 @@ struct Config {
     int vocabulary = 50265;  // V; 0 = no text: the caller gives embedded rows
     int positions = 512;     // longest text
     int padding_token = 1;   // id of the padding token
-    int mask_token = 50264;  // id of the mask token, which replaces hidden tokens in the student's input
+    int mask_token = 50264;  // id of the mask token, which replaces masked tokens in the student's input
 };
 
 // The parameters of the student, and of the teacher.
@@ -90,9 +90,9 @@ struct TextSteps {
 //   throws  std::invalid_argument when one is not in the vocabulary, or a text is longer than the table
 TextSteps embed_text(const std::vector<int>& tokens, int length, const Network& network, const Config& config);
 
-// 1 where a token is not padding; 1 where it is hidden from the student. (B, T)
+// 1 where a token is not padding; 1 where it is masked in the student's input. (B, T)
 Matrix token_mask(const std::vector<int>& tokens, int length, const Config& config);
-Matrix hidden_mask(const std::vector<int>& student_tokens, int length, const Config& config);
+Matrix student_mask(const std::vector<int>& student_tokens, int length, const Config& config);
 
 // --- the core ---
 
@@ -105,9 +105,9 @@ struct Targets {
 
 struct Steps {
     StackSteps student;
-    std::vector<int> hidden;  // M         rows
-    Var prediction;           // (M, D)
-    Matrix targets;           // (M, D)    at the same rows
+    std::vector<int> masked_rows;  // M         rows
+    Var prediction;                // (M, D)
+    Matrix targets;                // (M, D)    at the same rows
 };
 
 // The target at each row. No gradient flows through it.
@@ -117,8 +117,8 @@ Targets make_targets(const Var& rows, const Attending& how, const Weights& w, co
 
 // The student on embedded rows of the masked input.
 //   rows    (B*T, D)
-//   hidden  (B, T)  1 = hidden
-Steps predict(const Var& rows, const Matrix& hidden, const Attending& how, const Matrix& targets, const Weights& w,
+//   mask    (B, T)  1 = masked
+Steps predict(const Var& rows, const Matrix& mask, const Attending& how, const Matrix& targets, const Weights& w,
               const Config& config);
 
 // Both for text.
@@ -128,13 +128,13 @@ struct TextModelSteps {
     Steps steps;
 };
 
-//   student_tokens  B*T, mask_token at the hidden positions
+//   student_tokens  B*T, mask_token at the masked positions
 //   tokens          B*T, the text itself
-//   throws         std::invalid_argument when the two differ where nothing is hidden, or nothing is hidden
+//   throws         std::invalid_argument when the two differ where nothing is masked, or nothing is masked
 TextModelSteps forward(const std::vector<int>& student_tokens, const std::vector<int>& tokens, int length, const Weights& w,
                        const Config& config);
 
-// The loss of each hidden token: the sum over its D numbers, before loss_scale. (M, 1)
+// The loss of each masked token: the sum over its D numbers, before loss_scale. (M, 1)
 Var token_losses(const Steps& steps, const Config& config);
 
 // Their sum times loss_scale, (1, 1), as published; and the mean over the M tokens, which is minimised.

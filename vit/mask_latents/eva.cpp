@@ -40,22 +40,22 @@ Steps forward(const std::vector<Image>& images, const Matrix& mask, const Weight
     steps.patches = patchify_all(images, config.grid, "eva");  // (B*N, P*P*C)
     encode(steps, w, config);
     const Var of_patches = drop_first_of_each(steps.norm, N + 1);  // (B*N, D)
-    steps.hidden = hidden_rows(mask);
-    steps.prediction = linear(gather_rows(of_patches, steps.hidden), w.head);  // (M, F)
+    steps.masked_rows = masked_rows(mask);
+    steps.prediction = linear(gather_rows(of_patches, steps.masked_rows), w.head);  // (M, F)
     return steps;
 }
 
-// --- the loss: directions, hidden patches only ---
+// --- the loss: directions, masked patches only ---
 
 static constexpr float shortest = 1e-8f;  // a length is at least this
 
 Var cosines(const Steps& steps, const Matrix& features) {
     require(features.rows == static_cast<int>(steps.mask.size()) && features.cols == steps.prediction.cols(), "eva: features ",
             features, " for ", static_cast<int>(steps.mask.size()), " patches and predictions ", steps.prediction.value());
-    require(!steps.hidden.empty(), "eva: no patch is hidden, so there is nothing to predict");
-    const Var u = unit_rows(steps.prediction, shortest);                     // (M, F)
-    const Var v = unit_rows(gather_rows(features, steps.hidden), shortest);  // (M, F)
-    return row_sums(multiply(u, v));                                         // (M, 1)
+    require(!steps.masked_rows.empty(), "eva: no patch is masked, so there is nothing to predict");
+    const Var u = unit_rows(steps.prediction, shortest);                          // (M, F)
+    const Var v = unit_rows(gather_rows(features, steps.masked_rows), shortest);  // (M, F)
+    return row_sums(multiply(u, v));                                              // (M, 1)
 }
 
 Var loss(const Steps& steps, const Matrix& features) { return scale(mean(cosines(steps, features)), -1); }

@@ -4,7 +4,7 @@
 //   shows    that a masked model can learn from a teacher without tokenizer, codebook or decoder: the target is the teacher's feature
 //            itself, and only its direction counts
 //   symbols  B images   H, W height and width   P patch side   C channels   N = (H/P)(W/P) patches   D width   F width of the
-//            teacher's features   M hidden patches of the whole batch   h heads   T rows of the relative table
+//            teacher's features   M masked patches of the whole batch   h heads   T rows of the relative table
 //   differs  from the published code: the teacher's features and the mask are arguments; no drop path
 //   neighbour  simmim.h (vit/mask_pixels) has the same encoder and predicts pixels; beit_v2.h predicts codes of such features
 //   next     eva.cpp, then its walkthrough
@@ -33,7 +33,7 @@ struct Config {
 
 struct Weights {
     vit::Weights encoder;  // positions may be absent; no classifier
-    Var mask_token;        // (1, D)  replaces hidden patches in the encoder's input
+    Var mask_token;        // (1, D)  replaces masked patches in the encoder's input
     Var relative_table;    // (T, h)  shared by all blocks, or absent; see relative_position.h
     Linear head;           // (D, F)  "lm_head"
 };
@@ -57,31 +57,31 @@ std::map<std::string, std::string> metadata(const Config& config);
 LoadRules load_rules();
 
 struct Steps {
-    Matrix mask;           // (B, N)          1 = hidden
+    Matrix mask;           // (B, N)          1 = masked
     Matrix patches;        // (B*N, P*P*C)
     Var patch_embeddings;  // (B*N, D)
-    Var masked;            // (B*N, D)        hidden patches replaced by the mask token
+    Var masked;            // (B*N, D)        masked patches replaced by the mask token
     Var z0;                // (B*(N+1), D)    [cls] in front, plus absolute positions if present
     Var bias;              // (h*(N+1), N+1)  of all blocks; absent without relative positions
     StackSteps encoder;
-    Var norm;                 // (B*(N+1), D)
-    std::vector<int> hidden;  // M               rows of patches
-    Var prediction;           // (M, F)
+    Var norm;                      // (B*(N+1), D)
+    std::vector<int> masked_rows;  // M               rows of patches
+    Var prediction;                // (M, F)
 };
 
-// From pixels to the predicted features of the hidden patches.
-//   mask    (B, N), 1 = hidden
+// From pixels to the predicted features of the masked patches.
+//   mask    (B, N), 1 = masked
 //   throws  std::invalid_argument when an image is not (H, W, C) or the mask not (B, N)
 Steps forward(const std::vector<Image>& images, const Matrix& mask, const Weights& w, const Config& config);
 
-// The cosine between prediction and feature of each hidden patch, (M, 1).
+// The cosine between prediction and feature of each masked patch, (M, 1).
 //   features  (B*N, F): the teacher's, of the whole image; their lengths do not matter
 //   gradient  with unit vectors u of the prediction and v of the feature: (v - (u.v) u) / |prediction|, perpendicular to the
 //             prediction: only its direction is learned
 Var cosines(const Steps& steps, const Matrix& features);
 
-// Minus their mean over the hidden patches of the whole batch, (1, 1): -1 is perfect.
-//   throws  std::invalid_argument when nothing is hidden
+// Minus their mean over the masked patches of the whole batch, (1, 1): -1 is perfect.
+//   throws  std::invalid_argument when nothing is masked
 Var loss(const Steps& steps, const Matrix& features);
 
 }  // namespace eva

@@ -16,7 +16,7 @@
 
 namespace maskgit {
 
-// --- how much is hidden ---
+// --- how much is masked ---
 
 MaskSchedule schedule_of_name(const std::string& name) {
     if (name == "cosine") return {.shape = Shape::cosine};
@@ -30,8 +30,8 @@ MaskSchedule schedule_of_name(const std::string& name) {
 }
 
 // gamma(r). In double: N cos(pi / 3) is 8 for N = 16, and 7.9999995 in float.
-double hidden_fraction(const MaskSchedule& schedule, double r, double total) {
-    require(r >= 0 && r <= 1 && total > 0, "hidden_fraction: r is ", r, " for ", total,
+double masked_fraction(const MaskSchedule& schedule, double r, double total) {
+    require(r >= 0 && r <= 1 && total > 0, "masked_fraction: r is ", r, " for ", total,
             " tokens; r must be from 0 to 1, and there must be a token");
     double gamma = 0;
     switch (schedule.shape) {
@@ -45,7 +45,7 @@ double hidden_fraction(const MaskSchedule& schedule, double r, double total) {
 
 // --- training ---
 
-MaskedBatch hide_tokens(const std::vector<int>& tokens, const std::vector<int>& classes, const std::vector<float>& r,
+MaskedBatch mask_tokens(const std::vector<int>& tokens, const std::vector<int>& classes, const std::vector<float>& r,
                         const Matrix& noise, const MaskSchedule& schedule, const Config& config) {
     const int B = static_cast<int>(classes.size()), N = config.count();
     require(B > 0 && static_cast<int>(tokens.size()) == B * N && static_cast<int>(r.size()) == B && noise.rows == B &&
@@ -61,8 +61,8 @@ MaskedBatch hide_tokens(const std::vector<int>& tokens, const std::vector<int>& 
     MaskedBatch batch{.ids = empty_images(classes, config), .labels = empty_images(classes, config), .mask = Matrix(B, N)};
     const std::vector<int> order = sorting_order(noise);  // (B*N)  positions of each image, the smallest noise first
     for (int b = 0; b < B; ++b) {
-        const int hidden = static_cast<int>(std::ceil(hidden_fraction(schedule, r[b], N) * N));
-        for (int k = 0; k < hidden; ++k) batch.mask(b, order[b * N + k]) = 1;
+        const int masked = static_cast<int>(std::ceil(masked_fraction(schedule, r[b], N) * N));
+        for (int k = 0; k < masked; ++k) batch.mask(b, order[b * N + k]) = 1;
         for (int i = 0; i < N; ++i) {
             const int at = b * (N + 1) + 1 + i;  // after the class
             batch.labels[at] = tokens[b * N + i];
@@ -72,13 +72,13 @@ MaskedBatch hide_tokens(const std::vector<int>& tokens, const std::vector<int>& 
     return batch;
 }
 
-// Row of the token embedding for each id: a hidden token has the last one.
+// Row of the token embedding for each id: a masked token has the last one.
 static std::vector<int> rows_of_tokens(const std::vector<int>& ids, const Config& config) {
     std::vector<int> rows;
     for (const int id : ids) {
-        require(id >= hidden_token && id < config.codebook_size + config.classes, "maskgit: id ", id, " is not one of ",
-                config.codebook_size, " tokens, ", config.classes, " classes, or ", hidden_token, " (hidden)");
-        rows.push_back(id == hidden_token ? config.vocabulary() - 1 : id);
+        require(id >= mask_token && id < config.codebook_size + config.classes, "maskgit: id ", id, " is not one of ",
+                config.codebook_size, " tokens, ", config.classes, " classes, or ", mask_token, " (masked)");
+        rows.push_back(id == mask_token ? config.vocabulary() - 1 : id);
     }
     return rows;
 }
@@ -113,7 +113,7 @@ Var weighted_loss(const Var& logits, const std::vector<int>& labels, const Matri
     for (int b = 0; b < B; ++b) {
         double total = 0;
         for (int i = 0; i < length; ++i) total += weights(b, i);
-        require(total > 0, "maskgit: image ", b, " has no weight: nothing of it is hidden");
+        require(total > 0, "maskgit: image ", b, " has no weight: nothing of it is masked");
         for (int i = 0; i < length; ++i) shares[b * length + i] = static_cast<float>(weights(b, i) / total / B);
     }
     return sum(multiply(of_position, shares));  // (1, 1)   [MaskGIT 1]
@@ -132,7 +132,7 @@ std::vector<int> empty_images(const std::vector<int>& classes, const Config& con
     for (const int c : classes) {
         require(c >= 0 && c < config.classes, "maskgit: class ", c, " is not one of ", config.classes, ", counted from 0");
         ids.push_back(config.codebook_size + c);
-        ids.insert(ids.end(), config.count(), hidden_token);
+        ids.insert(ids.end(), config.count(), mask_token);
     }
     return ids;
 }
@@ -155,10 +155,10 @@ Draws draw_gumbel(Random& random, int images, const Config& config, const Decodi
     return draws;
 }
 
-int tokens_to_hide(int round, int hidden_at_first, int hidden_now, const Decoding& how) {
+int tokens_to_mask(int round, int masked_at_first, int masked_now, const Decoding& how) {
     const double done = static_cast<double>(round + 1) / how.rounds;
-    const int planned = static_cast<int>(std::floor(hidden_at_first * hidden_fraction(how.schedule, done, hidden_at_first)));
-    return std::max(1, std::min(hidden_now - 1, planned));
+    const int planned = static_cast<int>(std::floor(masked_at_first * masked_fraction(how.schedule, done, masked_at_first)));
+    return std::max(1, std::min(masked_now - 1, planned));
 }
 
 // The argmax of logits + noise: a draw from softmax(logits).
@@ -171,46 +171,45 @@ static int best_token(const float* logits, const float* noise, int tokens) {
 
 static const float infinity = std::numeric_limits<float>::infinity();
 
-// A sample for every hidden token, and its probability under the model.
+// A sample for every masked token, and its probability under the model.
 static void guess(Round& round, const Draws& draws, int done, int length) {
     const Matrix p = softmax_rows(round.logits).value();  // (B*(N+1), K)
     round.sampled = round.ids;
     round.probabilities = Matrix(static_cast<int>(round.ids.size()) / length, length, infinity);
     const int first_draw = done * p.rows;
     for (int i = 0; i < p.rows; ++i) {
-        if (round.ids[i] != hidden_token) continue;
+        if (round.ids[i] != mask_token) continue;
         round.sampled[i] = best_token(round.logits.row(i), draws.tokens.row(first_draw + i), p.cols);
         round.probabilities[i] = p(i, round.sampled[i]);
     }
 }
 
-// Which samples are hidden again: those of the lowest confidence.
-static void choose(Round& round, int t, const std::vector<int>& hidden_at_first, const Draws& draws, int done,
+// Which samples are masked again: those of the lowest confidence.
+static void choose(Round& round, int t, const std::vector<int>& masked_at_first, const Draws& draws, int done,
                    const Decoding& how) {
     const int B = round.probabilities.rows, length = round.probabilities.cols;
     const double ratio = static_cast<double>(t + 1) / how.rounds;
     round.temperature = static_cast<float>(how.choice_temperature * (1 - ratio));
     round.confidence = round.probabilities;  // (B, N+1)
-    round.hide = Matrix(B, length);
+    round.mask = Matrix(B, length);
     for (int b = 0; b < B; ++b) {
-        const int hidden_now =
-            static_cast<int>(std::count(&round.ids[b * length], &round.ids[b * length] + length, hidden_token));
-        round.to_hide.push_back(tokens_to_hide(t, hidden_at_first[b], hidden_now, how));
+        const int masked_now = static_cast<int>(std::count(&round.ids[b * length], &round.ids[b * length] + length, mask_token));
+        round.to_mask.push_back(tokens_to_mask(t, masked_at_first[b], masked_now, how));
         float* const confidence = round.confidence.row(b);
         for (int i = 0; i < length; ++i)
             if (confidence[i] < infinity)
                 confidence[i] = std::log(confidence[i]) + round.temperature * draws.choice(done * B + b, i);
         std::vector<float> sorted(confidence, confidence + length);
         std::sort(sorted.begin(), sorted.end());
-        const float threshold = sorted[round.to_hide[b]];  // that many lie below it
-        for (int i = 0; i < length; ++i) round.hide(b, i) = confidence[i] < threshold ? 1.0f : 0.0f;
+        const float threshold = sorted[round.to_mask[b]];  // that many lie below it
+        for (int i = 0; i < length; ++i) round.mask(b, i) = confidence[i] < threshold ? 1.0f : 0.0f;
     }
 }
 
-static std::vector<int> with_hidden(const Round& round) {
+static std::vector<int> with_masked(const Round& round) {
     std::vector<int> ids = round.sampled;
     for (std::size_t k = 0; k < ids.size(); ++k)
-        if (round.hide[k] == 1) ids[k] = hidden_token;
+        if (round.mask[k] == 1) ids[k] = mask_token;
     return ids;
 }
 
@@ -228,16 +227,16 @@ std::vector<Round> decode(const std::vector<int>& ids, const Draws& draws, const
                 draws.choice.rows == rounds * B && draws.choice.cols == length,
             "maskgit: draws ", draws.tokens, " and ", draws.choice, " for ", rounds, " rounds, ", B, " images of ", length,
             " ids and ", config.codebook_size, " tokens");
-    std::vector<int> hidden_at_first;  // u0 of each image
+    std::vector<int> masked_at_first;  // u0 of each image
     for (int b = 0; b < B; ++b)
-        hidden_at_first.push_back(static_cast<int>(std::count(&ids[b * length], &ids[b * length] + length, hidden_token)));
+        masked_at_first.push_back(static_cast<int>(std::count(&ids[b * length], &ids[b * length] + length, mask_token)));
     std::vector<Round> steps;
     for (int done = 0; done < rounds; ++done) {
         Round round;
-        round.ids = done == 0 ? ids : with_hidden(steps.back());
+        round.ids = done == 0 ? ids : with_masked(steps.back());
         round.logits = slice_cols(forward(round.ids, w, config).logits, 0, config.codebook_size).value();  // (B*(N+1), K)
         guess(round, draws, done, length);
-        choose(round, how.first_round + done, hidden_at_first, draws, done, how);
+        choose(round, how.first_round + done, masked_at_first, draws, done, how);
         steps.push_back(round);
     }
     return steps;

@@ -5,12 +5,12 @@
 //            one pass per token
 //   equations [MaskGIT 1] loss
 //   symbols  B images   h, w grid of tokens, N = h w   K codes of the tokenizer   C classes   V = K + C + 1
-//            D width   T rounds of decoding   r fraction of the rounds that is done   gamma(r) fraction of the tokens still hidden
-//   tokens   0 ... K-1 are the codes of the tokenizer (maskgit_vqgan.h), K + c is class c, -1 is a hidden token
+//            D width   T rounds of decoding   r fraction of the rounds that is done   gamma(r) fraction of tokens still masked
+//   tokens   0 ... K-1 are the codes of the tokenizer (maskgit_vqgan.h), K + c is class c, -1 is a masked token
 //   layout   each image is a sequence of N + 1: its class, then its tokens row by row. Image b owns rows b(N+1) ... b(N+1)+N
 //   differs  the noise of masking and decoding is an argument; no dropout; a batch is stacked rows
-//   against  bert/mlm: the mask ratio is drawn anew for each image, from 0 to 1; all tokens can be hidden
-//   neighbour  beit_v2.h predicts the codes of hidden patches once, to learn features; here repeatedly, to generate an image
+//   against  bert/mlm: the mask ratio is drawn anew for each image, from 0 to 1; all tokens can be masked
+//   neighbour  beit_v2.h predicts the codes of masked patches once, to learn features; here repeatedly, to generate an image
 //   next     maskgit.cpp, then its walkthrough
 #pragma once
 #include <string>
@@ -21,7 +21,7 @@
 
 namespace maskgit {
 
-inline constexpr int hidden_token = -1;
+inline constexpr int mask_token = -1;
 
 // The defaults are the published model of ImageNet at 256 x 256 pixels.
 struct Config {
@@ -36,7 +36,7 @@ struct Config {
     float label_smoothing = 0.1f;
 
     int count() const { return down * across; }                     // N
-    int vocabulary() const { return codebook_size + classes + 1; }  // V: hidden tokens have the last row of the table
+    int vocabulary() const { return codebook_size + classes + 1; }  // V: masked tokens have the last row of the table
 };
 
 struct Weights {
@@ -56,9 +56,9 @@ Weights make_weights(const Config& config, Random& random, const Init& init = {}
 // Names, shapes and layout of the published checkpoint ("params/...", joined by /).
 Parameters parameters(const Weights& w, const Config& config);
 
-// --- training: predict hidden tokens ---
+// --- training: predict masked tokens ---
 
-// gamma(r), the fraction of tokens that is still hidden at progress r: 1 at r = 0, about 0 at r = 1, clamped to 1e-6 ... 1.
+// gamma(r), the fraction of tokens that is still masked at progress r: 1 at r = 0, about 0 at r = 1, clamped to 1e-6 ... 1.
 enum class Shape {
     cosine,  // cos(pi r / 2): the paper's choice
     power,   // 1 - r^exponent; exponent 1 is "uniform", 2 "pow2"
@@ -71,21 +71,21 @@ struct MaskSchedule {
 };
 // "cosine", "uniform", "pow2", "pow2.5", ..., "log", "exp".   throws std::invalid_argument for another name
 MaskSchedule schedule_of_name(const std::string& name);
-double hidden_fraction(const MaskSchedule& schedule, double r, double total);
+double masked_fraction(const MaskSchedule& schedule, double r, double total);
 
 struct MaskedBatch {
     std::vector<int> ids;     // (B*(N+1))  class and masked tokens of each image
     std::vector<int> labels;  // (B*(N+1))  class and true tokens
-    Matrix mask;              // (B, N)     1 = hidden
+    Matrix mask;              // (B, N)     1 = masked
 };
 
-// Hides the ceil(gamma(r) N) tokens of each image whose noise is smallest.
+// Masks the ceil(gamma(r) N) tokens of each image whose noise is smallest.
 //   tokens   (B*N)
 //   classes  (B)
 //   r        (B), in [0, 1)
 //   noise    (B, N)
 //   throws   std::invalid_argument when sizes do not fit, or a token or class does not exist
-MaskedBatch hide_tokens(const std::vector<int>& tokens, const std::vector<int>& classes, const std::vector<float>& r,
+MaskedBatch mask_tokens(const std::vector<int>& tokens, const std::vector<int>& classes, const std::vector<float>& r,
                         const Matrix& noise, const MaskSchedule& schedule, const Config& config);
 
 struct Steps {
@@ -97,7 +97,7 @@ struct Steps {
 
 // The whole model.
 //   ids      (B*(N+1))
-//   throws   std::invalid_argument when they are not whole sequences, or one is not a token, class or hidden_token
+//   throws   std::invalid_argument when they are not whole sequences, or one is not a token, class or mask_token
 Steps forward(const std::vector<int>& ids, const Weights& w, const Config& config);
 
 // Cross-entropy with label smoothing s, -(1 - s) log p(label) - s/V sum over all V of log p: for each image the weighted mean over
@@ -106,7 +106,7 @@ Steps forward(const std::vector<int>& ids, const Weights& w, const Config& confi
 //   throws   std::invalid_argument when sizes do not fit, or all weights of an image are 0
 Var weighted_loss(const Var& logits, const std::vector<int>& labels, const Matrix& weights, float smoothing);
 
-// The training loss: only hidden tokens count.
+// The training loss: only masked tokens count.
 Var loss(const Steps& steps, const MaskedBatch& batch, const Config& config);
 
 // --- decoding: T rounds ---
@@ -127,28 +127,28 @@ Draws draw_gumbel(Random& random, int images, const Config& config, const Decodi
 
 struct Round {
     std::vector<int> ids;      // (B*(N+1))  input of the model
-    Matrix logits;             // (B*(N+1), K)  without classes and the hidden token
-    std::vector<int> sampled;  // (B*(N+1))  a sample for each hidden token, the others unchanged
+    Matrix logits;             // (B*(N+1), K)  without classes and the mask token
+    std::vector<int> sampled;  // (B*(N+1))  a sample for each masked token, the others unchanged
     Matrix probabilities;      // (B, N+1)  of the samples; infinity where the token was known
-    std::vector<int> to_hide;  // (B)  number of tokens that are hidden again
+    std::vector<int> to_mask;  // (B)  number of tokens that are masked again
     float temperature;         // of the choice
     Matrix confidence;         // (B, N+1)  log probability + temperature * noise; infinity where the token was known
-    Matrix hide;               // (B, N+1)  1 = hidden again
+    Matrix mask;               // (B, N+1)  1 = masked again
 };
 
-// The number of an image's tokens that are hidden again after round t = 0, 1, ...
-//   hidden_at_first  hidden tokens of this image when decoding began
-//   hidden_now       before this round
-//   returns          floor(hidden_at_first gamma((t+1)/T)), but at least 1 and below hidden_now: each round fixes a token
-int tokens_to_hide(int round, int hidden_at_first, int hidden_now, const Decoding& how);
+// The number of an image's tokens that are masked again after round t = 0, 1, ...
+//   masked_at_first  masked tokens of this image when decoding began
+//   masked_now       before this round
+//   returns          floor(masked_at_first gamma((t+1)/T)), but at least 1 and below masked_now: each round fixes a token
+int tokens_to_mask(int round, int masked_at_first, int masked_now, const Decoding& how);
 
-// Fills in the hidden tokens of each image. The result is `sampled` of the last round; its `hide` is not used.
-//   ids      (B*(N+1)), classes in front; without a hidden token nothing changes
+// Fills in the masked tokens of each image. The result is `sampled` of the last round; its `mask` is not used.
+//   ids      (B*(N+1)), classes in front; without a masked token nothing changes
 //   throws   std::invalid_argument when draws or ids do not fit, or there is no round to run
 std::vector<Round> decode(const std::vector<int>& ids, const Draws& draws, const Weights& w, const Config& config,
                           const Decoding& how);
 
-// A class and N hidden tokens for each image: (B*(N+1)).
+// A class and N masked tokens for each image: (B*(N+1)).
 std::vector<int> empty_images(const std::vector<int>& classes, const Config& config);
 
 // Without the classes: (B*(N+1)) -> (B*N).

@@ -119,10 +119,10 @@ Matrix of_patches(const Matrix& descriptors, const PatchGrid& grid, const Config
 // --- to look at ---
 
 // A line through (y, x), half_length pixels to both sides; where lines cross the brighter one is seen.
-static void draw_line(Image& picture, double y, double x, double down, double right, double half_length, float brightness) {
+static void draw_line(Image& image, double y, double x, double down, double right, double half_length, float brightness) {
     for (double t = -half_length; t <= half_length; t += 0.25) {
         const int row = static_cast<int>(std::lround(y + t * down)), column = static_cast<int>(std::lround(x + t * right));
-        picture(row, column, 0) = std::max(picture(row, column, 0), brightness);
+        image(row, column, 0) = std::max(image(row, column, 0), brightness);
     }
 }
 
@@ -132,17 +132,17 @@ Image roses(const Matrix& descriptors, int down, int across, int bins, int side)
             "hog: descriptors ", descriptors, " for a drawing of ", down, " x ", across, " cells of side ", side, " with ", bins,
             " bins");
     const int channels = descriptors.cols / bins;
-    Image picture(down * side, across * side, 1);
+    Image image(down * side, across * side, 1);
     for (int cell = 0; cell < descriptors.rows; ++cell)
         for (int k = 0; k < bins; ++k) {
             float strength = 0;
             for (int c = 0; c < channels; ++c) strength += std::clamp(descriptors(cell, c * bins + k), 0.0f, 1.0f) / channels;
             // The gradient of bin k points sin(angle) to the right and cos(angle) down; the edge runs across it.
             const double angle = (k + 0.5) / bins * std::numbers::pi, centre = (side - 1) / 2.0;
-            draw_line(picture, cell / across * side + centre, cell % across * side + centre, -std::sin(angle), std::cos(angle),
+            draw_line(image, cell / across * side + centre, cell % across * side + centre, -std::sin(angle), std::cos(angle),
                       strength * (centre - 0.5), strength);
         }
-    return picture;
+    return image;
 }
 
 }  // namespace hog

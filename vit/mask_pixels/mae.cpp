@@ -49,7 +49,7 @@ Masking random_masking(const Matrix& noise, const Config& config) {
     masking.restore = inverse_permutations(masking.shuffle, N);
     for (int b = 0; b < noise.rows; ++b)
         for (int j = 0; j < K; ++j) masking.keep.push_back(masking.shuffle[b * N + j]);
-    masking.mask = hide(masking.shuffle, N, K, N);
+    masking.mask = make_mask(masking.shuffle, N, K, N);
     return masking;
 }
 
@@ -75,10 +75,10 @@ static void encode(Steps& steps, const Weights& w, const Config& config) {
     steps.latent = layer_norm(steps.encoder.output, v.norm, config.eps);  // (B*(K+1), D)
 }
 
-// --- the decoder: all patches, hidden ones as mask tokens ---
+// --- the decoder: all patches, masked ones as mask tokens ---
 
 // For each row of the decoder's input its row in [encoded tokens of all images; mask token]: [cls] first, then a patch in the
-// order of the picture is an encoded token if it was kept, and the mask token if not.
+// order of the image is an encoded token if it was kept, and the mask token if not.
 static std::vector<int> rows_to_decode(const Masking& masking, int N, int K) {
     const int B = masking.mask.rows;
     const int mask_token = B * (K + 1);
@@ -122,7 +122,7 @@ Steps forward(const std::vector<Image>& images, const Matrix& noise, const Weigh
     return steps;
 }
 
-// --- the loss covers the hidden patches only ---
+// --- the loss covers the masked patches only ---
 
 Matrix targets(const Steps& steps, const Config& config) {
     return config.normalise_targets ? normalise_patches(steps.patches) : steps.patches;

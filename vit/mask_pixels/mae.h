@@ -1,8 +1,8 @@
-// mae.h: masked autoencoder (MAE). The encoder sees a quarter of an image's patches; a small decoder predicts the hidden pixels.
+// mae.h: masked autoencoder (MAE). The encoder sees a quarter of an image's patches; a small decoder predicts the masked pixels.
 //
 //   paper    He et al., "Masked Autoencoders Are Scalable Vision Learners", 2021, arXiv 2111.06377
 //   shows    that images are redundant enough to be restored from a quarter of their patches, and that the encoder need not compute
-//            hidden patches: mask tokens enter only the decoder
+//            masked patches: mask tokens enter only the decoder
 //   symbols  B images   H, W height and width   P patch side   C channels   N = (H/P)(W/P) patches   K = N (1 - ratio) of them visible
 //            D encoder width   E decoder width
 //   differs  from the paper's text: targets are normalised by the unbiased variance plus 1e-6, as its code does;
@@ -26,7 +26,7 @@ struct Config {
     int decoder_depth = 8;    // blocks of the decoder
     int decoder_heads = 16;
     double mlp_ratio = 4;           // inner width of an MLP / width of its block
-    double mask_ratio = 0.75;       // fraction of the patches that is hidden
+    double mask_ratio = 0.75;       // fraction of the patches that is masked
     bool normalise_targets = true;  // predict each patch relative to its own mean and standard deviation ("norm_pix_loss")
     float eps = 1e-6f;              // of every LayerNorm
 };
@@ -36,7 +36,7 @@ int visible_count(const Config& config);  // K, rounded down
 struct Weights {
     vit::Weights encoder;      // its positions are fixed sines and cosines, row 0 zero, not trained; no classifier
     Linear decoder_embedding;  // (D, E)
-    Var mask_token;            // (1, E)      one vector for all hidden patches; only in the decoder
+    Var mask_token;            // (1, E)      one vector for all masked patches; only in the decoder
     Var decoder_positions;     // (N+1, E)    fixed; not trained
     std::vector<Block> decoder_blocks;
     Norm decoder_norm;
@@ -63,19 +63,19 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given = {})
 // What tensor shapes do not determine, for save(parameters(w, config), path, metadata(config)).
 std::map<std::string, std::string> metadata(const Config& config);
 
-// The split into visible and hidden patches. All three lists hold the entries of image 0, then of image 1, ...
+// The split into visible and masked patches. All three lists hold the entries of image 0, then of image 1, ...
 struct Masking {
     std::vector<int> shuffle;  // B*N  patches in the order of their noise
     std::vector<int> keep;     // B*K  the first K of each: the visible ones, in the order of their noise, not of the image
     std::vector<int> restore;  // B*N  inverse of `shuffle`: the position of each patch in it
-    Matrix mask;               // (B, N)  1 = hidden
+    Matrix mask;               // (B, N)  1 = masked
 };
 
 struct Steps {
     Matrix patches;        // (B*N, P*P*C)  also the target
     Var patch_embeddings;  // (B*N, D)
     Masking masking;
-    Var visible;        // (B*K, D)      patch embeddings plus positions, without the hidden ones
+    Var visible;        // (B*K, D)      patch embeddings plus positions, without the masked ones
     Var encoder_input;  // (B*(K+1), D)  [cls] in front of each image
     StackSteps encoder;
     Var latent;             // (B*(K+1), D)  normalised output of the encoder
@@ -86,7 +86,7 @@ struct Steps {
     Var prediction;    // (B*N, P*P*C)  without [cls]
 };
 
-// Hides the patches with the largest noise.
+// Masks the patches with the largest noise.
 //   noise   (B, N), independent uniform numbers
 //   source  section 3, "Masking"
 Masking random_masking(const Matrix& noise, const Config& config);
@@ -98,10 +98,10 @@ Steps forward(const std::vector<Image>& images, const Matrix& noise, const Weigh
 // The targets: the patches, each normalised by its own mean and variance if the config says so; (B*N, P*P*C).
 Matrix targets(const Steps& steps, const Config& config);
 
-// Mean squared error of each patch, hidden or not: (B*N, 1).
+// Mean squared error of each patch, masked or not: (B*N, 1).
 Var patch_losses(const Steps& steps, const Config& config);
 
-// Its mean over the hidden patches, (1, 1). Predictions for visible patches do not enter the loss.
+// Its mean over the masked patches, (1, 1). Predictions for visible patches do not enter the loss.
 Var loss(const Steps& steps, const Config& config);
 
 // The predicted images, for display. Normalised predictions are scaled back with the mean and standard deviation of the true patch.

@@ -65,16 +65,16 @@ Steps forward(const std::vector<Image>& images, const Matrix& mask, const Weight
     encode(steps, w, config);
     const Var& z = steps.encoder.output;
     const Var of_patches = w.encoder.class_token ? drop_first_of_each(z, N + 1) : z;  // (B*N, D)
-    steps.hidden = hidden_rows(mask);
+    steps.masked_rows = masked_rows(mask);
     // The norm treats rows one by one, so that the visible ones need not be normalised at all.
-    steps.head_norm = layer_norm(gather_rows(of_patches, steps.hidden), w.head_norm, config.eps);  // (M, D)
-    steps.prediction = linear(steps.head_norm, w.head);                                            // (M, F)
+    steps.head_norm = layer_norm(gather_rows(of_patches, steps.masked_rows), w.head_norm, config.eps);  // (M, D)
+    steps.prediction = linear(steps.head_norm, w.head);                                                 // (M, F)
     return steps;
 }
 
 Var loss(const Steps& steps, const Matrix& targets) {
-    require(!steps.hidden.empty(), "maskfeat: no patch is hidden, so there is nothing to predict");
-    return mean_squared_error(steps.prediction, gather_rows(targets, steps.hidden));
+    require(!steps.masked_rows.empty(), "maskfeat: no patch is masked, so there is nothing to predict");
+    return mean_squared_error(steps.prediction, gather_rows(targets, steps.masked_rows));
 }
 
 // --- weights ---

@@ -1,10 +1,10 @@
-// maskfeat.h: MaskFeat. Predicts a HOG descriptor of each hidden patch instead of its pixels.
+// maskfeat.h: MaskFeat. Predicts a HOG descriptor of each masked patch instead of its pixels.
 //
 //   paper    Wei et al., "Masked Feature Prediction for Self-Supervised Visual Pre-Training", 2021, arXiv 2112.09133
 //   shows    that the target matters: a hand-crafted histogram of oriented gradients from 2005 competes with the features of a
 //            trained network, because it omits what cannot be predicted (phase, brightness, contrast)
-//   symbols  B images   H, W height and width   P patch side   C channels   N = (H/P)(W/P) patches   D width   M hidden patches of
-//            the whole batch   F = C*b*u*u numbers of a target (hog.h)
+//   symbols  B images   H, W height and width   P patch side   C channels   N = (H/P)(W/P) patches   D width   M masked patches
+//            of the whole batch   F = C*b*u*u numbers of a target (hog.h)
 //   differs  from the paper: its ViT for images, not the MViT for video; the mask is an argument; no drop path
 //   neighbour  simmim.h masks in the same way and predicts pixels
 //   next     maskfeat.cpp, then its walkthrough
@@ -33,7 +33,7 @@ int target_width(const Config& config);  // F
 
 struct Weights {
     vit::Weights encoder;  // no classifier, no last norm: the head has its own; without class_token none, and N positions
-    Var mask_token;        // (1, D)  replaces hidden patches in the encoder's input
+    Var mask_token;        // (1, D)  replaces masked patches in the encoder's input
     Norm head_norm;        // over D
     Linear head;           // (D, F)
 };
@@ -54,28 +54,28 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given = {})
 std::map<std::string, std::string> metadata(const Config& config);
 
 struct Steps {
-    Matrix mask;           // (B, N)          1 = hidden
+    Matrix mask;           // (B, N)          1 = masked
     Matrix patches;        // (B*N, P*P*C)
     Var patch_embeddings;  // (B*N, D)
-    Var masked;            // (B*N, D)        hidden patches replaced by the mask token
+    Var masked;            // (B*N, D)        masked patches replaced by the mask token
     Var z0;                // (B*(N+1), D)    [cls] in front, plus positions
     StackSteps encoder;
-    std::vector<int> hidden;  // M               rows of patches
-    Var head_norm;            // (M, D)
-    Var prediction;           // (M, F)
+    std::vector<int> masked_rows;  // M               rows of patches
+    Var head_norm;                 // (M, D)
+    Var prediction;                // (M, F)
 };
 
 // The descriptor of each patch of each image, (B*N, F). Constants: no gradient flows through them.
 Matrix targets(const std::vector<Image>& images, const Config& config);
 
-// From pixels to the predicted descriptors of the hidden patches.
-//   mask    (B, N), 1 = hidden; the images may hide different numbers of patches
+// From pixels to the predicted descriptors of the masked patches.
+//   mask    (B, N), 1 = masked; the images may have different numbers of masked patches
 //   throws  std::invalid_argument when an image is not (H, W, C) or the mask not (B, N)
 Steps forward(const std::vector<Image>& images, const Matrix& mask, const Weights& w, const Config& config);
 
-// Mean squared error over all numbers of the hidden patches of the batch, (1, 1).
+// Mean squared error over all numbers of the masked patches of the batch, (1, 1).
 //   targets  (B*N, F)
-//   throws   std::invalid_argument when nothing is hidden
+//   throws   std::invalid_argument when nothing is masked
 Var loss(const Steps& steps, const Matrix& targets);
 
 }  // namespace maskfeat

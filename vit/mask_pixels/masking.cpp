@@ -46,7 +46,7 @@ std::vector<int> inverse_permutations(const std::vector<int>& permutations, int 
     return inverse;
 }
 
-Matrix hide(const std::vector<int>& permutations, int places, int begin, int end) {
+Matrix make_mask(const std::vector<int>& permutations, int places, int begin, int end) {
     require_permutations(permutations, places);
     require(begin >= 0 && begin <= end && end <= places, "masking: entries ", begin, " to ", end, " of permutations of ", places,
             " places");
@@ -65,8 +65,8 @@ std::vector<int> draw_permutations(Random& random, int count, int places) {
     return permutations;
 }
 
-Matrix draw_masks(Random& random, int count, int places, int hidden) {
-    return hide(draw_permutations(random, count, places), places, 0, hidden);
+Matrix draw_masks(Random& random, int count, int places, int masked) {
+    return make_mask(draw_permutations(random, count, places), places, 0, masked);
 }
 
 // --- blocks ---
@@ -85,7 +85,7 @@ static std::vector<int> draw_rectangle(Random& random, int down, int across, flo
     return places;
 }
 
-// Hides one more rectangle, with 1 ... `most` patches that were visible.   returns  their number, 0 when ten attempts have failed
+// Masks one more rectangle, with 1 ... `most` patches that were visible.   returns  their number, 0 when ten attempts have failed
 static int hide_rectangle(Random& random, float* mask, int down, int across, int most, int smallest) {
     for (int attempt = 0; attempt < 10; ++attempt) {
         const float area = random.uniform(static_cast<float>(smallest), static_cast<float>(most));
@@ -99,14 +99,14 @@ static int hide_rectangle(Random& random, float* mask, int down, int across, int
     return 0;
 }
 
-Matrix draw_block_masks(Random& random, int count, int down, int across, int hidden, int smallest) {
+Matrix draw_block_masks(Random& random, int count, int down, int across, int masked, int smallest) {
     const int N = down * across;
-    require(count >= 0 && down > 0 && across > 0 && hidden >= 0 && hidden <= N && smallest > 0, "draw_block_masks: ", hidden,
+    require(count >= 0 && down > 0 && across > 0 && masked >= 0 && masked <= N && smallest > 0, "draw_block_masks: ", masked,
             " of ", down, " x ", across, " patches in blocks of at least ", smallest,
-            "; there must be as many patches as are to be hidden");
+            "; there must be as many patches as are to be masked");
     Matrix mask(count, N);
     for (int b = 0; b < count; ++b) {
-        int left = hidden;
+        int left = masked;
         for (int added = 1; left > 0 && added > 0; left -= added)
             added = hide_rectangle(random, mask.row(b), down, across, left, smallest);
         for (const int place : permutation(random, N))
@@ -120,7 +120,7 @@ Matrix draw_block_masks(Random& random, int count, int down, int across, int hid
 
 static void require_ones_and_zeros(const char* name, const Matrix& mask) {
     for (const float mark : mask)
-        require(mark == 0 || mark == 1, name, ": a mask ", mask, " holds ", mark, ", it must hold 1 (hidden) and 0 (visible)");
+        require(mark == 0 || mark == 1, name, ": a mask ", mask, " holds ", mark, ", it must hold 1 (masked) and 0 (visible)");
 }
 
 static std::vector<int> rows_marked(const Matrix& mask, float mark) {
@@ -131,7 +131,7 @@ static std::vector<int> rows_marked(const Matrix& mask, float mark) {
     return rows;
 }
 
-std::vector<int> hidden_rows(const Matrix& mask) { return rows_marked(mask, 1); }
+std::vector<int> masked_rows(const Matrix& mask) { return rows_marked(mask, 1); }
 
 std::vector<int> visible_rows(const Matrix& mask) { return rows_marked(mask, 0); }
 
@@ -142,7 +142,7 @@ Var cover(const Var& x, const Var& token, const Matrix& mask, Where where) {
             " patches, one number is needed for each");
     require_ones_and_zeros("cover", mask);
     const Var m = reshape(mask, x.rows(), 1);                                     // (B*N, 1)
-    const Var visible = multiply(x, subtract(Matrix(1, 1, 1), m, where), where);  // (B*N, D)  zeros where hidden
+    const Var visible = multiply(x, subtract(Matrix(1, 1, 1), m, where), where);  // (B*N, D)  zeros where masked
     return add(visible, matmul(m, token, where), where);                          // (B*N, D)
 }
 
@@ -185,14 +185,14 @@ Matrix denormalise_patches(const Matrix& patches, const Matrix& like) {
     return pixels;
 }
 
-// --- the loss over hidden patches only ---
+// --- the loss over masked patches only ---
 
 Var masked_mean(const Var& losses, const Matrix& mask, float extra, Where where) {
     require(losses.cols() == 1 && static_cast<std::size_t>(losses.rows()) == mask.size(), where, "masked_mean: losses ",
             losses.value(), " for a mask ", mask, ", one is needed for each patch");
-    const float hidden = std::accumulate(mask.begin(), mask.end(), 0.0f);
-    require(hidden + extra > 0, where,
-            "masked_mean: no patch is hidden, so there is nothing to take a mean of; a larger mask ratio hides some");
-    const Var of_hidden = multiply(losses, Var(reshape(mask, losses.rows(), 1)), where);  // (B*N, 1)  0 where visible
-    return scale(sum(of_hidden, where), 1 / (hidden + extra), where);                     // (1, 1)
+    const float masked = std::accumulate(mask.begin(), mask.end(), 0.0f);
+    require(masked + extra > 0, where,
+            "masked_mean: no patch is masked, so there is nothing to take a mean of; a larger mask ratio masks some");
+    const Var of_masked = multiply(losses, Var(reshape(mask, losses.rows(), 1)), where);  // (B*N, 1)  0 where visible
+    return scale(sum(of_masked, where), 1 / (masked + extra), where);                     // (1, 1)
 }

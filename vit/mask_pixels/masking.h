@@ -1,8 +1,8 @@
-// masking.h: shared parts of masked image modelling: random masks, mask tokens, normalised targets, a mean over hidden patches.
+// masking.h: shared parts of masked image modelling: random masks, mask tokens, normalised targets, a mean over masked patches.
 //
 //   shows    that masked image modelling is bookkeeping around a ViT; the ideas are in the files of the methods
 //   symbols  B images   N patches of an image, numbered row by row
-//   note     A mask of the input has a row for each image and a column for each patch: 1 = hidden, 0 = visible.
+//   note     A mask of the input has a row for each image and a column for each patch: 1 = masked, 0 = visible.
 //            It is not an attention mask (MayAttend).
 //   next     mae.h, simmim.h, videomae.h, maskfeat.h; restoration.h draws and measures their predictions
 #pragma once
@@ -22,35 +22,35 @@ std::vector<int> sorting_order(const Matrix& numbers);
 //   throws        std::invalid_argument when one is not a permutation
 std::vector<int> inverse_permutations(const std::vector<int>& permutations, int places);
 
-// A mask that hides the positions in entries begin ... end - 1 of each permutation. (permutations, places)
+// A mask with 1 at the positions in entries begin ... end - 1 of each permutation. (permutations, places)
 //   throws        std::invalid_argument when one is not a permutation, or the entries do not exist
-Matrix hide(const std::vector<int>& permutations, int places, int begin, int end);
+Matrix make_mask(const std::vector<int>& permutations, int places, int begin, int end);
 
 // Random permutations of 0 ... places - 1 for `count` images, one after the other.
 std::vector<int> draw_permutations(Random& random, int count, int places);
 
-// Masks for `count` images, each of which hides `hidden` random positions of `places`: (count, places).
-Matrix draw_masks(Random& random, int count, int places, int hidden);
+// Masks for `count` images, each with `masked` random positions out of `places`: (count, places).
+Matrix draw_masks(Random& random, int count, int places, int masked);
 
-// The same in blocks: rectangles of random area and aspect ratio are hidden one after another, each with at least `smallest` patches
-// as long as that many are to be hidden. Where no rectangle fits any more, single patches follow.
+// The same in blocks: rectangles of random area and aspect ratio are masked one after another, each with at least `smallest`
+// patches as long as that many are to be masked. Where no rectangle fits any more, single patches follow.
 //   down, across  rows and columns of patches
-//   returns       (count, down * across); each image hides exactly `hidden` patches
-//   throws        std::invalid_argument when there are fewer patches than are to be hidden
+//   returns       (count, down * across); exactly `masked` patches of each image are masked
+//   throws        std::invalid_argument when there are fewer patches than are to be masked
 //   source        Bao et al. 2021 (BEiT), arXiv 2106.08254, Algorithm 1; the aspect ratios and ten attempts from its code
-Matrix draw_block_masks(Random& random, int count, int down, int across, int hidden, int smallest = 4);
+Matrix draw_block_masks(Random& random, int count, int down, int across, int masked, int smallest = 4);
 
-// The rows of the hidden patches, and of the visible ones, in a matrix with N rows for each image: image by image, in order.
-//   mask     (B, N), 1 = hidden
-std::vector<int> hidden_rows(const Matrix& mask);
+// The rows of the masked patches, and of the visible ones, in a matrix with N rows for each image: image by image, in order.
+//   mask     (B, N), 1 = masked
+std::vector<int> masked_rows(const Matrix& mask);
 std::vector<int> visible_rows(const Matrix& mask);
 
 // --- mask tokens ---
 
-// x (1 - m) + token m: replaces each hidden patch by the learned mask token.
+// x (1 - m) + token m: replaces each masked patch by the learned mask token.
 //   x        (B*N, D)
 //   token    (1, D)
-//   mask     (B, N), 1 = hidden
+//   mask     (B, N), 1 = masked
 //   throws   std::invalid_argument when the mask does not have a number for each row
 Var cover(const Var& x, const Var& token, const Matrix& mask, Where where = Where::current());
 
@@ -66,9 +66,9 @@ Matrix denormalise_patches(const Matrix& patches, const Matrix& like);
 
 // --- the loss ---
 
-// sum(losses * mask) / (sum(mask) + extra): the mean over the hidden patches of all images together.
+// sum(losses * mask) / (sum(mask) + extra): the mean over the masked patches of all images together.
 //   losses   (B*N, 1)
-//   mask     (B, N), 1 = hidden
+//   mask     (B, N), 1 = masked
 //   extra    keeps an empty mask from dividing by zero
-//   throws   std::invalid_argument when the sizes differ, or nothing is hidden and extra is 0
+//   throws   std::invalid_argument when the sizes differ, or nothing is masked and extra is 0
 Var masked_mean(const Var& losses, const Matrix& mask, float extra = 0, Where where = Where::current());

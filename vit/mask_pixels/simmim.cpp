@@ -13,14 +13,14 @@
 namespace simmim {
 
 int unit_count(const Config& config) { return (config.grid.height / config.mask_unit) * (config.grid.width / config.mask_unit); }
-int hidden_units(const Config& config) { return static_cast<int>(std::ceil(unit_count(config) * config.mask_ratio)); }
+int masked_units(const Config& config) { return static_cast<int>(std::ceil(unit_count(config) * config.mask_ratio)); }
 
 static int mlp_width(const Config& config) { return static_cast<int>(config.width * config.mlp_ratio); }
 
 // --- masking of large squares ---
 
 Matrix random_masking(const std::vector<int>& permutations, const Config& config) {
-    const Matrix units = hide(permutations, unit_count(config), 0, hidden_units(config));  // (B, units)
+    const Matrix units = make_mask(permutations, unit_count(config), 0, masked_units(config));  // (B, units)
     const PatchGrid& grid = config.grid;
     const int units_across = grid.width / config.mask_unit, side = config.mask_unit / grid.patch_size;  // of a unit, in patches
     Matrix mask(units.rows, grid.count());
@@ -101,7 +101,7 @@ Steps forward(const std::vector<Image>& images, const Matrix& mask, const Weight
     return steps;
 }
 
-// --- the loss: absolute differences, hidden pixels only ---
+// --- the loss: absolute differences, masked pixels only ---
 
 Var patch_losses(const Steps& steps) {
     const Var difference = subtract(steps.reconstruction, steps.patches);  // (B*N, P*P*C)
@@ -109,7 +109,7 @@ Var patch_losses(const Steps& steps) {
 }
 
 Var loss(const Steps& steps, const Config& config) {
-    // The paper sums over pixels and divides by (hidden pixels + 1e-5) C; counted in patches of P*P pixels this is the same.
+    // The paper sums over pixels and divides by (masked pixels + 1e-5) C; counted in patches of P*P pixels this is the same.
     const float extra = 1e-5f / static_cast<float>(config.grid.patch_size * config.grid.patch_size);
     return masked_mean(patch_losses(steps), steps.mask, extra);
 }
@@ -128,15 +128,15 @@ Matrix pixel_mask(const Matrix& mask, const Config& config) {
     return pixels;
 }
 
-// The distance from the hidden pixel (y, x) of an image's mask (H, W) to the nearest visible one.
-static double distance_to_visible(const Matrix& hidden, int y, int x) {
+// The distance from the masked pixel (y, x) of an image's mask (H, W) to the nearest visible one.
+static double distance_to_visible(const Matrix& mask, int y, int x) {
     int nearest = -1;  // squared
-    for (int v = 0; v < hidden.rows; ++v)
-        for (int u = 0; u < hidden.cols; ++u) {
+    for (int v = 0; v < mask.rows; ++v)
+        for (int u = 0; u < mask.cols; ++u) {
             const int squared = (v - y) * (v - y) + (u - x) * (u - x);
-            if (hidden(v, u) == 0 && (nearest < 0 || squared < nearest)) nearest = squared;
+            if (mask(v, u) == 0 && (nearest < 0 || squared < nearest)) nearest = squared;
         }
-    require(nearest >= 0, "average_distance: a picture has no visible pixel; a smaller mask ratio leaves some");
+    require(nearest >= 0, "average_distance: an image has no visible pixel; a smaller mask ratio leaves some");
     return std::sqrt(static_cast<double>(nearest));
 }
 
@@ -144,18 +144,18 @@ double average_distance(const Matrix& mask, const Config& config) {
     const int H = config.grid.height;
     const Matrix pixels = pixel_mask(mask, config);  // (B*H, W)
     double total = 0;
-    long hidden = 0;
+    long masked = 0;
     for (int b = 0; b < mask.rows; ++b) {
-        const Matrix picture = slice_rows(pixels, b * H, H);
-        for (int y = 0; y < picture.rows; ++y)
-            for (int x = 0; x < picture.cols; ++x) {
-                if (picture(y, x) == 0) continue;
-                total += distance_to_visible(picture, y, x);
-                ++hidden;
+        const Matrix image = slice_rows(pixels, b * H, H);
+        for (int y = 0; y < image.rows; ++y)
+            for (int x = 0; x < image.cols; ++x) {
+                if (image(y, x) == 0) continue;
+                total += distance_to_visible(image, y, x);
+                ++masked;
             }
     }
-    require(hidden > 0, "average_distance: no pixel is hidden; a larger mask ratio hides some");
-    return total / static_cast<double>(hidden);
+    require(masked > 0, "average_distance: no pixel is masked; a larger mask ratio masks some");
+    return total / static_cast<double>(masked);
 }
 
 // --- weights ---

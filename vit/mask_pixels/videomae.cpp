@@ -16,7 +16,7 @@ namespace videomae {
 int time_slots(const Config& config) { return config.frames / config.tubelet; }
 int token_count(const Config& config) { return time_slots(config) * config.grid.count(); }
 int cube_numbers(const Config& config) { return config.tubelet * config.grid.numbers(); }
-int hidden_positions(const Config& config) { return static_cast<int>(config.mask_ratio * config.grid.count()); }
+int masked_positions(const Config& config) { return static_cast<int>(config.mask_ratio * config.grid.count()); }
 
 static int mlp_width(const Config& config, int width) { return static_cast<int>(width * config.mlp_ratio); }
 
@@ -67,22 +67,21 @@ static Matrix cubes_of_all(const std::vector<Clip>& clips, const Config& config)
 Matrix tube_masking(const std::vector<int>& permutations, const Config& config) {
     const int n = config.grid.count(), S = time_slots(config);
     const std::vector<int> places = inverse_permutations(permutations, n);  // entry k: the position of number k in a permutation
-    const Matrix of_slot = hide(places, n, n - hidden_positions(config), n);  // (B, n)
+    const Matrix of_slot = make_mask(places, n, n - masked_positions(config), n);  // (B, n)
     std::vector<Var> slots(S, Var(of_slot));
     return concat_cols(slots).value();  // (B, N)
 }
 
-// How many tokens each clip hides: M.
-static int hidden_count(const Matrix& mask) {
+// How many tokens of each clip are masked: M.
+static int masked_count(const Matrix& mask) {
     int M = -1;
     for (int b = 0; b < mask.rows; ++b) {
-        const int hidden = static_cast<int>(std::count(mask.row(b), mask.row(b) + mask.cols, 1.0f));
-        require(M < 0 || hidden == M, "videomae: clip ", b, " hides ", hidden, " cubes and clip 0 ", M,
-                ", all must hide equally many");
-        M = hidden;
+        const int masked = static_cast<int>(std::count(mask.row(b), mask.row(b) + mask.cols, 1.0f));
+        require(M < 0 || masked == M, "videomae: clip ", b, " has ", masked, " masked cubes and clip 0 ", M,
+                "; all clips must have equally many");
+        M = masked;
     }
-    require(M > 0 && M < mask.cols, "videomae: a mask that hides ", M, " of ", mask.cols,
-            " cubes; some must be visible, and some not");
+    require(M > 0 && M < mask.cols, "videomae: ", M, " masked cubes of ", mask.cols, "; some must be visible, and some not");
     return M;
 }
 
@@ -102,9 +101,9 @@ static void encode(Steps& steps, const Weights& w, const Config& config) {
     steps.encoder_norm = layer_norm(steps.encoder.output, v.norm, config.eps);  // (B*K, D)
 }
 
-// --- the decoder predicts what is hidden ---
+// --- the decoder predicts what is masked ---
 
-// The tokens of each clip in the decoder's order, as rows of a matrix with N rows for each clip: the visible ones, then the hidden.
+// The tokens of each clip in the decoder's order, as rows of a matrix with N rows for each clip: the visible ones first.
 static std::vector<int> decoder_order(const Matrix& mask) {
     std::vector<int> rows;
     for (int b = 0; b < mask.rows; ++b)
@@ -134,7 +133,7 @@ static std::vector<int> last_rows(int clips, int K, int M) {
 }
 
 static void decode(Steps& steps, const Weights& w, const Config& config) {
-    const int B = steps.mask.rows, N = steps.mask.cols, M = hidden_count(steps.mask), K = N - M;
+    const int B = steps.mask.rows, N = steps.mask.cols, M = masked_count(steps.mask), K = N - M;
     const BlockOptions options{.heads = config.decoder_heads, .eps = config.eps};
     steps.encoder_to_decoder = linear(steps.encoder_norm, w.encoder_to_decoder);        // (B*K, E)
     const Var with_mask_token = concat_rows({steps.encoder_to_decoder, w.mask_token});  // (B*K+1, E)
@@ -144,8 +143,8 @@ static void decode(Steps& steps, const Weights& w, const Config& config) {
     steps.decoder_input = add(tokens, gather_rows(positions, decoder_order(steps.mask)));  // (B*N, E)
     const InStack in_stack("decoder");
     steps.decoder = stack(steps.decoder_input, w.decoder_blocks, options, {.self = {.segments = Segments::equal(B, N)}});
-    const Var of_hidden = gather_rows(steps.decoder.output, last_rows(B, K, M));  // (B*M, E)
-    steps.decoder_norm = layer_norm(of_hidden, w.decoder_norm, config.eps);       // (B*M, E)
+    const Var of_masked = gather_rows(steps.decoder.output, last_rows(B, K, M));  // (B*M, E)
+    steps.decoder_norm = layer_norm(of_masked, w.decoder_norm, config.eps);       // (B*M, E)
     steps.prediction = linear(steps.decoder_norm, w.head);                        // (B*M, F)
 }
 
@@ -158,7 +157,7 @@ Steps forward(const std::vector<Clip>& clips, const Matrix& mask, const Weights&
     require(!clips.empty() && mask.rows == static_cast<int>(clips.size()) && mask.cols == token_count(config),
             "videomae: a mask ", mask, " for ", static_cast<int>(clips.size()), " clips of ", token_count(config),
             " cubes; each clip needs a row, each cube a number");
-    hidden_count(mask);
+    masked_count(mask);
     Steps steps;
     steps.mask = mask;
     steps.cubes = cubes_of_all(clips, config);  // (B*N, F)
@@ -207,16 +206,16 @@ Matrix targets(const std::vector<Clip>& clips, const Config& config) {
 }
 
 Var loss(const Steps& steps, const Matrix& targets) {
-    return mean_squared_error(steps.prediction, gather_rows(targets, hidden_rows(steps.mask)));
+    return mean_squared_error(steps.prediction, gather_rows(targets, masked_rows(steps.mask)));
 }
 
 Matrix completed(const Steps& steps, const Matrix& targets) {
     Matrix cubes = targets;
-    const std::vector<int> hidden = hidden_rows(steps.mask);
+    const std::vector<int> masked = masked_rows(steps.mask);
     const Matrix& predicted = steps.prediction.value();
-    for (std::size_t i = 0; i < hidden.size(); ++i) {
+    for (std::size_t i = 0; i < masked.size(); ++i) {
         const float* const row = predicted.row(static_cast<int>(i));
-        std::copy(row, row + predicted.cols, cubes.row(hidden[i]));
+        std::copy(row, row + predicted.cols, cubes.row(masked[i]));
     }
     return cubes;
 }
@@ -241,8 +240,8 @@ static void check(const Config& config) {
     require(config.decoder_depth >= 0 && mlp_width(config, config.decoder_width) > 0, "videomae: a decoder of ",
             config.decoder_depth, " blocks with MLPs of ratio ", config.mlp_ratio,
             "; the depth may not be negative, the ratio must be positive");
-    require(config.mask_ratio >= 0 && hidden_positions(config) > 0 && hidden_positions(config) < config.grid.count(),
-            "videomae: a mask ratio of ", config.mask_ratio, " hides ", hidden_positions(config), " of ", config.grid.count(),
+    require(config.mask_ratio >= 0 && masked_positions(config) > 0 && masked_positions(config) < config.grid.count(),
+            "videomae: a mask ratio of ", config.mask_ratio, " masks ", masked_positions(config), " of ", config.grid.count(),
             " places");
     require(config.channel_mean.size() == config.channel_std.size() &&
                 (config.channel_mean.empty() || static_cast<int>(config.channel_mean.size()) == config.grid.channels),
@@ -313,7 +312,7 @@ static std::vector<Member> members_of(Config& config) {
             {{"the number of the decoder's heads", {"decoder_num_attention_heads", "decoder_num_heads"}},
              &config.decoder_heads,
              From::file},
-            {{"the fraction of hidden cubes", {"mask_ratio"}}, &config.mask_ratio},
+            {{"the fraction of masked cubes", {"mask_ratio"}}, &config.mask_ratio},
             {{"whether targets are normalised", {"norm_pix_loss", "normlize_target"}}, &config.normalise_targets},
             {settings::eps, &config.eps}};
 }

@@ -1,11 +1,11 @@
-// videomae.h: VideoMAE. A masked autoencoder for video; the same patches are hidden in all frames, so that none can be copied.
+// videomae.h: VideoMAE. A masked autoencoder for video; the same patches are masked in all frames, so that none can be copied.
 //
 //   paper    Tong et al., "VideoMAE: Masked Autoencoders are Data-Efficient Learners for Self-Supervised Video Pre-Training", 2022,
 //            arXiv 2203.12602
 //   shows    that MAE needs two changes for video, both because frames are redundant: a token is a cube over two frames, and the mask
 //            is a tube through all frames, over 90 % of the patch positions
 //   symbols  B clips   T frames   H, W height and width   P patch side   C channels   t frames of a cube   S = T/t time slots
-//            n = (H/P)(W/P) positions   N = S n tokens   M of them hidden, K = N - M visible   D encoder width   E decoder width
+//            n = (H/P)(W/P) positions   N = S n tokens   M of them masked, K = N - M visible   D encoder width   E decoder width
 //            F = t*P*P*C numbers of a cube
 //   differs  from the published code: the permutation of the mask is an argument, a batch is stacked rows, no drop path
 //   neighbour  mae.h reads one image, has a class token, and restores the order of the tokens for its decoder
@@ -25,7 +25,7 @@ struct Config {
     PatchGrid grid = {};      // H, W, P, C of a frame
     int frames = 16;          // T
     int tubelet = 2;          // t, frames of a cube; must divide T
-    double mask_ratio = 0.9;  // fraction of the positions that is hidden
+    double mask_ratio = 0.9;  // fraction of the positions that is masked
     int width = 768;          // D; even, divisible by heads
     int depth = 12;           // blocks of the encoder
     int heads = 12;
@@ -44,12 +44,12 @@ struct Config {
 int time_slots(const Config& config);        // S
 int token_count(const Config& config);       // N
 int cube_numbers(const Config& config);      // F
-int hidden_positions(const Config& config);  // ratio * n, rounded down
+int masked_positions(const Config& config);  // ratio * n, rounded down
 
 struct Weights {
     vit::Weights encoder;       // projection (F, D), blocks, norm; positions (N, D) fixed, not trained; no [cls], no classifier
     Linear encoder_to_decoder;  // (D, E)  without a bias
-    Var mask_token;             // (1, E)  one vector for all hidden cubes; only in the decoder
+    Var mask_token;             // (1, E)  one vector for all masked cubes; only in the decoder
     Var decoder_positions;      // (N, E)  fixed; not trained
     std::vector<Block> decoder_blocks;
     Norm decoder_norm;
@@ -71,7 +71,7 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given = {})
 std::map<std::string, std::string> metadata(const Config& config);
 
 struct Steps {
-    Matrix mask;          // (B, N)    1 = hidden
+    Matrix mask;          // (B, N)    1 = masked
     Matrix cubes;         // (B*N, F)
     Var cube_embeddings;  // (B*N, D)
     Var encoder_input;    // (B*K, D)  visible tokens plus positions, in order
@@ -81,11 +81,11 @@ struct Steps {
     Var decoder_input;       // (B*N, E)  for each clip K visible tokens, then M mask tokens, each plus its position
     StackSteps decoder;
     Var decoder_norm;  // (B*M, E)  the last M tokens of each clip
-    Var prediction;    // (B*M, F)  the hidden cubes, in order
+    Var prediction;    // (B*M, F)  the masked cubes, in order
 };
 
-// Tube masking: hides the same positions in each time slot.
-//   permutations  of the n positions of each clip, one after the other; position j is hidden when its entry is one of the largest
+// Tube masking: masks the same positions in each time slot.
+//   permutations  of the n positions of each clip, one after the other; position j is masked when its entry is one of the largest
 //   returns       (B, N)
 //   source        section 3.3, "tube masking"; the entries are the source indices of the published code's shuffle
 Matrix tube_masking(const std::vector<int>& permutations, const Config& config);
@@ -99,8 +99,8 @@ Matrix cubes_of(const Clip& clip, const Config& config, int number = 0);
 // The inverse of cubes_of().
 Clip clip_of(const Matrix& cubes, const Config& config);
 
-// Encoder and decoder, from pixels to the pixels of the hidden cubes.
-//   mask    (B, N), 1 = hidden; each clip hides the same number of cubes, but not all
+// Encoder and decoder, from pixels to the pixels of the masked cubes.
+//   mask    (B, N), 1 = masked; the same number of cubes in each clip, but not all
 //   throws  std::invalid_argument when clips or mask do not fit the config
 Steps forward(const std::vector<Clip>& clips, const Matrix& mask, const Weights& w, const Config& config);
 
@@ -112,14 +112,14 @@ Clip undo_normalisation(const Clip& clip, const Config& config);
 //   differs  from MAE: one mean for each channel, and the 1e-6 outside the root
 Matrix normalise_cubes(const Matrix& cubes, int channels);
 
-// The target of each cube, hidden or not: (B*N, F).
+// The target of each cube, masked or not: (B*N, F).
 Matrix targets(const std::vector<Clip>& clips, const Config& config);
 
-// Mean squared error over all numbers of the hidden cubes, (1, 1).
+// Mean squared error over all numbers of the masked cubes, (1, 1).
 //   targets  (B*N, F)
 Var loss(const Steps& steps, const Matrix& targets);
 
-// The target's cubes with the hidden ones replaced by predictions, for display: (B*N, F).
+// The target's cubes with the masked ones replaced by predictions, for display: (B*N, F).
 Matrix completed(const Steps& steps, const Matrix& targets);
 
 }  // namespace videomae

@@ -299,7 +299,7 @@ static Var logits_of(const Var& hidden, const Weights& w) {
 Steps forward(const std::vector<Image>& images, const std::vector<int>& input, const Weights& w, const Config& config) {
     const int B = static_cast<int>(images.size()), total = static_cast<int>(input.size()), T = total / std::max(1, B);
     require(B > 0 && T > 0 && total == B * T && T <= config.length, "pix2seq: ", total, " tokens for ", B,
-            " pictures; equally many for each are needed, at most ", config.length);
+            " images; equally many for each are needed, at most ", config.length);
     Steps steps;
     steps.encoder = encode(images, w, config);
     BlockContext context;
@@ -330,8 +330,8 @@ Matrix Reader::read(const TokenBatch& next) {
     const NoTape no_tape;
     const int first = memory.seen.length;
     Reading reading = read_next(memory, next, "pix2seq");
-    const Segments of_pictures = Segments::equal(memory.sequences, tokens_of_image(config));
-    for (BlockContext& context : reading.contexts) context.cross.key_segments = of_pictures;  // computed at the first call
+    const Segments of_images = Segments::equal(memory.sequences, tokens_of_image(config));
+    for (BlockContext& context : reading.contexts) context.cross.key_segments = of_images;  // computed at the first call
     const DecoderSteps steps = pix2seq::read(next.ids, first, next.length, reading.contexts, encoded, weights, config);
     logits.push_back(logits_of(last_rows(steps.hidden, next), weights).value());  // (B, V)
     return logits.back();

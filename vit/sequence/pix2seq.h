@@ -4,8 +4,8 @@
 //   shows    that coordinates can be tokens: then the loss of a language model trains a detector, without anchors, matching, box
 //            regression or non-maximum suppression. Noise objects are appended, so that the model learns to label a box as noise
 //            instead of stopping early
-//   symbols  B pictures   N patches   D width of the encoder   E width of the decoder   V tokens   T tokens of a sequence
-//            n objects of a picture   an object is five tokens: ymin, xmin, ymax, xmax, class
+//   symbols  B images   N patches   D width of the encoder   E width of the decoder   V tokens   T tokens of a sequence
+//            n objects of an image   an object is five tokens: ymin, xmin, ymax, xmax, class
 //   differs  all random draws are arguments; a batch is stacked rows; no dropout
 //   against  a captioner (vit/language/coca.h): only the vocabulary and the weights of the loss differ
 //   neighbour  mask2former.h (vit/detect) predicts a set and matches it; here boxes are written one after the other as tokens
@@ -33,7 +33,7 @@ struct Vocabulary {
     int size = 3000;  // V
 };
 
-// The objects of one picture: (n, 4) ymin, xmin, ymax, xmax from 0 to 1, and a class from 1 up for each; 0 = an empty slot.
+// The objects of one image: (n, 4) ymin, xmin, ymax, xmax from 0 to 1, and a class from 1 up for each; 0 = an empty slot.
 // Noise has the class fake_class - base_shift, which is negative.
 struct Objects {
     Matrix boxes;
@@ -187,7 +187,7 @@ struct Steps {
 
 EncoderSteps encode(const std::vector<Image>& images, const Weights& w, const Config& config);
 
-//   input    B*T tokens, picture after picture
+//   input    B*T tokens, image after image
 Steps forward(const std::vector<Image>& images, const std::vector<int>& input, const Weights& w, const Config& config);
 
 // -log p(target) of each token, with label smoothing, (B*T, 1); and its weighted mean over the batch, (1, 1).
@@ -196,7 +196,7 @@ Var loss(const Var& token_losses, const std::vector<float>& weights);
 
 // --- writing ---
 
-// For generate() of nn/text/decoding.h. Pictures are encoded once; the prompt is the task token.
+// For generate() of nn/text/decoding.h. Images are encoded once; the prompt is the task token.
 struct Reader : TokenReader {
     const Weights& weights;
     const Config& config;
@@ -209,7 +209,7 @@ struct Reader : TokenReader {
     void select(const std::vector<int>& chosen) override;
 };
 
-// Detects the objects of each picture: decodes `new_tokens` tokens greedily, and reads the objects from them.
+// Detects the objects of each image: decodes `new_tokens` tokens greedily, and reads the objects from them.
 std::vector<Detections> detect(const std::vector<Image>& images, const Weights& w, const Config& config, int new_tokens);
 
 }  // namespace pix2seq

@@ -37,12 +37,12 @@ static void check(const Config& config) {
     require_eps("unified_io", config.eps);
     const VaeConfig& vae = config.vae;
     require(vae.resolution > 0 && vae.filters > 0 && !vae.multipliers.empty() && vae.res_blocks >= 0 && vae.code_width > 0,
-            "unified_io: pictures of side ", vae.resolution, ", ", vae.filters, " filters, ", vae.multipliers.size(), " levels, ",
+            "unified_io: images of side ", vae.resolution, ", ", vae.filters, " filters, ", vae.multipliers.size(), " levels, ",
             vae.res_blocks, " blocks, codes of width ", vae.code_width, ": sizes must be positive");
     for (const int multiplier : vae.multipliers)
         require(multiplier > 0 && vae.groups > 0 && vae.filters % vae.groups == 0, "unified_io: ", vae.filters,
                 " filters, times ", multiplier, ", do not split into ", vae.groups, " groups");
-    require_eps("unified_io: pictures", vae.eps);
+    require_eps("unified_io: images", vae.eps);
 }
 
 // --- distances ---
@@ -426,7 +426,7 @@ std::vector<int> write_codes(const Source& source, int count, const Weights& w, 
     return codes;
 }
 
-// --- pictures as codes ---
+// --- images as codes ---
 
 static Map convolve_same(const Map& x, const Convolution& w, int side) {
     return convolve(x, w, {.side = side, .padding = same_padding(x.size, side)});
@@ -453,10 +453,10 @@ static Map map_attention(const Map& x, const MapAttention& w, const VaeConfig& c
     return {add(x.pixels, convolve_same({seen.context, x.size}, w.output, 1).pixels), x.size};
 }
 
-CodeSteps codes_of(const std::vector<Image>& pictures, const Weights& w, const Config& config) {
+CodeSteps codes_of(const std::vector<Image>& images, const Weights& w, const Config& config) {
     const NoTape no_tape;
     const VaeConfig& vae = config.vae;
-    Map x = map_of(pictures);
+    Map x = map_of(images);
     require(x.size.height == vae.resolution && x.size.width == vae.resolution && x.channels() == config.grid.channels,
             "unified_io: ", shape(x.size), " with ", x.channels(), " channels, codes are made of side ", vae.resolution, " with ",
             config.grid.channels);
@@ -483,22 +483,22 @@ CodeSteps codes_of(const std::vector<Image>& pictures, const Weights& w, const C
 
 std::array<int, 4> tokens_of_box(const Box& box, int width, int height, const CoordinateIds& coordinates) {
     const double side = std::max(width, height);
-    require(side > 0, "unified_io: a box in a picture of ", width, " x ", height, ", both must be at least 1");
+    require(side > 0, "unified_io: a box in an image of ", width, " x ", height, ", both must be at least 1");
     require(!(box.x2 < box.x1) && !(box.y2 < box.y1), "unified_io: a box from x ", box.x1, " to ", box.x2, " and y ", box.y1,
             " to ", box.y2, ", neither may end before it begins");
     std::array<int, 4> ids{};
     const std::array<float, 4> ordered{box.y1, box.x1, box.y2, box.x2};
     for (std::size_t k = 0; k < 4; ++k) {
         const double part = ordered[k] / side;
-        require(part >= 0 && part <= 1, "unified_io: a box that reaches to ", ordered[k], " in a picture of ", width, " x ",
-                height, "; it must lie inside of a square around the picture");
+        require(part >= 0 && part <= 1, "unified_io: a box that reaches to ", ordered[k], " in an image of ", width, " x ",
+                height, "; it must lie inside of a square around the image");
         ids[k] = coordinates.last - coordinates.ordinary - static_cast<int>((coordinates.bins - 1) * part);
     }
     return ids;
 }
 
 float coordinate_of(int id, int width, int height, const CoordinateIds& coordinates) {
-    require(width > 0 && height > 0, "unified_io: a place in a picture of ", width, " x ", height, ", both must be at least 1");
+    require(width > 0 && height > 0, "unified_io: a place in an image of ", width, " x ", height, ", both must be at least 1");
     const int bin = coordinates.last + 1 - id - coordinates.ordinary;  // one more than was written
     return static_cast<float>(static_cast<double>(bin) * std::max(width, height) / coordinates.bins);
 }
@@ -579,7 +579,7 @@ Pose pose_of(const std::vector<int>& answer, const std::array<int, 3>& label_tok
     return pose;
 }
 
-// Runs of at most `longest` pixels become 0. The published code labels the flattened picture: a run goes on in the next row.
+// Runs of at most `longest` pixels become 0. The published code labels the flattened image: a run goes on in the next row.
 static void remove_short_runs(std::vector<int>& mask, std::size_t longest) {
     for (std::size_t first = 0; first < mask.size();) {
         std::size_t end = first;
@@ -589,11 +589,11 @@ static void remove_short_runs(std::vector<int>& mask, std::size_t longest) {
     }
 }
 
-std::vector<std::vector<int>> masks_of(const Image& picture) {
-    require(picture.channels == 3, "unified_io: masks are read from three colours, this picture is ", shape(picture));
-    std::vector<std::vector<int>> masks(4, std::vector<int>(static_cast<std::size_t>(picture.height) * picture.width));
+std::vector<std::vector<int>> masks_of(const Image& image) {
+    require(image.channels == 3, "unified_io: masks are read from three colours, this image is ", shape(image));
+    std::vector<std::vector<int>> masks(4, std::vector<int>(static_cast<std::size_t>(image.height) * image.width));
     for (std::size_t k = 0; k < masks[0].size(); ++k) {
-        const float* const pixel = &picture.pixels[3 * k];
+        const float* const pixel = &image.pixels[3 * k];
         const double mean = (static_cast<double>(pixel[0]) + pixel[1] + pixel[2]) / 3;
         double colour = 0;
         for (int c = 0; c < 3; ++c) colour += std::abs(pixel[c] - mean);
@@ -828,7 +828,7 @@ static std::vector<Member> members_of(Config& config) {
             {{"the longest prompt", {"encoder_max_text_length"}}, &config.encoder_text, From::file},
             {{"the longest answer", {"decoder_max_text_length"}}, &config.decoder_text, From::file},
             {{"the number of codes in a row", {"decoder_img_width"}}, &config.decoder_grid, From::file},
-            {{"the side of the pictures of the VQ-GAN", {"vae_resolution"}}, &config.vae.resolution, From::file},
+            {{"the side of the images of the VQ-GAN", {"vae_resolution"}}, &config.vae.resolution, From::file},
             {{"the largest distance between tokens", {"max_distance"}}, &config.max_distance},
             {{"the largest distance between patches", {"img_max_distance"}}, &config.max_image_distance},
             {{"the eps of the norms", {"layer_norm_epsilon", "layer_norm_eps"}}, &config.eps},

@@ -30,7 +30,7 @@ namespace unified_io {
 
 // The encoder and codebook of a VQ-GAN, which turns an image into codes.
 struct VaeConfig {
-    int resolution = 256;                            // side of the picture, pixels
+    int resolution = 256;                            // side of the image, pixels
     int filters = 128;                               // channels of level 0
     std::vector<int> multipliers = {1, 1, 2, 2, 4};  // channels of each level, in units of `filters`; each halves the side
     int res_blocks = 2;                              // at each level
@@ -153,7 +153,7 @@ struct CodeSteps {
 };
 
 // Encodes images without gradient.   throws std::invalid_argument when an image does not have the config's size
-CodeSteps codes_of(const std::vector<Image>& pictures, const Weights& w, const Config& config);
+CodeSteps codes_of(const std::vector<Image>& images, const Weights& w, const Config& config);
 
 // --- the model ---
 
@@ -285,8 +285,8 @@ Pose pose_of(const std::vector<int>& answer, const std::array<int, 3>& label_tok
              const CoordinateIds& coordinates = {});
 
 // The objects of a segmentation that was generated as an image: white or gray, red, green, blue.
-//   picture  (h, w, 3) of 0 ... 255
+//   image    (h, w, 3) of 0 ... 255
 //   returns  a mask (h*w) of 0 and 1 for each object
-std::vector<std::vector<int>> masks_of(const Image& picture);
+std::vector<std::vector<int>> masks_of(const Image& image);
 
 }  // namespace unified_io

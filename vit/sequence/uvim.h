@@ -45,7 +45,7 @@ struct Grid {
     int numbers() const { return area() * channels; }        // of one patch of an image
 };
 
-// throws  std::invalid_argument when the patches do not divide the picture, or a size is not positive; `who` begins the message
+// throws  std::invalid_argument when the patches do not divide the image, or a size is not positive; `who` begins the message
 void check(const Grid& grid, const char* who);
 
 // Reads H and W from where nn/layers/model_config.h looks: "512" or "512,384".

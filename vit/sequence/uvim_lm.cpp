@@ -38,7 +38,7 @@ std::vector<int> shifted(const std::vector<int>& tokens, int length) {
     return result;
 }
 
-// --- the picture ---
+// --- the image ---
 
 static void check(const Config& config);  // with the weights, below
 

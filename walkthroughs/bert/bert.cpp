@@ -215,7 +215,7 @@ static void step_attention(Lesson& lesson, const Model& model, const Choices& ch
     const bert::Batch batch = bert::make_batch({ids}, model.vocabulary.padding);
     const bert::Steps steps = bert::forward(batch, model.w.trunk, model.config);
     const int gap = mask_places(ids, model.vocabulary).at(0);
-    std::vector<Captioned> pictures;
+    std::vector<Captioned> maps;
     std::vector<std::vector<std::string>> rows{{"block", "head"}};
     for (const int id : ids) rows[0].push_back(word_of(model, id));
     const std::vector<std::string> words(rows[0].begin() + 2, rows[0].end());
@@ -226,13 +226,13 @@ static void step_attention(Lesson& lesson, const Model& model, const Choices& ch
     for (int l = first; l <= last; ++l)
         for (int h = 0; h < model.config.heads; ++h) {
             const Matrix A = bert::attention_of(steps, batch, model.config, l, h);  // (T, T)
-            pictures.push_back({"block " + text(l) + " head " + text(h), heat_map(A, lesson.colours, words, words)});
+            maps.push_back({"block " + text(l) + " head " + text(h), heat_map(A, lesson.colours, words, words)});
             rows.push_back({text(l), text(h)});
             for (int t = 0; t < A.cols; ++t) rows.back().push_back(fixed(A(gap, t), 2));
         }
-    lesson.pictures(pictures);
+    lesson.pictures(maps);
     lesson.say(
-        "Attention weights, one picture per head: a row per query, a column per key, bright for large. The rows of [MASK] in numbers:");
+        "Attention weights, one heat map per head: a row per query, a column per key, bright for large. The rows of [MASK] in numbers:");
     lesson.table(rows);
     lesson.why(
         "there is no causal mask, so weights above the diagonal are not 0: [MASK] attends to tokens before it and after it.");
@@ -247,9 +247,9 @@ static std::vector<float> evidence(const Model& model, const std::vector<int>& i
             return mlm::forward(batch, model.w, model.config, {gap}).prediction_logits;  // (1, V)
         };
     };
-    std::vector<int> hidden = ids;
-    std::fill(hidden.begin() + 1, hidden.end() - 1, model.vocabulary.mask);
-    const Matrix x = ig::input_of(run_of(ids), "embeddings"), b = ig::input_of(run_of(hidden), "embeddings");  // (T, D)
+    std::vector<int> masked = ids;
+    std::fill(masked.begin() + 1, masked.end() - 1, model.vocabulary.mask);
+    const Matrix x = ig::input_of(run_of(ids), "embeddings"), b = ig::input_of(run_of(masked), "embeddings");  // (T, D)
     ig::OutputOf difference(run_of(ids), "embeddings", {0}, {right}, {wrong});
     const ig::Attribution found = ig::attribute(difference, x, b, ig::points(ig::Rule::middle, 64), 1);
     const Matrix totals = ig::row_totals(found.attributions);  // (T, 1)

@@ -234,8 +234,8 @@ static void step_decided(Lesson& lesson, const gpt::Weights& w, const gpt::Confi
     lesson.table(rows);
     std::vector<std::vector<std::string>> layers{{"read off", "prediction", "p", "p of " + name(said)}};
     for (int l = 0; l <= config.depth; ++l) {
-        const Matrix last = slice_rows(trace.streams[l], T - 1, 1);       // (1, E)
-        const Matrix p = softmax_rows(outputs_of(last, inside)).value();  // (1, V)
+        const Matrix last = slice_rows(trace.residual_streams[l], T - 1, 1);  // (1, E)
+        const Matrix p = softmax_rows(outputs_of(last, inside)).value();      // (1, V)
         const int best = argmax_row(p, 0);
         layers.push_back({l == 0 ? "before block 0" : "after block " + text(l - 1), name(best), fixed(p[best]), fixed(p[said])});
     }

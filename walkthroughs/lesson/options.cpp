@@ -211,7 +211,7 @@ void ModelOptions::declare(Options& options, int usual_heads) {
 }
 
 void ModelOptions::declare_image_size(Options& options) {
-    options.add("image-size", image_size, "with --weights: side of its pictures, pixels; 0: what the file or config.json says", 0,
+    options.add("image-size", image_size, "with --weights: side of its images, pixels; 0: what the file or config.json says", 0,
                 10'000);
 }
 

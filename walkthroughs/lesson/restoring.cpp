@@ -8,21 +8,21 @@
 
 static const std::string digits = "walkthroughs/data/digits-";
 
-PictureFiles::PictureFiles()
+DatasetFiles::DatasetFiles()
     : train_images(digits + "train-images.idx3-ubyte"),
       test_images(digits + "test-images.idx3-ubyte"),
       train_labels(digits + "train-labels.idx1-ubyte"),
       test_labels(digits + "test-labels.idx1-ubyte") {}
 
-bool PictureFiles::own() const {
-    const PictureFiles usual;
+bool DatasetFiles::own() const {
+    const DatasetFiles usual;
     return train_images != usual.train_images || test_images != usual.test_images;
 }
 
-void PictureFiles::declare(Options& options, bool with_labels) {
-    options.add("train-images", train_images, "IDX file of pictures to learn from: MNIST, Fashion-MNIST, ...");
+void DatasetFiles::declare(Options& options, bool with_labels) {
+    options.add("train-images", train_images, "IDX file of images to learn from: MNIST, Fashion-MNIST, ...");
     if (with_labels) options.add("train-labels", train_labels, "IDX file of their classes");
-    options.add("test-images", test_images, "IDX file of test pictures; the first 500 are used");
+    options.add("test-images", test_images, "IDX file of test images; the first 500 are used");
     if (with_labels) options.add("test-labels", test_labels, "IDX file of their classes");
     options.add("train-count", train_count, "use only the first N training images; 0: all", 0, 100'000'000);
     options.add("patch-size", patch_size, "side of a square in pixels; 0: a quarter of the height, or the next that divides", 0,
@@ -30,9 +30,9 @@ void PictureFiles::declare(Options& options, bool with_labels) {
 }
 
 static void require_one_size(const std::vector<Image>& images, const Image& first, const std::string& path) {
-    require(!images.empty(), path, ": holds no picture");
+    require(!images.empty(), path, ": holds no image");
     const Image& image = images[0];  // all images of a file have one size
-    require(image.height == first.height && image.width == first.width, path, ": pictures of ", shape(image),
+    require(image.height == first.height && image.width == first.width, path, ": images of ", shape(image),
             ", those to learn from are ", shape(first));
 }
 
@@ -40,35 +40,35 @@ static void keep_first(std::vector<Image>& images, int count) {
     if (count > 0 && count < static_cast<int>(images.size())) images.resize(count);
 }
 
-Pictures pictures_to_restore(const PictureFiles& files) {
-    Pictures pictures;
-    pictures.one = files.own() ? "picture" : "digit";
-    pictures.train = read_idx_images(files.train_images);
-    pictures.test = read_idx_images(files.test_images);
-    require(!pictures.train.empty(), files.train_images, ": holds no picture");
-    require_one_size(pictures.test, pictures.train[0], files.test_images);
-    keep_first(pictures.train, files.train_count);
-    keep_first(pictures.test, 500);
+Dataset images_to_restore(const DatasetFiles& files) {
+    Dataset dataset;
+    dataset.one = files.own() ? "image" : "digit";
+    dataset.train = read_idx_images(files.train_images);
+    dataset.test = read_idx_images(files.test_images);
+    require(!dataset.train.empty(), files.train_images, ": holds no image");
+    require_one_size(dataset.test, dataset.train[0], files.test_images);
+    keep_first(dataset.train, files.train_count);
+    keep_first(dataset.test, 500);
     double sum = 0, squares = 0, count = 0;
-    for (const Image& picture : pictures.train)
-        for (const float x : picture.pixels) {
+    for (const Image& image : dataset.train)
+        for (const float x : image.pixels) {
             sum += x;
             squares += x * x;
             ++count;
         }
-    pictures.mean = static_cast<float>(sum / count);
-    pictures.standard_deviation = static_cast<float>(std::sqrt(std::max(0.0, squares / count - sum / count * (sum / count))));
-    require(pictures.standard_deviation > 0, files.train_images, ": all pixels are ", pictures.mean,
+    dataset.mean = static_cast<float>(sum / count);
+    dataset.standard_deviation = static_cast<float>(std::sqrt(std::max(0.0, squares / count - sum / count * (sum / count))));
+    require(dataset.standard_deviation > 0, files.train_images, ": all pixels are ", dataset.mean,
             ", there is nothing to restore");
-    for (Image& picture : pictures.train) picture = normalise(picture, {pictures.mean}, {pictures.standard_deviation});
-    for (Image& picture : pictures.test) picture = normalise(picture, {pictures.mean}, {pictures.standard_deviation});
-    return pictures;
+    for (Image& image : dataset.train) image = normalise(image, {dataset.mean}, {dataset.standard_deviation});
+    for (Image& image : dataset.test) image = normalise(image, {dataset.mean}, {dataset.standard_deviation});
+    return dataset;
 }
 
-Pictures digits_to_restore() { return pictures_to_restore({}); }
+Dataset digits_to_restore() { return images_to_restore({}); }
 
-PatchGrid grid_of(const Pictures& pictures, const PictureFiles& files) {
-    const Image& image = pictures.test.at(0);
+PatchGrid grid_of(const Dataset& dataset, const DatasetFiles& files) {
+    const Image& image = dataset.test.at(0);
     int side = files.patch_size > 0 ? files.patch_size : std::max(1, image.height / 4);
     while (files.patch_size == 0 && (image.height % side != 0 || image.width % side != 0)) --side;
     const PatchGrid grid{.height = image.height, .width = image.width, .patch_size = side, .channels = image.channels};
@@ -76,21 +76,21 @@ PatchGrid grid_of(const Pictures& pictures, const PictureFiles& files) {
     return grid;
 }
 
-Pictures waves_to_restore(int count, int size, int seed) {
+Dataset waves_to_restore(int count, int size, int seed) {
     Random random(1'000'000 + seed);  // other waves than in training
     return {.one = "wave", .train = {}, .test = plane_waves(random, count, size), .mean = 0.5f, .standard_deviation = 0.5f};
 }
 
-Image as_light(const Image& picture, const Pictures& pictures) {
-    Image light = picture;
-    for (float& x : light.pixels) x = std::min(1.0f, std::max(0.0f, x * pictures.standard_deviation + pictures.mean));
+Image as_light(const Image& image, const Dataset& dataset) {
+    Image light = image;
+    for (float& x : light.pixels) x = std::min(1.0f, std::max(0.0f, x * dataset.standard_deviation + dataset.mean));
     return light;
 }
 
-std::vector<Image> draw_batch(const Pictures& pictures, int count, Random& random) {
-    if (pictures.train.empty()) return plane_waves(random, count, pictures.test.at(0).height, pictures.test[0].channels);
+std::vector<Image> draw_batch(const Dataset& dataset, int count, Random& random) {
+    if (dataset.train.empty()) return plane_waves(random, count, dataset.test.at(0).height, dataset.test[0].channels);
     std::vector<Image> batch;
-    for (int b = 0; b < count; ++b) batch.push_back(pictures.train[random.below(static_cast<int>(pictures.train.size()))]);
+    for (int b = 0; b < count; ++b) batch.push_back(dataset.train[random.below(static_cast<int>(dataset.train.size()))]);
     return batch;
 }
 
@@ -129,10 +129,10 @@ Series train_to_restore(Restoring& restoring, const Parameters& table, int steps
     return test.curve;
 }
 
-ErrorsWithBaselines errors_with_baselines(const Pictures& pictures, const std::vector<Image>& predicted, const Matrix& mask,
+ErrorsWithBaselines errors_with_baselines(const Dataset& dataset, const std::vector<Image>& predicted, const Matrix& mask,
                                           int patch_size, Measure measure) {
-    const std::vector<Image>& originals = pictures.test;
-    const std::vector<Image>& known = pictures.train.empty() ? pictures.test : pictures.train;
+    const std::vector<Image>& originals = dataset.test;
+    const std::vector<Image>& known = dataset.train.empty() ? dataset.test : dataset.train;
     const std::vector<Image> means(originals.size(), mean_image(known)), medians(originals.size(), median_image(known));
     std::vector<Image> copied;
     for (int b = 0; b < mask.rows; ++b) copied.push_back(copy_nearest_visible(originals[b], slice_rows(mask, b, 1), patch_size));
@@ -143,19 +143,19 @@ ErrorsWithBaselines errors_with_baselines(const Pictures& pictures, const std::v
 }
 
 std::vector<std::vector<std::string>> error_table(const ErrorsWithBaselines& found) {
-    return {{"error on", "hidden patches", "visible patches"},
-            {"this model", fixed(found.model.hidden), fixed(found.model.visible)},
-            {"the mean picture", fixed(found.mean.hidden), fixed(found.mean.visible)},
-            {"the median picture", fixed(found.median.hidden), fixed(found.median.visible)},
-            {"copy of the nearest visible patch", fixed(found.copy.hidden), fixed(found.copy.visible)}};
+    return {{"error on", "masked patches", "visible patches"},
+            {"this model", fixed(found.model.masked), fixed(found.model.visible)},
+            {"the mean image", fixed(found.mean.masked), fixed(found.mean.visible)},
+            {"the median image", fixed(found.median.masked), fixed(found.median.visible)},
+            {"copy of the nearest visible patch", fixed(found.copy.masked), fixed(found.copy.visible)}};
 }
 
-std::vector<Image> triples(const Pictures& pictures, const std::vector<Image>& predicted, const Matrix& mask, int patch_size,
+std::vector<Image> triples(const Dataset& dataset, const std::vector<Image>& predicted, const Matrix& mask, int patch_size,
                            int count) {
     std::vector<Image> all;
     for (int b = 0; b < count; ++b) {
-        const Image original = as_light(pictures.test[b], pictures);
-        const Triple triple = restoration(original, as_light(predicted[b], pictures), slice_rows(mask, b, 1), patch_size);
+        const Image original = as_light(dataset.test[b], dataset);
+        const Triple triple = restoration(original, as_light(predicted[b], dataset), slice_rows(mask, b, 1), patch_size);
         all.insert(all.end(), {triple.masked, triple.restored, triple.original});
     }
     return all;
@@ -173,7 +173,7 @@ void show_triples(Lesson& lesson, const std::vector<Image>& triples) {
 void write_triples(const std::string& path, const std::vector<Image>& triples) {
     if (path.empty()) return;
     const Image sheet = contact_sheet(triples, 3, 8, 4);
-    Image in_colour(sheet.height, sheet.width, 3);  // grey pictures too, so that the file is always a PPM
+    Image in_colour(sheet.height, sheet.width, 3);  // grey images too, so that the file is always a PPM
     for (int y = 0; y < sheet.height; ++y)
         for (int x = 0; x < sheet.width; ++x)
             for (int c = 0; c < 3; ++c) in_colour(y, x, c) = sheet(y, x, std::min(c, sheet.channels - 1));

@@ -12,7 +12,7 @@
 #include "walkthroughs/lesson/options.h"
 
 // Normalised images; image * standard_deviation + mean lies in 0 ... 1.
-struct Pictures {
+struct Dataset {
     std::string one = "digit";  // what one image is called in the lesson
     std::vector<Image> train, test;
     float mean = 0;
@@ -20,11 +20,11 @@ struct Pictures {
 };
 
 // The data of a lesson: the handwritten digits, or the user's own images, in IDX files as vit takes them.
-struct PictureFiles {
+struct DatasetFiles {
     std::string train_images, test_images, train_labels, test_labels;  // the digits by default
     int train_count = 0;                                               // 0: all
     int patch_size = 0;                                                // 0: a quarter of the height, or less
-    PictureFiles();
+    DatasetFiles();
 
     // --train-images, --test-images, --train-count, --patch-size, and with labels --train-labels and --test-labels
     void declare(Options& options, bool with_labels = false);
@@ -34,22 +34,22 @@ struct PictureFiles {
 // These images, normalised to mean 0 and standard deviation 1; of the test file the first 500. The test digits were written by
 // other people.
 //   throws  std::invalid_argument when a file holds no image, all pixels are equal, or the images differ in size
-Pictures pictures_to_restore(const PictureFiles& files);
+Dataset images_to_restore(const DatasetFiles& files);
 
 // The digits.
-Pictures digits_to_restore();
+Dataset digits_to_restore();
 
 // The patch grid: of --patch-size, or of the largest size up to a quarter of the height that divides height and width.
-PatchGrid grid_of(const Pictures& pictures, const PictureFiles& files);
+PatchGrid grid_of(const Dataset& dataset, const DatasetFiles& files);
 
 // Plane waves (see plane_waves.h): `count` test images and no training images, because every batch draws new ones.
-Pictures waves_to_restore(int count, int size, int seed);
+Dataset waves_to_restore(int count, int size, int seed);
 
 // An image as brightness, 0 dark and 1 bright.
-Image as_light(const Image& picture, const Pictures& pictures);
+Image as_light(const Image& image, const Dataset& dataset);
 
 // `count` training images drawn at random, or new waves if there is no training set.
-std::vector<Image> draw_batch(const Pictures& pictures, int count, Random& random);
+std::vector<Image> draw_batch(const Dataset& dataset, int count, Random& random);
 
 // The recipe of these lessons: AdamW without weight decay, a short warm-up, then cosine decay to 5 % of the peak.
 Recipe restoring_recipe(int steps);
@@ -75,14 +75,14 @@ Series train_to_restore(Restoring& restoring, const Parameters& table, int steps
 struct ErrorsWithBaselines {
     Errors model, mean, median, copy;
 };
-ErrorsWithBaselines errors_with_baselines(const Pictures& pictures, const std::vector<Image>& predicted, const Matrix& mask,
+ErrorsWithBaselines errors_with_baselines(const Dataset& dataset, const std::vector<Image>& predicted, const Matrix& mask,
                                           int patch_size, Measure measure);
 
 // The table of these numbers.
 std::vector<std::vector<std::string>> error_table(const ErrorsWithBaselines& found);
 
 // Masked, restored and original, in turn, of the first `count` test images, as brightness.
-std::vector<Image> triples(const Pictures& pictures, const std::vector<Image>& predicted, const Matrix& mask, int patch_size,
+std::vector<Image> triples(const Dataset& dataset, const std::vector<Image>& predicted, const Matrix& mask, int patch_size,
                            int count);
 
 // Shows them in the lesson, three per row; and writes them to a PPM file, unless the path is empty.

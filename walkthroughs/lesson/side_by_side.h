@@ -2,7 +2,7 @@
 //
 //   use      SharedProgress progress("random masks and tubes", 2 * steps);
 //            parallel_for(2, [&](int k) { train(k == 0 ? first : second); });  // each step of each calls progress.count_step()
-//   note     Runs may share what none of them changes, such as pictures and configurations; a Var belongs to one run.
+//   note     Runs may share what none of them changes, such as images and configurations; a Var belongs to one run.
 #pragma once
 #include <mutex>
 #include <string>

@@ -91,15 +91,15 @@ std::string matrix_html(const std::string& name, const Matrix& m, int most) {
     return html;
 }
 
-// ---- pictures ---------------------------------------------------------------------------------------------------------------
+// ---- images -----------------------------------------------------------------------------------------------------------------
 
 static std::string data_url(const Image& image) { return "data:image/png;base64," + base64(png_of(image)); }
 
-std::string picture_html(const Image& image, const std::string& alt) {
+std::string image_html(const Image& image, const std::string& alt) {
     const int side = std::max(image.height, image.width);
     const int factor = std::max(1, 160 / std::max(side, 1));
     return joined({"<img src=\"", data_url(image), "\" width=\"", image.width * factor, "\" height=\"", image.height * factor,
-                   "\" alt=\"", escaped(alt), ", a picture of ", image.height, " x ", image.width, " pixels\">"});
+                   "\" alt=\"", escaped(alt), ", an image of ", image.height, " x ", image.width, " pixels\">"});
 }
 
 // ---- heat maps --------------------------------------------------------------------------------------------------------------

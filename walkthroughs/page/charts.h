@@ -1,4 +1,4 @@
-// charts.h: matrices, heat maps, pictures and curves as HTML and SVG, with alternative text.
+// charts.h: matrices, heat maps, images and curves as HTML and SVG, with alternative text.
 #pragma once
 #include <string>
 #include <vector>
@@ -11,8 +11,8 @@
 // columns the corners, and the whole as a heat map.
 std::string matrix_html(const std::string& name, const Matrix& m, int most);
 
-// A picture as a PNG inside the page, enlarged without smoothing.   alt  says what it shows
-std::string picture_html(const Image& image, const std::string& alt);
+// An image as a PNG inside the page, enlarged without smoothing.   alt  says what it shows
+std::string image_html(const Image& image, const std::string& alt);
 
 // A heat map with its range beside it; up to 1200 cells each tells its row, column and value, more become a picture.
 //   row_names, col_names  of the tokens, for instance; none: numbers

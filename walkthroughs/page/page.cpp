@@ -99,7 +99,7 @@ static std::string pictures_html(const Item& item) {
         if (!drawing.values.empty())
             html += heat_html(drawing.values, one.caption, drawing.row_names, drawing.col_names) + "\n";
         else if (!drawing.image.pixels.empty())
-            html += "<figure>" + picture_html(drawing.image, one.caption) + "<figcaption>" + escaped(one.caption) +
+            html += "<figure>" + image_html(drawing.image, one.caption) + "<figcaption>" + escaped(one.caption) +
                     "</figcaption></figure>\n";
         else
             html += "<figure><pre>" + terminal_html(drawing.lines) + "</pre><figcaption>" + escaped(one.caption) +

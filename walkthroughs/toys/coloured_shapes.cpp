@@ -51,35 +51,35 @@ static bool belongs(int kind, int dy, int dx, int reach) {
     }
 }
 
-void paint_shape(Image& picture, ColouredShape shape, int centre_y, int centre_x, int reach) {
-    require(picture.channels == 3, "paint_shape: a picture of ", picture.channels, " channels, colours need three");
-    for (int y = 0; y < picture.height; ++y)
-        for (int x = 0; x < picture.width; ++x) {
+void paint_shape(Image& image, ColouredShape shape, int centre_y, int centre_x, int reach) {
+    require(image.channels == 3, "paint_shape: an image of ", image.channels, " channels, colours need three");
+    for (int y = 0; y < image.height; ++y)
+        for (int x = 0; x < image.width; ++x) {
             if (!belongs(shape.kind, y - centre_y, x - centre_x, reach)) continue;
-            for (int c = 0; c < 3; ++c) picture(y, x, c) += colour_values[shape.colour][c];
+            for (int c = 0; c < 3; ++c) image(y, x, c) += colour_values[shape.colour][c];
         }
 }
 
-Image empty_picture(Random& random, int side) {
-    Image picture(side, side, 3);
-    for (float& pixel : picture.pixels) pixel = 0.05f * random.normal();
-    return picture;
+Image empty_image(Random& random, int side) {
+    Image image(side, side, 3);
+    for (float& pixel : image.pixels) pixel = 0.05f * random.normal();
+    return image;
 }
 
-Image picture_of(ColouredShape shape, Random& random) {
-    Image picture = empty_picture(random);
+Image image_of(ColouredShape shape, Random& random) {
+    Image image = empty_image(random);
     const int centre_y = 5 + random.below(5), centre_x = 5 + random.below(5);  // 7 and up to 2 to each side
-    paint_shape(picture, shape, centre_y, centre_x, 5);
-    return picture;
+    paint_shape(image, shape, centre_y, centre_x, 5);
+    return image;
 }
 
-std::vector<Image> pictures_of(const std::vector<ColouredShape>& shapes, Random& random) {
-    std::vector<Image> pictures;
-    for (const ColouredShape shape : shapes) pictures.push_back(picture_of(shape, random));
-    return pictures;
+std::vector<Image> images_of(const std::vector<ColouredShape>& shapes, Random& random) {
+    std::vector<Image> images;
+    for (const ColouredShape shape : shapes) images.push_back(image_of(shape, random));
+    return images;
 }
 
-Image own_picture(const std::string& path, int side) {
+Image own_image(const std::string& path, int side) {
     return centre_crop(resize_shorter_side(in_colour(read_image(path)), side), side, side);
 }
 
@@ -144,7 +144,7 @@ std::vector<std::string> parts_of_list(const std::string& list) {
 }
 
 void check_own(const std::string& image, const std::string& text, const WordList& words) {
-    if (!image.empty()) own_picture(image);
+    if (!image.empty()) own_image(image);
     if (text.empty()) return;
     for (const std::string& sentence : parts_of_list(text)) words.ids(sentence);
 }

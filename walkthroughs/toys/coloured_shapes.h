@@ -13,7 +13,7 @@
 #include "nn/text/batch.h"
 
 inline constexpr int shape_colours = 5, shape_kinds = 4;
-inline constexpr int shape_picture_side = 16;
+inline constexpr int shape_image_side = 16;
 
 // A pair of colour and shape: "red cross".
 struct ColouredShape {
@@ -35,18 +35,18 @@ std::vector<ColouredShape> unseen_shapes();
 bool is_seen(ColouredShape shape);
 
 // Paints a shape that reaches `reach` pixels from its centre.
-void paint_shape(Image& picture, ColouredShape shape, int centre_y, int centre_x, int reach);
+void paint_shape(Image& image, ColouredShape shape, int centre_y, int centre_x, int reach);
 
 // Dark grey with noise of standard deviation 0.05.
-Image empty_picture(Random& random, int side = shape_picture_side);
+Image empty_image(Random& random, int side = shape_image_side);
 
-// A picture of the shape, its centre moved at random.
-Image picture_of(ColouredShape shape, Random& random);
-std::vector<Image> pictures_of(const std::vector<ColouredShape>& shapes, Random& random);
+// An image of the shape, its centre moved at random.
+Image image_of(ColouredShape shape, Random& random);
+std::vector<Image> images_of(const std::vector<ColouredShape>& shapes, Random& random);
 
-// A picture of the user's own as these models read it: grey in three channels, shorter side resized, the middle cut out.
+// An image of the user's own as these models read it: grey in three channels, shorter side resized, the middle cut out.
 //   throws  std::invalid_argument with the path as read_image does
-Image own_picture(const std::string& path, int side = shape_picture_side);
+Image own_image(const std::string& path, int side = shape_image_side);
 
 // --- words ---
 
@@ -74,6 +74,6 @@ TokenBatch caption_tokens(const std::vector<ColouredShape>& shapes, const WordLi
 // What stands between semicolons, without blanks at the ends.   throws std::invalid_argument when that is nothing
 std::vector<std::string> parts_of_list(const std::string& list);
 
-// Reads the user's own picture and sentences, where given, before anything is trained: an error appears at once.
-//   throws  std::invalid_argument as own_picture, parts_of_list and WordList::ids do
+// Reads the user's own image and sentences, where given, before anything is trained: an error appears at once.
+//   throws  std::invalid_argument as own_image, parts_of_list and WordList::ids do
 void check_own(const std::string& image, const std::string& text, const WordList& words);

@@ -40,11 +40,11 @@ Image oriented_patches(Random& random, const PatchGrid& grid, const std::vector<
     return image;
 }
 
-std::vector<Image> pictures_of_one_direction(Random& random, const PatchGrid& grid, int count) {
-    std::vector<Image> pictures;
+std::vector<Image> images_of_one_direction(Random& random, const PatchGrid& grid, int count) {
+    std::vector<Image> images;
     for (int b = 0; b < count; ++b) {
         const float direction = random.uniform(0, pi);
-        pictures.push_back(oriented_patches(random, grid, std::vector<float>(grid.count(), direction)));
+        images.push_back(oriented_patches(random, grid, std::vector<float>(grid.count(), direction)));
     }
-    return pictures;
+    return images;
 }

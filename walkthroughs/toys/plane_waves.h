@@ -19,4 +19,4 @@ std::vector<Image> plane_waves(Random& random, int count, int size, int channels
 Image oriented_patches(Random& random, const PatchGrid& grid, const std::vector<float>& angles);
 
 // `count` images, each with one random direction in [0, pi) for all its patches.
-std::vector<Image> pictures_of_one_direction(Random& random, const PatchGrid& grid, int count);
+std::vector<Image> images_of_one_direction(Random& random, const PatchGrid& grid, int count);

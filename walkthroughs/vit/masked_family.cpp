@@ -4,7 +4,7 @@
 //   shows    that masked image modelling is one method with eight targets: the same digits, the same blocks with the same initial
 //            weights, the same recipe; a linear probe with few labels then measures what each target has taught them, and several
 //            seeds tell which differences are chance
-//   symbols  B pictures   N = 16 patches   D = 32 width   M hidden patches   K labels of each digit
+//   symbols  B images   N = 16 patches   D = 32 width   M masked patches   K labels of each digit
 //   before   the lesson of each method: mae, simmim, videomae, maskfeat, data2vec, eva, beit_v2, maskgit
 #include <algorithm>
 #include <cmath>
@@ -45,42 +45,42 @@ struct Choices {
     bool whole = false;
 };
 
-static const int width = 32, depth = 2, heads = 4, mlp_width = 64, classes = 10, hidden = 8, batch = 32;
+static const int width = 32, depth = 2, heads = 4, mlp_width = 64, classes = 10, masked = 8, batch = 32;
 static const PatchGrid grid{.height = 8, .width = 8, .patch_size = 2, .channels = 1};
 static const int N = grid.count();
 static const Init xavier{.draw = Draw::xavier_uniform};
 
-// --- the pictures ---
+// --- the images ---
 
 namespace {
 struct Digits {
-    Pictures pictures = digits_to_restore();                                // mean 0, standard deviation 1
-    std::vector<int> train = read_idx_labels(PictureFiles().train_labels);  // which digit each is: for the probe, and the teacher
-    std::vector<int> test = read_idx_labels(PictureFiles().test_labels);
+    Dataset dataset = digits_to_restore();                                  // mean 0, standard deviation 1
+    std::vector<int> train = read_idx_labels(DatasetFiles().train_labels);  // which digit each is: for the probe, and the teacher
+    std::vector<int> test = read_idx_labels(DatasetFiles().test_labels);
 };
 }  // namespace
 
-// `count` of the pictures to train on, by number.
+// `count` of the images to train on, by number.
 static std::vector<int> draw_numbers(const Digits& digits, int count, Random& random) {
     std::vector<int> numbers;
-    for (int b = 0; b < count; ++b) numbers.push_back(random.below(static_cast<int>(digits.pictures.train.size())));
+    for (int b = 0; b < count; ++b) numbers.push_back(random.below(static_cast<int>(digits.dataset.train.size())));
     return numbers;
 }
 
 static std::vector<Image> images_of(const Digits& digits, const std::vector<int>& numbers) {
     std::vector<Image> images;
-    for (const int k : numbers) images.push_back(digits.pictures.train[k]);
+    for (const int k : numbers) images.push_back(digits.dataset.train[k]);
     return images;
 }
 
 // Pixels from 0 to 1, as the tokenizers read them.
 static std::vector<Image> light_of(const std::vector<Image>& images, const Digits& digits) {
     std::vector<Image> light;
-    for (const Image& image : images) light.push_back(as_light(image, digits.pictures));
+    for (const Image& image : images) light.push_back(as_light(image, digits.dataset));
     return light;
 }
 
-// Rows n N ... n N + N - 1 of every picture.
+// Rows n N ... n N + N - 1 of every image.
 static std::vector<int> rows_of(const std::vector<int>& numbers) {
     std::vector<int> rows;
     for (const int k : numbers)
@@ -106,13 +106,13 @@ static vit::Weights first_encoder(int seed) {
     return vit::make_weights(encoder_config(), random, xavier);
 }
 
-// The tokens of whole pictures after the last block, without [cls]: (B*N, D).
+// The tokens of whole images after the last block, without [cls]: (B*N, D).
 static Matrix tokens_of(const std::vector<Image>& images, const vit::Weights& w) {
     const vit::Steps steps = vit::forward(images, w, encoder_config());
     return drop_first_of_each(steps.encoder.output, N + 1).value();
 }
 
-// One row for each picture: the mean of its tokens, each normalised.   (B*N, D) -> (B, D)
+// One row for each image: the mean of its tokens, each normalised.   (B*N, D) -> (B, D)
 static Matrix mean_tokens(const Matrix& tokens) {
     const Var normed = layer_norm(tokens, Norm{}, 1e-6f);
     return scale(segment_sums(normed, Segments::equal(tokens.rows / N, N)), 1.0f / static_cast<float>(N)).value();
@@ -126,7 +126,7 @@ static Matrix all_tokens(const Matrix& tokens) {
 // --- pre-trained teachers and tokenizers ---
 
 namespace {
-// Targets that some methods need, precomputed for all pictures.
+// Targets that some methods need, precomputed for all images.
 struct Prepared {
     Matrix features, test_features;  // (train*N, D), (test*N, D)  of a teacher trained on class names: for EVA
     std::vector<int> concepts;       // train*N  codes of these features: for BEiT v2
@@ -260,21 +260,21 @@ static Prepared prepare(const Digits& digits, int steps, int seed, SharedProgres
     learn(teacher, teacher.table(), steps, progress);
     {
         const NoTape evaluation;
-        made.features = teacher.features(digits.pictures.train).value();
-        made.test_features = teacher.features(digits.pictures.test).value();
+        made.features = teacher.features(digits.dataset.train).value();
+        made.test_features = teacher.features(digits.dataset.test).value();
     }
     ConceptTokenizer concepts(digits, made.features, seed + 200);
     learn(concepts, beit_v2::parameters(concepts.w, concepts.config), steps, progress);
     {
         const NoTape evaluation;
-        const std::vector<Image> light = light_of(digits.pictures.train, digits);
+        const std::vector<Image> light = light_of(digits.dataset.train, digits);
         made.concepts = beit_v2::tokenize(light, concepts.w, concepts.config).quantized.ids;
         made.concept_count = concepts.config.codes;
     }
     PixelTokenizer pixels(digits, seed + 300);
     learn(pixels, maskgit_vqgan::parameters(pixels.w, pixels.config), steps, progress);
-    made.tokens = pixels.tokens_of(digits.pictures.train);
-    made.test_tokens = pixels.tokens_of(digits.pictures.test);
+    made.tokens = pixels.tokens_of(digits.dataset.train);
+    made.test_tokens = pixels.tokens_of(digits.dataset.test);
     made.codebook_size = pixels.config.codes;
     return made;
 }
@@ -282,7 +282,7 @@ static Prepared prepare(const Digits& digits, int steps, int seed, SharedProgres
 // --- the eight ---
 
 namespace {
-// A method: its loss, and the output of its encoder for whole pictures.
+// A method: its loss, and the output of its encoder for whole images.
 struct Method : Objective {
     const Digits& digits;
     const Prepared& prepared;
@@ -293,14 +293,12 @@ struct Method : Objective {
         : digits(digits), prepared(prepared), encoder(first_encoder(seed)), random(1000 + seed) {}
 
     virtual Parameters table() const = 0;
-    // Tokens of all pictures to train on, or of all to test on: (count*N, D).
-    virtual Matrix tokens(bool of_test) const {
-        return tokens_of(of_test ? digits.pictures.test : digits.pictures.train, encoder);
-    }
+    // Tokens of all images to train on, or of all to test on: (count*N, D).
+    virtual Matrix tokens(bool of_test) const { return tokens_of(of_test ? digits.dataset.test : digits.dataset.train, encoder); }
     virtual void after_update(int) {}  // after step 0, 1, ...
 
     std::vector<int> numbers() { return draw_numbers(digits, batch, random); }
-    Matrix mask() { return draw_masks(random, batch, N, hidden); }
+    Matrix mask() { return draw_masks(random, batch, N, masked); }
 };
 
 struct Mae : Method {
@@ -347,7 +345,7 @@ struct SimMim : Method {
     Var loss(int) override { return simmim::loss(simmim::forward(images_of(digits, numbers()), mask(), w, config), config); }
 };
 
-// Every picture is a clip of two equal frames. Its projection reads both; the blocks are those of the others.
+// Every image is a clip of two equal frames. Its projection reads both; the blocks are those of the others.
 struct VideoMae : Method {
     videomae::Config config{.grid = grid,
                             .frames = 2,
@@ -382,7 +380,7 @@ struct VideoMae : Method {
     }
 
     Matrix tokens(bool of_test) const override {
-        const std::vector<videomae::Clip> clips = clips_of(of_test ? digits.pictures.test : digits.pictures.train);
+        const std::vector<videomae::Clip> clips = clips_of(of_test ? digits.dataset.test : digits.dataset.train);
         const Var cubes = linear(videomae::targets(clips, config), w.encoder.projection);  // (B*N, D)
         const Attending how{.segments = Segments::equal(static_cast<int>(clips.size()), N)};
         const BlockOptions options = vit::block_options(encoder_config());
@@ -436,7 +434,7 @@ struct Data2vec : Method {
         return all;
     }
 
-    // (B*N, D)  of the patches, hidden ones covered
+    // (B*N, D)  of the patches, masked ones covered
     Var embedded(const std::vector<Image>& images, const Matrix& mask) const {
         const Var patches = linear(patchify_all(images, grid, "data2vec"), encoder.projection);
         return add_repeated(cover(patches, mask_token, mask), slice_rows(encoder.positions, 1, N));
@@ -457,7 +455,7 @@ struct Data2vec : Method {
     void after_update(int step) override { data2vec::update_teacher(w, config, step); }
 
     Matrix tokens(bool of_test) const override {
-        const std::vector<Image>& images = of_test ? digits.pictures.test : digits.pictures.train;
+        const std::vector<Image>& images = of_test ? digits.dataset.test : digits.dataset.train;
         const Var rows = embedded(images, Matrix(static_cast<int>(images.size()), N));
         const BlockOptions options{.heads = heads, .eps = config.eps, .order = Order::post};
         return stack(rows, w.student.blocks, options, {.self = attending_in(images)}).output.value();
@@ -505,11 +503,11 @@ struct BeitV2 : Method {
         const beit_v2::Steps steps = beit_v2::forward(images_of(digits, which), mask(), w, config);
         std::vector<int> tokens;
         for (const int row : rows_of(which)) tokens.push_back(prepared.concepts[row]);
-        return beit_v2::loss(steps, beit_v2::hidden_tokens(tokens, steps));
+        return beit_v2::loss(steps, beit_v2::masked_tokens(tokens, steps));
     }
 };
 
-// Reads codes instead of pixels; all pictures are of one class.
+// Reads codes instead of pixels; all images are of one class.
 struct MaskGit : Method {
     maskgit::Config config{.codebook_size = prepared.codebook_size,
                            .classes = 1,
@@ -533,7 +531,7 @@ struct MaskGit : Method {
         std::vector<float> r;
         for (int b = 0; b < batch; ++b) r.push_back(random.uniform());
         const maskgit::MaskedBatch masked =
-            maskgit::hide_tokens(tokens, std::vector<int>(batch, 0), r, uniform_matrix(random, batch, N), {}, config);
+            maskgit::mask_tokens(tokens, std::vector<int>(batch, 0), r, uniform_matrix(random, batch, N), {}, config);
         return maskgit::loss(maskgit::forward(masked.ids, w, config), masked, config);
     }
 
@@ -551,7 +549,7 @@ struct MaskGit : Method {
 
 // --- the linear probe ---
 
-// `count` pictures of each digit, by number.
+// `count` images of each digit, by number.
 static std::vector<int> few_of_each(const std::vector<int>& labels, int count, Random& random) {
     std::vector<int> taken(classes, 0), few;
     for (const int k : permutation(random, static_cast<int>(labels.size())))
@@ -562,7 +560,7 @@ static std::vector<int> few_of_each(const std::vector<int>& labels, int count, R
 static constexpr int draws = 5;
 
 // Test accuracy of a linear probe trained on `count` labels of each digit: the mean over five draws of the labels.
-//   train, test  a row for each picture
+//   train, test  a row for each image
 static double probe(const Matrix& train, const Matrix& test, const Digits& digits, int count) {
     double right = 0;
     for (int draw = 0; draw < draws; ++draw) {
@@ -598,7 +596,7 @@ struct Results {
 
 static const std::vector<Question> questions{{5, false, "mean, 5"}, {20, false, "mean, 20"}, {5, true, "all, 5"}};
 
-// Adds one seed to a row.   train, test  tokens (count*N, D) of all pictures
+// Adds one seed to a row.   train, test  tokens (count*N, D) of all images
 static void add_probe(Probed& row, const Matrix& train, const Matrix& test, const Digits& digits) {
     for (std::size_t k = 0; k < questions.size(); ++k) {
         const bool all = questions[k].all;
@@ -607,12 +605,12 @@ static void add_probe(Probed& row, const Matrix& train, const Matrix& test, cons
     }
 }
 
-// The 64 pixels of each picture have no mean token, and no seed.
+// The 64 pixels of each image have no mean token, and no seed.
 static Probed probed_pixels(const Digits& digits) {
     const auto rows = [](const std::vector<Image>& images) {
         return reshape(patchify_all(images, grid, "pixels"), static_cast<int>(images.size()), grid.height * grid.width);
     };
-    const Matrix known = rows(digits.pictures.train), asked = rows(digits.pictures.test);
+    const Matrix known = rows(digits.dataset.train), asked = rows(digits.dataset.test);
     Probed row{"the pixels", std::vector<std::vector<double>>(questions.size())};
     for (std::size_t k = 0; k < questions.size(); ++k)
         if (questions[k].all) row.accuracies[k].push_back(probe(known, asked, digits, questions[k].labels));
@@ -679,49 +677,49 @@ static void run_seed(const Digits& digits, const Prepared& prepared, int steps, 
     });
     const NoTape evaluation;
     const vit::Weights untrained = first_encoder(seed);
-    add_probe(results.untrained, tokens_of(digits.pictures.train, untrained), tokens_of(digits.pictures.test, untrained), digits);
+    add_probe(results.untrained, tokens_of(digits.dataset.train, untrained), tokens_of(digits.dataset.test, untrained), digits);
     add_probe(results.teacher, prepared.features, prepared.test_features, digits);
 }
 
 // --- the lesson ---
 
 static void step_1_same(Lesson& lesson, const Digits& digits, int steps) {
-    lesson.step("What is the same for all?", "blocks, their initial weights, pictures, recipe");
+    lesson.step("What is the same for all?", "blocks, their initial weights, images, recipe");
     const vit::Weights encoder = first_encoder(1);
     lesson.table({{"", "all eight"},
-                  {"pictures", text(static_cast<int>(digits.pictures.train.size())) + " handwritten digits, no labels"},
+                  {"images", text(static_cast<int>(digits.dataset.train.size())) + " handwritten digits, no labels"},
                   {"tokens", text(N) + " patches of 2 x 2 pixels"},
                   {"blocks", text(depth) + ", width " + text(width) + ", " + text(heads) + " heads, MLP " + text(mlp_width)},
                   {"numbers in the encoder", text(static_cast<int>(count_numbers(vit::parameters(encoder, encoder_config()))))},
-                  {"hidden", text(hidden) + " of " + text(N) + " patches; MaskGIT: a random fraction"},
-                  {"recipe", text(steps) + " steps of " + text(batch) + " pictures, AdamW"}});
+                  {"masked", text(masked) + " of " + text(N) + " patches; MaskGIT: a random fraction"},
+                  {"recipe", text(steps) + " steps of " + text(batch) + " images, AdamW"}});
     lesson.why(
         "whatever differs in the end comes from the target, and from where the mask tokens enter. Three things cannot be the "
         "same: VideoMAE's projection reads two frames, here twice the same; data2vec has its norms after the sublayers; MaskGIT reads tokens. Their blocks still start from the same weights as the others.");
 }
 
-// The rows of one picture as an image of its grid.
-static Matrix grid_of_tokens(const std::vector<int>& tokens, int picture) {
+// The rows of one image as an image of its grid.
+static Matrix grid_of_tokens(const std::vector<int>& tokens, int image) {
     Matrix shown(grid.down(), grid.across());
-    for (int n = 0; n < N; ++n) shown[n] = static_cast<float>(tokens[picture * N + n]);
+    for (int n = 0; n < N; ++n) shown[n] = static_cast<float>(tokens[image * N + n]);
     return shown;
 }
 
 // Trains the teacher and the tokenizers.
 static Prepared step_2_targets(Lesson& lesson, const Digits& digits, int teacher_steps, int seed) {
-    lesson.step("What is predicted?", "eight targets of one picture");
+    lesson.step("What is predicted?", "eight targets of one image");
     SharedProgress progress("a teacher and two vocabularies", trainings_to_prepare * teacher_steps);
     lesson.code();
     const Prepared prepared = prepare(digits, teacher_steps, seed, progress);
-    const Image& image = digits.pictures.train[0];
-    const Image light = as_light(image, digits.pictures);
+    const Image& image = digits.dataset.train[0];
+    const Image light = as_light(image, digits.dataset);
     const Matrix descriptors = hog::describe(image, {.bins = 9, .cell = 2}).descriptors;
     lesson.pictures({{"pixels", picture(light, lesson.colours)},
                      {"HOG", picture(hog::roses(descriptors, 4, 4, 9, 5), lesson.colours)},
                      {"teacher's features", heat_map(slice_rows(prepared.features, 0, N), lesson.colours)}});
     lesson.pictures({{"tokens of features", heat_map(grid_of_tokens(prepared.concepts, 0), lesson.colours)},
                      {"tokens of pixels", heat_map(grid_of_tokens(prepared.tokens, 0), lesson.colours)}});
-    lesson.table({{"method", "encoder sees", "predicts", "of each hidden patch"},
+    lesson.table({{"method", "encoder sees", "predicts", "of each masked patch"},
                   {"MAE", "visible patches", "pixels", "4 numbers"},
                   {"SimMIM", "all, some covered", "pixels", "4 numbers"},
                   {"VideoMAE", "visible cubes", "pixels of two frames", "8 numbers"},
@@ -729,7 +727,7 @@ static Prepared step_2_targets(Lesson& lesson, const Digits& digits, int teacher
                   {"data2vec", "all, some covered", "its own average", text(width) + " numbers"},
                   {"EVA", "all, some covered", "teacher's features", text(width) + " numbers, a direction"},
                   {"BEiT v2", "all, some covered", "tokens of these features", "1 of " + text(prepared.concept_count)},
-                  {"MaskGIT", "tokens, some hidden", "tokens of pixels", "1 of " + text(prepared.codebook_size)}});
+                  {"MaskGIT", "tokens, some masked", "tokens of pixels", "1 of " + text(prepared.codebook_size)}});
     lesson.why(
         "EVA and BEiT v2 have a teacher. In the papers it is CLIP, which has read captions; here it is a small ViT trained on "
         "the class labels. So these two learn from labels indirectly.");
@@ -838,9 +836,9 @@ static Results step_3_probe(Lesson& lesson, const Digits& digits, const Prepared
     lesson.say("Read better than the encoder that they began with, in every seed: ", above_untrained_in(results, seeds, seeds),
                "; worse, in every seed: ", above_untrained_in(results, 0, 0),
                "; now better, now worse: ", above_untrained_in(results, 1, seeds - 1),
-               ". A random encoder is no bad reader of such small pictures.");
+               ". A random encoder is no bad reader of such small images.");
     lesson.why(
-        "EVA comes nearest to its teacher, which knows all names: its target says of each patch what the whole picture is, so "
+        "EVA comes nearest to its teacher, which knows all names: its target says of each patch what the whole image is, so "
         "the mean of the tokens says it too, and loses ",
         fixed(lost_by_mean(methods_of(results, {"EVA"})), 3),
         " against all of them. Targets that describe one patch, its pixels or edges, leave what is learned in its place: there "
@@ -866,12 +864,12 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const Prepared prepared = step_2_targets(lesson, digits, choices.teacher_steps, seed);
     const Results results = step_3_probe(lesson, digits, prepared, choices, seed);
     const double of_names = read_by(methods_of(results, {"EVA", "BEiT v2"}));
-    const double of_pictures = read_by(methods_of(results, {"MAE", "SimMIM", "VideoMAE", "MaskFeat", "data2vec", "MaskGIT"}));
+    const double of_images = read_by(methods_of(results, {"MAE", "SimMIM", "VideoMAE", "MaskFeat", "data2vec", "MaskGIT"}));
     lesson.say("Next: vit/detect/vitdet uses a ViT as the backbone of a detector.");
     lesson.claim("EVA is read best of the eight in every seed, off the mean of its tokens",
                  ranks_of(method_of(results, "EVA"), results) == "1");
-    lesson.claim_at_least("read off the mean, targets from a teacher of names less those from pictures alone",
-                          of_names - of_pictures, 0.1);
+    lesson.claim_at_least("read off the mean, targets from a teacher of names less those from images alone", of_names - of_images,
+                          0.1);
     lesson.claim_at_least("what the mean loses against all tokens: targets that describe a patch, less EVA",
                           lost_by_mean(methods_of(results, of_one_patch)) - lost_by_mean(methods_of(results, {"EVA"})), 0.1);
 }

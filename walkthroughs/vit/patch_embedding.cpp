@@ -1,4 +1,4 @@
-// patch_embedding.cpp: how a picture becomes a sequence of tokens, in the seven steps of ViT.
+// patch_embedding.cpp: how an image becomes a sequence of tokens, in the seven steps of ViT.
 //
 //   paper    Dosovitskiy et al., "An Image Is Worth 16x16 Words", 2021, arXiv 2010.11929, section 3.1 and Eq. 1
 //   shows    all of patch embedding: cut, flatten, multiply, put [cls] in front, add positions
@@ -33,7 +33,7 @@ static Image fitted(const Image& image, int P) {
                                                                  : resize_bilinear_antialiased(image, down * P, across * P);
 }
 
-// The picture with a blue line between its squares, small enough for the page; in colours small ones are enlarged.
+// The image with a blue line between its squares, small enough for the page; in colours small ones are enlarged.
 static Image with_gaps(const Image& image, int P, Colours colours) {
     const int down = image.height / P, across = image.width / P;
     const bool plain = colours == Colours::none;
@@ -73,7 +73,7 @@ static void step_1_look(Lesson& lesson, const Image& image) {
 
 static void step_2_cut(Lesson& lesson, const Image& image, int P) {
     const int down = image.height / P, across = image.width / P;
-    lesson.step("How does a picture become a sequence?", "N = (H / P)(W / P)");
+    lesson.step("How does an image become a sequence?", "N = (H / P)(W / P)");
     lesson.picture("", with_gaps(image, P, lesson.colours));
     lesson.say("Cut into squares of ", P, " x ", P, " it has ", down, " rows of ", across, ": N = ", down * across,
                " squares, numbered from left to right, then from top to bottom.");
@@ -124,16 +124,16 @@ static void step_5_tokens(Lesson& lesson, const Var& patch_embeddings) {
                "works on ",
                patch_embeddings.rows(), " tokens of width ", patch_embeddings.cols(),
                ", as it would on the words of a sentence.");
-    lesson.predict("what changes in this picture when two squares of the image change places.");
+    lesson.predict("what changes in this heat map when two squares of the image change places.");
 }
 
 static Var step_6_class_token(Lesson& lesson, const Var& patch_embeddings, const Var& class_token) {
-    lesson.step("Which token represents the whole picture?", "[x_class; x_p E]   (N+1, D)");
+    lesson.step("Which token represents the whole image?", "[x_class; x_p E]   (N+1, D)");
     lesson.code();
     const Var tokens = concat_rows({class_token, patch_embeddings});  // (N+1, D)
     lesson.matrix("tokens", tokens.value());
     lesson.why(
-        "row 0 belongs to no square. It is learned, the same for every picture, and its row at the output of the model is read as the answer: it has to collect from the others what it needs.");
+        "row 0 belongs to no square. It is learned, the same for every image, and its row at the output of the model is read as the answer: it has to collect from the others what it needs.");
     return tokens;
 }
 
@@ -257,17 +257,16 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     lesson.claim("the seven steps give the z0 " + shape(z0.value()) + " of vit::embed_patches, bit for bit",
                  identical(z0.value(), model.z0.value()));
     lesson.claim_at_most("cut and multiply against a convolution in plain loops, largest difference", difference, 1e-5);
-    lesson.claim("nothing was lost in cutting: the squares put together are the picture again",
+    lesson.claim("nothing was lost in cutting: the squares put together are the image again",
                  unpatchify(patches, P, image.height, image.width, image.channels).pixels == image.pixels);
 }
 
 int main(int argc, char** argv) {
     Options options("vit/patch_embedding", "An image becomes a sequence of tokens.", "a second");
     Choices choices;
-    options.add("image", choices.image, "a picture of your own, PNG, PPM or PGM, instead of a digit");
+    options.add("image", choices.image, "an image of your own, PNG, PPM or PGM, instead of a digit");
     options.add("digit", choices.digit, "the digit, from 0 to 9", 0, 9);
-    options.add("patch-size", choices.patch_size, "side of a square in pixels; 0: 4 for small pictures, 16 for large ones", 0,
-                64);
+    options.add("patch-size", choices.patch_size, "side of a square in pixels; 0: 4 for small images, 16 for large ones", 0, 64);
     options.add("width", choices.width, "numbers in a token", 1, 1024);
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });

@@ -43,19 +43,19 @@ struct Choices {
 
 // --- training ---
 
-struct PictureRecipe {
+struct ImageRecipe {
     int epochs;
-    float shift;  // how far a picture is moved at random, pixels
+    float shift;  // how far an image is moved at random, pixels
     float slant;  // how much it is turned, slanted and stretched: at 0.15 a pixel moves by 15 % of its distance to the centre
     Recipe training{.beta2 = 0.98f};
 };
 
-static int batches(const LabelledImages& data, const PictureRecipe& recipe) {
+static int batches(const LabelledImages& data, const ImageRecipe& recipe) {
     return (data.count() + recipe.training.batch - 1) / recipe.training.batch;
 }
 
-// Data augmentation: the picture moved, rotated, slanted and stretched a little.
-static Image another_hand(const Image& image, const PictureRecipe& recipe, Random& random) {
+// Data augmentation: the image moved, rotated, slanted and stretched a little.
+static Image another_hand(const Image& image, const ImageRecipe& recipe, Random& random) {
     const float shift = recipe.shift, slant = recipe.slant, dark = -1;  // what comes in at the edges
     const float down = random.uniform(-shift, shift), right = random.uniform(-shift, shift);
     const float yy = 1 + random.uniform(-slant, slant), yx = random.uniform(-slant, slant);
@@ -64,17 +64,17 @@ static Image another_hand(const Image& image, const PictureRecipe& recipe, Rando
 }
 
 namespace {
-// The next batch of the epoch; each epoch shuffles all pictures.
-struct PictureLoss : Objective {
+// The next batch of the epoch; each epoch shuffles all images.
+struct ImageLoss : Objective {
     const LabelledImages& data;
     const vit::Weights& w;
     const vit::Config& config;
-    const PictureRecipe& recipe;
+    const ImageRecipe& recipe;
     Random& random;
     std::vector<int> order;
 
-    PictureLoss(const LabelledImages& data, const vit::Weights& w, const vit::Config& config, const PictureRecipe& recipe,
-                Random& random)
+    ImageLoss(const LabelledImages& data, const vit::Weights& w, const vit::Config& config, const ImageRecipe& recipe,
+              Random& random)
         : data(data), w(w), config(config), recipe(recipe), random(random) {}
 
     Var loss(int step) override {
@@ -92,19 +92,19 @@ struct PictureLoss : Objective {
 };
 }  // namespace
 
-// One pass over all pictures.   returns the mean loss of its batches
-static float train_epoch(int epoch, PictureLoss& objective, Trainer& trainer, Watcher& watcher) {
+// One pass over all images.   returns the mean loss of its batches
+static float train_epoch(int epoch, ImageLoss& objective, Trainer& trainer, Watcher& watcher) {
     const int steps = batches(objective.data, objective.recipe);
     float sum = 0;
     for (const float loss : train_until((epoch + 1) * steps, objective, trainer, &watcher)) sum += loss;
     return sum / static_cast<float>(steps);
 }
 
-static Trainer make_trainer(const vit::Weights& w, const vit::Config& config, const PictureRecipe& recipe) {
+static Trainer make_trainer(const vit::Weights& w, const vit::Config& config, const ImageRecipe& recipe) {
     return Trainer(weights_decay(vit::parameters(w, config)), recipe.training);
 }
 
-// The logits of all pictures, (n, K), a few at a time.
+// The logits of all images, (n, K), a few at a time.
 static Matrix answers(const LabelledImages& data, const vit::Weights& w, const vit::Config& config) {
     Matrix logits(data.count(), config.classes);
     const int at_once = 120;
@@ -139,7 +139,7 @@ static void step_look(Lesson& lesson, const LabelledImages& train, const Labelle
         page.push_back({text(label), picture(visible(train.images[found - train.labels.begin()]), lesson.colours)});
     }
     lesson.pictures(page);
-    lesson.say(train.count(), " pictures of ", shape(train.images[0]), " to learn from, ", test.count(), " others to test on, ",
+    lesson.say(train.count(), " images of ", shape(train.images[0]), " to learn from, ", test.count(), " others to test on, ",
                train.classes, " classes. The one of each above is the first in the file.");
     if (test.images[0].height == 8)
         lesson.why("the test digits are from other writers, so the model must learn what all digits of a class have in common.");
@@ -154,7 +154,7 @@ static void step_build(Lesson& lesson, const vit::Weights& w, const vit::Config&
     const BlockSteps& block = steps.encoder.blocks[0];
     lesson.table(
         {{"value", "shape", "what it is"},
-         {"embedding.patches", shape(steps.embedding.patches), "the squares of one picture, one a row"},
+         {"embedding.patches", shape(steps.embedding.patches), "the squares of one image, one a row"},
          {"embedding.z0", shape(steps.embedding.z0.value()), "[cls] and the squares as tokens, with positions"},
          {"blocks[0].attention.weights", shape(block.attention.weights.value()), "attention weights, one head below the other"},
          {"blocks[0].mlp.hidden", shape(block.mlp.hidden.value()), "inside the MLP"},
@@ -181,12 +181,12 @@ struct Trained {
 };
 
 static Trained step_train(Lesson& lesson, const LabelledImages& data, const vit::Weights& w, const vit::Config& config,
-                          Trainer& trainer, const PictureRecipe& recipe, Random& random, const Choices& choices) {
+                          Trainer& trainer, const ImageRecipe& recipe, Random& random, const Choices& choices) {
     lesson.step("How does it learn?", "w <- w - lr d loss / d w, for every number");
     const int steps = recipe.training.schedule.steps, done = trainer.optimizer.steps / batches(data, recipe);
     const int last = choices.stop_after > 0 ? std::min(recipe.epochs, choices.stop_after) : recipe.epochs;
-    lesson.say(recipe.epochs - done, " times through all pictures, ", recipe.training.batch,
-               " at a time: ", steps - trainer.optimizer.steps, " steps of AdamW. Each time a picture is moved by up to ",
+    lesson.say(recipe.epochs - done, " times through all images, ", recipe.training.batch,
+               " at a time: ", steps - trainer.optimizer.steps, " steps of AdamW. Each time an image is moved by up to ",
                fixed(recipe.shift, 1), " pixel and turned, slanted and stretched by up to ", percent(recipe.slant),
                ", so that none comes twice:");
     std::vector<Captioned> hands{{"as it is", picture(visible(data.images[0]), lesson.colours)}};
@@ -197,7 +197,7 @@ static Trained step_train(Lesson& lesson, const LabelledImages& data, const vit:
     Trained trained;
     const double begin = seconds_now();
     {
-        PictureLoss objective(data, w, config, recipe, random);
+        ImageLoss objective(data, w, config, recipe, random);
         ShowProgress progress("training", steps);
         for (int epoch = done; epoch < last; ++epoch) {
             trained.losses.push_back(train_epoch(epoch, objective, trainer, progress));
@@ -241,14 +241,14 @@ static float step_test(Lesson& lesson, const LabelledImages& test, const vit::We
     return right;
 }
 
-// What [cls] attends to in one block, a picture for each head.
-static std::vector<Captioned> attention_pictures(const Lesson& lesson, const Image& image, const vit::Weights& w,
-                                                 const vit::Config& config, int block) {
+// What [cls] attends to in one block, a heat map for each head.
+static std::vector<Captioned> attention_maps(const Lesson& lesson, const Image& image, const vit::Weights& w,
+                                             const vit::Config& config, int block) {
     const vit::Steps steps = vit::forward({image}, w, config);
-    std::vector<Captioned> pictures;
+    std::vector<Captioned> maps;
     for (int head = 0; head < std::min(config.heads, 4); ++head)
-        pictures.push_back({"head " + text(head), heat_map(vit::class_attention(steps, config, block, head), lesson.colours)});
-    return pictures;
+        maps.push_back({"head " + text(head), heat_map(vit::class_attention(steps, config, block, head), lesson.colours)});
+    return images;
 }
 
 static float smallest(const Matrix& m) { return *std::min_element(m.begin(), m.end()); }
@@ -258,11 +258,11 @@ static void step_attention(Lesson& lesson, const Image& image, const Image& to_s
                            const vit::Weights& w, const vit::Config& config) {
     const int block = config.depth - 1;
     lesson.step("What does [cls] attend to?", "row 0 of A in block " + text(block), "Eq. 6");
-    lesson.picture("the picture", to_show);
+    lesson.picture("the image", to_show);
     lesson.say("Before training, in each head:");
-    lesson.pictures(attention_pictures(lesson, image, fresh, config, block));
+    lesson.pictures(attention_maps(lesson, image, fresh, config, block));
     lesson.say("After training:");
-    lesson.pictures(attention_pictures(lesson, image, w, config, block));
+    lesson.pictures(attention_maps(lesson, image, w, config, block));
     const Matrix before = vit::class_attention(vit::forward({image}, fresh, config), config, block, 0);
     const Matrix after = vit::class_attention(vit::forward({image}, w, config), config, block, 0);
     lesson.why("before, every square gets about 1/", config.grid.count() + 1, " (head 0: ", fixed(smallest(before)), " to ",
@@ -287,14 +287,14 @@ static void step_decided(Lesson& lesson, const Image& image, const vit::Weights&
     const Image evidence = unpatchify_all(found.attributions, config.grid)[0];  // (H, W, C)
     Matrix of_pixels(evidence.height, evidence.width);
     for (std::size_t k = 0; k < evidence.pixels.size(); ++k) of_pixels[k / evidence.channels] += evidence.pixels[k];
-    lesson.pictures({{"the picture", picture(visible(image), lesson.colours)},
+    lesson.pictures({{"the image", picture(visible(image), lesson.colours)},
                      {"for " + text(said) + " (bright), for " + text(second) + " (dark)", heat_map(of_pixels, lesson.colours)}});
     lesson.say("It says ", said, "; next comes ", second, ". The pixels' numbers add up to the lead of ", said,
                " here less its lead on a "
-               "dark picture, with an error of ",
+               "dark image, with an error of ",
                fixed(found.delta[0], 5), ".");
     lesson.why(
-        "a gradient says what the next small step would change; added up on the way from a dark picture to this one, it distributes the whole lead among the pixels. A pixel that is dark in both gets 0: the question asked is \"what did the ink do?\".");
+        "a gradient says what the next small step would change; added up on the way from a dark image to this one, it distributes the whole lead among the pixels. A pixel that is dark in both gets 0: the question asked is \"what did the ink do?\".");
     lesson.predict("the same map against the class that you would have confused it with.");
 }
 
@@ -317,7 +317,7 @@ const vit::Config order_config{.grid = {.height = 12, .width = 12, .patch_size =
                                .classes = 2,
                                .eps = 1e-6f};
 
-static const PictureRecipe order_recipe{
+static const ImageRecipe order_recipe{
     .epochs = 10,
     .shift = 0,
     .slant = 0,
@@ -332,7 +332,7 @@ static vit::Weights order_weights(bool with_positions, Random& random) {
 // Trains the small model of the toy.   returns its losses, one for each epoch
 static Series train_order(const LabelledImages& train, const vit::Weights& w, const std::string& name, Random& random) {
     Trainer trainer = make_trainer(w, order_config, order_recipe);
-    PictureLoss objective(train, w, order_config, order_recipe, random);
+    ImageLoss objective(train, w, order_config, order_recipe, random);
     ShowProgress progress(name, order_recipe.training.schedule.steps);
     Series losses{.name = "loss " + name, .x = {}, .y = {}};
     for (int epoch = 0; epoch < order_recipe.epochs; ++epoch) {
@@ -365,7 +365,7 @@ static OrderAccuracies step_positions(Lesson& lesson, int seed, vit::Weights& tr
     lesson.curves({with, without}, {"epoch", "loss, nats"});
     const OrderAccuracies right{.with = accuracy(answers(test, trained, order_config), test.labels),
                                 .without = accuracy(answers(test, bag, order_config), test.labels)};
-    lesson.say("Right on ", test.count(), " new pictures: with positions ", percent(right.with), ", without ",
+    lesson.say("Right on ", test.count(), " new images: with positions ", percent(right.with), ", without ",
                percent(right.without), ".");
     lesson.why(
         "without positions the tokens of both classes are the same, only in another order, and nothing in attention, norm or MLP "
@@ -384,8 +384,8 @@ static Image with_channels(const Image& image, int channels) {
 }
 
 static void step_ask_checkpoint(Lesson& lesson, const Choices& choices) {
-    lesson.step("What does a trained model see in this picture?", choices.weights);
-    require(!choices.image.empty(), "--weights needs a picture: --image FILE");
+    lesson.step("What does a trained model see in this image?", choices.weights);
+    require(!choices.image.empty(), "--weights needs an image: --image FILE");
     const Safetensors file(choices.weights);
     const vit::Config config = vit::config_of(file, choices.model_options.settings());
     Random random;
@@ -411,7 +411,7 @@ static void step_ask_checkpoint(Lesson& lesson, const Choices& choices) {
     if (config.classes > 0) lesson.table(rows);
     if (config.classes == 0) lesson.say(choices.weights, " has no classifier, so it predicts no class.");
     lesson.say("What [cls] attends to in the last block:");
-    lesson.pictures(attention_pictures(lesson, image, w, config, config.depth - 1));
+    lesson.pictures(attention_maps(lesson, image, w, config, config.depth - 1));
     if (config.classes == 0) return;
     const int said = argmax_row(steps.logits.value(), 0);
     lesson.say("What decided for class ", said,
@@ -434,10 +434,10 @@ static vit::Config config_for(const LabelledImages& data, const Choices& choices
             .eps = 1e-6f};
 }
 
-static PictureRecipe recipe_for(const LabelledImages& data, const Choices& choices) {
-    PictureRecipe recipe{.epochs = choices.epochs > 0 ? choices.epochs : std::max(1, 72000 / data.count()),
-                         .shift = static_cast<float>(choices.shift),
-                         .slant = static_cast<float>(choices.slant)};
+static ImageRecipe recipe_for(const LabelledImages& data, const Choices& choices) {
+    ImageRecipe recipe{.epochs = choices.epochs > 0 ? choices.epochs : std::max(1, 72000 / data.count()),
+                       .shift = static_cast<float>(choices.shift),
+                       .slant = static_cast<float>(choices.slant)};
     recipe.training.batch = choices.batch;
     recipe.training.weight_decay = static_cast<float>(choices.weight_decay);
     const int steps = recipe.epochs * batches(data, recipe);
@@ -458,7 +458,7 @@ static void walk(Lesson& lesson, const Choices& choices) {
     LabelledImages test = prepared(read_labelled_images(choices.test_images, choices.test_labels), 0);
     train.classes = test.classes = std::max(train.classes, test.classes);
     const vit::Config config = config_for(train, choices);
-    const PictureRecipe recipe = recipe_for(train, choices);
+    const ImageRecipe recipe = recipe_for(train, choices);
     Random random(choices.seed);
     const vit::Weights w = vit::make_weights(config, random, {.stddev = 0.1f});
     Random same(choices.seed);
@@ -483,7 +483,7 @@ static void walk(Lesson& lesson, const Choices& choices) {
     lesson.say("Next: vit/mask_pixels/pretraining needs far fewer labels.");
 
     if (choices.own_data())
-        lesson.claim_at_least("accuracy on unseen pictures, compared with always predicting the largest class", right,
+        lesson.claim_at_least("accuracy on unseen images, compared with always predicting the largest class", right,
                               share_of_largest_class(test));
     else
         lesson.claim_at_least("accuracy on digits of unseen writers", right, 0.95);
@@ -495,19 +495,19 @@ static void walk(Lesson& lesson, const Choices& choices) {
 int main(int argc, char** argv) {
     Options options("vit/vit", "A Transformer reads patches as tokens and classifies digits.", "20 seconds on two cores");
     Choices choices;
-    options.add("train-images", choices.train_images, "IDX file of pictures to learn from: MNIST, Fashion-MNIST, ...");
+    options.add("train-images", choices.train_images, "IDX file of images to learn from: MNIST, Fashion-MNIST, ...");
     options.add("train-labels", choices.train_labels, "IDX file of their classes");
-    options.add("test-images", choices.test_images, "IDX file of pictures to be asked about");
+    options.add("test-images", choices.test_images, "IDX file of images to be asked about");
     options.add("test-labels", choices.test_labels, "IDX file of their classes");
-    options.add("train-count", choices.train_count, "number of training pictures; 0: all", 0, 100'000'000);
-    options.add("epochs", choices.epochs, "times through the training pictures; 0: until about 72,000 were seen", 0, 10'000);
-    options.add("batch", choices.batch, "pictures in a step", 1, 10'000);
+    options.add("train-count", choices.train_count, "number of training images; 0: all", 0, 100'000'000);
+    options.add("epochs", choices.epochs, "times through the training images; 0: until about 72,000 were seen", 0, 10'000);
+    options.add("batch", choices.batch, "images in a step", 1, 10'000);
     options.add("learning-rate", choices.learning_rate, "of AdamW, at its peak", 0, 1);
     options.add("weight-decay", choices.weight_decay, "of AdamW", 0, 10);
-    options.add("shift", choices.shift, "largest random shift of a picture, in pixels", 0, 8);
+    options.add("shift", choices.shift, "largest random shift of an image, in pixels", 0, 8);
     options.add("slant", choices.slant, "and turned, slanted and stretched by up to this fraction", 0, 1);
     options.add("patch-size", choices.patch_size,
-                "side of a square in pixels; 0: 4 for the digits, 7 for 28 x 28, a quarter of larger pictures", 0, 64);
+                "side of a square in pixels; 0: 4 for the digits, 7 for 28 x 28, a quarter of larger images", 0, 64);
     options.add("width", choices.width, "D, numbers in a token", 1, 1024);
     options.add("depth", choices.depth, "L, blocks", 1, 48);
     choices.model_options.declare(options, 4);

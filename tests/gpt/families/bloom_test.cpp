@@ -220,7 +220,7 @@ TEST_CASE("alibi_bias: more queries than keys, and no head, are refused") {
     CHECK(error_of([] { bloom::alibi_bias({}, 2, 2); }) == "alibi_bias: 0 slopes, 2 queries and 2 keys" + rule);
 }
 
-TEST_CASE("make_weights, alibi_bias: every size that cannot be is refused by itself, the least that can is accepted") {
+TEST_CASE("make_weights, alibi_bias: every invalid size is refused by itself, the smallest valid one is accepted") {
     Random random;
     for (const auto& [config, text] : std::vector<std::pair<bloom::Config, std::string>>{
              {{.vocabulary = 0}, "bloom: 0 tokens, width 14336, depth 70: sizes must be positive"},

@@ -384,7 +384,7 @@ TEST_CASE("glm: a depth that the weights do not have, an eps below 0 and a seque
     CHECK_THROWS_WITH(glm::make_batch({}), "glm: there is no sequence; give at least one");
 }
 
-TEST_CASE("glm: every size or factor that cannot be is refused by itself, the least that can is accepted") {
+TEST_CASE("glm: every invalid size or factor is refused by itself, the smallest valid one is accepted") {
     Random random;
     for (const auto& [config, text] : std::vector<std::pair<glm::Config, std::string>>{
              {{.width = 0}, "glm: 30592 tokens, width 0, depth 24, inner width 4096: sizes must be positive"},

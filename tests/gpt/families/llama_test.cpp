@@ -234,7 +234,7 @@ TEST_CASE("llama: rejects an inconsistent config or batch, and names the reason"
           })) == "embed: id 11 is outside a table of 11 rows, counted from 0");
 }
 
-TEST_CASE("llama: every size or factor that cannot be is refused by itself, the least that can is accepted") {
+TEST_CASE("llama: every invalid size or factor is refused by itself, the smallest valid one is accepted") {
     Random random;
     for (const auto& [config, text] : std::vector<std::pair<llama::Config, std::string>>{
              {{.width = 0}, "llama: 32000 tokens, width 0, depth 32, inner width 11008: sizes must be positive"},

@@ -89,7 +89,7 @@ TEST_CASE("opt: rejects an inconsistent config or batch, and names the reason") 
                       "opt: 9 tokens were read, 1 more exceed 9 positions; ask for fewer");
 }
 
-TEST_CASE("make_weights: every size that cannot be is refused by itself, the least that can is accepted") {
+TEST_CASE("make_weights: every invalid size is refused by itself, the smallest valid one is accepted") {
     Random random;
     const std::string rule = ": sizes must be positive";
     for (const auto& [config, text] : std::vector<std::pair<opt::Config, std::string>>{

@@ -169,7 +169,7 @@ TEST_CASE("palm: a depth that the weights do not have, an eps below 0 and a text
     check_refusals("palm", palm::make_weights(config, random), config);
 }
 
-TEST_CASE("palm: every size or factor that cannot be is refused by itself, the least that can is accepted") {
+TEST_CASE("palm: every invalid size or factor is refused by itself, the smallest valid one is accepted") {
     Random random;
     for (const auto& [config, text] : std::vector<std::pair<palm::Config, std::string>>{
              {{.width = 0}, "palm: 256000 tokens, width 0, depth 118, inner width 73728: sizes must be positive"},

@@ -211,7 +211,7 @@ TEST_CASE("make_questions, partial_sums: a negative number of questions, and dig
     CHECK_THROWS_WITH(chain_of_thought::partial_sums(task, {1, 7}), "chain_of_thought: a digit 7 of 7, they are counted from 0");
 }
 
-TEST_CASE("make_questions, partial_sums, document_text: each comparison of the doors fails by itself, the limits are allowed") {
+TEST_CASE("make_questions, partial_sums, document_text: each argument check fails by itself, the limits are allowed") {
     Random random(1);
     CHECK_THROWS_WITH(chain_of_thought::make_questions({.digits = 0, .count = 1}, random, 1),
                       "chain_of_thought: 1 digits modulo 0, both must be at least 1");

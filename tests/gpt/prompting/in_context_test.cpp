@@ -148,7 +148,7 @@ TEST_CASE("make_batch, prompt_of, best_accuracy: no sequence, inputs that do not
     CHECK_THROWS_WITH(in_context::best_accuracy(task, -1), "in_context: -1 shots, there cannot be fewer than 0");
 }
 
-TEST_CASE("make_batch, prompt_of: each comparison of the doors fails by itself, the least sizes are allowed") {
+TEST_CASE("make_batch, prompt_of: each argument check fails by itself, the smallest sizes are allowed") {
     Random random(1);
     CHECK_THROWS_WITH(in_context::make_batch({.labels = 0}, random, 1),
                       "in_context: 4 inputs, 0 labels, 12 pairs, each must be at least 1");

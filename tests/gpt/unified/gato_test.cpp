@@ -447,7 +447,7 @@ TEST_CASE("gato: values without a bin, bins without a value and patches without 
                       "gato: mu-law with mu 0.000000 up to 256.000000, both must be positive; 100 and 256 are usual");
 }
 
-TEST_CASE("gato: every size or factor that cannot be is refused by itself, the least that can is accepted") {
+TEST_CASE("gato: every invalid size or factor is refused by itself, the smallest valid one is accepted") {
     Random random;
     for (const auto& [config, text] : std::vector<std::pair<gato::Config, std::string>>{
              {{.text_tokens = 0}, "gato: 0 text tokens, 1024 bins, 1024 discrete values: all must be positive"},
@@ -495,8 +495,7 @@ TEST_CASE("gato: every size or factor that cannot be is refused by itself, the l
     CHECK_NOTHROW(gato::make_weights(smallest, random));
 }
 
-TEST_CASE(
-    "mu_law, bin_of, patch_position, token_of_discrete: each comparison of the doors fails by itself, the limits are allowed") {
+TEST_CASE("mu_law, bin_of, patch_position, token_of_discrete: each argument check fails by itself, the limits are allowed") {
     gato::Config config = tiny();
     CHECK(gato::mu_law(1, {.mu = 1, .largest = 1}) == 1);
     CHECK_THROWS_WITH(gato::mu_law(1, {.largest = 0}),

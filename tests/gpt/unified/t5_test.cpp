@@ -121,33 +121,33 @@ TEST_CASE("shifted_right: the start token, then all labels but the last, padding
 }
 
 TEST_CASE("corrupt: a span becomes one sentinel in the input, and follows that sentinel in the target") {
-    // a b c d e = 10 ... 14, hidden: b c and e; sentinels 99, 98, ...
+    // a b c d e = 10 ... 14, masked: b c and e; sentinels 99, 98, ...
     const t5::Corrupted corrupted = t5::corrupt({10, 11, 12, 13, 14}, {0, 1, 1, 0, 1}, t5::sentinel(0, 100), 1);
     CHECK(corrupted.input == std::vector<int>{10, 99, 13, 98, 1});
     CHECK(corrupted.target == std::vector<int>{99, 11, 12, 98, 14, 97, 1});
     CHECK(t5::corrupt({10, 11}, {1, 1}, 99, 1).input == std::vector<int>{99, 1});
     CHECK_THROWS_WITH(t5::corrupt({10, 11}, {1}, 99, 1),
-                      "corrupt: 2 tokens, but 1 entries say which are hidden; each token needs one");
+                      "corrupt: 2 tokens, but 1 entries say which are masked; each token needs one");
 }
 
-TEST_CASE("random_spans: the requested numbers of spans and hidden tokens, a visible token before each span") {
+TEST_CASE("random_spans: the requested numbers of spans and masked tokens, a visible token before each span") {
     Random random(3);
-    std::vector<int> hidden_at(12, 0);
+    std::vector<int> masked_at(12, 0);
     for (int trial = 0; trial < 500; ++trial) {
-        const std::vector<char> is_hidden = t5::random_spans(12, 4, 2, random);
-        REQUIRE(is_hidden.size() == 12);
-        REQUIRE(std::count(is_hidden.begin(), is_hidden.end(), 1) == 4);
+        const std::vector<char> is_masked = t5::random_spans(12, 4, 2, random);
+        REQUIRE(is_masked.size() == 12);
+        REQUIRE(std::count(is_masked.begin(), is_masked.end(), 1) == 4);
         int spans = 0;
         for (int t = 0; t < 12; ++t) {
-            spans += is_hidden[t] && (t == 0 || !is_hidden[t - 1]);
-            hidden_at[t] += is_hidden[t];
+            spans += is_masked[t] && (t == 0 || !is_masked[t - 1]);
+            masked_at[t] += is_masked[t];
         }
         REQUIRE(spans == 2);
     }
-    CHECK(hidden_at[0] == 0);
-    for (int t = 1; t < 12; ++t) CHECK(hidden_at[t] > 0);
+    CHECK(masked_at[0] == 0);
+    for (int t = 1; t < 12; ++t) CHECK(masked_at[t] > 0);
     CHECK_THROWS_WITH(t5::random_spans(4, 3, 2, random),
-                      "random_spans: 2 spans of 3 hidden tokens together in a text of 4: every span "
+                      "random_spans: 2 spans of 3 masked tokens together in a text of 4: every span "
                       "needs a token, and a visible one before it");
 }
 
@@ -382,11 +382,11 @@ TEST_CASE("relative_bucket, corrupt: buckets that cannot be told apart, and more
                       "relative_bucket: 8 buckets up to distance 4; there must be at least 4, and half of them fewer than the "
                       "distance");
     CHECK_THROWS_WITH(t5::corrupt({5, 6, 7}, {1, 0, 1}, 1, 9),
-                      "corrupt: the hidden spans need 3 sentinels, from 1 downwards there are fewer ids; hide fewer spans");
+                      "corrupt: the masked spans need 3 sentinels, from 1 downwards there are fewer ids; mask fewer spans");
     CHECK_NOTHROW(t5::corrupt({5, 6, 7}, {1, 0, 1}, 2, 9));
 }
 
-TEST_CASE("t5: every size that cannot be is refused by itself, the least that can is accepted") {
+TEST_CASE("t5: every invalid size is refused by itself, the smallest valid one is accepted") {
     Random random;
     for (const auto& [config, text] : std::vector<std::pair<t5::Config, std::string>>{
              {{.width = 0}, "t5: 32128 tokens, width 0, depths 12 and 12, inner width 3072: sizes must be positive"},
@@ -418,8 +418,7 @@ TEST_CASE("sentinel: the highest ids of the vocabulary, counted downwards") {
     CHECK(t5::sentinel(2, 100) == 97);
 }
 
-TEST_CASE(
-    "relative_bucket, relative_buckets, random_spans: each comparison of the doors fails by itself, the limits are allowed") {
+TEST_CASE("relative_bucket, relative_buckets, random_spans: each argument check fails by itself, the limits are allowed") {
     const std::string buckets = "; there must be at least 4, and half of them fewer than the distance";
     CHECK(t5::relative_bucket(0, true, 4, 3) == 0);
     CHECK(error_of([] { t5::relative_bucket(0, true, 3, 9); }) == "relative_bucket: 3 buckets up to distance 9" + buckets);
@@ -428,15 +427,15 @@ TEST_CASE(
     CHECK_THROWS_WITH(t5::relative_buckets(0, 1, true, tiny()),
                       "t5: 0 queries are the last of 1 keys; there must be 1 to that many");
     Random random(1);
-    const auto refusal = [&](int length, int hidden, int spans) {
-        return error_of([&] { t5::random_spans(length, hidden, spans, random); });
+    const auto refusal = [&](int length, int masked, int spans) {
+        return error_of([&] { t5::random_spans(length, masked, spans, random); });
     };
     const std::string rule = ": every span needs a token, and a visible one before it";
     CHECK(t5::random_spans(2, 1, 1, random) == std::vector<char>{0, 1});
     CHECK(t5::random_spans(4, 2, 2, random) == std::vector<char>{0, 1, 0, 1});
-    CHECK(refusal(4, 2, 0) == "random_spans: 0 spans of 2 hidden tokens together in a text of 4" + rule);
-    CHECK(refusal(8, 1, 2) == "random_spans: 2 spans of 1 hidden tokens together in a text of 8" + rule);
-    CHECK(refusal(4, 3, 2) == "random_spans: 2 spans of 3 hidden tokens together in a text of 4" + rule);
+    CHECK(refusal(4, 2, 0) == "random_spans: 0 spans of 2 masked tokens together in a text of 4" + rule);
+    CHECK(refusal(8, 1, 2) == "random_spans: 2 spans of 1 masked tokens together in a text of 8" + rule);
+    CHECK(refusal(4, 3, 2) == "random_spans: 2 spans of 3 masked tokens together in a text of 4" + rule);
 }
 
 TEST_SUITE_END();

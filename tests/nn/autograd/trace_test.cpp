@@ -150,7 +150,7 @@ TEST_CASE("Tracing: each number of a GPT and its gradients is explained") {
     check_explained(tracing.trace());
 }
 
-TEST_CASE("Tracing: a loss that was computed before it began is no value of the trace") {
+TEST_CASE("Tracing: a loss that was computed before it began does not belong to the trace") {
     const Var w = parameter(Matrix{{2}});
     const Tape tape;
     const Var loss = square(w);

@@ -179,7 +179,7 @@ TEST_CASE("draw: the first index whose cumulative weight exceeds u times the tot
     CHECK_THROWS_WITH(draw(none, 0, 0.5f), "draw: none of the 0 weights is positive, at least one must be");
 }
 
-TEST_CASE("uniform_matrix, normal_matrix, truncated_normal_matrix: ranges and spreads that are none are refused") {
+TEST_CASE("uniform_matrix, normal_matrix, truncated_normal_matrix: invalid ranges and standard deviations are refused") {
     Random random;
     CHECK_THROWS_WITH(
         uniform_matrix(random, 1, 2, 3, 1),

@@ -18,8 +18,8 @@ TEST_CASE("kind_of_bytes: the first bytes of each format name it") {
                "7zXZ",
                "a file compressed with xz"));
     CHECK(begins("\x28\xB5\x2F\xFD", "a file compressed with zstd"));
-    CHECK(begins("\x89PNG\r\n\x1A\n", "a PNG picture"));
-    CHECK(begins("\xFF\xD8\xFF\xE1", "a JPEG picture"));
+    CHECK(begins("\x89PNG\r\n\x1A\n", "a PNG image"));
+    CHECK(begins("\xFF\xD8\xFF\xE1", "a JPEG image"));
     CHECK(begins("\x89HDF\r\n\x1A\n", "an HDF5 file"));
     CHECK(begins("\x93NUMPY\x01", "a NumPy array"));
     CHECK(begins("GGUF\x03", "a GGUF file"));
@@ -39,23 +39,23 @@ TEST_CASE("kind_of_bytes: the first bytes of each format name it") {
     CHECK(begins("7z\xBC\xAF\x27\x1C", "a 7z archive"));
     CHECK(begins("Rar!\x1A\x07", "a rar archive"));
     CHECK(begins("\x04\x22\x4D\x18", "a file compressed with lz4"));
-    CHECK(kind_of_bytes("RIFF1234WEBP") == "a WebP picture; convert it to PPM: magick FILE FILE.ppm");
+    CHECK(kind_of_bytes("RIFF1234WEBP") == "a WebP image; convert it to PPM: magick FILE FILE.ppm");
     CHECK(begins("RIFF1234WAVE", "a sound file"));
-    CHECK(begins(std::string("II*\0", 4), "a TIFF picture; convert it"));
-    CHECK(begins(std::string("MM\0*", 4), "a TIFF picture; convert it"));
-    CHECK(begins(std::string("BM1234\0\0\0\0", 10), "a BMP picture; convert it"));
+    CHECK(begins(std::string("II*\0", 4), "a TIFF image; convert it"));
+    CHECK(begins(std::string("MM\0*", 4), "a TIFF image; convert it"));
+    CHECK(begins(std::string("BM1234\0\0\0\0", 10), "a BMP image; convert it"));
     CHECK(begins(std::string("\0\0\0\x18"
                              "ftypheic",
                              12),
-                 "a HEIC or AVIF picture, or an MP4 film; convert it"));
+                 "a HEIC or AVIF image, or an MP4 video; convert it"));
     CHECK(begins("SQLite format 3", "an SQLite database"));
     CHECK(begins("PAR1", "a Parquet table"));
     CHECK(begins("\xD0\xCF\x11\xE0", "a document of an office program"));
     CHECK(begins(std::string("\xFF\xFE\0\0", 4), "text in UTF-32; convert it: iconv -f UTF-32"));
     CHECK(begins(std::string("[\0P\0A\0D\0", 8), "text in UTF-16; convert it: iconv -f UTF-16LE"));
     CHECK(begins(std::string("\0[\0P\0A\0D", 8), "text in UTF-16; convert it: iconv -f UTF-16BE"));
-    CHECK(begins("P6\n2 2 255\n", "a PPM or PGM picture"));
-    CHECK(begins("P4\n2 2\n", "a PBM or PAM picture"));
+    CHECK(begins("P6\n2 2 255\n", "a PPM or PGM image"));
+    CHECK(begins("P4\n2 2\n", "a PBM or PAM image"));
     CHECK(begins("<!DOCTYPE html>", "an HTML page"));
     CHECK(begins(" \n{\"a\": 1}", "JSON text"));
     CHECK(begins("\xEF\xBB\xBF[1]", "JSON text"));
@@ -95,7 +95,7 @@ TEST_CASE("read_text_file: drops a byte order mark, refuses binary files") {
                                      "abc\n")) == "abc\n");
     CHECK(read_text_file(folder.file("b", "abc\n")) == "abc\n");
     const std::string path = folder.file("c", "\x89PNG\r\n\x1A\n...");
-    CHECK(error_of([&] { read_text_file(path); }) == path + ": is not text, it looks like a PNG picture");
+    CHECK(error_of([&] { read_text_file(path); }) == path + ": is not text, it looks like a PNG image");
     const std::string zero = folder.file("d", std::string("ab\0c", 4));
     CHECK(error_of([&] { read_text_file(zero); }) == zero + ": is not text, byte 2 is 0; a text file in UTF-8 is needed");
 }

@@ -52,7 +52,7 @@ TEST_CASE("parse_image: an invalid file is refused in one line") {
     CHECK(refusal("") == "x: is not a PNG, PPM or PGM file, it must begin as PNG files do or with P2, P3, P5 or P6; it is empty");
     CHECK(refusal("P4 1 1 ") ==
           "x: is not a PNG, PPM or PGM file, it must begin as PNG files do or with P2, P3, P5 or P6; it looks like a PBM or PAM "
-          "picture; "
+          "image; "
           "convert it: magick FILE FILE.ppm");
     CHECK(refusal("\x89PNG") == "x: is not a PNG, PPM or PGM file, it must begin as PNG files do or with P2, P3, P5 or P6");
     CHECK(refusal("P5") == "x: ends where the width should be");
@@ -222,7 +222,7 @@ TEST_CASE("warped: rotates, mirrors and shears about the centre") {
     CHECK(warped(image, {.xx = -1}).pixels == std::vector<float>{3, 2, 1, 6, 5, 4, 9, 8, 7});
     // read at x + y: the upper row comes from one pixel further left, the lower row from one further right
     CHECK(warped(image, {.xy = 1}).pixels == std::vector<float>{0, 1, 2, 4, 5, 6, 8, 9, 0});
-    // twice as far from the centre: the picture shrinks to a point and its neighbours outside
+    // twice as far from the centre: the image shrinks to a point and its neighbours outside
     CHECK(warped(image, {.yy = 2, .xx = 2}, -1).pixels == std::vector<float>{-1, -1, -1, -1, 5, -1, -1, -1, -1});
 }
 
@@ -237,7 +237,7 @@ TEST_CASE("read_image: reads the first of several images in a P5 or P6 file") {
     CHECK(first.width == 2);
     CHECK(first.pixels == std::vector<float>{0, 1});
     CHECK(parse_image("P6 1 1 255\nabcP6\n1 1 255\nabc", "x").channels == 3);
-    // what follows must be a picture of the same kind: anything else is a file whose header is wrong
+    // what follows must be an image of the same kind: anything else is a file whose header is wrong
     const auto refusal = [](const std::string& bytes) { return error_of([&] { parse_image(bytes, "x"); }); };
     CHECK(refusal("P5 1 1 255\nab") == "x: 1 x 1 x 1 needs 1 bytes of samples, the file holds 2");
     CHECK(refusal("P5 1 1 255\naP6 1 1 255\nabc") == "x: 1 x 1 x 1 needs 1 bytes of samples, the file holds 15");
@@ -250,8 +250,8 @@ TEST_CASE("read_image: a JPEG is named, a broken PNG is one") {
     const auto refusal = [](const std::string& bytes) { return error_of([&] { parse_image(bytes, "x"); }); };
     const std::string none = "x: is not a PNG, PPM or PGM file, it must begin as PNG files do or with P2, P3, P5 or P6";
     CHECK(refusal("\x89PNG\r\n\x1A\n and so on").starts_with("x: ends at byte 18, where a chunk should follow"));
-    CHECK(refusal("\xFF\xD8\xFF\xE0") == none + "; it looks like a JPEG picture; convert it to PPM: magick FILE FILE.ppm");
-    CHECK(refusal("no picture") == none);
+    CHECK(refusal("\xFF\xD8\xFF\xE0") == none + "; it looks like a JPEG image; convert it to PPM: magick FILE FILE.ppm");
+    CHECK(refusal("no image") == none);
 }
 
 TEST_CASE("write_image: a PNG by the ending of its name, which reads back as the same bytes") {
@@ -309,7 +309,7 @@ TEST_CASE("resize_bilinear: a side of 0 before or after, and more numbers than c
           "resize_bilinear: 1000000 x 1000000 x 1 numbers are more than the 1e12 that can be held");
 }
 
-TEST_CASE("write_image: each size of a picture is checked by itself, a single pixel can be written") {
+TEST_CASE("write_image: each size of an image is checked by itself, a single pixel can be written") {
     const TemporaryFolder folder;
     const auto refusal = [&](int height, int width, int channels) {
         return error_of([&] { write_image(folder.path("f.ppm"), Image(height, width, channels)); });

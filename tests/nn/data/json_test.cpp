@@ -200,7 +200,7 @@ TEST_CASE("brief_string: up to 80 bytes unchanged, of more the first 60, never p
 TEST_CASE("read_json: a file of another kind is refused with its kind; a number alone is JSON") {
     const TemporaryFolder folder;
     const std::string path = folder.file("a.json", "P6 1 1 255 abc");
-    CHECK(error_of([&] { read_json(path); }) == path + ": is not a JSON file, it looks like a PPM or PGM picture");
+    CHECK(error_of([&] { read_json(path); }) == path + ": is not a JSON file, it looks like a PPM or PGM image");
     CHECK(read_json(folder.file("b.json", "7")).number == 7);
     CHECK(read_json(folder.file("c.json", "{\"a\":1}")).members.size() == 1);
 }

@@ -321,7 +321,7 @@ TEST_CASE("Safetensors: a file of another kind is named by its first bytes") {
         "must be converted to safetensors");
     CHECK(refusal("\x1F\x8B\x08") ==
           ": is not a safetensors file, it looks like a file compressed with gzip; unpack it first: gunzip -k FILE");
-    CHECK(refusal("P6 1 1 255 abc") == ": is not a safetensors file, it looks like a PPM or PGM picture");
+    CHECK(refusal("P6 1 1 255 abc") == ": is not a safetensors file, it looks like a PPM or PGM image");
     CHECK(refusal("{\"model_type\": \"gpt2\"}") == ": is JSON text, but not an index of shards: there is no \"weight_map\"");
     CHECK(refusal("[1]") == ": is JSON text, but not an index of shards: there is no \"weight_map\"");
 }

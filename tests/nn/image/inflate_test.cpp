@@ -180,7 +180,7 @@ TEST_CASE("zlib_unpacked: each rule of the header is checked by itself") {
         CHECK(refusal(bytes(header)) == "x: the compressed bytes end in the middle, after 2");
 }
 
-TEST_CASE("zlib_unpacked: codes that cannot be are refused, each for its own reason") {
+TEST_CASE("zlib_unpacked: impossible codes are refused, each for its own reason") {
     CHECK(refusal(block_with_codes(287, 30, three_bits).bytes) ==
           "x: a block has 287 literals and 30 distances, 286 and 30 are the most");
     CHECK(refusal(block_with_codes(286, 31, three_bits).bytes) ==

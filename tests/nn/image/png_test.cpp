@@ -78,7 +78,7 @@ TEST_CASE("png_file: grey, few colours and many colours come back as they were")
     CHECK(parse_png(png_file(many), "x").samples == many.samples);
 }
 
-TEST_CASE("png_file: the bytes of a picture of one black pixel") {
+TEST_CASE("png_file: the bytes of an image of one black pixel") {
     const std::string header = bytes("89504e470d0a1a0a0000000d4948445200000001000000010800000000") + bytes("3a7e9b55");
     const std::string rows = bytes("0000000d49444154") + zlib_stored(std::string(2, '\0'));
     const std::string file = png_file({.height = 1, .width = 1, .channels = 1, .samples = std::string(1, '\0')});
@@ -103,13 +103,13 @@ TEST_CASE("parse_png: an unsupported kind is refused in one line") {
           "x: is interlaced, which is not read here; convert it: magick FILE -interlace none FILE.ppm");
     CHECK(refusal(bytes("89504e470d0a1a0a0000000d49484452000000010000000110000000006aee4716")) ==
           "x: 16 bits a sample of colour type 0 are not read here; convert it: magick FILE -depth 8 FILE.ppm");
-    CHECK(refusal(grey + "!") == "x: 1 bytes follow the end of the picture");
+    CHECK(refusal(grey + "!") == "x: 1 bytes follow the end of the image");
     std::string changed = grey;
     changed[45] = static_cast<char>(changed[45] + 1);
     CHECK(refusal(changed).starts_with("x: the check sum of the chunk IDAT is "));
 }
 
-TEST_CASE("parse_png: every file that is cut off is refused, and one with a byte changed is refused or is the same picture") {
+TEST_CASE("parse_png: every file that is cut off is refused, and one with a byte changed is refused or is the same image") {
     for (std::size_t length = 0; length < grey.size(); ++length) CHECK(!refusal(grey.substr(0, length)).empty());
     for (std::size_t k = 0; k < grey.size(); ++k) {
         std::string changed = grey;
@@ -182,7 +182,7 @@ TEST_CASE("parse_png: each number of the header is checked by itself") {
                   "x: " + std::to_string(depth) + " bits a sample of colour type " + std::to_string(colour) + cure);
 }
 
-TEST_CASE("parse_png: a picture without pixels or with more than 33,333,333 of them is refused") {
+TEST_CASE("parse_png: an image without pixels or with more than 33,333,333 of them is refused") {
     const auto sized = [](std::uint32_t width, std::uint32_t height) {
         return refusal(file_of(header(width, height, 8, 0), black));
     };
@@ -221,7 +221,7 @@ TEST_CASE("parse_png: a palette has 1 to 256 whole colours, and each pixel one o
     CHECK(with_palette(6, std::string("\0\x01\x01", 3)).empty());
 }
 
-TEST_CASE("parse_png: the transparent colour of a grey or RGB picture, and colours of a palette beyond the given alphas") {
+TEST_CASE("parse_png: the transparent colour of a grey or RGB image, and colours of a palette beyond the given alphas") {
     const auto grey_with = [](const std::string& transparent) {
         return parse_png(file_of(header(2, 1, 8, 0), std::string("\0\x07\x09", 3), chunk("tRNS", transparent)), "x");
     };

@@ -34,7 +34,7 @@ static void check_adapter(const std::string& name, const Run& run, const Inside&
     const Inspection trace = follow(run, inside, {{.row = last, .column = 1}});
     const std::size_t L = inside.blocks.size();
     REQUIRE(L == 2);
-    REQUIRE(trace.streams.size() == L + 1);
+    REQUIRE(trace.residual_streams.size() == L + 1);
     for (std::size_t l = 0; l < L; ++l) {
         const BlockSteps& steps = trace.steps.blocks[l];
         const Matrix& A = trace.weights[l];
@@ -45,17 +45,18 @@ static void check_adapter(const std::string& name, const Run& run, const Inside&
             CHECK(sum == Approx(1));
         }
         CHECK(same_shape(trace.gradients[l], A));
-        CHECK(steps.attention.query.rows() == trace.streams[l].rows);
+        CHECK(steps.attention.query.rows() == trace.residual_streams[l].rows);
         Matrix written = steps.attention.output.value();
         if (steps.cross.output) add_to(written, steps.cross.output.value());
         add_to(written, steps.mlp.output.value());
         const bool plain = inside.options.order == Order::pre || inside.options.order == Order::parallel;
         if (plain)
-            check_close(name + ": r_l + what block l writes", add(trace.streams[l], written).value(), trace.streams[l + 1]);
+            check_close(name + ": r_l + what block l writes", add(trace.residual_streams[l], written).value(),
+                        trace.residual_streams[l + 1]);
     }
     if (inside.head.empty()) return;
-    check_close(name + ": outputs of the last stream", outputs_of(gather_rows(trace.streams[L], rows).value(), inside),
-                trace.outputs);
+    check_close(name + ": outputs of the last residual stream",
+                outputs_of(gather_rows(trace.residual_streams[L], rows).value(), inside), trace.outputs);
     double length = 0;
     for (const float x : trace.gradients[L - 1]) length += std::abs(x);
     CHECK(length > 0);
@@ -139,11 +140,11 @@ TEST_CASE("inside: T5 has two stacks, and its decoder's outputs are the logits, 
         check_adapter("decoder", run, t5::decoder_inside(w, config), all_rows(3));
         const Inspection encoder = follow(run, t5::encoder_inside(w, config)),
                          decoder = follow(run, t5::decoder_inside(w, config));
-        CHECK(encoder.streams[0].rows == 4);
-        CHECK(decoder.streams[0].rows == 3);
+        CHECK(encoder.residual_streams[0].rows == 4);
+        CHECK(decoder.residual_streams[0].rows == 3);
         CHECK(decoder.gradients.empty());  // nothing was asked
         CHECK(shape(decoder.steps.blocks[0].cross.weights.value()) == "(6, 4)");
-        CHECK_THROWS_WITH(outputs_of(encoder.streams[2], t5::encoder_inside(w, config)),
+        CHECK_THROWS_WITH(outputs_of(encoder.residual_streams[2], t5::encoder_inside(w, config)),
                           "outputs_of: this stack has no outputs of its own; ask the stack that reads it");
     }
 }
@@ -251,11 +252,12 @@ TEST_CASE("inside: every method of this folder finds the one relevant token, by 
 
     // the answer is there after the block and not before; head 0 has moved it
     const logit_lens::Readout readout = logit_lens::readout_of(inside);
-    const Matrix before = logit_lens::logits(trace.streams[0], readout), after = logit_lens::logits(trace.streams[1], readout);
+    const Matrix before = logit_lens::logits(trace.residual_streams[0], readout),
+                 after = logit_lens::logits(trace.residual_streams[1], readout);
     CHECK(before(3, 1) == Approx(before(3, 2)));
     CHECK(after(3, 1) > after(3, 2) + 1);
-    check_close("the lens is the head", outputs_of(trace.streams[1], inside), after);
-    const Matrix s = logit_lens::final_scale(trace.streams[1], readout);
+    check_close("the lens is the head", outputs_of(trace.residual_streams[1], inside), after);
+    const Matrix s = logit_lens::final_scale(trace.residual_streams[1], readout);
     const logit_lens::Unembedding unembedding = logit_lens::folded(readout);
     float of_head = 0, sum = unembedding.c[1] - unembedding.c[2];
     for (const logit_lens::Part& part : logit_lens::parts_of(trace, inside)) {
@@ -351,10 +353,10 @@ TEST_CASE(
     CHECK(rollout::token_gradient_relevance(trace, inside).cols == 5);
     // RMSNorm: the parts alone sum to the logits
     const logit_lens::Readout readout = logit_lens::readout_of(inside);
-    check_close("lens", logit_lens::logits(trace.streams[2], readout), trace.outputs);
-    const Matrix s = logit_lens::final_scale(trace.streams[2], readout);
+    check_close("lens", logit_lens::logits(trace.residual_streams[2], readout), trace.outputs);
+    const Matrix s = logit_lens::final_scale(trace.residual_streams[2], readout);
     const logit_lens::Unembedding unembedding = logit_lens::folded(readout);
-    check_close("frozen lens", logit_lens::frozen_logits(trace.streams[2], s, unembedding), trace.outputs);
+    check_close("frozen lens", logit_lens::frozen_logits(trace.residual_streams[2], s, unembedding), trace.outputs);
     Matrix sum(1, 7);
     for (const logit_lens::Part& part : logit_lens::parts_of(trace, inside))
         add_to(sum, logit_lens::contribution(part, {4}, s, unembedding));

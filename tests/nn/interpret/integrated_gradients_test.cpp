@@ -46,13 +46,13 @@ struct SentenceOutput : ig::Output {
     }
 };
 
-// Pictures as patches: every pixel of a picture is a number of one of its rows.
-struct PictureOutput : ig::Output {
+// Images as patches: every pixel of an image is a number of one of its rows.
+struct ImageOutput : ig::Output {
     const vit::Weights& w;
     const vit::Config& config;
     std::vector<Image> images;
     Targets targets;
-    PictureOutput(const vit::Weights& w, const vit::Config& config, std::vector<Image> images, Targets targets)
+    ImageOutput(const vit::Weights& w, const vit::Config& config, std::vector<Image> images, Targets targets)
         : w(w), config(config), images(std::move(images)), targets(std::move(targets)) {}
 
     Var of(const Var& x) override {
@@ -63,9 +63,9 @@ struct PictureOutput : ig::Output {
 
 // Our rows in the fixture's layout: (B, T, E) is ours; pixels are (B, C, H, W).
 struct Arranged {
-    const vit::Config* picture = nullptr;
+    const vit::Config* image = nullptr;
     Matrix operator()(const Matrix& rows) const {
-        return picture == nullptr ? rows : channels_first_of(unpatchify_all(rows, picture->grid));
+        return image == nullptr ? rows : channels_first_of(unpatchify_all(rows, image->grid));
     }
 };
 
@@ -87,7 +87,7 @@ static void check_layer(const Golden& golden, const std::string& layer, ig::Outp
         for (const Matrix& gradient : attribution.gradients) gradients.push_back(arranged(gradient));
         golden.check(layer + ".gausslegendre.gradients", concat_rows(gradients).value());
         const Matrix totals = reshape(ig::row_totals(attribution.attributions), groups, x.rows / groups);
-        if (arranged.picture != nullptr) {
+        if (arranged.image != nullptr) {
             golden.check(layer + ".gausslegendre.patch_attributions", totals);
         } else {
             golden.check(layer + ".gausslegendre.token_attributions", totals);
@@ -139,7 +139,7 @@ static void check_sentences(const Golden& golden, const Targets& targets) {
     check_layer(golden, "embeddings", embeddings, of_x.z0.value(), of_b.z0.value(), batch.sequences, {});
 }
 
-static void check_pictures(const Golden& golden, const Targets& targets) {
+static void check_images(const Golden& golden, const Targets& targets) {
     const vit::Config config = vit_of_fixture(golden);
     Random random(1);
     const vit::Weights w = vit::make_weights(config, random);
@@ -148,7 +148,7 @@ static void check_pictures(const Golden& golden, const Targets& targets) {
                              baseline = images_of(golden, "input.baseline_pixel_values");
     check_outputs(golden, vit::forward(images, w, config).logits.value(), vit::forward(baseline, w, config).logits.value(),
                   targets);
-    PictureOutput output(w, config, images, targets);
+    ImageOutput output(w, config, images, targets);
     const Matrix x = patchify_all(images, config.grid, "test"), b = patchify_all(baseline, config.grid, "test");
     check_layer(golden, "pixels", output, x, b, static_cast<int>(images.size()), {&config});
 }
@@ -159,7 +159,7 @@ TEST_CASE("integrated_gradients: points, gradients, attributions and their error
         const Targets targets{golden.integers("input.target"), golden.file.metadata_text("output") == "probabilities"};
         check_points(golden);
         if (golden.file.metadata_text("model") == "vit")
-            check_pictures(golden, targets);
+            check_images(golden, targets);
         else
             check_sentences(golden, targets);
         golden.check_all_used();

@@ -226,11 +226,11 @@ TEST_CASE("logit_lens: NaN, which would have rank 1, is refused, and so are rows
         logit_lens::folded(readout),
         "logit_lens: the last norm has 3 numbers, the output matrix is (4, 2); gain and bias must be as wide as its rows");
     CHECK_THROWS_WITH(logit_lens::contribution({"x", Matrix(2, 2)}, {2}, Matrix(2, 1), unembedding),
-                      "logit_lens: row 2 of a stream (2, 2), they are counted from 0");
+                      "logit_lens: row 2 of a residual stream (2, 2), they are counted from 0");
     CHECK_THROWS_WITH(logit_lens::contribution_to({"x", Matrix(2, 2)}, {0, 3}, Matrix(2, 1, 1), unembedding),
                       "logit_lens: token 3 of row 1, there are 3, counted from 0");
     CHECK_THROWS_WITH(logit_lens::frozen_logits(Matrix(2, 2), Matrix(1, 1), unembedding),
-                      "logit_lens: 1 standard deviations for a stream (2, 2), each row needs one, see final_scale");
+                      "logit_lens: 1 standard deviations for a residual stream (2, 2), each row needs one, see final_scale");
     CHECK_THROWS_WITH(logit_lens::parts_of({}, {}, 0, Matrix(1, 2), Matrix(1, 2)),
                       "logit_lens: 0 heads do not divide a context of width 0");
     CHECK_THROWS_WITH(logit_lens::parts_of({}, {}, 1, Matrix(1, 2), Matrix(2, 2)),
@@ -264,14 +264,15 @@ TEST_CASE(
     CHECK(logit_lens::compare(Matrix(1, 3), Matrix(1, 3), {2}).rank == std::vector<int>{1});
     const logit_lens::Readout readout = small_readout();
     CHECK_THROWS_WITH(logit_lens::final_scale(Matrix(2, 0), readout),
-                      "logit_lens: a stream (2, 0), a row must hold at least 1 number");
+                      "logit_lens: a residual stream (2, 0), a row must hold at least 1 number");
     CHECK(identical(logit_lens::final_scale(Matrix(1, 1), readout), Matrix(1, 1)));
     const logit_lens::Unembedding unembedding{.U = Matrix(2, 3), .c = Matrix(1, 3)};
-    CHECK_THROWS_WITH(logit_lens::contribution({"x", Matrix(1, 4)}, {0}, Matrix(1, 1, 1), unembedding),
-                      "logit_lens: a stream (1, 4) meets an unembedding (2, 3), which must have 4 rows; both must be of the same "
-                      "model");
+    CHECK_THROWS_WITH(
+        logit_lens::contribution({"x", Matrix(1, 4)}, {0}, Matrix(1, 1, 1), unembedding),
+        "logit_lens: a residual stream (1, 4) meets an unembedding (2, 3), which must have 4 rows; both must be of the same "
+        "model");
     CHECK_THROWS_WITH(logit_lens::contribution({"x", Matrix(2, 2)}, {-1}, Matrix(2, 1, 1), unembedding),
-                      "logit_lens: row -1 of a stream (2, 2), they are counted from 0");
+                      "logit_lens: row -1 of a residual stream (2, 2), they are counted from 0");
     CHECK(logit_lens::contribution({"x", Matrix(2, 2)}, {0, 1}, Matrix(2, 1, 1), unembedding).rows == 2);
     CHECK_THROWS_WITH(logit_lens::contribution_to({"x", Matrix(1, 2)}, {-1}, Matrix(1, 1, 1), unembedding),
                       "logit_lens: token -1 of row 0, there are 3, counted from 0");
@@ -298,13 +299,13 @@ TEST_CASE("parts_of: blocks whose outputs are not simply added are refused, each
     Random random(1);
     const Block plain = make_block(random, {.width = 2, .mlp_width = 3});
     Inspection trace;
-    trace.streams = {Matrix(1, 2)};
+    trace.residual_streams = {Matrix(1, 2)};
     const auto refusal = [&](const std::vector<Block>& blocks, const BlockOptions& options) {
         return error_of([&] { logit_lens::parts_of(trace, {.blocks = blocks, .options = options}); });
     };
     CHECK(logit_lens::parts_of(trace, {.blocks = {}, .options = {}}).size() == 2);  // "embed" and "bias"
     const std::string rule =
-        "logit_lens: the last stream is the sum of what the blocks write only with pre-norm or parallel blocks and a plain "
+        "logit_lens: the last residual stream is the sum of what the blocks write only with pre-norm or parallel blocks and a plain "
         "residual";
     CHECK(refusal({}, {.order = Order::parallel}).empty());
     CHECK(refusal({}, {.order = Order::post}) == rule);

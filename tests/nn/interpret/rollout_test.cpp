@@ -17,7 +17,7 @@ TEST_SUITE_BEGIN("rollout");
 
 namespace {
 
-// A classifier that has read one picture or sentence, with gradients of one logit.
+// A classifier that has read one image or sentence, with gradients of one logit.
 struct RolloutCase {
     StackSteps stack;
     std::vector<Block> blocks;
@@ -370,8 +370,8 @@ static TwoLayerHead two_layer_head(int row) {
     const KeepSteps keep;
     const BlockSteps steps = block(z, w, model.inside.options);
     trace.steps.blocks = {steps};
-    trace.streams = {z, steps.output.value()};
-    trace.outputs = outputs_of(trace.streams[1], model.inside);
+    trace.residual_streams = {z, steps.output.value()};
+    trace.outputs = outputs_of(trace.residual_streams[1], model.inside);
     trace.asked = {{.row = row, .column = 2}};
     trace.weights = {steps.attention.weights.value()};
     trace.gradients = {normal_matrix(random, 8, 4)};
@@ -382,14 +382,14 @@ TEST_CASE("token_relevance: relevance passes the layers of a head, the block, an
     for (const int row : {0, 3}) {
         const auto [inside, trace] = two_layer_head(row);
         const HeadLayer &pooler = inside.head[0], &classifier = inside.head[1];
-        const Var normed = normalise(slice_rows(trace.streams[1], row, 1), pooler.norm, pooler.kind, pooler.eps);
+        const Var normed = normalise(slice_rows(trace.residual_streams[1], row, 1), pooler.norm, pooler.kind, pooler.eps);
         const Var pooled = tanh(linear(normed, pooler.linear));
         const Matrix of_pooled = rollout::linear_relevance(pooled.value(), classifier.linear.weight.value(), one_hot(3, 2));
         const Matrix of_row = rollout::linear_relevance(normed.value(), pooler.linear.weight.value(), of_pooled);
         Matrix last(4, 4);
         std::copy(of_row.begin(), of_row.end(), last.row(row));
         const rollout::BlockRelevance r =
-            rollout::block_relevance(trace.steps.blocks[0], inside.blocks[0], inside.options, trace.streams[0], last);
+            rollout::block_relevance(trace.steps.blocks[0], inside.blocks[0], inside.options, trace.residual_streams[0], last);
         const Matrix weighted = rollout::positive_weighted_mean(r.weights, trace.gradients[0], 2);
         check_close("row", rollout::token_relevance(trace, inside), slice_rows(weighted, row, 1));
     }
@@ -430,9 +430,11 @@ TEST_CASE("token_rollout, token_relevance: an output that was not asked, a row b
     CHECK(with_output(said - 1.2f * most).starts_with("rollout: the head makes "));
     Inspection wider = trace;
     wider.outputs = Matrix(4, 4);
-    CHECK(error_of([&, &inside = inside] { rollout::token_relevance(wider, inside); })
-              .ends_with(" of the last stream, the run has returned 0.000000 for output 2; the Inside must be that of the model "
-                         "that ran"));
+    CHECK(
+        error_of([&, &inside = inside] { rollout::token_relevance(wider, inside); })
+            .ends_with(
+                " of the last residual stream, the run has returned 0.000000 for output 2; the Inside must be that of the model "
+                "that ran"));
 }
 
 TEST_CASE("block_relevance: orders, MLPs and steps without a rule, and shapes that differ, are refused") {
@@ -440,7 +442,8 @@ TEST_CASE("block_relevance: orders, MLPs and steps without a rule, and shapes th
     const BlockSteps& steps = trace.steps.blocks[0];
     const Matrix relevance(4, 4);
     const auto refusal = [&, &trace = trace](const BlockSteps& steps, const Block& w, Order order, const Matrix& relevance) {
-        return error_of([&] { rollout::block_relevance(steps, w, {.heads = 2, .order = order}, trace.streams[0], relevance); });
+        return error_of(
+            [&] { rollout::block_relevance(steps, w, {.heads = 2, .order = order}, trace.residual_streams[0], relevance); });
     };
     CHECK(refusal(steps, inside.blocks[0], Order::pre, relevance).empty());
     CHECK(refusal(steps, inside.blocks[0], Order::parallel, relevance) ==

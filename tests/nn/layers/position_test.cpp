@@ -100,7 +100,7 @@ TEST_CASE("sine_code, rotate: a base that is not above 0 is refused") {
           "rotate: a base of nan, it must be a number above 0; 10000 is usual");
 }
 
-TEST_CASE("sine_code: a coordinate that is no number is named") {
+TEST_CASE("sine_code: a coordinate that is not a number is named") {
     CHECK_THROWS_WITH(sine_code({0, NAN}, 4, SineOrder::halves), "sine_code: coordinate 1 is nan, all must be finite");
     CHECK_THROWS_WITH(sine_code({INFINITY}, 4, SineOrder::halves), "sine_code: coordinate 0 is inf, all must be finite");
 }

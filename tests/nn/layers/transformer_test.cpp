@@ -231,7 +231,7 @@ TEST_CASE("stack: a single cache for several blocks is refused, the second block
         "stack: one cache of keys and values for 2 blocks, each needs its own; make the cache with the depth of the model");
 }
 
-TEST_CASE("make_block, block: sizes below 0 and factors that are no numbers are refused") {
+TEST_CASE("make_block, block: sizes below 0 and factors that are not numbers are refused") {
     Random random(1);
     CHECK_THROWS_WITH(
         make_block(random, {.width = 4, .mlp_width = -1}),

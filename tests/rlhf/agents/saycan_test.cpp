@@ -179,7 +179,7 @@ TEST_CASE("saycan: probabilities outside of 0 to 1, a plan without steps and ski
                       "saycan: 0 trials of each skill, at least 1 is needed");
 }
 
-TEST_CASE("make_plan, learned_affordances: each comparison of the doors fails by itself, the limits are allowed") {
+TEST_CASE("make_plan, learned_affordances: each argument check fails by itself, the limits are allowed") {
     const SayCanCase c = small_case();
     Random random(1);
     CHECK_THROWS_WITH(saycan::log_probabilities({1}, {}, c.w, c.config),

@@ -233,7 +233,7 @@ TEST_CASE("GptWriter, choose: no text to write is refused, and a score that is N
     CHECK(socratic::history({{0, "I wake up"}}) == "0:00 I wake up\n");
 }
 
-TEST_CASE("perceive, retrieval_scores, recall_at: each comparison of the doors fails by itself") {
+TEST_CASE("perceive, retrieval_scores, recall_at: each argument check fails by itself") {
     CHECK_THROWS_WITH(socratic::perceive(fixed_scores({1}), {.slot = "object", .words = {"cup"}, .keep = 0}),
                       "socratic: 0 of the 1 words for {object} are to be kept, it must be at least 1 of them");
     CHECK_THROWS_WITH(socratic::retrieval_scores({}, {}),

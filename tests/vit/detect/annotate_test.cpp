@@ -57,7 +57,7 @@ TEST_CASE("enlarged, in_a_row, in_a_column: each pixel keeps its position") {
     CHECK(column(5, 3, 1) == 1);
     CHECK(column(5, 0, 1) == 0);
     CHECK(error_of([] { in_a_row({}); }) ==
-          "in_a_row: 0 pictures with 2 pixels between them; there must be at least 1, and the gap not negative");
+          "in_a_row: 0 images with 2 pixels between them; there must be at least 1, and the gap not negative");
 }
 
 TEST_CASE("palette: starts again after its last colour") {
@@ -80,14 +80,14 @@ TEST_CASE("annotate: invalid boxes, opacities above 1 and gaps below 0 are refus
     CHECK_THROWS_WITH(with_segments(image, std::vector<int>(16), {}, 7),
                       "with_segments: 7.000000 of the colour in the mixture, it must be a share from 0 to 1");
     CHECK_THROWS_WITH(in_a_row({image}, -1),
-                      "in_a_row: 1 pictures with -1 pixels between them; there must be at least 1, and the gap not negative");
+                      "in_a_row: 1 images with -1 pixels between them; there must be at least 1, and the gap not negative");
     CHECK_THROWS_WITH(in_a_row({}),
-                      "in_a_row: 0 pictures with 2 pixels between them; there must be at least 1, and the gap not negative");
+                      "in_a_row: 0 images with 2 pixels between them; there must be at least 1, and the gap not negative");
     CHECK_THROWS_WITH(in_a_row({image, Image(3, 4, 3)}),
                       "in_a_row: 3 x 4 x 3 beside 4 x 4 x 3; all must have 3 channels and be equally high, see enlarged");
 }
 
-TEST_CASE("enlarged, draw_box, with_segments, in_a_row: each comparison of the doors fails by itself, the limits are allowed") {
+TEST_CASE("enlarged, draw_box, with_segments, in_a_row: each argument check fails by itself, the limits are allowed") {
     const std::string channels = ", it must have 1 or 3 channels and the factor be at least 1";
     CHECK(enlarged(Image(1, 1, 1), 1).channels == 3);
     CHECK(error_of([] { enlarged(Image(1, 1, 1), 0); }) == "enlarged: an image of 1 x 1 x 1 by 0" + channels);

@@ -164,7 +164,7 @@ TEST_CASE("boxes: NaN, corners in the wrong order and sizes of 0 are refused; th
     CHECK_THROWS_WITH(quantised({{NAN}}, 4), "quantised: a coordinate of nan, each must be a number");
 }
 
-TEST_CASE("suppress_non_maxima, quantised, dequantised: each comparison of the doors fails by itself, the limits are allowed") {
+TEST_CASE("suppress_non_maxima, quantised, dequantised: each argument check fails by itself, the limits are allowed") {
     const Matrix box{{0, 0, 1, 1}};
     CHECK_NOTHROW(suppress_non_maxima(box, {1}, 0));
     CHECK_NOTHROW(suppress_non_maxima(box, {1}, 1, {7}));

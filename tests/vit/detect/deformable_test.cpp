@@ -149,7 +149,7 @@ TEST_CASE("deformable: an invalid config, levels of different images and invalid
           })) == "sample: point 0 is (nan, 0.000000), both must be finite");
 }
 
-TEST_CASE("attend: each comparison of the doors fails by itself, the least sizes are allowed") {
+TEST_CASE("attend: each argument check fails by itself, the smallest sizes are allowed") {
     Random random(1);
     const deformable::Config least{.width = 1, .heads = 1, .levels = 1, .points = 1};
     const deformable::Weights w = deformable::make_weights(least, random);

@@ -460,7 +460,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("make_weights: every size or weight that cannot be is refused by itself, the least that can is accepted") {
+TEST_CASE("make_weights: every invalid size or weight is refused by itself, the smallest valid one is accepted") {
     Random random(1);
     const auto refusal = [&](auto Config::*size, auto given) {
         Config config = tiny;
@@ -523,7 +523,7 @@ TEST_CASE("make_weights: every size or weight that cannot be is refused by itsel
     CHECK_NOTHROW(make_weights(uniform, random));
 }
 
-TEST_CASE("sine_positions, forward, losses, panoptic: each comparison of the doors fails by itself") {
+TEST_CASE("sine_positions, forward, losses, panoptic: each argument check fails by itself") {
     Random random(5);
     CHECK_NOTHROW(sine_positions(1, 1, 4));
     const std::string fours = " does not split into sines and cosines of y and x; a multiple of 4 does";

@@ -96,7 +96,7 @@ TEST_CASE("cost_of: a pair outside of the costs is refused") {
     CHECK_THROWS_WITH(cost_of(Matrix(2, 3), {{0, -1}}), "cost_of: row 0 and column -1 of costs (2, 3), both are counted from 0");
 }
 
-TEST_CASE("cost_of: a row below 0 and a column behind the last are refused as well") {
+TEST_CASE("cost_of: a row below 0 and a column after the last are refused as well") {
     CHECK(cost_of({{1, 2}, {3, 4}}, {{1, 1}, {0, 0}}) == 5);
     CHECK_THROWS_WITH(cost_of(Matrix(2, 3), {{-1, 0}}), "cost_of: row -1 and column 0 of costs (2, 3), both are counted from 0");
     CHECK_THROWS_WITH(cost_of(Matrix(2, 3), {{0, 3}}), "cost_of: row 0 and column 3 of costs (2, 3), both are counted from 0");

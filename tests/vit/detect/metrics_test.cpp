@@ -226,7 +226,7 @@ TEST_CASE("metrics: arguments that would silently change the average are refused
     CHECK_THROWS_WITH(mean_panoptic_quality({image}, {image}, 0), "mean_panoptic_quality: 0 classes, there must be at least 1");
 }
 
-TEST_CASE("average_precision: each comparison of its doors fails by itself, the limits are allowed") {
+TEST_CASE("average_precision: each argument check fails by itself, the limits are allowed") {
     const auto refusal = [](int image, float overlap, int objects, float threshold) {
         return error_of([&] { average_precision({{image, 0, 1}}, {{overlap}}, {objects}, threshold); });
     };

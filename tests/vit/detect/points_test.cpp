@@ -82,7 +82,7 @@ TEST_CASE("sample: a map without pixels is refused, before anything is divided b
           })) == "sample: a map of 0 images of 2 x 2 has no pixels; images, height and width must be at least 1");
 }
 
-TEST_CASE("sample: each comparison of the doors fails by itself, the least map is allowed") {
+TEST_CASE("sample: each argument check fails by itself, the smallest map is allowed") {
     const auto refusal = [](const MapSize& size, const Matrix& points, const std::vector<int>& image) {
         return without_place(error_of([&] { corners(size, points, image); }));
     };

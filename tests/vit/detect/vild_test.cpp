@@ -188,7 +188,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("vild: every size or factor that cannot be is refused by itself, the least that can is accepted") {
+TEST_CASE("vild: every invalid size or factor is refused by itself, the smallest valid one is accepted") {
     Random random;
     for (const auto& [config, text] : std::vector<std::pair<vild::Config, std::string>>{
              {{.region_height = 0},

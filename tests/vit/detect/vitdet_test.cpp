@@ -377,7 +377,7 @@ TEST_CASE("vitdet: config_of reads every variant: without positions, windows or 
     check_given_settings(config, table, vitdet::config_of, window);
 }
 
-TEST_CASE("check: every size that cannot be is refused by itself, the least that can is accepted") {
+TEST_CASE("check: every invalid size is refused by itself, the smallest valid one is accepted") {
     const std::string at_least = ": all must be at least 1", inner = ": none may be negative, and the inner width not 0";
     for (const auto& [config, text] : std::vector<std::pair<vitdet::Config, std::string>>{
              {{.patch_size = 0}, "vitdet: patch side 0, 3 channels, tables for 64 x 64 tokens, positions of side 14" + at_least},
@@ -418,7 +418,7 @@ TEST_CASE("check: every size that cannot be is refused by itself, the least that
     CHECK_NOTHROW(vitdet::check({.windowed = {0, 11}, .residual = {0, 11}}));
 }
 
-TEST_CASE("windows, decomposed_bias, block, forward: each comparison of the doors fails by itself") {
+TEST_CASE("windows, decomposed_bias, block, forward: each argument check fails by itself") {
     CHECK_NOTHROW(vitdet::windows({1, 1, 1}, 1));
     CHECK(error_of([] { vitdet::windows({1, 1, 1}, 0); }).starts_with("windows: side 0 on "));
     CHECK(error_of([] { vitdet::windows({1, 0, 1}, 1); }).starts_with("windows: side 1 on "));

@@ -379,7 +379,7 @@ TEST_CASE("dff: NaN and sizes of 0 that would silently give samples or selection
                       "dff: positive query 1 of 1, they are counted from 0");
 }
 
-TEST_CASE("dff: every size or factor that cannot be is refused by itself, the least that can is accepted") {
+TEST_CASE("dff: every invalid size or factor is refused by itself, the smallest valid one is accepted") {
     Random random;
     for (const auto& [config, text] : std::vector<std::pair<dff::Config, std::string>>{
              {{.point_frequencies = -1}, "dff: -1, 4 and 10 frequencies, none may be negative"},

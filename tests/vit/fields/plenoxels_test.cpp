@@ -94,10 +94,10 @@ TEST_CASE("plenoxels: every step, both losses, every gradient and trilinear samp
         check_gradients(parameters, golden);
 
         zero_gradients(variables(parameters));
-        const Tape of_the_picture;
-        const Var picture_loss = plenoxels::picture_loss(plenoxels::forward(rays, grid, w, config), target);
-        golden.check("mse", picture_loss.value());
-        backward(picture_loss);
+        const Tape of_the_mse;
+        const Var image_loss = plenoxels::image_loss(plenoxels::forward(rays, grid, w, config), target);
+        golden.check("mse", image_loss.value());
+        backward(image_loss);
         check_same_gradient(golden, "mse_grad", w);
         golden.check_all_used();
     }
@@ -302,9 +302,9 @@ TEST_CASE("fit: twelve small views of a sphere are enough to render held-out one
     plenoxels::Scene scene{plenoxels::full_grid({10, 10, 10}, {0.8, 0.8, 0.8}), {}};
     scene.weights = plenoxels::make_weights(scene.grid, config);
     const View test = views_of(sphere, 3, 12, 1)[1];
-    const double before = psnr(plenoxels::photograph(test.camera, scene, config), pixels_of(test.picture));
+    const double before = psnr(plenoxels::photograph(test.camera, scene, config), pixels_of(test.image));
     plenoxels::fit(scene, pixel_rays(views_of(sphere, 12, 12)), config, {.steps = 100, .batch = 200}, 1);
-    const double after = psnr(plenoxels::photograph(test.camera, scene, config), pixels_of(test.picture));
+    const double after = psnr(plenoxels::photograph(test.camera, scene, config), pixels_of(test.image));
     INFO("before ", before, " dB, after ", after, " dB");
     CHECK(after > before + 8);
 }
@@ -317,10 +317,10 @@ TEST_CASE("Fitting: the loss is that of the batch plus both total variations, wi
     plenoxels::Fitting fitting(scene, one, {.harmonics = 1}, {.batch = 3, .tv_density = 10, .tv_harmonics = 100}, 1);
     const float loss = fitting.loss(0).value()(0, 0);
     const float rough = std::sqrt(12 + 1e-5f), flat = std::sqrt(1e-5f);
-    CHECK(loss - fitting.picture_loss == Approx(10 * rough + 100 * (std::sqrt(3 + 1e-5f) + 2 * flat)));
+    CHECK(loss - fitting.image_loss == Approx(10 * rough + 100 * (std::sqrt(3 + 1e-5f) + 2 * flat)));
     const Var alone =
-        plenoxels::picture_loss(plenoxels::forward(one.rays, scene.grid, scene.weights, {.harmonics = 1}), one.colours);
-    CHECK(fitting.picture_loss == Approx(alone.value()(0, 0)));
+        plenoxels::image_loss(plenoxels::forward(one.rays, scene.grid, scene.weights, {.harmonics = 1}), one.colours);
+    CHECK(fitting.image_loss == Approx(alone.value()(0, 0)));
     CHECK_THROWS_WITH(plenoxels::Fitting(scene, one, {.harmonics = 1}, {.batch = 0}, 1),
                       "plenoxels: a batch of 0 rays out of 1, both must be positive");
 }
@@ -377,7 +377,7 @@ TEST_CASE("pruned: voxels that reach the threshold stay with all neighbours, als
     const Camera camera = look_at({2, 1, 1}, {}, {0, 0, 1}, 9, 9, 45);
     const Matrix before = plenoxels::photograph(camera, scene, config), after = plenoxels::photograph(camera, sparse, config);
     CHECK(before(40, 0) < 0.9f);  // the middle pixel sees something
-    check_close("picture", after, before);
+    check_close("image", after, before);
     CHECK_THROWS_WITH(plenoxels::pruned(scene, scene.weights.density.value(), 31),
                       "pruned: no voxel reaches 31.000000, nothing would stay of the scene; take a lower threshold");
 }
@@ -467,7 +467,7 @@ TEST_CASE("plenoxels: NaN in rays and points, and invalid recipes, are refused")
                       "plenoxels: a coordinate of the centre of the box is nan, it must be finite");
 }
 
-TEST_CASE("Fitting, pruned, sample_rays: each comparison of the doors fails by itself, the limits are allowed") {
+TEST_CASE("Fitting, pruned, sample_rays: each argument check fails by itself, the limits are allowed") {
     const plenoxels::Grid grid = small_grid();
     const plenoxels::Scene scene{grid, plenoxels::make_weights(grid, {.harmonics = 1})};
     const PixelRays one{through_the_middle(), Matrix(1, 3)};

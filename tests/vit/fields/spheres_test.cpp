@@ -47,7 +47,7 @@ TEST_CASE("views_of: each camera looks at the origin from the same distance") {
     const std::vector<View> views = views_of(four_spheres(), 5, 8);
     REQUIRE(views.size() == 5);
     for (const View& view : views) {
-        CHECK(shape(view.picture) == "8 x 8 x 3");
+        CHECK(shape(view.image) == "8 x 8 x 3");
         const Matrix& pose = view.camera.pose;  // it looks along minus its third column
         for (int axis = 0; axis < 3; ++axis) CHECK(pose(axis, 3) == Approx(3 * pose(axis, 2)));
     }

@@ -22,7 +22,7 @@ TEST_CASE("write_views: cameras and images are read back") {
         CHECK(identical(read[v].camera.pose, views[v].camera.pose));
         CHECK(read[v].camera.focal == Approx(views[v].camera.focal));
         CHECK(read[v].camera.centre_y == 1);
-        CHECK(read[v].picture.pixels == views[v].picture.pixels);
+        CHECK(read[v].image.pixels == views[v].image.pixels);
     }
 }
 
@@ -38,8 +38,8 @@ TEST_CASE("read_views: the format of NeRF's scenes, with image names without ext
     REQUIRE(views.size() == 1);
     CHECK(views[0].camera.focal == Approx(1));  // half of the width over tan 45 degrees
     CHECK(identical(views[0].camera.pose, {{1, 0, 0, 5}, {0, 1, 0, 6}, {0, 0, 1, 7}}));
-    write_image(folder.path("r_0.png"), Image(2, 2, 3, 0));  // NeRF's own pictures are PNG files
-    CHECK(read_views(path)[0].picture.pixels[0] == 0);
+    write_image(folder.path("r_0.png"), Image(2, 2, 3, 0));  // NeRF's own images are PNG files
+    CHECK(read_views(path)[0].image.pixels[0] == 0);
 }
 
 TEST_CASE("read_views: a broken file throws with its path, the frame and the fault") {
@@ -74,7 +74,7 @@ TEST_CASE("read_views: a broken file throws with its path, the frame and the fau
           frame_1 + ": transform_matrix holds something that is not a number in row 1");
     const std::string rotation =
         frame_1 +
-        ": the first three columns of transform_matrix are no rotation; they are the camera's right, up and backward "
+        ": the first three columns of transform_matrix are not a rotation; they are the camera's right, up and backward "
         "directions, each of length 1";
     CHECK(error_of_frame("\"good\"", "[[1, 0, 0, 0], [0, 2, 0, 0], [0, 0, 1, 3], [0, 0, 0, 1]]") == rotation);    // length 2
     CHECK(error_of_frame("\"good\"", "[[1, 0.1, 0, 0], [0, 1, 0, 0], [0, 0, 1, 3], [0, 0, 0, 1]]") == rotation);  // an angle
@@ -92,25 +92,25 @@ TEST_CASE("read_views: a broken file throws with its path, the frame and the fau
 
 TEST_CASE("reduced: the image has fewer pixels, and its corner pixels look past the same edges") {
     View view = small_view(0.25f);  // 2 x 4 pixels
-    view.picture = Image(8, 16, 3, 0.25f);
+    view.image = Image(8, 16, 3, 0.25f);
     view.camera = look_at({0, -3, 1}, {}, {0, 0, 1}, 8, 16, 50);
     const View smaller = reduced(view, 4);
-    CHECK(smaller.picture.height == 2);
-    CHECK(smaller.picture.width == 4);
-    CHECK(smaller.picture(1, 3, 2) == Approx(0.25));
-    // The upper left corner of a picture is the point (0, 0) whatever the number of pixels: the same ray.
+    CHECK(smaller.image.height == 2);
+    CHECK(smaller.image.width == 4);
+    CHECK(smaller.image(1, 3, 2) == Approx(0.25));
+    // The upper left corner of an image is the point (0, 0) whatever the number of pixels: the same ray.
     const Matrix corner = rays_of_pixels(view.camera, {0}).directions, same = rays_of_pixels(smaller.camera, {0}).directions;
     for (int k = 0; k < 3; ++k) CHECK(corner(0, k) == Approx(same(0, k)));
     CHECK(pixel_rays({smaller}).rays.count() == 8);
-    CHECK(reduced(view, 16).picture.width == 16);
-    CHECK(reduced(view, 100).picture.width == 16);
+    CHECK(reduced(view, 16).image.width == 16);
+    CHECK(reduced(view, 100).image.width == 16);
     CHECK(error_of([&] { reduced(view, 0); }) == "reduced: a width of 0 pixels, it must be at least 1");
 
     const TemporaryFolder folder;
     write_views(folder.path("views.json"), {view});
-    CHECK(read_views(folder.path("views.json"))[0].picture.width == 16);
-    CHECK(read_views(folder.path("views.json"), 4)[0].picture.width == 4);
-    CHECK(read_views(folder.path("views.json"), 1)[0].picture.width == 1);
+    CHECK(read_views(folder.path("views.json"))[0].image.width == 16);
+    CHECK(read_views(folder.path("views.json"), 4)[0].image.width == 4);
+    CHECK(read_views(folder.path("views.json"), 1)[0].image.width == 1);
 }
 
 TEST_CASE("points_on_sphere: all at the same distance, from top to bottom, their mean near the origin") {
@@ -143,10 +143,10 @@ TEST_CASE("pixel_rays: stacks the pixels of all views, and chosen selects from t
 
 TEST_CASE("pixel_rays: an image of another size than its camera's throws") {
     View view = small_view(0);
-    view.picture = Image(2, 3, 3);
+    view.image = Image(2, 3, 3);
     CHECK_THROWS_WITH(
         pixel_rays({view}),
-        "pixel_rays: a picture of 2 x 3 x 3 from a camera of 2 x 4 pixels; both must be equally large, with 3 channels");
+        "pixel_rays: an image of 2 x 3 x 3 from a camera of 2 x 4 pixels; both must be equally large, with 3 channels");
 }
 
 TEST_CASE("pixel_rays, points_on_sphere, chosen: an empty list and rays that do not exist are refused") {

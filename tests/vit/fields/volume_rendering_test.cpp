@@ -75,7 +75,7 @@ TEST_CASE("rays_of_pixels: the middle pixel looks along the optical axis; x poin
     CHECK(rays_of(camera).count() == 25);
     CHECK(rays_of_pixels(camera, {12}, 0.5).directions(0, 0) == 0.25f);  // half a pixel to the right, focal length 2
     CHECK_THROWS_WITH(rays_of_pixels(camera, {25}),
-                      "rays_of_pixels: pixel 25 is outside a picture of 5 x 5, they are counted from 0, row by row");
+                      "rays_of_pixels: pixel 25 is outside an image of 5 x 5, they are counted from 0, row by row");
 }
 
 TEST_CASE("look_at: the middle of the image looks at the target, and `up` is up") {
@@ -103,12 +103,11 @@ TEST_CASE("psnr: an error of a tenth everywhere is 20 dB") {
     CHECK_THROWS_WITH(psnr(Matrix(1, 2), Matrix(2, 1)), "psnr: (1, 2) against (2, 1), the shapes must be equal and not empty");
 }
 
-TEST_CASE("picture_of: rows of pixels become an image, clamped, and pixels_of inverts it") {
-    const Image picture = picture_of({{0.1f}, {-1}, {2}, {0.4f}, {0.5f}, {0.6f}}, 3, 2);
-    CHECK(picture(1, 0, 0) == 1);
-    CHECK(identical(pixels_of(picture), {{0.1f}, {0}, {1}, {0.4f}, {0.5f}, {0.6f}}));
-    CHECK_THROWS_WITH(picture_of(Matrix(5, 3), 3, 2),
-                      "picture_of: (5, 3) does not fill 3 x 2 pixels; there must be a row for each");
+TEST_CASE("image_of: rows of pixels become an image, clamped, and pixels_of inverts it") {
+    const Image image = image_of({{0.1f}, {-1}, {2}, {0.4f}, {0.5f}, {0.6f}}, 3, 2);
+    CHECK(image(1, 0, 0) == 1);
+    CHECK(identical(pixels_of(image), {{0.1f}, {0}, {1}, {0.4f}, {0.5f}, {0.6f}}));
+    CHECK_THROWS_WITH(image_of(Matrix(5, 3), 3, 2), "image_of: (5, 3) does not fill 3 x 2 pixels; there must be a row for each");
 }
 
 TEST_CASE("render: inconsistent sizes throw with the caller's line") {
@@ -132,64 +131,61 @@ TEST_CASE("volume_rendering: invalid cameras, directions and densities are refus
                       "the line of sight");
     CHECK_THROWS_WITH(
         look_at({0, 0, 3}, {}, {0, 1, 0}, 2, 0, 40),
-        "look_at: a picture of 2 x 0 pixels and 40.000000 degrees; sizes must be positive, the angle between 0 and 180");
-    CHECK_THROWS_WITH(rays_of(empty), "rays_of: a picture of 0 x 2 pixels, both must be at least 1");
+        "look_at: an image of 2 x 0 pixels and 40.000000 degrees; sizes must be positive, the angle between 0 and 180");
+    CHECK_THROWS_WITH(rays_of(empty), "rays_of: an image of 0 x 2 pixels, both must be at least 1");
     CHECK_THROWS_WITH(rays_of(flat), "rays_of_pixels: the focal length is 0.000000 pixels, it must be positive and finite");
     CHECK_THROWS_WITH(rays_of_pixels(camera, {4}),
-                      "rays_of_pixels: pixel 4 is outside a picture of 2 x 2, they are counted from 0, row by row");
+                      "rays_of_pixels: pixel 4 is outside an image of 2 x 2, they are counted from 0, row by row");
     CHECK_THROWS_WITH(unit_directions({{INFINITY, 0, 0}}),
                       "unit_directions: direction 0 has length inf, it must be finite and not 0");
     CHECK(without_place(error_of([&] { render(Matrix{{-0.5f}}, Matrix{{1}}, Segments::one(1)); })) ==
           "render: the optical depth of sample 0 is -0.500000, a density that amplifies light; it must be 0 or more, as relu "
           "makes it");
-    CHECK_THROWS_WITH(picture_of(Matrix(3, 3), 2, 2),
-                      "picture_of: (3, 3) does not fill 2 x 2 pixels; there must be a row for each");
+    CHECK_THROWS_WITH(image_of(Matrix(3, 3), 2, 2), "image_of: (3, 3) does not fill 2 x 2 pixels; there must be a row for each");
     camera.pose(1, 2) = NAN;
     CHECK_THROWS_WITH(rays_of(camera),
                       "rays_of_pixels: the numbers of the pose (3, 4) hold nan in row 1, column 2 (from 0); all must be finite, "
                       "trap_nan(true) names the operation that made it");
 }
 
-TEST_CASE("look_at, rays_of_pixels, unit_directions: each comparison of the doors fails by itself, the least is allowed") {
+TEST_CASE("look_at, rays_of_pixels, unit_directions: each argument check fails by itself, the smallest sizes are allowed") {
     const auto refusal = [](int height, int width, double angle) {
         return error_of([&] { look_at({0, 0, 3}, {}, {0, 1, 0}, height, width, angle); });
     };
     const std::string rule = " degrees; sizes must be positive, the angle between 0 and 180";
     CHECK(refusal(1, 1, 179) == "");
-    CHECK(refusal(0, 1, 40) == "look_at: a picture of 0 x 1 pixels and 40.000000" + rule);
-    CHECK(refusal(1, 0, 40) == "look_at: a picture of 1 x 0 pixels and 40.000000" + rule);
-    CHECK(refusal(1, 1, 0) == "look_at: a picture of 1 x 1 pixels and 0.000000" + rule);
-    CHECK(refusal(1, 1, 180) == "look_at: a picture of 1 x 1 pixels and 180.000000" + rule);
+    CHECK(refusal(0, 1, 40) == "look_at: an image of 0 x 1 pixels and 40.000000" + rule);
+    CHECK(refusal(1, 0, 40) == "look_at: an image of 1 x 0 pixels and 40.000000" + rule);
+    CHECK(refusal(1, 1, 0) == "look_at: an image of 1 x 1 pixels and 0.000000" + rule);
+    CHECK(refusal(1, 1, 180) == "look_at: an image of 1 x 1 pixels and 180.000000" + rule);
     const Camera camera = look_at({0, 0, 3}, {}, {0, 1, 0}, 1, 1, 40);
     const auto rays = [&](const auto& change) {
         Camera changed = camera;
         change(changed);
         return error_of([&] { rays_of_pixels(changed, {}); });
     };
-    CHECK(rays([](Camera& c) { c.height = 0; }) == "rays_of_pixels: a picture of 0 x 1 pixels, both must be at least 1");
-    CHECK(rays([](Camera& c) { c.width = 0; }) == "rays_of_pixels: a picture of 1 x 0 pixels, both must be at least 1");
+    CHECK(rays([](Camera& c) { c.height = 0; }) == "rays_of_pixels: an image of 0 x 1 pixels, both must be at least 1");
+    CHECK(rays([](Camera& c) { c.width = 0; }) == "rays_of_pixels: an image of 1 x 0 pixels, both must be at least 1");
     CHECK(rays([](Camera& c) { c.pose = Matrix(4, 4); }) == "rays_of_pixels: a pose is (3, 4), not (4, 4)");
     CHECK(rays([](Camera& c) { c.pose = Matrix(3, 3); }) == "rays_of_pixels: a pose is (3, 4), not (3, 3)");
     CHECK(rays_of(camera).count() == 1);
     CHECK_THROWS_WITH(unit_directions(Matrix(1, 2, 1)), "unit_directions: directions have 3 columns, not 2");
 }
 
-TEST_CASE("rays_of, rays_of_pixels, psnr, picture_of: pictures without pixels and pixels before the first are refused") {
+TEST_CASE("rays_of, rays_of_pixels, psnr, image_of: images without pixels and pixels before the first are refused") {
     Camera camera = look_at({0, 0, 3}, {}, {0, 1, 0}, 1, 1, 40);
     CHECK_THROWS_WITH(rays_of_pixels(camera, {-1}),
-                      "rays_of_pixels: pixel -1 is outside a picture of 1 x 1, they are counted from 0, row by row");
+                      "rays_of_pixels: pixel -1 is outside an image of 1 x 1, they are counted from 0, row by row");
     CHECK_NOTHROW(rays_of_pixels(camera, {0}));
     camera.focal = INFINITY;
     CHECK_THROWS_WITH(rays_of_pixels(camera, {0}),
                       "rays_of_pixels: the focal length is inf pixels, it must be positive and finite");
     camera.width = 0;
-    CHECK_THROWS_WITH(rays_of(camera), "rays_of: a picture of 1 x 0 pixels, both must be at least 1");
+    CHECK_THROWS_WITH(rays_of(camera), "rays_of: an image of 1 x 0 pixels, both must be at least 1");
     CHECK_THROWS_WITH(psnr(Matrix(), Matrix()), "psnr: (0, 0) against (0, 0), the shapes must be equal and not empty");
-    CHECK_NOTHROW(picture_of(Matrix(1, 3), 1, 1));
-    CHECK_THROWS_WITH(picture_of(Matrix(0, 3), 0, 1),
-                      "picture_of: (0, 3) does not fill 0 x 1 pixels; there must be a row for each");
-    CHECK_THROWS_WITH(picture_of(Matrix(0, 3), 1, 0),
-                      "picture_of: (0, 3) does not fill 1 x 0 pixels; there must be a row for each");
+    CHECK_NOTHROW(image_of(Matrix(1, 3), 1, 1));
+    CHECK_THROWS_WITH(image_of(Matrix(0, 3), 0, 1), "image_of: (0, 3) does not fill 0 x 1 pixels; there must be a row for each");
+    CHECK_THROWS_WITH(image_of(Matrix(0, 3), 1, 0), "image_of: (0, 3) does not fill 1 x 0 pixels; there must be a row for each");
 }
 
 TEST_SUITE_END();

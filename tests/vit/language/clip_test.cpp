@@ -175,7 +175,7 @@ TEST_CASE("class_directions: the mean of the prompts, normalised to length 1; on
                       "class_directions: there is no class; give the sentences of at least one");
 }
 
-TEST_CASE("check: every size of a tower that cannot be is refused by itself, the least that can is accepted") {
+TEST_CASE("check: every invalid size of a tower is refused by itself, the smallest valid one is accepted") {
     const clip::VisionConfig vision{.grid = {.height = 1, .width = 1, .patch_size = 1, .channels = 1},
                                     .width = 1,
                                     .depth = 0,

@@ -136,7 +136,7 @@ TEST_CASE("load_vocabulary: vocab.json and merges.txt give the same tokenizer; t
                       "m: line 1: \"a  b\" is not a merge, which is two tokens with one space between them");
 }
 
-TEST_CASE("clean: a numbered character ends before the first character that is no digit of its base") {
+TEST_CASE("clean: a numeric character reference ends before the first character that is not a digit of its base") {
     CHECK(clip::clean("&#70;&#79;") == "fo");  // digits 0 and 9
     CHECK(clip::clean("&#65/&#65:&#65a") == "a/a:aa");
     CHECK(clip::clean("&#x4a;&#x4A;&#x4f;&#x4F;&#X49;") == "jjooi");

@@ -238,7 +238,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("coca: every size or factor that cannot be is refused by itself, the least that can is accepted") {
+TEST_CASE("coca: every invalid size or factor is refused by itself, the smallest valid one is accepted") {
     Random random;
     for (const auto& [config, text] : std::vector<std::pair<coca::Config, std::string>>{
              {{.width = 0}, "coca: 12, 12 and 8 heads of text, decoder and pooler must divide a width of 0"},

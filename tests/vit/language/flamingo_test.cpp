@@ -231,7 +231,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("make_weights: every size of the resampler that cannot be is refused by itself") {
+TEST_CASE("make_weights: every invalid size of the resampler is refused by itself") {
     Random random(1);
     const gpt::Weights language = gpt::make_weights(tiny.language, random);
     const auto refusal = [&](int ResamplerShape::*size, int given) {
@@ -262,7 +262,7 @@ TEST_CASE("make_weights: every size of the resampler that cannot be is refused b
     CHECK_NOTHROW(flamingo::make_weights(least, language, random));
 }
 
-TEST_CASE("make_weights: every size of the gated layers that cannot be is refused by itself, the limits are allowed") {
+TEST_CASE("make_weights: every invalid size of the gated layers is refused by itself, the limits are allowed") {
     Random random(1);
     const gpt::Weights language = gpt::make_weights(tiny.language, random);
     const auto refusal = [&](int flamingo::Config::*size, int given) {

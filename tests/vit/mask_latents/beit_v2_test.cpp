@@ -100,7 +100,7 @@ TEST_CASE("beit_v2: every step, gradient and codebook update of both stages equa
         const Matrix mask = numbers_of(golden, "input.bool_masked_pos");
         const beit_v2::Steps steps = beit_v2::forward(images_of(golden, "input.samples"), mask, w, config);
         check_masked_model(golden, steps, config);
-        const std::vector<int> labels = beit_v2::hidden_tokens(words.quantized.ids, steps);
+        const std::vector<int> labels = beit_v2::masked_tokens(words.quantized.ids, steps);
         golden.check_integers("labels", labels);
         golden.check("mim_loss", beit_v2::mask_loss(steps, labels).value());
         golden.check("cls_pt_loss", beit_v2::branch_loss(steps, labels).value());
@@ -172,16 +172,16 @@ TEST_CASE("tokenize: the length of z has no gradient") {
     }
 }
 
-TEST_CASE("forward: a hidden patch has no influence on any prediction, a visible one has") {
+TEST_CASE("forward: a masked patch has no influence on any prediction, a visible one has") {
     Random random(6);
     const beit_v2::Weights w = beit_v2::make_weights(tiny, random, {.stddev = 0.3f});
     const Matrix mask{{1, 0, 0, 1, 0, 0}};
     std::vector<Image> images = tiny_images(random, 1);
     const beit_v2::Steps before = beit_v2::forward(images, mask, w, tiny);
-    images[0](0, 0, 0) += 1;  // patch 0, hidden
-    const beit_v2::Steps hidden = beit_v2::forward(images, mask, w, tiny);
-    CHECK(identical(hidden.logits.value(), before.logits.value()));
-    CHECK(identical(hidden.branch_logits.value(), before.branch_logits.value()));
+    images[0](0, 0, 0) += 1;  // patch 0, masked
+    const beit_v2::Steps masked = beit_v2::forward(images, mask, w, tiny);
+    CHECK(identical(masked.logits.value(), before.logits.value()));
+    CHECK(identical(masked.branch_logits.value(), before.branch_logits.value()));
     images[0](0, 2, 0) += 1;  // patch 1, visible
     CHECK(!identical(beit_v2::forward(images, mask, w, tiny).logits.value(), before.logits.value()));
 }
@@ -224,7 +224,7 @@ TEST_CASE("beit_v2: an inconsistent config, mask or teacher throws an error that
     CHECK_THROWS_WITH(beit_v2::forward(tiny_images(random, 2), Matrix(1, 6), w, tiny),
                       "beit_v2: a mask (1, 6) for 2 images of 6 patches; each image needs a row, each patch a number");
     CHECK_THROWS_WITH(beit_v2::forward(tiny_images(random, 1), Matrix(1, 6), w, tiny),
-                      "beit_v2: no patch is hidden, there is nothing to predict");
+                      "beit_v2: no patch is masked, there is nothing to predict");
     const beit_v2::TokenizerWeights t = beit_v2::make_weights(tiny_tokenizer, random);
     const beit_v2::TokenizerSteps steps = beit_v2::tokenize(tiny_images(random, 1), t, tiny_tokenizer);
     CHECK_THROWS_WITH(beit_v2::reconstruction_loss(steps, Matrix(5, 5)),
@@ -249,7 +249,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("beit_v2: every size or factor of a tokenizer that cannot be is refused by itself, the least that can is accepted") {
+TEST_CASE("beit_v2: every invalid size or factor of a tokenizer is refused by itself, the smallest valid one is accepted") {
     Random random;
     for (const auto& [config, text] : std::vector<std::pair<beit_v2::TokenizerConfig, std::string>>{
              {{.code_width = 0},

@@ -66,13 +66,13 @@ TEST_CASE("parity: student, teacher, targets, the loss, every gradient and the t
         }
         golden.check("target_average", all.targets.average);
         golden.check("targets", all.targets.targets);
-        Matrix hidden(B, T);
-        for (const int row : all.steps.hidden) hidden[row] = 1;
-        golden.check_integers("masked_positions", integers_of(hidden));
+        Matrix masked(B, T);
+        for (const int row : all.steps.masked_rows) masked[row] = 1;
+        golden.check_integers("masked_positions", integers_of(masked));
         golden.check("masked_targets", all.steps.targets);
         golden.check("prediction", all.steps.prediction.value());
         golden.check("loss_per_token", transpose(data2vec::token_losses(all.steps, config).value()));
-        golden.check_integers("sample_size", {static_cast<int>(all.steps.hidden.size())});
+        golden.check_integers("sample_size", {static_cast<int>(all.steps.masked_rows.size())});
         const Var loss = data2vec::loss(all.steps, config);
         golden.check("loss", loss.value());
         backward(loss);
@@ -175,7 +175,7 @@ TEST_CASE("predict: without text the model has no vocabulary, and reads embedded
     const Attending how{.segments = Segments::equal(2, 3)};
     const data2vec::Targets targets = data2vec::make_targets(patches, how, w, config);
     const data2vec::Steps steps = data2vec::predict(patches, {{0, 1, 0}, {1, 0, 0}}, how, targets.targets, w, config);
-    CHECK(steps.hidden == std::vector<int>{1, 3});
+    CHECK(steps.masked_rows == std::vector<int>{1, 3});
     CHECK(steps.prediction.rows() == 2);
     CHECK(identical(slice_rows(steps.targets, 1, 1), slice_rows(targets.targets, 3, 1)));
 }
@@ -228,9 +228,10 @@ TEST_CASE("data2vec: an inconsistent config or tokens throw an error that gives 
     Random random(3);
     const data2vec::Weights w = data2vec::make_weights(config, random);
     CHECK_THROWS_WITH(data2vec::forward({5, 6}, {5, 6}, 2, w, config),
-                      "data2vec: nothing is hidden, so there is nothing to predict");
-    CHECK_THROWS_WITH(data2vec::forward({5, 11}, {6, 6}, 2, w, config),
-                      "data2vec: the student reads word 5 at position 0, the teacher 6; they differ only where one is hidden");
+                      "data2vec: nothing is masked, so there is nothing to predict");
+    CHECK_THROWS_WITH(
+        data2vec::forward({5, 11}, {6, 6}, 2, w, config),
+        "data2vec: the student reads token 5 at position 0, the teacher 6; they may differ only at masked positions");
     CHECK_THROWS_WITH(data2vec::forward({5, 11, 6}, {5, 6, 6}, 2, w, config),
                       "data2vec: 3 tokens are not a whole number of sequences of 2");
     config.average_layers = 4;
@@ -253,7 +254,7 @@ TEST_CASE(
         check_given_settings(golden_config(Golden(path)), table, data2vec::config_of, "the number of heads");
 }
 
-TEST_CASE("data2vec: every size or factor that cannot be is refused by itself, the least that can is accepted") {
+TEST_CASE("data2vec: every invalid size or factor is refused by itself, the smallest valid one is accepted") {
     Random random;
     for (const auto& [config, text] : std::vector<std::pair<data2vec::Config, std::string>>{
              {{.positions = 0},

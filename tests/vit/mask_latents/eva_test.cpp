@@ -43,7 +43,7 @@ TEST_CASE("parity: every step, the loss and every gradient of the published code
         const Matrix features = golden.input("clip_features"), mask = numbers_of(golden, "input.bool_masked_pos");
         Tape tape;
         const eva::Steps steps = eva::forward(images, mask, w, config);
-        CHECK(static_cast<int>(steps.hidden.size()) == mask.rows * golden.file.metadata_int("num_mask_patches"));
+        CHECK(static_cast<int>(steps.masked_rows.size()) == mask.rows * golden.file.metadata_int("num_mask_patches"));
         golden.check("patch_embed", steps.patch_embeddings.value());
         golden.check("masked_embed", steps.masked.value());
         if (golden.has("expected.relative_position_index"))
@@ -54,7 +54,7 @@ TEST_CASE("parity: every step, the loss and every gradient of the published code
                     {{"blocks.#.attention_probs", Step::weights}, {"blocks.#.output", Step::output}});
         golden.check("norm", steps.norm.value());
         golden.check("pred", steps.prediction.value());
-        golden.check("labels", gather_rows(features, steps.hidden).value());
+        golden.check("labels", gather_rows(features, steps.masked_rows).value());
         const Var cosines = eva::cosines(steps, features);
         golden.check("cosine", transpose(cosines.value()));
         const Var loss = eva::loss(steps, features);
@@ -67,11 +67,11 @@ TEST_CASE("parity: every step, the loss and every gradient of the published code
 
 // --- what must be true of it ---
 
-// Steps with these predictions for the hidden ones of three patches.
+// Steps with these predictions for the masked ones of three patches.
 static eva::Steps steps_with(const Var& prediction) {
     eva::Steps steps;
     steps.mask = Matrix{{1, 0, 1}};
-    steps.hidden = hidden_rows(steps.mask);
+    steps.masked_rows = masked_rows(steps.mask);
     steps.prediction = prediction;
     return steps;
 }
@@ -118,13 +118,13 @@ static EvaCase small_case() {
     return c;
 }
 
-TEST_CASE("forward: hidden patches have no influence on the prediction, visible ones only on their own image") {
+TEST_CASE("forward: masked patches have no influence on the prediction, visible ones only on their own image") {
     const EvaCase c = small_case();
     const Matrix before = eva::forward(c.images, c.mask, c.w, c.config).prediction.value();
-    EvaCase hidden = c, visible = c;
-    hidden.images[0](0, 0, 0) += 1;   // in patch 0
+    EvaCase masked = c, visible = c;
+    masked.images[0](0, 0, 0) += 1;   // in patch 0
     visible.images[0](0, 2, 0) += 1;  // in patch 1
-    CHECK(identical(eva::forward(hidden.images, c.mask, c.w, c.config).prediction.value(), before));
+    CHECK(identical(eva::forward(masked.images, c.mask, c.w, c.config).prediction.value(), before));
     const Matrix after = eva::forward(visible.images, c.mask, c.w, c.config).prediction.value();
     CHECK(difference(slice_rows(after, 0, 3), slice_rows(before, 0, 3), {0, 0}) != "");
     CHECK(identical(slice_rows(after, 3, 1), slice_rows(before, 3, 1)));
@@ -172,7 +172,7 @@ TEST_CASE("eva: an inconsistent config, image, mask or feature throws an error t
     const eva::Steps steps = eva::forward(c.images, c.mask, c.w, c.config);
     CHECK_THROWS_WITH(eva::loss(steps, Matrix(12, 4)), "eva: features (12, 4) for 12 patches and predictions (4, 5)");
     CHECK_THROWS_WITH(eva::loss(eva::forward(c.images, Matrix(2, 6), c.w, c.config), Matrix(12, 5)),
-                      "eva: no patch is hidden, so there is nothing to predict");
+                      "eva: no patch is masked, so there is nothing to predict");
 }
 
 TEST_CASE(

@@ -12,7 +12,7 @@ TEST_SUITE_BEGIN("maskgit");
 static maskgit::Config golden_config(const Golden& golden) {
     const Safetensors& file = golden.file;
     CHECK(file.metadata_text("gelu") == "tanh");
-    CHECK(file.metadata_int("mask_token_id") == maskgit::hidden_token);
+    CHECK(file.metadata_int("mask_token_id") == maskgit::mask_token);
     const maskgit::Config config{.codebook_size = file.metadata_int("codebook_size"),
                                  .classes = file.metadata_int("num_class"),
                                  .down = file.metadata_int("latent_height"),
@@ -50,7 +50,7 @@ static void check_schedules(const Golden& golden) {
         const std::string name = tensor.substr(prefix.size());
         std::vector<float> shares;
         for (const float r : ratios)
-            shares.push_back(static_cast<float>(maskgit::hidden_fraction(maskgit::schedule_of_name(name), r, total)));
+            shares.push_back(static_cast<float>(maskgit::masked_fraction(maskgit::schedule_of_name(name), r, total)));
         golden.check("schedule." + name, row_of(shares));
     }
 }
@@ -58,7 +58,7 @@ static void check_schedules(const Golden& golden) {
 static void check_masking(const Golden& golden, const maskgit::MaskedBatch& batch, const maskgit::MaskSchedule& schedule) {
     std::vector<float> ratios;
     for (const float r : floats_of(golden, "input.ratio"))
-        ratios.push_back(static_cast<float>(maskgit::hidden_fraction(schedule, r, batch.mask.cols)));
+        ratios.push_back(static_cast<float>(maskgit::masked_fraction(schedule, r, batch.mask.cols)));
     std::vector<int> counts;
     for (const float count : row_sums(batch.mask).value()) counts.push_back(static_cast<int>(count));
     golden.check("mask_ratio", row_of(ratios));
@@ -83,10 +83,10 @@ static void check_decoding(const Golden& golden, const maskgit::Weights& w, cons
         golden.check_integers(step + "input_ids", rounds[i].ids);
         golden.check_integers(step + "sampled_ids", rounds[i].sampled);
         golden.check(step + "selected_probs", finite(rounds[i].probabilities));
-        golden.check_integers(step + "mask_len", rounds[i].to_hide);
+        golden.check_integers(step + "mask_len", rounds[i].to_mask);
         golden.check(step + "temperature", rounds[i].temperature);
         golden.check(step + "confidence", finite(rounds[i].confidence));
-        golden.check_integers(step + "masking", integers_of(rounds[i].hide));
+        golden.check_integers(step + "masking", integers_of(rounds[i].mask));
     }
     golden.check_integers("decode.final_ids", rounds.back().sampled);
 }
@@ -102,7 +102,7 @@ TEST_CASE("maskgit: schedules, every step, loss, gradient and round of decoding 
         check_schedules(golden);
         const maskgit::MaskSchedule schedule = maskgit::schedule_of_name(golden.file.metadata_text("mask_scheduling_method"));
         const maskgit::MaskedBatch batch =
-            maskgit::hide_tokens(golden.integers("input.tokens"), golden.integers("input.class_label"),
+            maskgit::mask_tokens(golden.integers("input.tokens"), golden.integers("input.class_label"),
                                  floats_of(golden, "input.ratio"), golden.input("mask_noise"), schedule, config);
         check_masking(golden, batch, schedule);
 
@@ -143,40 +143,40 @@ static const maskgit::Config tiny{.codebook_size = 5,
                                   .mlp_width = 10,
                                   .label_smoothing = 0.1f};
 
-TEST_CASE("hidden_fraction: cosine, uniform and square schedules at the middle and the ends, by hand") {
-    const auto at_half = [](const char* name) { return maskgit::hidden_fraction(maskgit::schedule_of_name(name), 0.5, 16); };
+TEST_CASE("masked_fraction: cosine, uniform and square schedules at the middle and the ends, by hand") {
+    const auto at_half = [](const char* name) { return maskgit::masked_fraction(maskgit::schedule_of_name(name), 0.5, 16); };
     CHECK(at_half("cosine") == Approx(std::sqrt(0.5)));
     CHECK(at_half("uniform") == Approx(0.5));
     CHECK(at_half("pow2") == Approx(0.75));
     CHECK(at_half("log") == Approx(1 / 4.0));            // -log2(1/2) / log2(16)
     CHECK(at_half("exp") == Approx(1 - 1 / 4.0));        // 1 - 2^(-4 / 2)
-    CHECK(maskgit::hidden_fraction({}, 1, 16) == 1e-6);  // never quite nothing
-    CHECK(maskgit::hidden_fraction(maskgit::schedule_of_name("log"), 0, 16) == 1);
+    CHECK(maskgit::masked_fraction({}, 1, 16) == 1e-6);  // never quite nothing
+    CHECK(maskgit::masked_fraction(maskgit::schedule_of_name("log"), 0, 16) == 1);
     CHECK_THROWS_WITH(maskgit::schedule_of_name("square"),
                       "maskgit: 'square' is not one of cosine, uniform, pow2, pow2.5, ..., log, exp");
     CHECK_THROWS_WITH(maskgit::schedule_of_name("pow"),
                       "maskgit: 'pow' is not one of cosine, uniform, pow2, pow2.5, ..., log, exp");
 }
 
-TEST_CASE("tokens_to_hide: 16 tokens in 3 rounds; 16 cos(pi / 3) is 8, not 7.9999995") {
+TEST_CASE("tokens_to_mask: 16 tokens in 3 rounds; 16 cos(pi / 3) is 8, not 7.9999995") {
     const maskgit::Decoding how{.rounds = 3};
-    CHECK(maskgit::tokens_to_hide(0, 16, 16, how) == 13);  // 16 cos(pi / 6) = 13.86
-    CHECK(maskgit::tokens_to_hide(1, 16, 13, how) == 8);   // 16 cos(pi / 3)
-    CHECK(maskgit::tokens_to_hide(2, 16, 8, how) == 1);    // at least one, although the answer does not need it
-    CHECK(maskgit::tokens_to_hide(0, 16, 10, how) == 9);   // a round always fixes a token
+    CHECK(maskgit::tokens_to_mask(0, 16, 16, how) == 13);  // 16 cos(pi / 6) = 13.86
+    CHECK(maskgit::tokens_to_mask(1, 16, 13, how) == 8);   // 16 cos(pi / 3)
+    CHECK(maskgit::tokens_to_mask(2, 16, 8, how) == 1);    // at least one, although the answer does not need it
+    CHECK(maskgit::tokens_to_mask(0, 16, 10, how) == 9);   // a round always fixes a token
 }
 
-TEST_CASE("hide_tokens: ceil(cos(pi r / 2) N) tokens with the smallest noise; class and visible tokens stay") {
+TEST_CASE("mask_tokens: ceil(cos(pi r / 2) N) tokens with the smallest noise; class and visible tokens stay") {
     const Matrix noise{{0.9f, 0.1f, 0.8f, 0.2f, 0.7f, 0.3f, 0.6f, 0.4f}};
     const std::vector<int> tokens{0, 1, 2, 3, 4, 0, 1, 2};
-    const maskgit::MaskedBatch batch = maskgit::hide_tokens(tokens, {2}, {2 / 3.0f}, noise, {}, tiny);  // cos(pi / 3) 8 = 4
+    const maskgit::MaskedBatch batch = maskgit::mask_tokens(tokens, {2}, {2 / 3.0f}, noise, {}, tiny);  // cos(pi / 3) 8 = 4
     CHECK(batch.ids == std::vector<int>{7, 0, -1, 2, -1, 4, -1, 1, -1});
     CHECK(batch.labels == std::vector<int>{7, 0, 1, 2, 3, 4, 0, 1, 2});
-    const maskgit::MaskedBatch all = maskgit::hide_tokens(tokens, {2}, {0}, noise, {}, tiny);
+    const maskgit::MaskedBatch all = maskgit::mask_tokens(tokens, {2}, {0}, noise, {}, tiny);
     CHECK(identical(all.mask, Matrix(1, 8, 1)));
 }
 
-TEST_CASE("weighted_loss: each image counts equally, however many of its tokens are hidden") {
+TEST_CASE("weighted_loss: each image counts equally, however many of its tokens are masked") {
     // Two images of 2 positions. Logits ln 3 and 0: p = 3/4, 1/4. Losses of label 0: ln(4/3); of label 1: ln 4.
     const float ln3 = std::log(3.0f);
     const Var logits = Matrix{{ln3, 0}, {ln3, 0}, {ln3, 0}, {ln3, 0}};
@@ -186,7 +186,7 @@ TEST_CASE("weighted_loss: each image counts equally, however many of its tokens 
     const float smoothed = maskgit::weighted_loss(logits, {0, 0, 0, 0}, {{1, 1}, {1, 1}}, 0.2f).value()(0, 0);
     CHECK(smoothed == Approx(0.9 * a + 0.1 * b));  // the label has 0.8 + 0.2 / 2
     CHECK_THROWS_WITH(maskgit::weighted_loss(logits, {0, 0, 0, 0}, {{1, 1}, {0, 0}}, 0),
-                      "maskgit: image 1 has no weight: nothing of it is hidden");
+                      "maskgit: image 1 has no weight: nothing of it is masked");
 }
 
 static maskgit::Weights tiny_weights() {
@@ -194,14 +194,14 @@ static maskgit::Weights tiny_weights() {
     return maskgit::make_weights(tiny, random, {.stddev = 0.4f});
 }
 
-TEST_CASE("decode: known tokens stay, only codes of the tokenizer are sampled, and each round hides fewer") {
+TEST_CASE("decode: known tokens stay, only codes of the tokenizer are sampled, and each round masks fewer") {
     const maskgit::Weights w = tiny_weights();
     Random random(5);
     const maskgit::Decoding how{.rounds = 5};
     std::vector<int> ids = maskgit::empty_images({0, 2}, tiny);
     ids[3] = 4;  // given
     const std::vector<maskgit::Round> rounds = maskgit::decode(ids, maskgit::draw_gumbel(random, 2, tiny, how), w, tiny, how);
-    std::vector<int> hidden{7, 8};
+    std::vector<int> masked{7, 8};
     for (const maskgit::Round& round : rounds) {
         CHECK(round.sampled[0] == 5);
         CHECK(round.sampled[9] == 7);
@@ -209,10 +209,10 @@ TEST_CASE("decode: known tokens stay, only codes of the tokenizer are sampled, a
         for (const int token : maskgit::tokens_of(round.sampled, tiny)) CHECK((token >= 0 && token < 5));
         for (int b = 0; b < 2; ++b) {
             int again = 0;
-            for (int i = 0; i < 9; ++i) again += round.hide(b, i) == 1;
-            CHECK(again == round.to_hide[b]);
-            CHECK((again < hidden[b] || again == 1));
-            hidden[b] = again;
+            for (int i = 0; i < 9; ++i) again += round.mask(b, i) == 1;
+            CHECK(again == round.to_mask[b]);
+            CHECK((again < masked[b] || again == 1));
+            masked[b] = again;
         }
     }
     CHECK(rounds.back().temperature == 0);
@@ -259,7 +259,7 @@ TEST_CASE("maskgit: inconsistent ids, draws and configs throw an error that give
     CHECK_THROWS_WITH(maskgit::forward(std::vector<int>(10), w, tiny),
                       "maskgit: 10 ids are not whole sequences of a class and 8 tokens");
     CHECK_THROWS_WITH(maskgit::forward(std::vector<int>(9, 8), w, tiny),
-                      "maskgit: id 8 is not one of 5 tokens, 3 classes, or -1 (hidden)");
+                      "maskgit: id 8 is not one of 5 tokens, 3 classes, or -1 (masked)");
     CHECK_THROWS_WITH(maskgit::empty_images({3}, tiny), "maskgit: class 3 is not one of 3, counted from 0");
     CHECK_THROWS_WITH(maskgit::decode(maskgit::empty_images({0}, tiny), {}, w, tiny, {.rounds = 2, .first_round = 2}),
                       "maskgit: decoding from round 2 of 2; no round is left, they are counted from 0");
@@ -279,23 +279,23 @@ TEST_CASE(
     CHECK_THROWS_WITH(
         maskgit::forward({5, 1, 2}, w, deeper),
         "maskgit: the configuration says 2 blocks, the weights hold 1; pass the configuration that the weights were made with");
-    CHECK_THROWS_WITH(maskgit::hide_tokens({1, 2}, {0}, {1.5f}, Matrix(1, 2), {}, config),
+    CHECK_THROWS_WITH(maskgit::mask_tokens({1, 2}, {0}, {1.5f}, Matrix(1, 2), {}, config),
                       "maskgit: a fraction of 1.500000, it must lie between 0 and 1");
-    CHECK_THROWS_WITH(maskgit::hide_tokens({1, 2}, {0}, {0.5f}, {{NAN, 0}}, {}, config),
+    CHECK_THROWS_WITH(maskgit::mask_tokens({1, 2}, {0}, {0.5f}, {{NAN, 0}}, {}, config),
                       "maskgit: the numbers of noise (1, 2) hold nan in row 0, column 0 (from 0); all must be finite, "
                       "trap_nan(true) names the operation that made it");
     CHECK_THROWS_WITH(maskgit::decode({5, 1}, {}, w, config, {}),
                       "maskgit: 2 ids are not whole sequences of a class and 2 tokens");
 }
 
-TEST_CASE("hidden_fraction, tokens_of: an r outside 0 to 1, and ids that are not whole images, are refused") {
-    CHECK_THROWS_WITH(maskgit::hidden_fraction({}, 1.5, 16),
-                      "hidden_fraction: r is 1.500000 for 16.000000 tokens; r must be from 0 to 1, and there must be a token");
+TEST_CASE("masked_fraction, tokens_of: an r outside 0 to 1, and ids that are not whole images, are refused") {
+    CHECK_THROWS_WITH(maskgit::masked_fraction({}, 1.5, 16),
+                      "masked_fraction: r is 1.500000 for 16.000000 tokens; r must be from 0 to 1, and there must be a token");
     CHECK_THROWS_WITH(maskgit::tokens_of({1, 2, 3}, {.down = 2, .across = 2}),
                       "maskgit: 3 ids are not whole sequences of a class and 4 tokens");
 }
 
-TEST_CASE("decode: a choice temperature, a first round, ids or draws that cannot be are refused") {
+TEST_CASE("decode: an invalid choice temperature, first round, id or draw is refused") {
     Random random;
     const maskgit::Weights w = maskgit::make_weights(tiny, random);
     const std::vector<int> ids = maskgit::empty_images({0}, tiny);
@@ -315,7 +315,7 @@ TEST_CASE("decode: a choice temperature, a first round, ids or draws that cannot
                       "maskgit: draws (18, 5) and (2, 8) for 2 rounds, 1 images of 9 ids and 5 tokens");
 }
 
-TEST_CASE("make_weights: every size that cannot be is refused by itself, the least that can is accepted") {
+TEST_CASE("make_weights: every invalid size is refused by itself, the smallest valid one is accepted") {
     Random random;
     const std::string rule = ": sizes must be positive";
     for (const auto& [config, text] : std::vector<std::pair<maskgit::Config, std::string>>{
@@ -350,15 +350,15 @@ TEST_CASE("make_weights: every size that cannot be is refused by itself, the lea
     CHECK_NOTHROW(maskgit::make_weights(least, random));
 }
 
-TEST_CASE("hidden_fraction, hide_tokens, weighted_loss: each comparison of the doors fails by itself, the limits are allowed") {
+TEST_CASE("masked_fraction, mask_tokens, weighted_loss: each argument check fails by itself, the limits are allowed") {
     const std::string r_rule = " tokens; r must be from 0 to 1, and there must be a token";
-    CHECK(error_of([] { maskgit::hidden_fraction({}, -0.5, 1); }) == "hidden_fraction: r is -0.500000 for 1.000000" + r_rule);
-    CHECK(error_of([] { maskgit::hidden_fraction({}, 0.5, 0); }) == "hidden_fraction: r is 0.500000 for 0.000000" + r_rule);
-    CHECK(maskgit::hidden_fraction({}, 0, 1) == 1);
+    CHECK(error_of([] { maskgit::masked_fraction({}, -0.5, 1); }) == "masked_fraction: r is -0.500000 for 1.000000" + r_rule);
+    CHECK(error_of([] { maskgit::masked_fraction({}, 0.5, 0); }) == "masked_fraction: r is 0.500000 for 0.000000" + r_rule);
+    CHECK(maskgit::masked_fraction({}, 0, 1) == 1);
 
     const maskgit::Config pair{.codebook_size = 3, .classes = 1, .down = 1, .across = 2};
     const auto refusal = [&](std::vector<int> tokens, std::vector<int> classes, std::vector<float> r, const Matrix& noise) {
-        return error_of([&] { maskgit::hide_tokens(tokens, classes, r, noise, {}, pair); });
+        return error_of([&] { maskgit::mask_tokens(tokens, classes, r, noise, {}, pair); });
     };
     const std::string needs = " tokens; each token needs a number of noise, each image a fraction";
     CHECK(refusal({0, 2}, {0}, {0}, Matrix(1, 2)) == "");
@@ -379,7 +379,7 @@ TEST_CASE("hidden_fraction, hide_tokens, weighted_loss: each comparison of the d
     const maskgit::Weights w = tiny_weights();
     CHECK_THROWS_WITH(maskgit::forward({}, w, tiny), "maskgit: 0 ids are not whole sequences of a class and 8 tokens");
     CHECK_THROWS_WITH(maskgit::forward(std::vector<int>(9, -2), w, tiny),
-                      "maskgit: id -2 is not one of 5 tokens, 3 classes, or -1 (hidden)");
+                      "maskgit: id -2 is not one of 5 tokens, 3 classes, or -1 (masked)");
 }
 
 TEST_SUITE_END();

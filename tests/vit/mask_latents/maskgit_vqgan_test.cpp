@@ -177,7 +177,7 @@ TEST_CASE("paint: equals the reconstruction of forward for the same codes") {
                       "maskgit_vqgan: 6 channels do not split into 4 groups");
 }
 
-TEST_CASE("maskgit_vqgan: every size or factor that cannot be is refused by itself, the least that can is accepted") {
+TEST_CASE("maskgit_vqgan: every invalid size or factor is refused by itself, the smallest valid one is accepted") {
     Random random;
     for (const auto& [config, text] : std::vector<std::pair<maskgit_vqgan::Config, std::string>>{
              {{.channels = 0},

@@ -146,8 +146,7 @@ TEST_CASE("nearest_codes: no code, and distances of NaN, are refused") {
                       "nearest_codes: a distance of row 0 is NaN; look for a NaN in the features");
 }
 
-TEST_CASE(
-    "average_directions, average_sums, split_busiest: each comparison of the doors fails by itself, the limits are allowed") {
+TEST_CASE("average_directions, average_sums, split_busiest: each argument check fails by itself, the limits are allowed") {
     const auto refusal = [](const Matrix& z, Matrix sizes, float decay) {
         Matrix codes(2, 3, 1);
         return error_of([&] { average_directions(codes, sizes, z, {0}, decay); });

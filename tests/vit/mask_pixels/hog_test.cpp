@@ -147,7 +147,7 @@ TEST_CASE("check: no bins, no cells and cells that do not fill a patch are refus
     CHECK_NOTHROW(hog::check({.bins = 1, .cell = 4}, grid));
 }
 
-TEST_CASE("describe, roses, of_patches: each comparison of the doors fails by itself, the least sizes are allowed") {
+TEST_CASE("describe, roses, of_patches: each argument check fails by itself, the smallest sizes are allowed") {
     const auto refusal = [](int height, int width, int channels, int cell, int bins) {
         return error_of([&] { hog::describe(Image(height, width, channels), {.bins = bins, .cell = cell}); });
     };

@@ -127,11 +127,11 @@ TEST_CASE("random_masking: 9 patches at ratio 0.5 leave 4, those with the smalle
     CHECK(mae::visible_count(config) == 2);  // 2.25 rounded down
 }
 
-TEST_CASE("forward: hidden patches have no influence on the prediction, only on the loss") {
+TEST_CASE("forward: masked patches have no influence on the prediction, only on the loss") {
     const MaeCase c = small_case();
     const mae::Steps before = mae::forward(c.images, c.noise, c.w, c.config);
     MaeCase changed = c;
-    repaint(changed.images[0], before.masking.shuffle[8], c.config);  // the largest noise: hidden
+    repaint(changed.images[0], before.masking.shuffle[8], c.config);  // the largest noise: masked
     const mae::Steps after = mae::forward(changed.images, c.noise, c.w, c.config);
     CHECK(identical(after.prediction.value(), before.prediction.value()));
     CHECK(mae::loss(after, c.config).value()(0, 0) != mae::loss(before, c.config).value()(0, 0));
@@ -147,7 +147,7 @@ TEST_CASE("forward: a visible patch changes its own image's prediction and no ot
     CHECK(identical(slice_rows(after.prediction.value(), 9, 9), slice_rows(before.prediction.value(), 9, 9)));
 }
 
-TEST_CASE("loss: the gradient at predictions of visible patches is zero, at hidden ones it is not") {
+TEST_CASE("loss: the gradient at predictions of visible patches is zero, at masked ones it is not") {
     const MaeCase c = small_case();
     const Tape tape;
     const mae::Steps steps = mae::forward(c.images, c.noise, c.w, c.config);
@@ -159,7 +159,7 @@ TEST_CASE("loss: the gradient at predictions of visible patches is zero, at hidd
     }
 }
 
-TEST_CASE("forward: hidden patches enter the decoder as the mask token plus their position, and nothing else") {
+TEST_CASE("forward: masked patches enter the decoder as the mask token plus their position, and nothing else") {
     const MaeCase c = small_case();
     const mae::Steps steps = mae::forward(c.images, c.noise, c.w, c.config);
     for (int b = 0; b < 2; ++b)
@@ -290,7 +290,7 @@ TEST_CASE("predicted_images: normalised predictions become pixels by each patch'
     CHECK(mae::loss(steps, c.config).value()(0, 0) == 0);
 }
 
-TEST_CASE("make_classifier: its encoder gives the latent of a masked autoencoder that hides nothing") {
+TEST_CASE("make_classifier: its encoder gives the latent of a masked autoencoder that masks nothing") {
     MaeCase c = small_case();
     c.config.mask_ratio = 0;
     for (int b = 0; b < 2; ++b)
@@ -331,7 +331,7 @@ TEST_CASE("mae: an inconsistent config, image or noise throws an error that give
     CHECK_THROWS_WITH(mae::forward(c.images, Matrix(1, 9), c.w, c.config), "mae: noise (1, 9) for 2 images, each needs a row");
 }
 
-TEST_CASE("mae: every size or factor that cannot be is refused by itself, the least that can is accepted") {
+TEST_CASE("mae: every invalid size or factor is refused by itself, the smallest valid one is accepted") {
     Random random;
     for (const auto& [config, text] : std::vector<std::pair<mae::Config, std::string>>{
              {{.width = 18, .heads = 1}, "mae: a width of 18 must be divisible by 4 for the positions"},

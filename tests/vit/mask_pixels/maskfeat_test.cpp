@@ -73,7 +73,7 @@ TEST_CASE("parity: the descriptors, every step, the loss and every gradient of t
         check_stack(golden, steps.encoder, config.depth,
                     {{"blocks.#.attention_probs", Step::weights}, {"blocks.#.output", Step::output}});
         golden.check("pred", steps.prediction.value());
-        golden.check("labels", gather_rows(targets, steps.hidden).value());
+        golden.check("labels", gather_rows(targets, steps.masked_rows).value());
         const Var loss = maskfeat::loss(steps, targets);
         golden.check("loss", loss.value());
         backward(loss);
@@ -109,23 +109,23 @@ static MaskFeatCase small_case() {
     return c;
 }
 
-TEST_CASE("forward: hidden patches have no influence on the prediction, visible ones have") {
+TEST_CASE("forward: masked patches have no influence on the prediction, visible ones have") {
     const MaskFeatCase c = small_case();
     const Matrix before = maskfeat::forward(c.images, c.mask, c.w, c.config).prediction.value();
-    MaskFeatCase hidden = c, visible = c;
-    hidden.images[0](0, 0, 0) += 1;   // in patch 0
+    MaskFeatCase masked = c, visible = c;
+    masked.images[0](0, 0, 0) += 1;   // in patch 0
     visible.images[0](0, 4, 0) += 1;  // in patch 1
     CHECK(before.rows == 4);          // 3 patches of image 0, 1 of image 1
     CHECK(before.cols == 2 * 5 * 4);  // channels, bins, cells of a patch
-    CHECK(identical(maskfeat::forward(hidden.images, c.mask, c.w, c.config).prediction.value(), before));
+    CHECK(identical(maskfeat::forward(masked.images, c.mask, c.w, c.config).prediction.value(), before));
     const Matrix after = maskfeat::forward(visible.images, c.mask, c.w, c.config).prediction.value();
     CHECK(difference(slice_rows(after, 0, 3), slice_rows(before, 0, 3), {0, 0}) != "");
     CHECK(identical(slice_rows(after, 3, 1), slice_rows(before, 3, 1)));
 }
 
-TEST_CASE("loss: the mean over all hidden patches of the batch, so an image with three hidden patches counts three times") {
+TEST_CASE("loss: the mean over all masked patches of the batch, so an image with three masked patches counts three times") {
     maskfeat::Steps steps;
-    steps.hidden = {0, 1, 2, 5};
+    steps.masked_rows = {0, 1, 2, 5};
     steps.prediction = Var(Matrix(4, 2));
     // differences 1 1 / 1 1 / 1 1 / 3 3: (6 * 1 + 2 * 9) / 8 = 3; the mean of the images' means would be (1 + 9) / 2
     const Matrix targets{{1, 1}, {1, 1}, {1, 1}, {9, 9}, {9, 9}, {3, 3}};
@@ -155,7 +155,7 @@ TEST_CASE("maskfeat: an inconsistent config, image or mask throws an error that 
     CHECK_THROWS_WITH(maskfeat::forward(c.images, Matrix(2, 9), c.w, c.config),
                       "maskfeat: a mask (2, 9) for 2 images of 6 patches; each image needs a row, each patch a number");
     CHECK_THROWS_WITH(maskfeat::loss(maskfeat::forward(c.images, Matrix(2, 6), c.w, c.config), Matrix(12, 40)),
-                      "maskfeat: no patch is hidden, so there is nothing to predict");
+                      "maskfeat: no patch is masked, so there is nothing to predict");
     CHECK_THROWS_WITH(maskfeat::forward({Image(8, 8, 1), Image(8, 8, 1)}, c.mask, c.w, c.config),
                       "maskfeat: image 0 is 8 x 8 x 1, this model reads 8 x 12 x 2");
 }

@@ -29,21 +29,21 @@ TEST_CASE("inverse_permutations: undoes the shuffle of any noise") {
         for (int i = 0; i < 16; ++i) CHECK(shuffle[b * 16 + restore[b * 16 + i]] == i);
 }
 
-TEST_CASE("hide: marks the positions in the given entries") {
+TEST_CASE("make_mask: marks the positions in the given entries") {
     const std::vector<int> permutations{2, 0, 3, 1, /* next image */ 0, 1, 2, 3};
-    CHECK(identical(hide(permutations, 4, 0, 1), Matrix{{0, 0, 1, 0}, {1, 0, 0, 0}}));
-    CHECK(identical(hide(permutations, 4, 2, 4), Matrix{{0, 1, 0, 1}, {0, 0, 1, 1}}));
-    CHECK(identical(hide(permutations, 4, 1, 1), Matrix(2, 4)));
+    CHECK(identical(make_mask(permutations, 4, 0, 1), Matrix{{0, 0, 1, 0}, {1, 0, 0, 0}}));
+    CHECK(identical(make_mask(permutations, 4, 2, 4), Matrix{{0, 1, 0, 1}, {0, 0, 1, 1}}));
+    CHECK(identical(make_mask(permutations, 4, 1, 1), Matrix(2, 4)));
 }
 
-TEST_CASE("inverse_permutations, hide: a list that is not a permutation throws an error that gives the reason") {
+TEST_CASE("inverse_permutations, make_mask: a list that is not a permutation throws an error that gives the reason") {
     CHECK_THROWS_WITH(inverse_permutations({0, 1, 2}, 2),
                       "masking: 3 numbers are not permutations of 2 places; their number must be a multiple of that");
     CHECK_THROWS_WITH(inverse_permutations({0, 1, 2, 0}, 2),
                       "masking: permutation 1 names the place 2, there are 2, counted from 0");
-    CHECK_THROWS_WITH(hide({1, 1}, 2, 0, 1), "masking: permutation 0 names the place 1 twice");
-    CHECK_THROWS_WITH(hide({-1, 1}, 2, 0, 1), "masking: permutation 0 names the place -1, there are 2, counted from 0");
-    CHECK_THROWS_WITH(hide({1, 0}, 2, 0, 3), "masking: entries 0 to 3 of permutations of 2 places");
+    CHECK_THROWS_WITH(make_mask({1, 1}, 2, 0, 1), "masking: permutation 0 names the place 1 twice");
+    CHECK_THROWS_WITH(make_mask({-1, 1}, 2, 0, 1), "masking: permutation 0 names the place -1, there are 2, counted from 0");
+    CHECK_THROWS_WITH(make_mask({1, 0}, 2, 0, 3), "masking: entries 0 to 3 of permutations of 2 places");
 }
 
 TEST_CASE("normalise_patches: 1 and 3 have mean 2 and the unbiased variance 2, so they become -1 / sqrt 2 and 1 / sqrt 2") {
@@ -66,7 +66,7 @@ TEST_CASE("denormalise_patches: takes normalised patches back to pixels") {
     CHECK_THROWS_WITH(normalise_patches(Matrix(2, 1)), "normalise_patches: patches of 1 number have no variance");
 }
 
-TEST_CASE("masked_mean: hidden patches of all images together, not the mean of the images' means") {
+TEST_CASE("masked_mean: masked patches of all images together, not the mean of the images' means") {
     const Var losses = parameter(Matrix{{1}, {2}, {3}, /* next image */ {4}, {5}, {6}});
     const Matrix mask{{1, 0, 0}, {0, 1, 1}};
     const Tape tape;
@@ -76,15 +76,15 @@ TEST_CASE("masked_mean: hidden patches of all images together, not the mean of t
     check_close("gradient", losses.gradient(), {{1.0f / 3}, {0}, {0}, {0}, {1.0f / 3}, {1.0f / 3}});
 }
 
-TEST_CASE("masked_mean: without a hidden patch it throws, or is 0 with a positive `extra`") {
+TEST_CASE("masked_mean: without a masked patch it throws, or is 0 with a positive `extra`") {
     CHECK(without_place(error_of([] { masked_mean(Matrix(2, 1), Matrix(1, 2)); })) ==
-          "masked_mean: no patch is hidden, so there is nothing to take a mean of; a larger mask ratio hides some");
+          "masked_mean: no patch is masked, so there is nothing to take a mean of; a larger mask ratio masks some");
     CHECK(masked_mean(Matrix(2, 1, 7), Matrix(1, 2), 1e-5f).value()(0, 0) == 0);
     CHECK(without_place(error_of([] { masked_mean(Matrix(3, 1), Matrix(1, 2)); })) ==
           "masked_mean: losses (3, 1) for a mask (1, 2), one is needed for each patch");
 }
 
-TEST_CASE("draw_masks: each image hides the given number of positions, and not always the same") {
+TEST_CASE("draw_masks: the given number of positions of each image is masked, and not always the same") {
     Random random(1);
     const Matrix mask = draw_masks(random, 50, 9, 4);
     Matrix often(1, 9);
@@ -93,41 +93,41 @@ TEST_CASE("draw_masks: each image hides the given number of positions, and not a
     for (const float times : often) CHECK(std::abs(times - 50 * 4 / 9.0f) < 15);
 }
 
-// How many of the four neighbours of a hidden patch are hidden too, on average; beyond the border none is.
-static double hidden_neighbours(const Matrix& mask, int down, int across) {
-    double neighbours = 0, hidden = 0;
+// How many of the four neighbours of a masked patch are masked too, on average; beyond the border none is.
+static double masked_neighbours(const Matrix& mask, int down, int across) {
+    double neighbours = 0, masked = 0;
     for (int b = 0; b < mask.rows; ++b)
         for (int y = 0; y < down; ++y)
             for (int x = 0; x < across; ++x) {
                 if (mask(b, y * across + x) == 0) continue;
-                ++hidden;
+                ++masked;
                 if (y > 0) neighbours += mask(b, (y - 1) * across + x);
                 if (y + 1 < down) neighbours += mask(b, (y + 1) * across + x);
                 if (x > 0) neighbours += mask(b, y * across + x - 1);
                 if (x + 1 < across) neighbours += mask(b, y * across + x + 1);
             }
-    return neighbours / hidden;
+    return neighbours / masked;
 }
 
-TEST_CASE("draw_block_masks: each image hides the given number of patches, and hidden patches are neighbours") {
+TEST_CASE("draw_block_masks: the given number of patches of each image is masked, and masked patches are neighbours") {
     Random random(1);
-    const int down = 14, across = 10, hidden = 56;  // 40 %
-    const Matrix blocks = draw_block_masks(random, 50, down, across, hidden), single = draw_masks(random, 50, 140, hidden);
-    for (int b = 0; b < 50; ++b) CHECK(std::count(blocks.row(b), blocks.row(b) + 140, 1.0f) == hidden);
-    CHECK(hidden_neighbours(single, down, across) == Approx(4 * 0.4 * 0.92).epsilon(0.05));  // some lie at the border
-    CHECK(hidden_neighbours(blocks, down, across) > 2.5);
+    const int down = 14, across = 10, masked = 56;  // 40 %
+    const Matrix blocks = draw_block_masks(random, 50, down, across, masked), single = draw_masks(random, 50, 140, masked);
+    for (int b = 0; b < 50; ++b) CHECK(std::count(blocks.row(b), blocks.row(b) + 140, 1.0f) == masked);
+    CHECK(masked_neighbours(single, down, across) == Approx(4 * 0.4 * 0.92).epsilon(0.05));  // some lie at the border
+    CHECK(masked_neighbours(blocks, down, across) > 2.5);
     Matrix often(1, 140);
     add_sum_of_rows(often, blocks);
     for (const float times : often) CHECK(times > 0);  // no patch is always visible
     CHECK(std::count(often.begin(), often.end(), 50.0f) == 0);
 }
 
-TEST_CASE("draw_block_masks: a block has the least number of patches, and nothing, everything and a single row can be hidden") {
+TEST_CASE("draw_block_masks: a block has the least number of patches, and nothing, everything and a single row can be masked") {
     Random random(2);
     int tall = 0, wide = 0;
     for (int k = 0; k < 40; ++k) {  // one block of 3 x 3, 4 x 2 or 2 x 4 patches, or nearly that with single patches
         const Matrix mask = reshape(draw_block_masks(random, 1, 8, 8, 9, 9), 8, 8);
-        CHECK(hidden_neighbours(reshape(mask, 1, 64), 8, 8) > 1.3);
+        CHECK(masked_neighbours(reshape(mask, 1, 64), 8, 8) > 1.3);
         const Matrix in_rows = row_sums(mask).value(), in_columns = row_sums(transpose(mask)).value();
         const auto longest = [](const Matrix& sums) { return *std::max_element(sums.begin(), sums.end()); };
         tall += longest(in_columns) > longest(in_rows) + 1;
@@ -141,16 +141,16 @@ TEST_CASE("draw_block_masks: a block has the least number of patches, and nothin
     CHECK(draw_block_masks(random, 0, 4, 4, 2).rows == 0);
     CHECK_THROWS_WITH(
         draw_block_masks(random, 1, 2, 3, 7),
-        "draw_block_masks: 7 of 2 x 3 patches in blocks of at least 4; there must be as many patches as are to be hidden");
+        "draw_block_masks: 7 of 2 x 3 patches in blocks of at least 4; there must be as many patches as are to be masked");
 }
 
-TEST_CASE("hidden_rows, visible_rows: image by image, in the order of the patches") {
+TEST_CASE("masked_rows, visible_rows: image by image, in the order of the patches") {
     const Matrix mask{{0, 1, 1}, {1, 0, 0}};
-    CHECK(hidden_rows(mask) == std::vector<int>{1, 2, 3});
+    CHECK(masked_rows(mask) == std::vector<int>{1, 2, 3});
     CHECK(visible_rows(mask) == std::vector<int>{0, 4, 5});
 }
 
-TEST_CASE("cover: hidden rows become the token, the others stay; only hidden rows give the token a gradient") {
+TEST_CASE("cover: masked rows become the token, the others stay; only masked rows give the token a gradient") {
     const Var x = parameter({{1, 2}, {3, 4}, {5, 6}, {7, 8}}), token = parameter({{-1, -2}});
     const Matrix mask{{0, 1}, {1, 0}};
     const Tape tape;
@@ -163,29 +163,29 @@ TEST_CASE("cover: hidden rows become the token, the others stay; only hidden row
           "cover: a mask (1, 3) for 4 patches, one number is needed for each");
 }
 
-TEST_CASE("cover, hidden_rows, sorting_order: masks of other numbers than 0 and 1, and noise that is NaN, are refused") {
+TEST_CASE("cover, masked_rows, sorting_order: masks of other numbers than 0 and 1, and noise that is NaN, are refused") {
     CHECK(without_place(error_of([] {
               cover(Matrix(2, 1), Matrix(1, 1), Matrix{{1, 0.5f}});
-          })) == "cover: a mask (1, 2) holds 0.500000, it must hold 1 (hidden) and 0 (visible)");
-    CHECK_THROWS_WITH(hidden_rows(Matrix{{1, 2}}),
-                      "masking: a mask (1, 2) holds 2.000000, it must hold 1 (hidden) and 0 (visible)");
+          })) == "cover: a mask (1, 2) holds 0.500000, it must hold 1 (masked) and 0 (visible)");
+    CHECK_THROWS_WITH(masked_rows(Matrix{{1, 2}}),
+                      "masking: a mask (1, 2) holds 2.000000, it must hold 1 (masked) and 0 (visible)");
     CHECK_THROWS_WITH(sorting_order(Matrix{{0, std::nanf("")}}),
                       "sorting_order: number 1 of (1, 2) is NaN, which has no place in an order");
 }
 
-TEST_CASE("hide, draw_block_masks, denormalise_patches, masked_mean: each comparison of the doors fails by itself") {
-    CHECK_THROWS_WITH(hide({0}, 0, 0, 0),
+TEST_CASE("make_mask, draw_block_masks, denormalise_patches, masked_mean: each argument check fails by itself") {
+    CHECK_THROWS_WITH(make_mask({0}, 0, 0, 0),
                       "masking: 1 numbers are not permutations of 0 places; their number must be a multiple of that");
-    CHECK_THROWS_WITH(hide({1, 0}, 2, -1, 1), "masking: entries -1 to 1 of permutations of 2 places");
-    CHECK_THROWS_WITH(hide({1, 0}, 2, 2, 1), "masking: entries 2 to 1 of permutations of 2 places");
-    CHECK(hide({0}, 1, 0, 1)[0] == 1);
-    CHECK(hide({0}, 1, 1, 1)[0] == 0);
+    CHECK_THROWS_WITH(make_mask({1, 0}, 2, -1, 1), "masking: entries -1 to 1 of permutations of 2 places");
+    CHECK_THROWS_WITH(make_mask({1, 0}, 2, 2, 1), "masking: entries 2 to 1 of permutations of 2 places");
+    CHECK(make_mask({0}, 1, 0, 1)[0] == 1);
+    CHECK(make_mask({0}, 1, 1, 1)[0] == 0);
 
     Random random(1);
-    const auto refusal = [&](int count, int down, int across, int hidden, int smallest) {
-        return error_of([&] { draw_block_masks(random, count, down, across, hidden, smallest); });
+    const auto refusal = [&](int count, int down, int across, int masked, int smallest) {
+        return error_of([&] { draw_block_masks(random, count, down, across, masked, smallest); });
     };
-    const std::string rule = "; there must be as many patches as are to be hidden";
+    const std::string rule = "; there must be as many patches as are to be masked";
     CHECK(refusal(0, 1, 1, 0, 1) == "");
     CHECK(refusal(1, 1, 1, 1, 1) == "");
     CHECK(refusal(-1, 1, 1, 0, 1) == "draw_block_masks: 0 of 1 x 1 patches in blocks of at least 1" + rule);

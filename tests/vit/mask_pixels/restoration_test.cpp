@@ -7,39 +7,39 @@
 TEST_SUITE_BEGIN("restoration");
 
 // 2 x 4 pixels, one channel: two patches of side 2
-static Image picture_of(float left, float right) {
+static Image image_of(float left, float right) {
     Image image(2, 4, 1, left);
     for (int y = 0; y < 2; ++y) image(y, 2, 0) = image(y, 3, 0) = right;
     return image;
 }
 
-TEST_CASE("restoration: grey where hidden, the prediction only where hidden, the original") {
-    const Triple triple = restoration(picture_of(1, 2), picture_of(3, 4), {{0, 1}}, 2);
-    CHECK(triple.masked.pixels == picture_of(1, 0.5f).pixels);
-    CHECK(triple.restored.pixels == picture_of(1, 4).pixels);
-    CHECK(triple.original.pixels == picture_of(1, 2).pixels);
+TEST_CASE("restoration: grey where masked, the prediction only where masked, the original") {
+    const Triple triple = restoration(image_of(1, 2), image_of(3, 4), {{0, 1}}, 2);
+    CHECK(triple.masked.pixels == image_of(1, 0.5f).pixels);
+    CHECK(triple.restored.pixels == image_of(1, 4).pixels);
+    CHECK(triple.original.pixels == image_of(1, 2).pixels);
 }
 
-TEST_CASE("errors: hidden and visible pixels have separate means") {
-    const std::vector<Image> originals{picture_of(1, 2), picture_of(0, 0)}, predicted{picture_of(4, 2), picture_of(1, -3)};
+TEST_CASE("errors: masked and visible pixels have separate means") {
+    const std::vector<Image> originals{image_of(1, 2), image_of(0, 0)}, predicted{image_of(4, 2), image_of(1, -3)};
     const Matrix mask{{1, 0}, {0, 1}};
     const Errors squared = errors(predicted, originals, mask, 2, Measure::squared);
-    CHECK(squared.hidden == Approx((9 + 9) / 2.0));  // 4 - 1 and -3 - 0
+    CHECK(squared.masked == Approx((9 + 9) / 2.0));  // 4 - 1 and -3 - 0
     CHECK(squared.visible == Approx((0 + 1) / 2.0));
     const Errors absolute = errors(predicted, originals, mask, 2, Measure::absolute);
-    CHECK(absolute.hidden == Approx(3));
+    CHECK(absolute.masked == Approx(3));
     CHECK(absolute.visible == Approx(0.5));
 }
 
 TEST_CASE("mean_image: the mean of each pixel") {
-    CHECK(mean_image({picture_of(1, 2), picture_of(3, 8)}).pixels == picture_of(2, 5).pixels);
+    CHECK(mean_image({image_of(1, 2), image_of(3, 8)}).pixels == image_of(2, 5).pixels);
     const Image wide = mean_image({Image(1, 3, 2)});
     CHECK((wide.height == 1 && wide.width == 3 && wide.channels == 2));
 }
 
 TEST_CASE("median_image: the median of each pixel, the upper of the middle two when their number is even") {
-    CHECK(median_image({picture_of(1, 9), picture_of(7, 2), picture_of(3, 4)}).pixels == picture_of(3, 4).pixels);
-    CHECK(median_image({picture_of(1, 9), picture_of(7, 2)}).pixels == picture_of(7, 9).pixels);
+    CHECK(median_image({image_of(1, 9), image_of(7, 2), image_of(3, 4)}).pixels == image_of(3, 4).pixels);
+    CHECK(median_image({image_of(1, 9), image_of(7, 2)}).pixels == image_of(7, 9).pixels);
 }
 
 TEST_CASE("copy_nearest_visible: by distance of centres, the first of several") {
@@ -70,43 +70,43 @@ TEST_CASE("contact_sheet: three images, two across, zoomed twice, with gaps of o
 
 TEST_CASE("restoration: inconsistent sizes throw") {
     CHECK_THROWS_WITH(restoration(Image(2, 4, 1), Image(2, 2, 1), {{0, 1}}, 2),
-                      "restoration: the prediction is 2 x 2 x 1, the picture 2 x 4 x 1, both must be equally large");
+                      "restoration: the prediction is 2 x 2 x 1, the image 2 x 4 x 1, both must be equally large");
     CHECK_THROWS_WITH(restoration(Image(2, 4, 1), Image(2, 4, 1), {{0, 1, 0}}, 2),
-                      "restoration: a mask (1, 3) for 1 pictures of 2 x 4 x 1 in patches of side 2; each picture needs a row, "
+                      "restoration: a mask (1, 3) for 1 images of 2 x 4 x 1 in patches of side 2; each image needs a row, "
                       "each patch a number");
     CHECK_THROWS_WITH(errors({}, {}, Matrix(0, 2), 2, Measure::squared),
-                      "errors: 0 predictions of 0 pictures; each needs one, and there must be a picture");
-    CHECK_THROWS_WITH(mean_image({Image(1, 1, 1), Image(1, 2, 1)}), "mean_image: 1 x 2 x 1 among pictures of 1 x 1 x 1");
-    CHECK_THROWS_WITH(mean_image({}), "mean_image: there is no picture; give at least one");
+                      "errors: 0 predictions of 0 images; each needs one, and there must be an image");
+    CHECK_THROWS_WITH(mean_image({Image(1, 1, 1), Image(1, 2, 1)}), "mean_image: 1 x 2 x 1 among images of 1 x 1 x 1");
+    CHECK_THROWS_WITH(mean_image({}), "mean_image: there is no image; give at least one");
     CHECK_THROWS_WITH(contact_sheet({}, 1),
-                      "contact_sheet: 0 pictures, 1 across, 1 times as large, with gaps of 1; only the gap may be 0");
+                      "contact_sheet: 0 images, 1 across, 1 times as large, with gaps of 1; only the gap may be 0");
 }
 
-TEST_CASE("restoration, contact_sheet, errors: each comparison of the doors fails by itself, the least sizes are allowed") {
+TEST_CASE("restoration, contact_sheet, errors: each argument check fails by itself, the smallest sizes are allowed") {
     const auto refusal = [](int height, int width, const Matrix& mask, int patch_size) {
         return error_of([&] { restoration(Image(height, width, 1), Image(height, width, 1), mask, patch_size); });
     };
-    const std::string rule = "; each picture needs a row, each patch a number";
+    const std::string rule = "; each image needs a row, each patch a number";
     CHECK(refusal(1, 1, Matrix(1, 1), 1) == "");
-    CHECK(refusal(2, 2, Matrix(1, 1), 0) == "restoration: a mask (1, 1) for 1 pictures of 2 x 2 x 1 in patches of side 0" + rule);
-    CHECK(refusal(3, 2, Matrix(1, 1), 2) == "restoration: a mask (1, 1) for 1 pictures of 3 x 2 x 1 in patches of side 2" + rule);
-    CHECK(refusal(2, 3, Matrix(1, 1), 2) == "restoration: a mask (1, 1) for 1 pictures of 2 x 3 x 1 in patches of side 2" + rule);
-    CHECK(refusal(2, 2, Matrix(2, 1), 2) == "restoration: a mask (2, 1) for 1 pictures of 2 x 2 x 1 in patches of side 2" + rule);
+    CHECK(refusal(2, 2, Matrix(1, 1), 0) == "restoration: a mask (1, 1) for 1 images of 2 x 2 x 1 in patches of side 0" + rule);
+    CHECK(refusal(3, 2, Matrix(1, 1), 2) == "restoration: a mask (1, 1) for 1 images of 3 x 2 x 1 in patches of side 2" + rule);
+    CHECK(refusal(2, 3, Matrix(1, 1), 2) == "restoration: a mask (1, 1) for 1 images of 2 x 3 x 1 in patches of side 2" + rule);
+    CHECK(refusal(2, 2, Matrix(2, 1), 2) == "restoration: a mask (2, 1) for 1 images of 2 x 2 x 1 in patches of side 2" + rule);
 
     const std::vector<Image> one{Image(1, 1, 1)}, two{Image(1, 1, 1), Image(1, 2, 1)};
     const auto sheet = [&](int across, int zoom, int gap) { return error_of([&] { contact_sheet(one, across, zoom, gap); }); };
     CHECK(sheet(1, 1, 0) == "");
-    CHECK(sheet(0, 1, 0) == "contact_sheet: 1 pictures, 0 across, 1 times as large, with gaps of 0; only the gap may be 0");
-    CHECK(sheet(1, 0, 0) == "contact_sheet: 1 pictures, 1 across, 0 times as large, with gaps of 0; only the gap may be 0");
-    CHECK(sheet(1, 1, -1) == "contact_sheet: 1 pictures, 1 across, 1 times as large, with gaps of -1; only the gap may be 0");
-    CHECK_THROWS_WITH(contact_sheet(two, 1), "contact_sheet: picture 1 is 1 x 2 x 1, the first one 1 x 1 x 1");
+    CHECK(sheet(0, 1, 0) == "contact_sheet: 1 images, 0 across, 1 times as large, with gaps of 0; only the gap may be 0");
+    CHECK(sheet(1, 0, 0) == "contact_sheet: 1 images, 1 across, 0 times as large, with gaps of 0; only the gap may be 0");
+    CHECK(sheet(1, 1, -1) == "contact_sheet: 1 images, 1 across, 1 times as large, with gaps of -1; only the gap may be 0");
+    CHECK_THROWS_WITH(contact_sheet(two, 1), "contact_sheet: image 1 is 1 x 2 x 1, the first one 1 x 1 x 1");
 
     CHECK_THROWS_WITH(errors({}, one, Matrix(1, 1), 1, Measure::squared),
-                      "errors: 0 predictions of 1 pictures; each needs one, and there must be a picture");
+                      "errors: 0 predictions of 1 images; each needs one, and there must be an image");
     CHECK_THROWS_WITH(errors(two, two, Matrix(2, 1), 1, Measure::squared),
-                      "errors: picture 1 is 1 x 2 x 1, its prediction 1 x 2 x 1, the first picture 1 x 1 x 1");
+                      "errors: image 1 is 1 x 2 x 1, its prediction 1 x 2 x 1, the first image 1 x 1 x 1");
     CHECK_THROWS_WITH(errors({two[1]}, one, Matrix(1, 1), 1, Measure::squared),
-                      "errors: picture 0 is 1 x 1 x 1, its prediction 1 x 2 x 1, the first picture 1 x 1 x 1");
+                      "errors: image 0 is 1 x 1 x 1, its prediction 1 x 2 x 1, the first image 1 x 1 x 1");
 }
 
 TEST_SUITE_END();

@@ -58,7 +58,7 @@ TEST_CASE("parity: every step, the loss and every gradient of the published code
         const Golden golden(path);
         const SimmimCase c = golden_case(golden);
         const int n = c.config.grid.across();
-        CHECK(simmim::hidden_units(c.config) == golden.file.metadata_int("mask_count"));
+        CHECK(simmim::masked_units(c.config) == golden.file.metadata_int("mask_count"));
         CHECK(c.config.grid.patch_size == golden.file.metadata_int("encoder_stride"));
         CHECK(static_cast<int>(c.images.size()) == golden.file.metadata_int("batch_size"));
         CHECK(integers_of(c.mask) == golden.integers("input.mask"));
@@ -121,7 +121,7 @@ static SimmimCase small_case() {
     return c;
 }
 
-TEST_CASE("random_masking: a unit of 4 pixels hides 2 x 2 patches of 2; half of 4 units are the first two of the permutation") {
+TEST_CASE("random_masking: a unit of 4 pixels masks 2 x 2 patches of 2; half of 4 units are the first two of the permutation") {
     const SimmimCase c = small_case();
     CHECK(identical(c.mask, Matrix{{1, 1, 0, 0,  // units 0 and 3
                                     1, 1, 0, 0,  //
@@ -133,11 +133,11 @@ TEST_CASE("random_masking: a unit of 4 pixels hides 2 x 2 patches of 2; half of 
                                     1, 1, 0, 0}}));
 }
 
-TEST_CASE("hidden_units: rounded up: 0.6 of 4 is 3, 0.5 of 9 is 5; ratios 0 and 1 are exact") {
-    CHECK(simmim::hidden_units({.grid = {.height = 16, .width = 16}, .mask_unit = 8, .mask_ratio = 0.6}) == 3);
-    CHECK(simmim::hidden_units({.grid = {.height = 12, .width = 12}, .mask_unit = 4, .mask_ratio = 0.5}) == 5);
-    CHECK(simmim::hidden_units({.grid = {.height = 12, .width = 12}, .mask_unit = 4, .mask_ratio = 1}) == 9);
-    CHECK(simmim::hidden_units({.grid = {.height = 12, .width = 12}, .mask_unit = 4, .mask_ratio = 0}) == 0);
+TEST_CASE("masked_units: rounded up: 0.6 of 4 is 3, 0.5 of 9 is 5; ratios 0 and 1 are exact") {
+    CHECK(simmim::masked_units({.grid = {.height = 16, .width = 16}, .mask_unit = 8, .mask_ratio = 0.6}) == 3);
+    CHECK(simmim::masked_units({.grid = {.height = 12, .width = 12}, .mask_unit = 4, .mask_ratio = 0.5}) == 5);
+    CHECK(simmim::masked_units({.grid = {.height = 12, .width = 12}, .mask_unit = 4, .mask_ratio = 1}) == 9);
+    CHECK(simmim::masked_units({.grid = {.height = 12, .width = 12}, .mask_unit = 4, .mask_ratio = 0}) == 0);
 }
 
 TEST_CASE("pixel_shuffle: two channels of a 1 x 2 strip, channel slowest in, channel fastest out") {
@@ -147,15 +147,15 @@ TEST_CASE("pixel_shuffle: two channels of a 1 x 2 strip, channel slowest in, cha
     CHECK_THROWS_WITH(simmim::pixel_shuffle(Matrix(1, 7), 2, 2), "pixel_shuffle: tokens (1, 7) for 2 channels of 2 x 2 pixels");
 }
 
-TEST_CASE("forward: hidden patches have no influence on the prediction; visible ones have, but only on their own image") {
+TEST_CASE("forward: masked patches have no influence on the prediction; visible ones have, but only on their own image") {
     const SimmimCase c = small_case();
     const simmim::Steps before = simmim::forward(c.images, c.mask, c.w, c.config);
-    SimmimCase hidden = c, visible = c;
-    hidden.images[0](0, 0, 0) += 1;   // in unit 0
+    SimmimCase masked = c, visible = c;
+    masked.images[0](0, 0, 0) += 1;   // in unit 0
     visible.images[0](0, 7, 0) += 1;  // in unit 1
-    const Matrix after_hidden = simmim::forward(hidden.images, c.mask, c.w, c.config).reconstruction.value();
+    const Matrix after_masked = simmim::forward(masked.images, c.mask, c.w, c.config).reconstruction.value();
     const Matrix after_visible = simmim::forward(visible.images, c.mask, c.w, c.config).reconstruction.value();
-    CHECK(identical(after_hidden, before.reconstruction.value()));
+    CHECK(identical(after_masked, before.reconstruction.value()));
     CHECK(difference(slice_rows(after_visible, 0, 16), slice_rows(before.reconstruction.value(), 0, 16), {0, 0}) != "");
     CHECK(identical(slice_rows(after_visible, 16, 16), slice_rows(before.reconstruction.value(), 16, 16)));
 }
@@ -169,7 +169,7 @@ TEST_CASE("loss: for an empty mask it is 0, because of the 1e-5, and the mask to
     for (const float g : c.w.mask_token.gradient()) CHECK(g == 0);
 }
 
-TEST_CASE("loss: the 1e-5 is counted in pixels: one hidden patch of 4 pixels divides by 4.00001") {
+TEST_CASE("loss: the 1e-5 is counted in pixels: one masked patch of 4 pixels divides by 4.00001") {
     simmim::Steps steps;
     steps.mask = Matrix{{1, 0}};
     steps.patches = Matrix(2, 4);
@@ -178,7 +178,7 @@ TEST_CASE("loss: the 1e-5 is counted in pixels: one hidden patch of 4 pixels div
     CHECK(simmim::loss(steps, config).value()(0, 0) == Approx(4e6 / 4.00001).epsilon(2e-7));
 }
 
-TEST_CASE("loss: the L1 gradient is sign / count at each hidden number, and 0 at a difference of 0") {
+TEST_CASE("loss: the L1 gradient is sign / count at each masked number, and 0 at a difference of 0") {
     simmim::Steps steps;
     steps.mask = Matrix{{1, 0}};
     steps.patches = Matrix{{1, 2, 3, 4}, {0, 0, 0, 0}};
@@ -205,7 +205,7 @@ TEST_CASE("forward: biases of the shared table and of the blocks' tables add") {
     CHECK(!identical(sum.biases[0].value(), sum.biases[1].value()));
 }
 
-TEST_CASE("forward: without positions, two hidden patches get the same prediction") {
+TEST_CASE("forward: without positions, two masked patches get the same prediction") {
     SimmimCase c = small_case();
     c.config.shared_relative_bias = false;
     Random random(3);
@@ -290,7 +290,7 @@ TEST_CASE("make_weights: output projections of block l are divided by sqrt(2 l),
     CHECK(largest(w.relative_table) == 0);
 }
 
-TEST_CASE("average_distance, by hand: a hidden square of 2 in a corner of 4 x 4 pixels") {
+TEST_CASE("average_distance, by hand: a masked square of 2 in a corner of 4 x 4 pixels") {
     const simmim::Config config{.grid = {.height = 4, .width = 4, .patch_size = 2}, .mask_unit = 2};
     // pixel (0,0) is 2 away from column 2; (0,1), (1,0) and (1,1) are 1 away
     CHECK(simmim::average_distance({{1, 0, 0, 0}}, config) == Approx((2 + 1 + 1 + 1) / 4.0));
@@ -299,12 +299,12 @@ TEST_CASE("average_distance, by hand: a hidden square of 2 in a corner of 4 x 4 
     CHECK(simmim::average_distance({{1, 1, 1, 0}}, config) ==
           Approx((std::sqrt(2.0) + 2 * std::sqrt(5.0) + std::sqrt(8.0) + 12) / 12));
     CHECK_THROWS_WITH(simmim::average_distance(Matrix(1, 4, 1), config),
-                      "average_distance: a picture has no visible pixel; a smaller mask ratio leaves some");
+                      "average_distance: an image has no visible pixel; a smaller mask ratio leaves some");
     CHECK_THROWS_WITH(simmim::average_distance(Matrix(1, 4), config),
-                      "average_distance: no pixel is hidden; a larger mask ratio hides some");
+                      "average_distance: no pixel is masked; a larger mask ratio masks some");
 }
 
-TEST_CASE("average_distance: larger units hide pixels farther from visible ones") {
+TEST_CASE("average_distance: larger units mask pixels farther from visible ones") {
     double before = 0;
     for (const int unit : {2, 4, 6}) {
         const simmim::Config config{.grid = {.height = 12, .width = 12, .patch_size = 2}, .mask_unit = unit, .mask_ratio = 0.5};
@@ -339,7 +339,7 @@ TEST_CASE("simmim: an inconsistent config, image or mask throws an error that gi
                       "simmim: image 0 is 8 x 8 x 1, this model reads 8 x 8 x 2");
 }
 
-TEST_CASE("simmim: every size or factor that cannot be is refused by itself, the least that can is accepted") {
+TEST_CASE("simmim: every invalid size or factor is refused by itself, the smallest valid one is accepted") {
     Random random;
     for (const auto& [config, text] : std::vector<std::pair<simmim::Config, std::string>>{
              {{.heads = 0}, "simmim: 0 heads do not divide a width of 768"},

@@ -69,7 +69,7 @@ TEST_CASE("parity: every step, the loss and every gradient of the published code
         golden.check("target_patches", concat_rows(cubes).value());
         golden.check("target_normalised", videomae::normalise_cubes(concat_rows(cubes).value(), config.grid.channels));
         const Matrix targets = videomae::targets(clips, config);
-        golden.check("labels", gather_rows(targets, hidden_rows(steps.mask)).value());
+        golden.check("labels", gather_rows(targets, masked_rows(steps.mask)).value());
         const Var loss = videomae::loss(steps, targets);
         golden.check("loss", loss.value());
         backward(loss);
@@ -120,14 +120,14 @@ static VideoCase small_case() {
     return c;
 }
 
-TEST_CASE("tube_masking: a position whose entry is one of the largest is hidden in each time slot") {
-    // ratio 0.5 of 6 positions hides 3: entries 3, 4, 5
+TEST_CASE("tube_masking: a position whose entry is one of the largest is masked in each time slot") {
+    // ratio 0.5 of 6 positions masks 3: entries 3, 4, 5
     CHECK(identical(small_case().mask, Matrix{{0, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1}, {1, 1, 0, 0, 0, 1, 1, 1, 0, 0, 0, 1}}));
 }
 
-TEST_CASE("hidden_positions: rounded down: 0.9 of 196 is 176, 0.7 of 9 is 6") {
-    CHECK(videomae::hidden_positions({}) == 176);
-    CHECK(videomae::hidden_positions({.grid = {.height = 12, .width = 12, .patch_size = 4}, .mask_ratio = 0.7}) == 6);
+TEST_CASE("masked_positions: rounded down: 0.9 of 196 is 176, 0.7 of 9 is 6") {
+    CHECK(videomae::masked_positions({}) == 176);
+    CHECK(videomae::masked_positions({.grid = {.height = 12, .width = 12, .patch_size = 4}, .mask_ratio = 0.7}) == 6);
 }
 
 TEST_CASE("cubes_of: two frames of one patch are adjacent in a row, and clip_of inverts it") {
@@ -153,33 +153,33 @@ TEST_CASE("normalise_cubes: each channel alone: 1 and 3 become -1 / sqrt 2 and 1
                       "normalise_cubes: cubes of 3 numbers of 3 channels have no variance");
 }
 
-TEST_CASE("forward: a hidden tube has no influence on the prediction, a visible one only on its own clip") {
+TEST_CASE("forward: a masked tube has no influence on the prediction, a visible one only on its own clip") {
     const VideoCase c = small_case();
     const Matrix before = videomae::forward(c.clips, c.mask, c.w, c.config).prediction.value();
-    CHECK(before.rows == 12);  // 6 hidden cubes in each clip
-    VideoCase hidden = c, visible = c;
-    for (Image& frame : hidden.clips[0]) frame(2, 0, 0) += 1;   // place 3
+    CHECK(before.rows == 12);  // 6 masked cubes in each clip
+    VideoCase masked = c, visible = c;
+    for (Image& frame : masked.clips[0]) frame(2, 0, 0) += 1;   // place 3
     for (Image& frame : visible.clips[0]) frame(0, 0, 0) += 1;  // place 0
-    CHECK(identical(videomae::forward(hidden.clips, c.mask, c.w, c.config).prediction.value(), before));
+    CHECK(identical(videomae::forward(masked.clips, c.mask, c.w, c.config).prediction.value(), before));
     const Matrix after = videomae::forward(visible.clips, c.mask, c.w, c.config).prediction.value();
     CHECK(difference(slice_rows(after, 0, 6), slice_rows(before, 0, 6), {0, 0}) != "");
     CHECK(identical(slice_rows(after, 6, 6), slice_rows(before, 6, 6)));
 }
 
-TEST_CASE("forward: a mask need not be a tube, if each clip hides equally many cubes") {
+TEST_CASE("forward: a mask need not be a tube, if equally many cubes of each clip are masked") {
     const VideoCase c = small_case();
-    const Matrix random_mask = hide({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 11, 9, 7, 5, 3, 1, 0, 2, 4, 6, 8, 10}, 12, 0, 5);
+    const Matrix random_mask = make_mask({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 11, 9, 7, 5, 3, 1, 0, 2, 4, 6, 8, 10}, 12, 0, 5);
     const videomae::Steps steps = videomae::forward(c.clips, random_mask, c.w, c.config);
     CHECK(steps.prediction.rows() == 10);
     Matrix uneven = random_mask;
     uneven(1, 11) = 0;
     CHECK_THROWS_WITH(videomae::forward(c.clips, uneven, c.w, c.config),
-                      "videomae: clip 1 hides 4 cubes and clip 0 5, all must hide equally many");
+                      "videomae: clip 1 has 4 masked cubes and clip 0 5; all clips must have equally many");
     CHECK_THROWS_WITH(videomae::forward(c.clips, Matrix(2, 12), c.w, c.config),
-                      "videomae: a mask that hides 0 of 12 cubes; some must be visible, and some not");
+                      "videomae: 0 masked cubes of 12; some must be visible, and some not");
 }
 
-TEST_CASE("completed: the hidden cubes are the predicted ones, the others the target's") {
+TEST_CASE("completed: the masked cubes are the predicted ones, the others the target's") {
     const VideoCase c = small_case();
     const Matrix targets = videomae::targets(c.clips, c.config);
     const videomae::Steps steps = videomae::forward(c.clips, c.mask, c.w, c.config);
@@ -213,7 +213,7 @@ TEST_CASE("videomae: an inconsistent config, clip or mask throws an error that g
     Random random;
     CHECK_THROWS_WITH(videomae::make_weights({.frames = 15}, random), "videomae: cubes of 2 frames do not divide a clip of 15");
     CHECK_THROWS_WITH(videomae::make_weights({.mask_ratio = 1}, random),
-                      "videomae: a mask ratio of 1.000000 hides 196 of 196 places");
+                      "videomae: a mask ratio of 1.000000 masks 196 of 196 places");
     CHECK_THROWS_WITH(videomae::make_weights({.decoder_heads = 5}, random),
                       "videomae: 5 heads do not divide a decoder width of 384");
     CHECK_THROWS_WITH(videomae::make_weights({.channel_mean = {0.5f}}, random),
@@ -247,7 +247,7 @@ TEST_CASE("make_weights: a channel's standard deviation of 0 is refused") {
                       "videomae: a standard deviation of 0.000000 of a channel, it must be above 0");
 }
 
-TEST_CASE("videomae: every size or factor that cannot be is refused by itself, the least that can is accepted") {
+TEST_CASE("videomae: every invalid size or factor is refused by itself, the smallest valid one is accepted") {
     Random random;
     for (const auto& [config, text] : std::vector<std::pair<videomae::Config, std::string>>{
              {{.tubelet = 0}, "videomae: cubes of 0 frames do not divide a clip of 16"},
@@ -259,7 +259,7 @@ TEST_CASE("videomae: every size or factor that cannot be is refused by itself, t
              {{.decoder_depth = -1},
               "videomae: a decoder of -1 blocks with MLPs of ratio 4.000000; the depth may not be negative, the ratio "
               "must be positive"},
-             {{.mask_ratio = 0}, "videomae: a mask ratio of 0.000000 hides 0 of 196 places"},
+             {{.mask_ratio = 0}, "videomae: a mask ratio of 0.000000 masks 0 of 196 places"},
              {{.channel_mean = {}}, "videomae: 0 means and 3 standard deviations for 3 channels"},
              {{.channel_mean = {1, 1}, .channel_std = {1, 1}}, "videomae: 2 means and 2 standard deviations for 3 channels"},
          })

@@ -299,7 +299,7 @@ static const pix2seq::Config tiny{.grid = {.height = 8, .width = 12, .patch_size
                                   .length = 7,
                                   .vocabulary = small};
 
-static std::vector<Image> two_pictures() {
+static std::vector<Image> two_images() {
     Random random(3);
     std::vector<Image> images(2, Image(8, 12, 1));
     for (Image& image : images)
@@ -307,22 +307,22 @@ static std::vector<Image> two_pictures() {
     return images;
 }
 
-TEST_CASE("Reader: token by token equals the full pass, and pictures do not affect each other") {
+TEST_CASE("Reader: token by token equals the full pass, and images do not affect each other") {
     Random random(1);
     const pix2seq::Weights w = pix2seq::make_weights(tiny, random, {.stddev = 0.5f});
-    const std::vector<Image> images = two_pictures();
+    const std::vector<Image> images = two_images();
     const std::vector<int> input{1, 8, 9, 4, 1, 10, 11, 5};
     const Matrix full = pix2seq::forward(images, input, w, tiny).decoder.logits.value();
     pix2seq::Reader reader(images, w, tiny);
     for (int t = 0; t < 4; ++t) {
         const Matrix next = reader.read(make_batch({{input[t]}, {input[4 + t]}}));
-        check_close("first picture", slice_rows(next, 0, 1), slice_rows(full, t, 1));
-        check_close("second picture", slice_rows(next, 1, 1), slice_rows(full, 4 + t, 1));
+        check_close("first image", slice_rows(next, 0, 1), slice_rows(full, t, 1));
+        check_close("second image", slice_rows(next, 1, 1), slice_rows(full, 4 + t, 1));
     }
     const Matrix alone = pix2seq::forward({images[1]}, {1, 10, 11, 5}, w, tiny).decoder.logits.value();
     check_close("alone", alone, slice_rows(full, 4, 4));
     const Matrix other = pix2seq::forward({images[0]}, {1, 10, 11, 5}, w, tiny).decoder.logits.value();
-    CHECK(difference(other, alone) != "");  // the picture matters
+    CHECK(difference(other, alone) != "");  // the image matters
 }
 
 TEST_CASE("pix2seq: an inconsistent config or batch throws an error that gives the reason") {
@@ -335,8 +335,8 @@ TEST_CASE("pix2seq: an inconsistent config or batch throws an error that gives t
     config.decoder_heads = 5;
     CHECK_THROWS_WITH(pix2seq::make_weights(config, random), "pix2seq: 2 and 5 heads do not divide widths of 8 and 12");
     const pix2seq::Weights w = pix2seq::make_weights(tiny, random);
-    CHECK_THROWS_WITH(pix2seq::forward(two_pictures(), {1, 2, 3}, w, tiny),
-                      "pix2seq: 3 tokens for 2 pictures; equally many for each are needed, at most 7");
+    CHECK_THROWS_WITH(pix2seq::forward(two_images(), {1, 2, 3}, w, tiny),
+                      "pix2seq: 3 tokens for 2 images; equally many for each are needed, at most 7");
     CHECK_THROWS_WITH(pix2seq::projection_of_name("conv"), "pix2seq: a projection 'conv' is not one of linear, linear_p, mlp");
 }
 
@@ -350,7 +350,7 @@ TEST_CASE("pix2seq: boxes, labels, draws and logits that would silently become o
     const pix2seq::Objects no_number{{{0, NAN, 1, 1}}, {1}}, no_class{{{0, 0, 1, 1}}, {v.coordinate_shift}},
         good{{{0, 0, 1, 1}}, {1}};
     const float no_logits[] = {0, NAN};
-    CHECK_THROWS_WITH(pix2seq::forward(two_pictures(), {1, 2}, w, deeper),
+    CHECK_THROWS_WITH(pix2seq::forward(two_images(), {1, 2}, w, deeper),
                       "pix2seq: decoder: the configuration says 3 blocks, the weights hold 2; pass the configuration that the "
                       "weights were made with");
     CHECK_THROWS_WITH(pix2seq::make_sequence(no_number, 6, pix2seq::Corruption::random, draws, {}, v),
@@ -371,7 +371,7 @@ TEST_CASE("pix2seq: boxes, labels, draws and logits that would silently become o
     CHECK_THROWS_WITH(pix2seq::nucleus(no_logits, 2, 0.5f), "nucleus: logit 1 is nan, it must be a number");
     CHECK_THROWS_WITH(pix2seq::nucleus(no_logits, 2, 5),
                       "nucleus: p = 5.000000 of 2 logits; p lies between 0 and 1, and there must be a logit");
-    CHECK_THROWS_WITH(pix2seq::detect(two_pictures(), w, tiny, 0),
+    CHECK_THROWS_WITH(pix2seq::detect(two_images(), w, tiny, 0),
                       "pix2seq: 0 new tokens, it must be 1 to 7, the longest sequence");
 }
 
@@ -399,7 +399,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("pix2seq: every size or factor that cannot be is refused by itself, the least that can is accepted") {
+TEST_CASE("pix2seq: every invalid size or factor is refused by itself, the smallest valid one is accepted") {
     Random random;
     for (const auto& [config, text] : std::vector<std::pair<pix2seq::Config, std::string>>{
              {{.heads = 0}, "pix2seq: 0 and 16 heads do not divide widths of 768 and 512"},
@@ -454,8 +454,7 @@ TEST_CASE("make_sequence, corruption_of_name: draws for another number of object
                       "pix2seq: 'rand' is not one of rand_cls, rand_n_fake_cls, real_n_fake_cls, real_n_rand_n_fake_cls");
 }
 
-TEST_CASE(
-    "with_noise, make_sequence, detections, nucleus: each comparison of the doors fails by itself, the limits are allowed") {
+TEST_CASE("with_noise, make_sequence, detections, nucleus: each argument check fails by itself, the limits are allowed") {
     CHECK(pix2seq::quantised(1, 2) == 1);
     CHECK(pix2seq::dequantised(1, 2) == 1);
     CHECK_THROWS_WITH(pix2seq::quantised(0.5f, 1),
@@ -524,13 +523,13 @@ TEST_CASE("make_weights, forward, detect: a vocabulary, tokens and lengths that 
     CHECK(vocabulary({.task = 1, .fake_class = 2, .base_shift = 3, .coordinate_shift = 4, .bins = 2, .size = 5}) ==
           "pix2seq: 2 bins from token 4 on, after classes from 3 on, do not fit into 5 tokens");
     const pix2seq::Weights w = pix2seq::make_weights(tiny, random);
-    const std::string equally = " pictures; equally many for each are needed, at most 7";
+    const std::string equally = " images; equally many for each are needed, at most 7";
     CHECK(error_of([&] { pix2seq::forward({}, {1}, w, tiny); }) == "pix2seq: 1 tokens for 0" + equally);
-    CHECK(error_of([&] { pix2seq::forward(two_pictures(), {}, w, tiny); }) == "pix2seq: 0 tokens for 2" + equally);
-    CHECK(error_of([&] { pix2seq::forward(two_pictures(), std::vector<int>(16, 1), w, tiny); }) ==
+    CHECK(error_of([&] { pix2seq::forward(two_images(), {}, w, tiny); }) == "pix2seq: 0 tokens for 2" + equally);
+    CHECK(error_of([&] { pix2seq::forward(two_images(), std::vector<int>(16, 1), w, tiny); }) ==
           "pix2seq: 16 tokens for 2" + equally);
-    CHECK_NOTHROW(pix2seq::forward(two_pictures(), std::vector<int>(14, 1), w, tiny));
-    CHECK_THROWS_WITH(pix2seq::detect(two_pictures(), w, tiny, 8),
+    CHECK_NOTHROW(pix2seq::forward(two_images(), std::vector<int>(14, 1), w, tiny));
+    CHECK_THROWS_WITH(pix2seq::detect(two_images(), w, tiny, 8),
                       "pix2seq: 8 new tokens, it must be 1 to 7, the longest sequence");
 }
 

@@ -125,10 +125,10 @@ static void check_pose(const Golden& golden, int width, int height, const unifie
 static void check_masks(const Golden& golden) {
     const std::vector<int> size = dimensions_of(golden, "input.segmentation_image");  // (h, w, 3)
     const Matrix numbers = numbers_of(golden, "input.segmentation_image");
-    Image picture(size.at(0), size.at(1), size.at(2));
-    std::copy(numbers.begin(), numbers.end(), picture.pixels.begin());
+    Image image(size.at(0), size.at(1), size.at(2));
+    std::copy(numbers.begin(), numbers.end(), image.pixels.begin());
     std::vector<int> all;
-    for (const std::vector<int>& mask : unified_io::masks_of(picture)) all.insert(all.end(), mask.begin(), mask.end());
+    for (const std::vector<int>& mask : unified_io::masks_of(image)) all.insert(all.end(), mask.begin(), mask.end());
     golden.check_integers("segmentation_masks", all);
 }
 
@@ -243,7 +243,7 @@ TEST_CASE("tokens_of_box, coordinate_of: y first, both relative to the longer si
     CHECK(unified_io::coordinate_of(ids[3], 200, 100) == doctest::Approx(200));
     CHECK_THROWS_WITH(
         unified_io::tokens_of_box({.x1 = 0, .y1 = 0, .x2 = 7, .y2 = 3}, 6, 4),
-        "unified_io: a box that reaches to 7.000000 in a picture of 6 x 4; it must lie inside of a square around the picture");
+        "unified_io: a box that reaches to 7.000000 in an image of 6 x 4; it must lie inside of a square around the image");
 }
 
 TEST_CASE("boxes_of: repeats of four coordinates and a label; the last bin throws") {
@@ -290,18 +290,18 @@ TEST_CASE("pose_of: unlabelled and missing joints get the mean of the others") {
 }
 
 TEST_CASE("masks_of: a run continues in the next row, and short runs are not objects") {
-    Image picture(3, 8, 3);
-    const auto paint = [&](int pixel, std::vector<float> rgb) { std::copy(rgb.begin(), rgb.end(), &picture.pixels[3 * pixel]); };
+    Image image(3, 8, 3);
+    const auto paint = [&](int pixel, std::vector<float> rgb) { std::copy(rgb.begin(), rgb.end(), &image.pixels[3 * pixel]); };
     for (int k = 2; k < 13; ++k) paint(k, {0, 255, 0});   // 11 pixels, over the end of a row
     for (int k = 14; k < 24; ++k) paint(k, {255, 0, 0});  // 10 pixels
-    const std::vector<std::vector<int>> masks = unified_io::masks_of(picture);
+    const std::vector<std::vector<int>> masks = unified_io::masks_of(image);
     REQUIRE(masks.size() == 1);
     for (int k = 0; k < 24; ++k) CHECK(masks[0][k] == (k >= 2 && k < 13));
     // |c - mean| is 45 + 22.5 + 22.5 < 100, so this is gray, and 45 > 40, so it is red as well
     for (int k = 0; k < 24; ++k) paint(k, {145, 77.5f, 77.5f});
-    CHECK(unified_io::masks_of(picture).size() == 2);
+    CHECK(unified_io::masks_of(image).size() == 2);
     CHECK_THROWS_WITH(unified_io::masks_of(Image(2, 2, 1)),
-                      "unified_io: masks are read from three colours, this picture is 2 x 2 x 1");
+                      "unified_io: masks are read from three colours, this image is 2 x 2 x 1");
 }
 
 // --- properties ---
@@ -532,9 +532,9 @@ TEST_CASE("unified_io: boxes that end before they begin, and invalid masks, are 
         "unified_io: a box from x 3.000000 to 1.000000 and y 0.000000 to 2.000000, neither may end before it begins");
     CHECK_THROWS_WITH(
         unified_io::tokens_of_box({.x1 = NAN, .y1 = 0, .x2 = 1, .y2 = 2}, 4, 4),
-        "unified_io: a box that reaches to nan in a picture of 4 x 4; it must lie inside of a square around the picture");
+        "unified_io: a box that reaches to nan in an image of 4 x 4; it must lie inside of a square around the image");
     CHECK_THROWS_WITH(unified_io::tokens_of_box({.x1 = 0, .y1 = 0, .x2 = 1, .y2 = 2}, 0, 0),
-                      "unified_io: a box in a picture of 0 x 0, both must be at least 1");
+                      "unified_io: a box in an image of 0 x 0, both must be at least 1");
     CHECK_THROWS_WITH(unified_io::forward(source, two_targets, w, config),
                       "unified_io: a mask of patches holds 0.500000, it must hold 1 (seen) and 0 (not seen)");
 }
@@ -553,10 +553,10 @@ TEST_CASE(
 
 TEST_CASE("coordinate_of: an image without pixels is refused") {
     CHECK_THROWS_WITH(unified_io::coordinate_of(32500, 0, 0),
-                      "unified_io: a place in a picture of 0 x 0, both must be at least 1");
+                      "unified_io: a place in an image of 0 x 0, both must be at least 1");
 }
 
-TEST_CASE("make_weights: every size that cannot be is refused by itself, the least that can is accepted") {
+TEST_CASE("make_weights: every invalid size is refused by itself, the smallest valid one is accepted") {
     Random random;
     const auto refusal = [&](const auto& change) {
         unified_io::Config config = tiny_config();
@@ -593,15 +593,15 @@ TEST_CASE("make_weights: every size that cannot be is refused by itself, the lea
     CHECK(refusal([](Config& c) { c.image_buckets = 1; }) == "unified_io: 1 buckets up to distance 6" + between);
     CHECK(refusal([](Config& c) { c.max_image_distance = 2; }) == "unified_io: 4 buckets up to distance 2" + between);
     CHECK(refusal([](Config& c) { c.vae.resolution = 0; }) ==
-          "unified_io: pictures of side 0, 4 filters, 2 levels, 1 blocks, codes of width 3" + sizes);
+          "unified_io: images of side 0, 4 filters, 2 levels, 1 blocks, codes of width 3" + sizes);
     CHECK(refusal([](Config& c) { c.vae.filters = 0; }) ==
-          "unified_io: pictures of side 4, 0 filters, 2 levels, 1 blocks, codes of width 3" + sizes);
+          "unified_io: images of side 4, 0 filters, 2 levels, 1 blocks, codes of width 3" + sizes);
     CHECK(refusal([](Config& c) { c.vae.multipliers = {}; }) ==
-          "unified_io: pictures of side 4, 4 filters, 0 levels, 1 blocks, codes of width 3" + sizes);
+          "unified_io: images of side 4, 4 filters, 0 levels, 1 blocks, codes of width 3" + sizes);
     CHECK(refusal([](Config& c) { c.vae.res_blocks = -1; }) ==
-          "unified_io: pictures of side 4, 4 filters, 2 levels, -1 blocks, codes of width 3" + sizes);
+          "unified_io: images of side 4, 4 filters, 2 levels, -1 blocks, codes of width 3" + sizes);
     CHECK(refusal([](Config& c) { c.vae.code_width = 0; }) ==
-          "unified_io: pictures of side 4, 4 filters, 2 levels, 1 blocks, codes of width 0" + sizes);
+          "unified_io: images of side 4, 4 filters, 2 levels, 1 blocks, codes of width 0" + sizes);
     CHECK(refusal([](Config& c) { c.vae.multipliers = {0}; }) == "unified_io: 4 filters, times 0, do not split into 2 groups");
     CHECK(refusal([](Config& c) { c.vae.groups = 0; }) == "unified_io: 4 filters, times 1, do not split into 0 groups");
     const Config least{.vocabulary = 2,
@@ -634,7 +634,7 @@ TEST_CASE("make_weights: every size that cannot be is refused by itself, the lea
     CHECK_NOTHROW(unified_io::make_weights(least, random));
 }
 
-TEST_CASE("forward, Reader, tokens_of_box, coordinate_of: each comparison of the doors fails by itself") {
+TEST_CASE("forward, Reader, tokens_of_box, coordinate_of: each argument check fails by itself") {
     const unified_io::Config config = tiny_config();
     const unified_io::Weights w = tiny_weights(config);
     const auto refusal = [&](const auto& change) {
@@ -668,7 +668,7 @@ TEST_CASE("forward, Reader, tokens_of_box, coordinate_of: each comparison of the
         "unified_io: a box from x 0.000000 to 1.000000 and y 1.000000 to 0.000000, neither may end before it begins");
     CHECK_NOTHROW(unified_io::coordinate_of(32500, 1, 1));
     CHECK_THROWS_WITH(unified_io::coordinate_of(32500, 1, 0),
-                      "unified_io: a place in a picture of 1 x 0, both must be at least 1");
+                      "unified_io: a place in an image of 1 x 0, both must be at least 1");
     CHECK(error_of([&] { unified_io::codes_of({noise(4, 6, 5)}, w, config); }).ends_with(", codes are made of side 4 with 3"));
     CHECK(error_of([&] {
               unified_io::codes_of({Image(4, 4, 1)}, w, config);

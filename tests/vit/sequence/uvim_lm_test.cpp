@@ -147,7 +147,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("uvim_lm: every size or factor that cannot be is refused by itself, the least that can is accepted") {
+TEST_CASE("uvim_lm: every invalid size or factor is refused by itself, the smallest valid one is accepted") {
     Random random;
     for (const auto& [config, text] : std::vector<std::pair<uvim_lm::Config, std::string>>{
              {{.heads = 0}, "uvim_lm: 0 heads do not divide a width of 1024"},

@@ -9,16 +9,16 @@
 
 TEST_SUITE_BEGIN("restoring");
 
-static Pictures two_pictures() {
+static Dataset two_images() {
     Image dark(2, 4, 1, -1), bright(2, 4, 1, 1);
-    return {.one = "picture", .train = {dark, dark, bright}, .test = {dark, bright}, .mean = 0.5f, .standard_deviation = 0.5f};
+    return {.one = "image", .train = {dark, dark, bright}, .test = {dark, bright}, .mean = 0.5f, .standard_deviation = 0.5f};
 }
 
 TEST_CASE("digits_to_restore: mean 0, standard deviation 1, converted back to brightness") {
-    const Pictures digits = digits_to_restore();
+    const Dataset digits = digits_to_restore();
     double sum = 0, squares = 0;
-    for (const Image& picture : digits.train)
-        for (const float x : picture.pixels) {
+    for (const Image& image : digits.train)
+        for (const float x : image.pixels) {
             sum += x;
             squares += x * x;
         }
@@ -30,7 +30,7 @@ TEST_CASE("digits_to_restore: mean 0, standard deviation 1, converted back to br
     for (const float x : as_light(digits.test[7], digits).pixels) CHECK((x >= 0 && x <= 1));
 }
 
-// An IDX file of pictures, all pixels but the first 0.
+// An IDX file of images, all pixels but the first 0.
 static std::string idx_file(const TemporaryFolder& folder, const std::string& name, int count, int height, int width) {
     std::string bytes{0, 0, 8, 3};
     for (const int n : {count, height, width}) bytes += std::string{0, 0, static_cast<char>(n / 256), static_cast<char>(n % 256)};
@@ -39,35 +39,35 @@ static std::string idx_file(const TemporaryFolder& folder, const std::string& na
     return folder.path(name);
 }
 
-TEST_CASE("pictures_to_restore: the user's own images, in patches that divide both sides; images that do not fit are refused") {
+TEST_CASE("images_to_restore: the user's own images, in patches that divide both sides; images that do not fit are refused") {
     const TemporaryFolder folder;
-    PictureFiles files;
+    DatasetFiles files;
     CHECK(!files.own());
     files.train_images = idx_file(folder, "train", 5, 12, 20);
     files.test_images = idx_file(folder, "test", 501, 12, 20);
     files.train_count = 3;
-    const Pictures pictures = pictures_to_restore(files);
+    const Dataset dataset = images_to_restore(files);
     CHECK(files.own());
-    CHECK(pictures.train.size() == 3);
-    CHECK(pictures.test.size() == 500);
-    CHECK(grid_of(pictures, files).patch_size == 2);  // a quarter of 12 is 3, which does not divide 20
+    CHECK(dataset.train.size() == 3);
+    CHECK(dataset.test.size() == 500);
+    CHECK(grid_of(dataset, files).patch_size == 2);  // a quarter of 12 is 3, which does not divide 20
     files.patch_size = 4;
-    CHECK(grid_of(pictures, files).count() == 15);
+    CHECK(grid_of(dataset, files).count() == 15);
     files.patch_size = 5;
     CHECK(
-        error_of([&] { grid_of(pictures, files); }) ==
+        error_of([&] { grid_of(dataset, files); }) ==
         "--patch-size: an image of 12 x 20 does not split into patches of side 5; sizes must be at least 1, and the side divide both");
     files.test_images = idx_file(folder, "other", 2, 12, 12);
-    CHECK(error_of([&] { pictures_to_restore(files); }) ==
-          folder.path("other") + ": pictures of 12 x 12 x 1, those to learn from are 12 x 20 x 1");
+    CHECK(error_of([&] { images_to_restore(files); }) ==
+          folder.path("other") + ": images of 12 x 12 x 1, those to learn from are 12 x 20 x 1");
     files.train_images = idx_file(folder, "one", 2, 1, 1);
     files.test_images = files.train_images;
-    CHECK(error_of([&] { pictures_to_restore(files); }) ==
+    CHECK(error_of([&] { images_to_restore(files); }) ==
           files.train_images + ": all pixels are 1.000000, there is nothing to restore");
 }
 
 TEST_CASE("waves_to_restore: determined by the seed; each batch draws new ones") {
-    const Pictures waves = waves_to_restore(3, 12, 1);
+    const Dataset waves = waves_to_restore(3, 12, 1);
     CHECK(waves.test[1].pixels == waves_to_restore(3, 12, 1).test[1].pixels);
     CHECK(waves.test[1].pixels != waves_to_restore(3, 12, 2).test[1].pixels);
     Random random(1);
@@ -75,24 +75,24 @@ TEST_CASE("waves_to_restore: determined by the seed; each batch draws new ones")
     CHECK(batch.size() == 2);
     CHECK(batch[0].width == 12);
     CHECK(batch[0].pixels != batch[1].pixels);
-    CHECK(draw_batch(two_pictures(), 5, random).size() == 5);
+    CHECK(draw_batch(two_images(), 5, random).size() == 5);
 }
 
 TEST_CASE("errors_with_baselines: mean 1/3 (-1 -1 + 1), median -1, copy of the neighbour") {
-    const Pictures pictures = two_pictures();
+    const Dataset dataset = two_images();
     const Matrix mask{{0, 1}, {1, 0}};
     const std::vector<Image> predicted(2, Image(2, 4, 1, 0));
-    const ErrorsWithBaselines found = errors_with_baselines(pictures, predicted, mask, 2, Measure::absolute);
-    CHECK(found.model.hidden == Approx(1));
-    CHECK(found.mean.hidden == Approx((2.0 / 3 + 4.0 / 3) / 2));
-    CHECK(found.median.hidden == Approx((0 + 2) / 2.0));
-    CHECK(found.copy.hidden == Approx(0));  // both pictures are flat
+    const ErrorsWithBaselines found = errors_with_baselines(dataset, predicted, mask, 2, Measure::absolute);
+    CHECK(found.model.masked == Approx(1));
+    CHECK(found.mean.masked == Approx((2.0 / 3 + 4.0 / 3) / 2));
+    CHECK(found.median.masked == Approx((0 + 2) / 2.0));
+    CHECK(found.copy.masked == Approx(0));  // both images are flat
     CHECK(error_table(found)[1][1] == "1.0000");
 }
 
 TEST_CASE("triples, write_triples: three for each image, and a file only on request") {
-    const Pictures pictures = two_pictures();
-    const std::vector<Image> shown = triples(pictures, {Image(2, 4, 1, 0), Image(2, 4, 1, 0)}, {{0, 1}, {1, 0}}, 2, 2);
+    const Dataset dataset = two_images();
+    const std::vector<Image> shown = triples(dataset, {Image(2, 4, 1, 0), Image(2, 4, 1, 0)}, {{0, 1}, {1, 0}}, 2, 2);
     CHECK(shown.size() == 6);
     CHECK(shown[1].pixels ==
           std::vector<float>{0, 0, 0.5f, 0.5f, 0, 0, 0.5f, 0.5f});  // dark where visible; a prediction of 0 is grey

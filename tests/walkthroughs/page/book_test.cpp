@@ -19,7 +19,7 @@ TEST_CASE("link_in_book: lessons, folders and README files lead to pages; other 
     CHECK(link_in_book("https://arxiv.org/abs/1706.03762", "README.md", pages) == "https://arxiv.org/abs/1706.03762");
 }
 
-// The targets of the links of a page that are no addresses of the web.
+// The link targets of a page that are not web addresses.
 static std::vector<std::string> links_of(const std::string& html) {
     std::vector<std::string> links;
     for (std::size_t at = html.find(" href=\""); at != std::string::npos; at = html.find(" href=\"", at + 1)) {

@@ -34,10 +34,10 @@ TEST_CASE("matrix_html: of a large matrix the corners as numbers and the whole a
     CHECK(html.find("data:image/png;base64,") != std::string::npos);
 }
 
-TEST_CASE("picture_html: a PNG with its size and alternative text") {
-    const std::string html = picture_html(Image(8, 4, 1), "a <digit>");
+TEST_CASE("image_html: a PNG with its size and alternative text") {
+    const std::string html = image_html(Image(8, 4, 1), "a <digit>");
     CHECK(html.starts_with("<img src=\"data:image/png;base64,iVBORw0KGgo"));
-    CHECK(html.ends_with("\" width=\"80\" height=\"160\" alt=\"a &lt;digit&gt;, a picture of 8 x 4 pixels\">"));
+    CHECK(html.ends_with("\" width=\"80\" height=\"160\" alt=\"a &lt;digit&gt;, an image of 8 x 4 pixels\">"));
 }
 
 TEST_CASE("heat_html: the title of each cell gives its row, column and value, by name if there are names") {

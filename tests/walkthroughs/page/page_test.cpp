@@ -52,7 +52,7 @@ TEST_CASE("page_html: the answer to a prediction is inside a <details> element, 
 TEST_CASE("page_html: pictures, heat maps with names, tables and claims") {
     const std::string html = page_html(one_page());
     CHECK(holds(html, "<pre>ab\n</pre><figcaption>letters</figcaption>"));
-    CHECK(holds(html, "alt=\"digit, a picture of 2 x 2 pixels\""));
+    CHECK(holds(html, "alt=\"digit, an image of 2 x 2 pixels\""));
     CHECK(holds(html, "<title>row, b: 2</title>"));
     CHECK(holds(html, "<th scope=\"col\" class=\"n\">n</th>"));
     CHECK(holds(html, "<p class=\"claim holds\"><b>\u2713 holds</b> it learns</p>"));

@@ -23,10 +23,10 @@ TEST_CASE("seen_shapes, unseen_shapes: 16 and 4 of 20; every word of an unseen p
     CHECK(caption_of({0, 2}) == "a photo of a red cross");
 }
 
-static int bright_pixels(const Image& picture, int channel) {
+static int bright_pixels(const Image& image, int channel) {
     int count = 0;
-    for (int y = 0; y < picture.height; ++y)
-        for (int x = 0; x < picture.width; ++x) count += picture(y, x, channel) > 0.5f;
+    for (int y = 0; y < image.height; ++y)
+        for (int x = 0; x < image.width; ++x) count += image(y, x, channel) > 0.5f;
     return count;
 }
 
@@ -34,16 +34,16 @@ TEST_CASE("paint_shape: how many pixels each shape has") {
     // reach 5, thin 1: square 11 * 11; disc: the pixels with y^2 + x^2 <= 25, 11 + 2 (9 + 9 + 9 + 7 + 1); cross 11 * 3 + 3 * 8; bar 3 * 11
     const std::vector<int> pixels{121, 81, 57, 33};
     for (int kind = 0; kind < shape_kinds; ++kind) {
-        Image picture(16, 16, 3);
-        paint_shape(picture, {0, kind}, 7, 7, 5);
-        CHECK(bright_pixels(picture, 0) == pixels[kind]);
-        CHECK(bright_pixels(picture, 2) == 0);  // red
+        Image image(16, 16, 3);
+        paint_shape(image, {0, kind}, 7, 7, 5);
+        CHECK(bright_pixels(image, 0) == pixels[kind]);
+        CHECK(bright_pixels(image, 2) == 0);  // red
     }
 }
 
-TEST_CASE("picture_of: the whole shape is inside the image for every centre") {
+TEST_CASE("image_of: the whole shape is inside the image for every centre") {
     Random random(3);
-    for (int trial = 0; trial < 50; ++trial) CHECK(bright_pixels(picture_of({4, 0}, random), 0) == 121);
+    for (int trial = 0; trial < 50; ++trial) CHECK(bright_pixels(image_of({4, 0}, random), 0) == 121);
 }
 
 TEST_CASE("WordList: words to ids and back, and an unknown word names the known ones") {
@@ -70,19 +70,19 @@ TEST_CASE("parts_of_list: between semicolons, without blanks at the ends") {
     CHECK_THROWS_WITH(parts_of_list(" ; "), "there is nothing in \" ; \"; separate several sentences by semicolons");
 }
 
-TEST_CASE("own_picture: the middle of the user's picture, grey in three channels") {
+TEST_CASE("own_image: the middle of the user's image, grey in three channels") {
     const TemporaryFolder folder;
     const std::string colour = folder.file("colour.ppm", std::string("P6 6 2 255\n") + std::string(36, '\xff'));
-    CHECK(shape(own_picture(colour, 2)) == "2 x 2 x 3");
-    CHECK(own_picture(colour, 2)(0, 0, 0) == Approx(1));
+    CHECK(shape(own_image(colour, 2)) == "2 x 2 x 3");
+    CHECK(own_image(colour, 2)(0, 0, 0) == Approx(1));
     const std::string grey = folder.file("grey.pgm", std::string("P5 2 2 255\n") + std::string(4, '\xff'));
-    CHECK(shape(own_picture(grey, 2)) == "2 x 2 x 3");
-    CHECK(own_picture(grey, 2)(1, 1, 2) == Approx(1));
+    CHECK(shape(own_image(grey, 2)) == "2 x 2 x 3");
+    CHECK(own_image(grey, 2)(1, 1, 2) == Approx(1));
     const std::string none = folder.path("none.png");
-    CHECK(error_of([&] { own_picture(none); }).starts_with(none + ": "));
+    CHECK(error_of([&] { own_image(none); }).starts_with(none + ": "));
 }
 
-TEST_CASE("check_own: a missing picture, an empty list and an unknown word throw; what is not given is not checked") {
+TEST_CASE("check_own: a missing image, an empty list and an unknown word throw; what is not given is not checked") {
     const TemporaryFolder folder;
     const WordList list = shape_words({"<pad>"}, {});
     const std::string white = folder.file("white.ppm", std::string("P6 1 1 255\n") + std::string(3, '\xff')),

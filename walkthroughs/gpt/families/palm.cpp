@@ -130,14 +130,14 @@ static void step_4_heads(Lesson& lesson, const palm::Weights& w, const TokenBatc
     const palm::Steps steps = palm::forward(batch, w, parallel_config);
     std::vector<std::string> tokens;
     for (int t = 0; t < batch.length; ++t) tokens.push_back(std::string(1, static_cast<char>('a' + batch.ids[t])));
-    std::vector<Captioned> pictures;
+    std::vector<Captioned> maps;
     for (int l = 0; l < parallel_config.depth; ++l) {
         const Matrix& A = steps.decoder.blocks[l].attention.weights.value();  // (H T, T)
         for (int head = 0; head < parallel_config.heads; ++head)
-            pictures.push_back({"block " + text(l) + ", head " + text(head),
-                                heat_map(slice_rows(A, head * batch.length, batch.length), lesson.colours, tokens, tokens)});
+            maps.push_back({"block " + text(l) + ", head " + text(head),
+                            heat_map(slice_rows(A, head * batch.length, batch.length), lesson.colours, tokens, tokens)});
     }
-    lesson.pictures(pictures);
+    lesson.pictures(maps);
     lesson.why("all heads of a block use the same keys. Their queries differ, and so do their attention weights.");
 }
 

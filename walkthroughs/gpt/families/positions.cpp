@@ -98,14 +98,14 @@ static void step_2_three_ways(Lesson& lesson, const Models& models) {
     const int T = 12;
     const std::vector<float> all = bloom::alibi_slopes(models.bloom_config.heads);
     const Var nothing(Matrix(T, 2));
-    std::vector<Captioned> pictures;
+    std::vector<Captioned> maps;
     for (const float slope : {all.front(), all.back()}) {
         const Attended attended =
             attend(nothing, nothing, nothing, 1, {.may = causal(T, T), .bias = Var(bloom::alibi_bias({slope}, T, T))});
-        pictures.push_back({"slope " + fixed(slope, 4) + ", query down", heat_map(attended.weights.value(), lesson.colours)});
+        maps.push_back({"slope " + fixed(slope, 4) + ", query down", heat_map(attended.weights.value(), lesson.colours)});
     }
     lesson.say("Attention weights when all scores are equal, so that the penalty alone decides:");
-    lesson.pictures(pictures);
+    lesson.pictures(maps);
 
     const Var one(Matrix{{1, 0}});
     std::vector<std::vector<std::string>> rows{{"query at", "key at", "distance", "score after rotation"}};

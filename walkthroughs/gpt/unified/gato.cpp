@@ -1,4 +1,4 @@
-// gato.cpp: one network with one set of weights moves a joystick, continues rows of numbers and looks at pictures.
+// gato.cpp: one network with one set of weights moves a joystick, continues rows of numbers and looks at images.
 //
 //   paper    Reed et al., "A Generalist Agent", 2022, arXiv 2205.06175
 //   shows    that three tasks with nothing in common become one stream of tokens and one loss, and are learned side by side
@@ -62,7 +62,7 @@ static gato::Episode count(const Choices& choices, int first, int step) {
     return {.text = {numbers}};
 }
 
-// A picture of 8 x 8 pixels, one quarter of it bright; the action is the number of the quarter.
+// An image of 8 x 8 pixels, one quarter of it bright; the action is the number of the quarter.
 static gato::Episode look(int quarter, Random& random) {
     Image image(8, 8, 3);
     for (int y = 0; y < 8; ++y)
@@ -155,7 +155,7 @@ static void step_streams(Lesson& lesson, const gato::Config& config, const Choic
     for (const auto& [words, episode] : std::vector<std::pair<std::string, gato::Episode>>{
              {"Joystick: position and goal are observed, a move is the action.", reach(choices, -0.4f, 0.5f)},
              {"Numbers: a text.", count(choices, 3, 2)},
-             {"Picture: four patches are observed, the bright quarter is the action.", look(2, random)}}) {
+             {"Image: four patches are observed, the bright quarter is the action.", look(2, random)}}) {
         lesson.say(words);
         lesson.lines({stream_of(episode, config, false), stream_of(episode, config, true)});
     }
@@ -181,8 +181,8 @@ static void step_numbers(Lesson& lesson, const gato::Config& config) {
         fixed(1.0 / config.continuous_tokens, 3), " to every action.");
 }
 
-static void step_picture(Lesson& lesson, const gato::Weights& w, const gato::Config& config) {
-    lesson.step("How does a picture become tokens?", "linear(x + conv(gelu(norm(conv(gelu(x)))))) + row + column");
+static void step_image(Lesson& lesson, const gato::Weights& w, const gato::Config& config) {
+    lesson.step("How does an image become tokens?", "linear(x + conv(gelu(norm(conv(gelu(x)))))) + row + column");
     Random random(5);
     const gato::Episode episode = look(2, random);
     lesson.code();
@@ -193,8 +193,8 @@ static void step_picture(Lesson& lesson, const gato::Weights& w, const gato::Con
     for (int r = 0; r < 2; ++r) rows += (r > 0 ? ", " : "") + text(gato::patch_position(r, 2, config.patch_positions));
     lesson.why(
         "a patch is refined by two small convolutions, as if it were an image of its own, and then projected. Its row and its ",
-        "column are parts of the picture, not numbers of patches: of ", config.patch_positions, " positions the two rows take ",
-        rows, ", and pictures of other sizes would share them.");
+        "column are parts of the image, not numbers of patches: of ", config.patch_positions, " positions the two rows take ",
+        rows, ", and images of other sizes would share them.");
 }
 
 namespace {
@@ -335,7 +335,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 
     step_streams(lesson, config, choices);
     step_numbers(lesson, config);
-    step_picture(lesson, w, config);
+    step_image(lesson, w, config);
     step_train(lesson, w, config, choices, seed);
     const Skill after = measure(w, config, test);
     const double distance = step_drive(lesson, w, config, choices);
@@ -345,7 +345,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     lesson.table({{"", "before", "after"},
                   {"joystick: mean distance from the expert's move", fixed(before.reach_error, 3), fixed(after.reach_error, 3)},
                   {"numbers: right from the third on", fixed(before.counted, 3), fixed(after.counted, 3)},
-                  {"pictures: right quarter", fixed(before.seen, 3), fixed(after.seen, 3)}});
+                  {"images: right quarter", fixed(before.seen, 3), fixed(after.seen, 3)}});
     lesson.claim_at_most("mean distance from the expert's move", after.reach_error, 0.08);
     lesson.claim_at_least("numbers right", after.counted, 0.95);
     lesson.claim_at_least("quarters right", after.seen, 0.95);
@@ -353,7 +353,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 }
 
 int main(int argc, char** argv) {
-    Options options("gpt/unified/gato", "One network moves a joystick, continues rows of numbers and looks at pictures.",
+    Options options("gpt/unified/gato", "One network moves a joystick, continues rows of numbers and looks at images.",
                     "15 seconds");
     Choices choices;
     options.add("steps", choices.steps, "steps of training", 1, 100'000);

@@ -52,14 +52,14 @@ static std::vector<std::string> names_of(const Choices& choices, const std::vect
 }
 
 // Gaps of equal length, a visible letter before and after each.
-static std::vector<char> hidden_letters(const Choices& choices, Random& random) {
+static std::vector<char> masked_letters(const Choices& choices, Random& random) {
     const int shorter =
         choices.length - 1 - choices.spans * (choices.span_length - 1);  // each gap one letter, the last letter apart
-    std::vector<char> is_hidden;
-    for (const char hidden : t5::random_spans(shorter, choices.spans, choices.spans, random))
-        is_hidden.insert(is_hidden.end(), hidden ? choices.span_length : 1, hidden);
-    is_hidden.push_back(0);
-    return is_hidden;
+    std::vector<char> is_masked;
+    for (const char masked : t5::random_spans(shorter, choices.spans, choices.spans, random))
+        is_masked.insert(is_masked.end(), masked ? choices.span_length : 1, masked);
+    is_masked.push_back(0);
+    return is_masked;
 }
 
 namespace {
@@ -76,8 +76,8 @@ static Examples make_examples(const MarkovChain& chain, const Choices& choices, 
     for (int i = 0; i < count; ++i) {
         std::vector<int> ids = sample(chain, random, choices.length);
         for (int& id : ids) id = id_of_letter(id);
-        const std::vector<char> is_hidden = hidden_letters(choices, random);
-        const t5::Corrupted corrupted = t5::corrupt(ids, is_hidden, t5::sentinel(0, vocabulary(choices)), 1);
+        const std::vector<char> is_masked = masked_letters(choices, random);
+        const t5::Corrupted corrupted = t5::corrupt(ids, is_masked, t5::sentinel(0, vocabulary(choices)), 1);
         sources.push_back(corrupted.input);
         examples.labels.insert(examples.labels.end(), corrupted.target.begin(), corrupted.target.end());
         examples.target_length = static_cast<int>(corrupted.target.size());
@@ -108,10 +108,10 @@ static void step_text(Lesson& lesson, const MarkovChain& chain, const Choices& c
     Random random(2);
     std::vector<int> ids = sample(chain, random, choices.length);
     for (int& id : ids) id = id_of_letter(id);
-    const std::vector<char> is_hidden = hidden_letters(choices, random);
+    const std::vector<char> is_masked = masked_letters(choices, random);
     const int first = t5::sentinel(0, vocabulary(choices));
     lesson.code();
-    const t5::Corrupted corrupted = t5::corrupt(ids, is_hidden, first, 1);
+    const t5::Corrupted corrupted = t5::corrupt(ids, is_masked, first, 1);
     const int T = static_cast<int>(corrupted.target.size());
     lesson.code();
     const TokenBatch target = t5::shifted_right(corrupted.target, T, model_of(choices));
@@ -120,7 +120,7 @@ static void step_text(Lesson& lesson, const MarkovChain& chain, const Choices& c
                   {"decoder reads", readable(choices, target.ids)},
                   {"and predicts", readable(choices, corrupted.target)}});
     lesson.why(
-        "each gap becomes one sentinel, <0>, <1>, ... The target repeats the sentinel, followed by the hidden letters, so it is ",
+        "each gap becomes one sentinel, <0>, <1>, ... The target repeats the sentinel, followed by the masked letters, so it is ",
         "short. Every other task has the same form: text to text.");
 }
 
@@ -343,7 +343,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_bias(lesson, w, config, choices);
     step_look(lesson, w, config, choices, test);
     const double form = step_write(lesson, w, config, choices, test);
-    lesson.say("Next: gpt/unified/gato turns games, numbers and pictures into tokens too.");
+    lesson.say("Next: gpt/unified/gato turns games, numbers and images into tokens too.");
 
     lesson.step("Do the claims hold?");
     lesson.claim_at_least("nats below the floor from left to right", causal_entropy(chain) - losses.letters, 0.15);

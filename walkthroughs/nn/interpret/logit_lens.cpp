@@ -206,7 +206,7 @@ static double step_4_frozen(Lesson& lesson, const Questions& asked) {
     lesson.why(
         "the residual stream grows from block to block, so with the standard deviation of the last one, early logits are "
         "small. Only the frozen lens is linear, so that layers may be subtracted; only the other is a prediction of the "
-        "model. For the last stream they agree.");
+        "model. For the last residual stream they agree.");
     return difference;
 }
 
@@ -224,10 +224,10 @@ static void published(Lesson& lesson, const Choices& choices) {
 
     lesson.step("What does it predict after each block?", "logits_l = LayerNorm(r_l) W^T", choices.weights);
     std::vector<std::vector<std::string>> rows{
-        {"stream", "best", "p(best)", "p(" + model.name(said) + ")", "rank", "KL(final || lens)"}};
+        {"residual stream", "best", "p(best)", "p(" + model.name(said) + ")", "rank", "KL(final || lens)"}};
     lesson.code(3);
     for (int l = 0; l <= model.config.depth; ++l) {
-        const Matrix early = outputs_of(slice_rows(trace.streams[l], last, 1), inside);
+        const Matrix early = outputs_of(slice_rows(trace.residual_streams[l], last, 1), inside);
         const logit_lens::Comparison c = logit_lens::compare(early, logits, {said});
         rows.push_back({"r_" + text(l), model.name(c.top[0]), fixed(c.max_probability[0]), fixed(std::exp(-c.cross_entropy[0])),
                         text(c.rank[0]), fixed(c.kl[0], 2)});
@@ -238,7 +238,7 @@ static void published(Lesson& lesson, const Choices& choices) {
     logits[said] = -INFINITY;
     const int second = argmax_row(logits, 0);
     const logit_lens::Readout readout = logit_lens::readout_of(inside);
-    const Matrix scale = logit_lens::final_scale(trace.streams.back(), readout);
+    const Matrix scale = logit_lens::final_scale(trace.residual_streams.back(), readout);
     const logit_lens::Unembedding unembedding = logit_lens::folded(readout);
     std::vector<std::pair<double, std::string>> shares;
     for (const logit_lens::Part& part : logit_lens::parts_of(trace, inside)) {

@@ -23,12 +23,12 @@
 
 struct Choices {
     int steps = 600;
-    int pictures = 60;
+    int puzzles = 60;
     std::string weights, image;
     ModelOptions model_options;  // settings that a checkpoint's shapes do not determine
 };
 
-// --- pictures with two shapes, and two questions ---
+// --- images with two shapes, and two questions ---
 
 static const int patch = 4, grid = 3, side = patch * grid, patches = grid * grid;
 
@@ -49,7 +49,7 @@ static bool on_shape(int kind, int y, int x) {
     return end_row;
 }
 
-static Puzzle picture_of(Random& random) {
+static Puzzle draw_puzzle(Random& random) {
     Puzzle p{.image = Image(side, side, 1)};
     for (float& pixel : p.image.pixels) pixel = 0.3f * random.normal();
     const std::vector<int> places = permutation(random, patches);
@@ -84,7 +84,7 @@ struct TwoQuestions : Objective {
         std::vector<Image> images;
         std::vector<int> labels[2];
         for (int b = 0; b < 64; ++b) {
-            const Puzzle p = picture_of(random);
+            const Puzzle p = draw_puzzle(random);
             images.push_back(p.image);
             for (int q = 0; q < 2; ++q) labels[q].push_back(p.answers[q]);
         }
@@ -152,7 +152,7 @@ static Tested test_model(const vit::Weights& w, const vit::Config& config, int c
     Random random(7000 + seed);
     Tested test;
     for (int i = 0; i < count; ++i) {
-        const Puzzle& p = test.puzzles.emplace_back(picture_of(random));
+        const Puzzle& p = test.puzzles.emplace_back(draw_puzzle(random));
         const Matrix logits = vit::forward({p.image}, w, config).logits.value();
         for (int q = 0; q < 2; ++q) test.accuracy += ((logits[2 * q + 1] > logits[2 * q]) == (p.answers[q] == 1)) / (2.0 * count);
     }
@@ -168,7 +168,7 @@ static Tested step_1_task(Lesson& lesson, const vit::Weights& w, const vit::Conf
     ShowProgress progress("a ViT on two questions", choices.steps);
     lesson.code(2);
     const std::vector<float> losses = train(objective, nothing_decays(variables(vit::parameters(w, config))), recipe, &progress);
-    const Tested tested = test_model(w, config, choices.pictures, seed);
+    const Tested tested = test_model(w, config, choices.puzzles, seed);
     const std::vector<Puzzle>& test = tested.puzzles;
     std::vector<Captioned> shown;
     for (std::size_t i = 0; i < 3 && i < test.size(); ++i)
@@ -233,7 +233,7 @@ static Scores step_3_all(Lesson& lesson, const std::vector<Puzzle>& test, const 
     return scores;
 }
 
-// A grey picture copied to the channels of a colour model.
+// A grey image copied to the channels of a colour model.
 static Image with_channels(const Image& image, int channels) {
     if (image.channels == channels || image.channels != 1) return image;
     Image result(image.height, image.width, channels);
@@ -241,10 +241,10 @@ static Image with_channels(const Image& image, int channels) {
     return result;
 }
 
-// A published ViT on the user's picture: the patches that are relevant for its first and its second answer.
+// A published ViT on the user's image: the patches that are relevant for its first and its second answer.
 static void published(Lesson& lesson, const Choices& choices) {
     lesson.step("Which patches decided the class?", "relevance of each patch for one class", choices.weights);
-    require(!choices.image.empty(), "--weights needs a picture: --image FILE");
+    require(!choices.image.empty(), "--weights needs an image: --image FILE");
     const Safetensors file(choices.weights);
     const vit::Config config = vit::config_of(file, choices.model_options.settings());
     require(config.classes > 0, choices.weights, ": this model has no classifier, so there is no answer to explain");
@@ -261,7 +261,7 @@ static void published(Lesson& lesson, const Choices& choices) {
     const auto run = [&] { return vit::forward({image}, w, config).logits; };
     Matrix logits = follow(run, inside).outputs;                // (1, K)
     const Matrix probabilities = softmax_rows(logits).value();  // (1, K)
-    std::vector<Captioned> shown{{"picture", picture(photograph, lesson.colours)}};
+    std::vector<Captioned> shown{{"image", picture(photograph, lesson.colours)}};
     for (int place = 0; place < std::min(2, config.classes); ++place) {
         const int label = argmax_row(logits, 0);
         const Inspection trace = follow(run, inside, {{.row = 0, .column = label}});
@@ -302,9 +302,9 @@ int main(int argc, char** argv) {
     Options options("nn/interpret/rollout", "Rollout and relevance: which patch determines the answer?", "5 seconds");
     Choices choices;
     options.add("steps", choices.steps, "steps of training", 1, 100'000);
-    options.add("pictures", choices.pictures, "pictures to explain", 1, 10'000);
+    options.add("puzzles", choices.puzzles, "puzzles to explain", 1, 10'000);
     options.add("weights", choices.weights, "do not train: explain what this ViT checkpoint (safetensors) says of --image");
-    options.add("image", choices.image, "with --weights: a picture of your own, PNG, PPM or PGM");
+    options.add("image", choices.image, "with --weights: an image of your own, PNG, PPM or PGM");
     choices.model_options.declare(options, 4);
     choices.model_options.declare_image_size(options);
     for (const char* const name : {"image", "heads", "eps", "activation", "image-size"}) options.needs(name, "weights");

@@ -82,7 +82,7 @@ socratic::Sense ears(const std::vector<double>& sound) {
     };
 }
 
-// --- vision: a CLIP trained on pictures with captions ---
+// --- vision: a CLIP trained on images with captions ---
 
 constexpr int sentence_length = 8;  // start, "a photo of a red cross", end
 
@@ -130,25 +130,25 @@ std::vector<std::string> names() {
 }
 
 // Each of the 20 pairs once per batch.
-struct PicturesAndCaptions : Objective {
+struct ImagesAndCaptions : Objective {
     clip::Weights& w;
     Random& random;
     TokenBatch texts;
 
-    PicturesAndCaptions(clip::Weights& w, Random& random) : w(w), random(random) {
+    ImagesAndCaptions(clip::Weights& w, Random& random) : w(w), random(random) {
         std::vector<std::string> captions;
         for (const ColouredShape shape : all_shapes()) captions.push_back(caption_of(shape));
         texts = eye_sentences(captions);
     }
     Var loss(int) override {
         clip::limit_scale(w);
-        return clip::loss(clip::forward(pictures_of(all_shapes(), random), texts, w, eye_config()));
+        return clip::loss(clip::forward(images_of(all_shapes(), random), texts, w, eye_config()));
     }
 };
 
 clip::Weights train_eyes(int steps, Random& random) {
     clip::Weights w = clip::make_weights(eye_config(), random);
-    PicturesAndCaptions pairs(w, random);
+    ImagesAndCaptions pairs(w, random);
     ShowProgress progress("training CLIP", steps);
     train(pairs, nothing_decays(variables(clip::parameters(w, eye_config()))), {.schedule = {.peak = 2e-3f, .steps = steps}},
           &progress);
@@ -239,7 +239,7 @@ void step_messages(Lesson& lesson, Models& models, socratic::LanguageModel& brai
     const Scene scenes[3] = {{{0, 2}, 1}, {{0, 2}, 0}, {{2, 0}, 0}};
     std::vector<socratic::Moment> moments;
     for (int k = 0; k < 3; ++k) {
-        const Image seen = picture_of(scenes[k].shape, random);
+        const Image seen = image_of(scenes[k].shape, random);
         const std::vector<double> sound = sound_of(scenes[k].tone, random);
         if (k == 0) {
             lesson.picture("the image", seen);
@@ -281,7 +281,7 @@ Shares measure(Models& models, socratic::LanguageModel& brain, int trials, float
     const double one = 1.0 / trials;
     for (int trial = 0; trial < trials; ++trial) {
         const Scene& scene = scenes[trial % scenes.size()];
-        Image seen = picture_of(scene.shape, random);
+        Image seen = image_of(scene.shape, random);
         for (float& pixel : seen.pixels) pixel += fog * random.normal();
         const socratic::Steps steps = answer(seen, sound_of(scene.tone, random), models.eyes, brain);
         shares.vision += one * (steps.slots.at("thing") == name_of(scene.shape));
@@ -360,7 +360,7 @@ void step_check(Lesson& lesson, Models& models, int trials, int seed) {
         double right = 0, different = 0;
         for (int trial = 0; trial < trials; ++trial) {
             const ColouredShape shape = all_shapes()[trial % 20];
-            const Image seen = picture_of(shape, random);
+            const Image seen = image_of(shape, random);
             const socratic::Steps steps = socratic::converse({}, "see a", brain, m, {.sense = models.eyes.look(seen)});
             right += (steps.answer() == name_of(shape)) / static_cast<double>(trials);
             different += static_cast<double>(steps.candidates.size()) / trials;
@@ -391,7 +391,7 @@ void step_retrieval(Lesson& lesson, Models& models, int seed) {
     }
     Matrix by_eyes(N, N), by_ears(N, N);
     for (int i = 0; i < N; ++i) {
-        const std::vector<double> seen = models.eyes.look(picture_of(scenes[i].shape, random))(seen_words);
+        const std::vector<double> seen = models.eyes.look(image_of(scenes[i].shape, random))(seen_words);
         const std::vector<double> sound = ears(sound_of(scenes[i].tone, random))(heard_words);
         for (int j = 0; j < N; ++j) {
             by_eyes(i, j) = static_cast<float>(seen[j]);
@@ -418,7 +418,7 @@ void walk(Lesson& lesson, const Choices& choices, int seed) {
     Random random(seed);
     lesson.step("What does each model know?", "", "section 3");
     lesson.say(
-        "Vision: a small CLIP, trained on pictures with captions. Audio: the power of a sound at two frequencies. Language: a GPT, trained on texts such as \"",
+        "Vision: a small CLIP, trained on images with captions. Audio: the power of a sound at two frequencies. Language: a GPT, trained on texts such as \"",
         prompt_of({{0, 2}, 1}), " ", action_of({{0, 2}, 1}),
         "\". Under a high tone red means stop, any other colour look; under a low one a square means push, any other shape wait.");
     lesson.code(2);

@@ -32,7 +32,7 @@ struct Choices {
     int seed = 1;
 };
 
-// A picture, its targets, and the segment of each pixel.
+// An image, its targets, and the segment of each pixel.
 struct Scene {
     Image image;
     mask2former::Target target = {};
@@ -221,7 +221,7 @@ struct SegmentingLoss : Objective {
     }
 };
 
-// The predictions for one picture, at its own size.
+// The predictions for one image, at its own size.
 struct Answer {
     Matrix classes;  // (Q, K + 1) logits
     Matrix masks;    // (Q, pixels) logits
@@ -306,7 +306,7 @@ static Matrix named_as(const std::vector<Scene>& scenes, const std::vector<Answe
     return counts;
 }
 
-// --- pictures ---
+// --- drawing ---
 
 static std::vector<Colour> colours_of(int count) {
     std::vector<Colour> colours;
@@ -315,18 +315,18 @@ static std::vector<Colour> colours_of(int count) {
 }
 
 // Every segment in a colour of its own.
-static Image segments_picture(const Image& image, const PanopticImage& segments) {
+static Image segments_image(const Image& image, const PanopticImage& segments) {
     return with_segments(image, segments.ids, colours_of(static_cast<int>(segments.labels.size())));
 }
 
-static Image semantic_picture(const Image& image, const Answer& answer) {
+static Image semantic_image(const Image& image, const Answer& answer) {
     std::vector<int> ids = mask2former::semantic_classes(mask2former::semantic(answer.classes, answer.masks));
     for (int& id : ids) ++id;  // class 0 is colour 1
     return with_segments(image, ids, colours_of(3));
 }
 
 // The instances with a high score, the best in front, each with its box.
-static Image instance_picture(const Image& image, const Answer& answer, int enlarge) {
+static Image instance_image(const Image& image, const Answer& answer, int enlarge) {
     const std::vector<mask2former::Instance> found = mask2former::instances(answer.classes, answer.masks, 6, things);
     std::vector<int> ids(image.height * image.width, 0);
     std::vector<Matrix> boxes;
@@ -354,7 +354,7 @@ static Image instance_picture(const Image& image, const Answer& answer, int enla
 static void step_1_scene(Lesson& lesson, const Scene& scene) {
     lesson.step("What are the targets?", "(class, mask) for each object, and one for the ground");
     lesson.pictures({{"scene", picture(scene.image, lesson.colours)},
-                     {"its segments", picture(segments_picture(scene.image, scene.truth), lesson.colours)}});
+                     {"its segments", picture(segments_image(scene.image, scene.truth), lesson.colours)}});
     std::vector<std::vector<std::string>> rows{{"target", "class", "pixels"}};
     for (std::size_t t = 0; t < scene.target.labels.size(); ++t)
         rows.push_back(
@@ -487,7 +487,7 @@ static void step_4_follow(Lesson& lesson, const Segmenter& model, const Scene& s
     lesson.say("Query ", q, ", which answers for target 0, a ", class_names[scene.target.labels[0]], ":");
     lesson.table(rows);
     lesson.why(
-        "before the first layer a query does not depend on the picture, and its mask is the same for every picture. Each layer "
+        "before the first layer a query does not depend on the image, and its mask is the same for every image. Each layer "
         "lets it read only the "
         "pixels that its last mask marks, at another scale (the coarsest first), and the next mask is drawn from what it read. "
         "Where a mask is empty the query attends to everything.");
@@ -500,16 +500,16 @@ static void step_5_tasks(Lesson& lesson, const std::vector<Scene>& scenes, const
     const Scene& scene = scenes[0];
     const Answer& answer = answers[0];
     lesson.pictures({{"scene", picture(scene.image, lesson.colours)},
-                     {"semantic", picture(semantic_picture(scene.image, answer), lesson.colours)},
-                     {"instance", picture(instance_picture(scene.image, answer, 1), lesson.colours)},
-                     {"panoptic", picture(segments_picture(scene.image, panoptic_of(answer)), lesson.colours)}});
+                     {"semantic", picture(semantic_image(scene.image, answer), lesson.colours)},
+                     {"instance", picture(instance_image(scene.image, answer, 1), lesson.colours)},
+                     {"panoptic", picture(segments_image(scene.image, panoptic_of(answer)), lesson.colours)}});
     if (!choices.out.empty()) {
         std::vector<Image> rows;
         for (std::size_t i = 0; i < 4; ++i) {
             const Image& image = scenes[i].image;
             rows.push_back(
-                in_a_row({enlarged(image, 8), enlarged(semantic_picture(image, answers[i]), 8),
-                          instance_picture(image, answers[i], 8), enlarged(segments_picture(image, panoptic_of(answers[i])), 8)},
+                in_a_row({enlarged(image, 8), enlarged(semantic_image(image, answers[i]), 8),
+                          instance_image(image, answers[i], 8), enlarged(segments_image(image, panoptic_of(answers[i])), 8)},
                          8));
         }
         write_image(choices.out, in_a_column(rows, 8));

@@ -28,7 +28,7 @@ struct Choices {
     int seed = 1;
 };
 
-// A picture with two boxes of different colours.
+// An image with two boxes of different colours.
 struct Scene {
     Image image;
     owl_vit::Target target = {};
@@ -206,9 +206,9 @@ static Quality quality_of(const std::vector<Scene>& scenes, const Detector& mode
     return quality;
 }
 
-// --- pictures ---
+// --- drawing ---
 
-static Image large_picture(const Image& image, Colours colours) { return enlarged(image, colours == Colours::none ? 1 : 3); }
+static Image large_image(const Image& image, Colours colours) { return enlarged(image, colours == Colours::none ? 1 : 3); }
 
 // --- the lesson ---
 
@@ -216,7 +216,7 @@ static void step_1_scene(Lesson& lesson, const std::vector<Scene>& scenes) {
     lesson.step("What are the queries?", "class = sentence, object = box");
     std::vector<Captioned> page;
     for (int i = 0; i < 2; ++i) {
-        Image large = large_picture(scenes[i].image, lesson.colours);
+        Image large = large_image(scenes[i].image, lesson.colours);
         for (int t = 0; t < 2; ++t) draw_box(large, slice_rows(corners_of(scenes[i].target.boxes), t, 1), {1, 1, 1});
         page.push_back({colour_names[scenes[i].target.labels[0]] + " box, " + colour_names[scenes[i].target.labels[1]] + " box",
                         picture(large, lesson.colours)});
@@ -236,7 +236,7 @@ static void step_2_start(Lesson& lesson, const Scene& scene, const Detector& mod
     lesson.step("What is the box of an untrained token?", "sigmoid(MLP(token) + bias of its position)", "section 3.1");
     lesson.code();
     const Matrix bias = owl_vit::box_bias(model.config.clip.vision.grid);  // (N, 4)
-    Image large = large_picture(scene.image, lesson.colours);
+    Image large = large_image(scene.image, lesson.colours);
     const Matrix starts = sigmoid(bias).value();
     for (const int n : {0, 5, 10}) draw_box(large, slice_rows(corners_of(starts), n, 1), palette(n));
     lesson.pictures({{"where tokens 0, 5 and 10 begin", picture(large, lesson.colours)}});
@@ -311,7 +311,7 @@ static void step_5_ask(Lesson& lesson, const std::vector<Scene>& scenes, const D
     std::vector<std::vector<std::string>> rows{{"scene", "holds", "sentence", "best score", "left", "top", "right", "bottom"}};
     const int N = model.config.clip.vision.grid.count();
     for (int i = 0; i < 3; ++i) {
-        Image shown = large_picture(scenes[i].image, lesson.colours), large = enlarged(scenes[i].image, 12);
+        Image shown = large_image(scenes[i].image, lesson.colours), large = enlarged(scenes[i].image, 12);
         for (int q = 0; q < static_cast<int>(queries.size()); ++q) {
             const Matrix scores = transpose(sigmoid(slice_rows(steps.logits, i * N, N)).value());  // (Q, N)
             const int best = argmax_row(scores, q);

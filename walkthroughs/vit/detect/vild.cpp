@@ -244,8 +244,8 @@ static void step_4_teacher(Lesson& lesson, const Head& without, const Head& with
                   {"boxes of base classes", fixed(without.base, 3), fixed(without.novel, 3), fixed(without.cosine, 3)},
                   {"and CLIP's view of all proposals", fixed(with.base, 3), fixed(with.novel, 3), fixed(with.cosine, 3)}});
     lesson.why(
-        "proposals have no labels, but CLIP embeds each crop as a direction. Sentences and pictures of one thing "
-        "share a direction, so a head that imitates CLIP's pictures can be queried with CLIP's sentences.");
+        "proposals have no labels, but CLIP embeds each crop as a direction. Sentences and images of one thing "
+        "share a direction, so a head that imitates CLIP's images can be queried with CLIP's sentences.");
     lesson.predict("both numbers for --weight 0 and for --weight 20.");
 }
 

@@ -27,7 +27,7 @@ struct Choices {
     int seed = 1;
 };
 
-// A picture of four windows: a disc in one, a square in each other, and the square that has the disc's colour.
+// An image of four windows: a disc in one, a square in each other, and the square that has the disc's colour.
 struct Puzzle {
     Image image;
     int disc = 0;    // its token
@@ -77,7 +77,7 @@ static std::vector<Image> images_of_puzzles(const std::vector<Puzzle>& puzzles) 
     return images;
 }
 
-// The box of a token, as fractions of the picture.
+// The box of a token, as fractions of the image.
 static Matrix box_of(int token) {
     const float step = 1.0f / side, left = static_cast<float>(token % side) * step, top = static_cast<float>(token / side) * step;
     return {{left, top, left + step, top + step}};
@@ -195,7 +195,7 @@ static Series train_pointer(const Pointer& model, const std::vector<Puzzle>& puz
 // --- the lesson ---
 
 static void step_1_puzzle(Lesson& lesson, const std::vector<Puzzle>& puzzles) {
-    lesson.step("What is the task?", "", "a toy with a question that spans the picture");
+    lesson.step("What is the task?", "", "a toy with a question that spans the image");
     std::vector<Captioned> page;
     for (int i = 0; i < 2; ++i) {
         Image large = with_windows(puzzles[i].image, lesson.colours);
@@ -237,7 +237,7 @@ static Matrix looks_at(const vitdet::Steps& steps, const vitdet::Config& config,
     return mean;
 }
 
-static Image answer_picture(const Puzzle& puzzle, int chosen, Colours colours) {
+static Image answer_image(const Puzzle& puzzle, int chosen, Colours colours) {
     Image large = with_windows(puzzle.image, colours);
     draw_box(large, box_of(chosen), chosen == puzzle.answer ? Colour{1, 1, 1} : Colour{1, 0, 0});
     return large;
@@ -271,11 +271,11 @@ static float step_4_global(Lesson& lesson, const Pointer& windowed, const Pointe
     std::vector<Image> all_windowed, all_global;
     std::vector<Captioned> page;
     for (int i = 0; i < 3; ++i) {
-        all_windowed.push_back(answer_picture(shown[i], argmax_row(blind, i), Colours::all));
-        all_global.push_back(answer_picture(shown[i], argmax_row(seeing, i), Colours::all));
+        all_windowed.push_back(answer_image(shown[i], argmax_row(blind, i), Colours::all));
+        all_global.push_back(answer_image(shown[i], argmax_row(seeing, i), Colours::all));
     }
-    page.push_back({"windows only", picture(answer_picture(shown[0], argmax_row(blind, 0), lesson.colours), lesson.colours)});
-    page.push_back({"one global", picture(answer_picture(shown[0], argmax_row(seeing, 0), lesson.colours), lesson.colours)});
+    page.push_back({"windows only", picture(answer_image(shown[0], argmax_row(blind, 0), lesson.colours), lesson.colours)});
+    page.push_back({"one global", picture(answer_image(shown[0], argmax_row(seeing, 0), lesson.colours), lesson.colours)});
     lesson.pictures(page);
     if (!choices.out.empty()) write_image(choices.out, enlarged(in_a_column({in_a_row(all_windowed), in_a_row(all_global)}), 4));
     lesson.say(fixed(100 * right, 1), " % of the same new puzzles. A white frame is right, a red one wrong.");
@@ -289,7 +289,7 @@ static void step_5_look(Lesson& lesson, const Pointer& model, const Puzzle& puzz
                 "relative positions: section A.2");
     const vitdet::Steps steps = vitdet::forward({puzzle.image}, model.w, model.config);
     const Matrix looks = looks_at(steps, model.config, 2, puzzle.answer);
-    lesson.pictures({{"puzzle", picture(answer_picture(puzzle, puzzle.answer, lesson.colours), lesson.colours)},
+    lesson.pictures({{"puzzle", picture(answer_image(puzzle, puzzle.answer, lesson.colours), lesson.colours)},
                      {"what the answer attends to", heat_map(looks, lesson.colours)}});
     lesson.matrix("attention of the answer, mean of the heads", looks);
     float of_squares = 0;
@@ -345,7 +345,7 @@ static double step_7_cost(Lesson& lesson) {
     lesson.say("In billions, for width ", config.width, " and windows of ", config.window,
                ". 64 x 64 tokens are an image of 1024 x 1024 pixels.");
     lesson.why(
-        "windows grow with the area of the picture, global attention with its square. A global block after each quarter of the "
+        "windows grow with the area of the image, global attention with its square. A global block after each quarter of the "
         "depth keeps most of the saving, and step 4 shows why there must be some.");
     return ratio;
 }

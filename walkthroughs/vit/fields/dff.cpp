@@ -95,20 +95,20 @@ static double share_right(const std::vector<int>& answers, const std::vector<int
 }
 
 // A colour for each word.
-static Image picture_of_words(const std::vector<int>& numbers, int side) {
+static Image image_of_words(const std::vector<int>& numbers, int side) {
     const float colours[5][3] = {{0.9f, 0.2f, 0.2f}, {0.3f, 0.9f, 0.3f}, {0.2f, 0.3f, 0.95f}, {0, 0.4f, 0.1f}, {1, 1, 1}};
-    Image picture(side, side, 3);
+    Image image(side, side, 3);
     for (int r = 0; r < side * side; ++r)
-        for (int c = 0; c < 3; ++c) picture(r / side, r % side, c) = colours[numbers[r]][c];
-    return picture;
+        for (int c = 0; c < 3; ++c) image(r / side, r % side, c) = colours[numbers[r]][c];
+    return image;
 }
 
-static Image row_of_pictures(const std::vector<Image>& pictures) {
-    Image row(pictures[0].height, static_cast<int>(pictures.size()) * (pictures[0].width + 1) - 1, 3, 0.5f);
-    for (std::size_t k = 0; k < pictures.size(); ++k)
+static Image row_of_images(const std::vector<Image>& images) {
+    Image row(images[0].height, static_cast<int>(images.size()) * (images[0].width + 1) - 1, 3, 0.5f);
+    for (std::size_t k = 0; k < images.size(); ++k)
         for (int y = 0; y < row.height; ++y)
-            for (int x = 0; x < pictures[k].width; ++x)
-                for (int c = 0; c < 3; ++c) row(y, static_cast<int>(k) * (pictures[0].width + 1) + x, c) = pictures[k](y, x, c);
+            for (int x = 0; x < images[k].width; ++x)
+                for (int c = 0; c < 3; ++c) row(y, static_cast<int>(k) * (images[0].width + 1) + x, c) = images[k](y, x, c);
     return row;
 }
 
@@ -136,12 +136,12 @@ static void step_1_scene(Lesson& lesson, World& world, const Choices& choices, i
     plenoxels::fit(world.scene, pixel_rays(world.train), rendering, {.steps = choices.fit_steps}, seed, &progress);
     const View& view = world.test[0];
     const Matrix ours = plenoxels::photograph(view.camera, world.scene, rendering);
-    lesson.picture("truth | rendered", row_of_pictures({view.picture, picture_of(ours, 24, 24)}));
+    lesson.picture("truth | rendered", row_of_images({view.image, image_of(ours, 24, 24)}));
     lesson.why(
         "four spheres: a cherry, a lime, a blueberry and a pea. Lime and pea have exactly the same green. The field knows "
         "density and "
         "colour at every point, ",
-        fixed(psnr(ours, pixels_of(view.picture)), 1), " dB in this view, and nothing about objects.");
+        fixed(psnr(ours, pixels_of(view.image)), 1), " dB in this view, and nothing about objects.");
 }
 
 static std::vector<int> true_words(const World& world) {
@@ -161,13 +161,13 @@ static double step_2_teacher(Lesson& lesson, World& world, const Choices& choice
     const std::vector<int> truth = word_numbers(world.spheres, world.test[0].camera);
     const std::vector<int> said = nearest_words(ask(world.teacher, truth, random), world.teacher);
     lesson.picture("truth | nearest word to the teacher's feature",
-                   row_of_pictures({picture_of_words(truth, 24), picture_of_words(said, 24)}));
+                   row_of_images({image_of_words(truth, 24), image_of_words(said, 24)}));
     const std::vector<int> all = true_words(world);
     const double right = share_right(nearest_words(ask(world.teacher, all, random), world.teacher), all);
     lesson.predict("What fraction of the pixels does the teacher name correctly?", {right, 0.08});
     lesson.why("the noise has a standard deviation of ", fixed(choices.noise, 1), " in each of ", feature_count,
                " numbers, anew for every pixel and "
-               "view, as a 2-D network errs differently in every picture. It names ",
+               "view, as a 2-D network errs differently in every image. It names ",
                fixed(100 * right, 1), " % of the pixels correctly.");
     return right;
 }
@@ -244,7 +244,7 @@ static void step_3_stop(Lesson& lesson, World& world, int seed) {
     for (const float g : world.features.gradient()) of_features = std::max(of_features, std::abs(g));
     lesson.say("largest gradient of a feature ", fixed(of_features), ", of a density ", fixed(largest));
     lesson.why(
-        "features are rendered with the weights of the picture, but as constants. The teacher errs differently in every view; without stop(), its errors would distort the geometry.");
+        "features are rendered with the weights of the image, but as constants. The teacher errs differently in every view; without stop(), its errors would distort the geometry.");
     lesson.claim_at_most("largest gradient that reaches a density", largest, 0);
     world.features.zero_gradient();
     world.features.value() = Matrix(world.features.rows(), feature_count);
@@ -272,7 +272,7 @@ static void step_4_distil(Lesson& lesson, World& world, const Choices& choices, 
     const double field_right = share_right(answers, truth);
     const std::vector<int> first(answers.begin(), answers.begin() + 24 * 24), first_truth(truth.begin(), truth.begin() + 24 * 24);
     lesson.picture("truth | nearest word to the rendered feature, a view not trained on",
-                   row_of_pictures({picture_of_words(first_truth, 24), picture_of_words(first, 24)}));
+                   row_of_images({image_of_words(first_truth, 24), image_of_words(first, 24)}));
     lesson.table({{"pixels of new views named correctly", "%"},
                   {"the teacher itself", fixed(100 * teacher_right, 1)},
                   {"the field that it taught", fixed(100 * field_right, 1)}});
@@ -322,7 +322,7 @@ static Matrix rendered(const Looked& looked, const Var& optical_depths, const Va
     return over_background(render(optical_depths, colours, looked.steps.samples.rays), rendering.background).value();
 }
 
-static Image as_picture(const Matrix& pixels, int side) { return picture_of(pixels, side, side); }
+static Image as_image(const Matrix& pixels, int side) { return image_of(pixels, side, side); }
 
 static void step_5_query(Lesson& lesson, const World& world, int word) {
     lesson.step("Where is the " + words[word] + "?", "p_j = softmax_j(10 cos(f, q_j))", "query");
@@ -332,8 +332,8 @@ static void step_5_query(Lesson& lesson, const World& world, int word) {
     const dff::Selection s = select_word(looked, world, word);
     const NoTape evaluation;
     const Matrix seen = along_rays(looked.steps.rendering.weights, s.positive, looked.steps.samples.rays).value();  // (R, 1)
-    lesson.pictures({{"view", picture(view.picture, lesson.colours)},
-                     {"rendered probability", picture(picture_of(seen, 24, 24), lesson.colours)}});
+    lesson.pictures({{"view", picture(view.image, lesson.colours)},
+                     {"rendered probability", picture(image_of(seen, 24, 24), lesson.colours)}});
     int selected = 0;
     for (const float x : s.selected) selected += x > 0;
     lesson.why(selected, " of ", s.selected.rows,
@@ -360,9 +360,9 @@ static void step_6_remove(Lesson& lesson, const World& world, int word) {
         soft += psnr(rendered(looked, dff::softly_removed(depths, s.positive), colours), truth) / world.test.size();
         by_colour += psnr(rendered(looked, dff::removed(depths, select_colour(looked, word).selected), colours), truth) /
                      world.test.size();
-        if (shown.empty()) shown = {view.picture, as_picture(removed, 24), as_picture(truth, 24)};
+        if (shown.empty()) shown = {view.image, as_image(removed, 24), as_image(truth, 24)};
     }
-    lesson.picture("before | " + words[word] + " removed | drawn without it", row_of_pictures(shown));
+    lesson.picture("before | " + words[word] + " removed | drawn without it", row_of_images(shown));
     lesson.table({{"compared with a scene without the " + words[word], "PSNR in dB"},
                   {"unedited", fixed(unedited, 1)},
                   {"removed by its name", fixed(hard, 1)},
@@ -389,10 +389,10 @@ static void write_edits(Lesson& lesson, const World& world, const Choices& choic
     const Var& colours = looked.steps.colours;
     const Var exchanged = dff::recoloured(colours, gather_cols(colours, {1, 0, 2}), s.selected);
     write_image(choices.out + ".ppm",
-                row_of_pictures({as_picture(looked.steps.pixels.value(), side),
-                                 as_picture(rendered(looked, dff::removed(depths, s.selected), colours), side),
-                                 as_picture(rendered(looked, depths, exchanged), side),
-                                 as_picture(rendered(looked, dff::extracted(depths, s.selected), colours), side)}));
+                row_of_images({as_image(looked.steps.pixels.value(), side),
+                               as_image(rendered(looked, dff::removed(depths, s.selected), colours), side),
+                               as_image(rendered(looked, depths, exchanged), side),
+                               as_image(rendered(looked, dff::extracted(depths, s.selected), colours), side)}));
     lesson.say("written: ", choices.out, ".ppm, before, removed, recoloured and alone in 128 x 128 pixels.");
 }
 
@@ -418,10 +418,10 @@ static void step_7_recolour(Lesson& lesson, const World& world, const Choices& c
                 squares += std::pow(recoloured(r, c) - before(r, c), 2);
                 ++numbers;
             }
-        if (shown.empty()) shown = {as_picture(before, 24), as_picture(recoloured, 24), as_picture(alone, 24)};
+        if (shown.empty()) shown = {as_image(before, 24), as_image(recoloured, 24), as_image(alone, 24)};
     }
     const double others = -10 * std::log10(squares / static_cast<double>(numbers) + 1e-12);
-    lesson.picture("before | red and green exchanged in the " + words[word] + " | nothing else left", row_of_pictures(shown));
+    lesson.picture("before | red and green exchanged in the " + words[word] + " | nothing else left", row_of_images(shown));
     write_edits(lesson, world, choices, word);
     lesson.why("light and shade stay, because they are in the colours that are exchanged. Pixels that do not show the ",
                words[word], " stay as they are up to its soft edge: ", fixed(others, 1), " dB between before and after.");

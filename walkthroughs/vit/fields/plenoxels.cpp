@@ -88,28 +88,28 @@ static plenoxels::Scene fog(int voxels, const Choices& choices) {
 }
 
 static Image taken(const Camera& camera, const plenoxels::Scene& scene, const plenoxels::Config& config) {
-    return picture_of(plenoxels::photograph(camera, scene, config), camera.height, camera.width);
+    return image_of(plenoxels::photograph(camera, scene, config), camera.height, camera.width);
 }
 
 // The mean over the views, in dB.
 static double mean_psnr(const std::vector<View>& views, const plenoxels::Scene& scene, const plenoxels::Config& config) {
     double total = 0;
-    for (const View& view : views) total += psnr(pixels_of(taken(view.camera, scene, config)), pixels_of(view.picture));
+    for (const View& view : views) total += psnr(pixels_of(taken(view.camera, scene, config)), pixels_of(view.image));
     return total / static_cast<double>(views.size());
 }
 
-// Pictures of equal height beside one another, with gaps.
-static Image row_of_pictures(const std::vector<Image>& pictures) {
+// Images of equal height beside one another, with gaps.
+static Image row_of_images(const std::vector<Image>& images) {
     const int gap = 1;
     int width = -gap;
-    for (const Image& picture : pictures) width += picture.width + gap;
-    Image row(pictures[0].height, width, 3, 0.5f);
+    for (const Image& image : images) width += image.width + gap;
+    Image row(images[0].height, width, 3, 0.5f);
     int left = 0;
-    for (const Image& picture : pictures) {
+    for (const Image& image : images) {
         for (int y = 0; y < row.height; ++y)
-            for (int x = 0; x < picture.width; ++x)
-                for (int c = 0; c < 3; ++c) row(y, left + x, c) = picture(y, x, c);
-        left += picture.width + gap;
+            for (int x = 0; x < image.width; ++x)
+                for (int c = 0; c < 3; ++c) row(y, left + x, c) = image(y, x, c);
+        left += image.width + gap;
     }
     return row;
 }
@@ -117,11 +117,11 @@ static Image row_of_pictures(const std::vector<Image>& pictures) {
 // --- one ray, by hand ---
 
 static void step_1_photographs(Lesson& lesson, const Photographs& photographs) {
-    lesson.step("What is known of the scene?", "", "pictures, and where each was taken from");
+    lesson.step("What is known of the scene?", "", "images, and where each was taken from");
     std::vector<Image> some;
     for (std::size_t v = 0; v < std::min<std::size_t>(3, photographs.train.size()); ++v)
-        some.push_back(photographs.train[v].picture);
-    lesson.picture("three of the training views", row_of_pictures(some));
+        some.push_back(photographs.train[v].image);
+    lesson.picture("three of the training views", row_of_images(some));
     lesson.matrix("pose", photographs.train[0].camera.pose);
     const PixelRays pixels = pixel_rays(photographs.train);
     lesson.why("every pixel of the ", text(static_cast<int>(photographs.train.size())),
@@ -254,8 +254,7 @@ static Fitted fitted(const Photographs& photographs, const Choices& choices, con
 }
 
 static Fitted step_5_fit(Lesson& lesson, const Photographs& photographs, const Choices& choices, int seed) {
-    lesson.step("Can the scene be found from the pictures alone?", "loss = (C - target)^2 + lambda TV",
-                "photographs, regularised");
+    lesson.step("Can the scene be found from the images alone?", "loss = (C - target)^2 + lambda TV", "photographs, regularised");
     const plenoxels::Config config = config_of(choices);
     const double before = mean_psnr(photographs.test, fog(choices.voxels, choices), config);
     const Fitted fit = fitted(photographs, choices, {.steps = choices.steps}, seed, "PSNR of held-out views");
@@ -266,8 +265,8 @@ static Fitted step_5_fit(Lesson& lesson, const Photographs& photographs, const C
         const Image ours = taken(view.camera, fit.scene, config);
         const std::string number = text(static_cast<int>(v) + 1);
         pairs.push_back(
-            {"truth | rendered, test view " + number + ": " + fixed(psnr(pixels_of(ours), pixels_of(view.picture)), 1) + " dB",
-             picture(row_of_pictures({view.picture, ours}), lesson.colours)});
+            {"truth | rendered, test view " + number + ": " + fixed(psnr(pixels_of(ours), pixels_of(view.image)), 1) + " dB",
+             picture(row_of_images({view.image, ours}), lesson.colours)});
     }
     lesson.pictures(pairs);
     const double rays = static_cast<double>(choices.steps) * plenoxels::FitRecipe{}.batch;
@@ -318,7 +317,7 @@ static void step_7_regulariser(Lesson& lesson, const Photographs& photographs, c
                   {"without", fixed(bare.train, 1), fixed(bare.test, 1), fixed(bare.train - bare.test, 1)}});
     lesson.why("a voxel has ", 3 * choices.harmonics + 1,
                " numbers of its own, so the training views can be explained by haze that looks right from "
-               "their places only. Total variation makes neighbours agree unless the pictures insist. Here it costs the training "
+               "their places only. Total variation makes neighbours agree unless the images insist. Here it costs the training "
                "views ",
                fixed(bare.train - fit.train, 1), " dB, and gives the others ", fixed(fit.test - bare.test, 1), " dB.");
     lesson.predict("both numbers with half as many views: --views 10.");
@@ -375,17 +374,17 @@ static void step_9_turn(Lesson& lesson, const Fitted& fit, const Choices& choice
         if (!choices.out.empty()) write_image(choices.out + (k < 10 ? "-0" : "-") + text(k) + ".ppm", frame);
         if (k % (frames / 6) == 0) shown.push_back(resize_bilinear_antialiased(frame, 28, 28));
     }
-    lesson.picture("from 0, 60 and 120 degrees", row_of_pictures({shown[0], shown[1], shown[2]}));
-    lesson.picture("from 180, 240 and 300 degrees", row_of_pictures({shown[3], shown[4], shown[5]}));
+    lesson.picture("from 0, 60 and 120 degrees", row_of_images({shown[0], shown[1], shown[2]}));
+    lesson.picture("from 180, 240 and 300 degrees", row_of_images({shown[3], shown[4], shown[5]}));
     if (!choices.out.empty()) {
-        write_image(choices.out + "-turn.ppm", row_of_pictures(shown));
-        lesson.say(text(frames), " pictures written, ", choices.out, "-00.ppm and so on, and all six in a row in ", choices.out,
+        write_image(choices.out + "-turn.ppm", row_of_images(shown));
+        lesson.say(text(frames), " images written, ", choices.out, "-00.ppm and so on, and all six in a row in ", choices.out,
                    "-turn.ppm.");
     }
     lesson.why(
         "the field is a function of position and direction, so any camera may look at it. --out NAME writes the turn as files of "
         "128 x 128 "
-        "pixels, finer than any picture that was fitted.");
+        "pixels, finer than any image that was fitted.");
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
@@ -410,13 +409,13 @@ int main(int argc, char** argv) {
     options.add("steps", choices.steps, "steps of fitting", 1, 100'000);
     options.add("voxels", choices.voxels, "voxels along each axis", 2, 256);
     options.add("views", choices.views, "training views that are drawn", 1, 1000);
-    options.add("side", choices.side, "pixels along a side of the pictures that are drawn", 4, 1024);
+    options.add("side", choices.side, "pixels along a side of the images that are drawn", 4, 1024);
     options.add("harmonics", choices.harmonics, "spherical harmonics of a channel: 1, 4 or 9", 1, 9);
     options.add("radius", choices.radius, "half a side of the box around the origin", 0.01, 1000);
     options.add("background", choices.background, "brightness behind the scene: 1 white, 0 black", 0, 1);
     options.add("spheres", choices.spheres, "a text file with other spheres, one a line: x y z radius red green blue");
     options.add("photographs", choices.photographs,
-                "a JSON file of views in NeRF's format (transforms_train.json), with PNG or PPM pictures, to fit instead");
+                "a JSON file of views in NeRF's format (transforms_train.json), with PNG or PPM images, to fit instead");
     options.add("test-photographs", choices.test_photographs,
                 "another such file, of test views; without it every eighth is held out");
     options.add("widest", choices.widest, "wider photographs are reduced to this width, in pixels", 4, 4096);

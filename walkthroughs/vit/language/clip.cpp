@@ -1,9 +1,9 @@
-// clip.cpp: a model learns from pictures and their captions, then reads class names that it was never trained to tell apart.
+// clip.cpp: a model learns from images and their captions, then reads class names that it was never trained to tell apart.
 //
 //   paper    Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", 2021, arXiv 2103.00020
 //   shows    one table of similarities before and after training, zero-shot on held-out pairs, and a classifier built from prompts
 //   symbols  B pairs   I, T rows of length 1, images and captions   s = log_scale
-//   next     pacl.cpp asks where in the picture the words are; coca.cpp also writes the caption
+//   next     pacl.cpp asks where in the image the words are; coca.cpp also writes the caption
 #include <algorithm>
 #include <cmath>
 #include <string>
@@ -50,7 +50,7 @@ static void step_1_pairs(Lesson& lesson, const WordList& words, int seed) {
     Random random(seed);
     std::vector<Captioned> shown;
     for (const ColouredShape shape : {ColouredShape{0, 0}, ColouredShape{2, 1}, ColouredShape{3, 2}})
-        shown.push_back({name_of(shape), picture(picture_of(shape, random), lesson.colours)});
+        shown.push_back({name_of(shape), picture(image_of(shape, random), lesson.colours)});
     lesson.pictures(shown);
     const TokenBatch one = sentence_tokens({caption_of({0, 0})}, words, caption_length);
     std::string ids;
@@ -62,11 +62,11 @@ static void step_1_pairs(Lesson& lesson, const WordList& words, int seed) {
 }
 
 static void step_2_towers(Lesson& lesson, const clip::Weights& w, const clip::Config& config, const WordList& words, int seed) {
-    lesson.step("How do a picture and a sentence become comparable?", "u = x / |x|", "Figure 3");
+    lesson.step("How do an image and a sentence become comparable?", "u = x / |x|", "Figure 3");
     Random random(seed);
     lesson.code(3);
     const TokenBatch texts = sentence_tokens({caption_of({0, 0}), caption_of({2, 1})}, words, caption_length);
-    const std::vector<Image> images{picture_of({0, 0}, random), picture_of({2, 1}, random)};
+    const std::vector<Image> images{image_of({0, 0}, random), image_of({2, 1}, random)};
     const clip::Steps steps = clip::forward(images, texts, w, config);
     lesson.table({{"step", "images", "texts"},
                   {"tokens", shape(steps.image.embeddings.value()), shape(steps.text.embeddings.value())},
@@ -80,12 +80,12 @@ static void step_2_towers(Lesson& lesson, const clip::Weights& w, const clip::Co
         fixed(std::exp(w.log_scale.value()[0]), 2), " it is a logit. Nothing is trained yet, so the four numbers mean nothing.");
 }
 
-// The similarity of one picture of each of these shapes with each caption.
+// The similarity of one image of each of these shapes with each caption.
 static Matrix similarity_table(const std::vector<ColouredShape>& shapes, const clip::Weights& w, const clip::Config& config,
                                const WordList& words, int seed) {
     const NoTape evaluation;
     Random random(seed);
-    const Var images = clip::embed_images(pictures_of(shapes, random), w, config);
+    const Var images = clip::embed_images(images_of(shapes, random), w, config);
     const Var texts = clip::embed_texts(caption_tokens(shapes, words), w, config);
     return matmul_transposed(images, texts).value();
 }
@@ -106,13 +106,13 @@ static void step_3_table(Lesson& lesson, const clip::Weights& w, const clip::Con
                " = ", fixed(std::log(table.cols), 3), ".");
     lesson.why(
         "the diagonal should be bright and the rest dark. The batch is its own list of classes: no label says what a cross is, "
-        "only which caption came with which picture.");
+        "only which caption came with which image.");
     lesson.predict("How low can the loss be of a batch that holds one caption twice? Step 8 measures it.",
                    {2 * std::log(2) / table.cols, 0.02});
 }
 
 namespace {
-// Every batch holds each of the 16 pairs once, so that no caption fits two pictures.
+// Every batch holds each of the 16 pairs once, so that no caption fits two images.
 struct PairLoss : Objective {
     clip::Weights& w;
     const clip::Config& config;
@@ -126,14 +126,14 @@ struct PairLoss : Objective {
 
     Var loss(int) override {
         clip::limit_scale(w);
-        return clip::loss(clip::forward(pictures_of(shapes, random), texts, w, config));
+        return clip::loss(clip::forward(images_of(shapes, random), texts, w, config));
     }
 };
 }  // namespace
 
 static void step_4_train(Lesson& lesson, clip::Weights& w, const clip::Config& config, const WordList& words, int steps,
                          int seed) {
-    lesson.step("Does it learn?", "16 pairs in every batch, fresh pictures");
+    lesson.step("Does it learn?", "16 pairs in every batch, fresh images");
     PairLoss objective(w, config, words, seed);
     const Recipe recipe{.schedule = {.peak = 2e-3f, .steps = steps}};
     std::vector<float> losses;
@@ -155,7 +155,7 @@ static void step_4_train(Lesson& lesson, clip::Weights& w, const clip::Config& c
 }
 
 static void step_5_after(Lesson& lesson, const clip::Weights& w, const clip::Config& config, const WordList& words, int seed) {
-    lesson.step("What do the cosines look like after training?", "", "new pictures, all 20 captions");
+    lesson.step("What do the cosines look like after training?", "", "new images, all 20 captions");
     const Matrix table = similarity_table(all_shapes(), w, config, words, 7000 + seed);
     lesson.heat("cosines after training: images down, captions across", table, names_of(all_shapes()), names_of(all_shapes()));
     double own = 0, colour = 0, kind = 0, neither = 0;
@@ -177,7 +177,7 @@ static void step_5_after(Lesson& lesson, const clip::Weights& w, const clip::Con
                  colour / 60 > neither / 240 && kind / 80 > neither / 240);
 }
 
-// How many new pictures of these shapes are nearest to their own caption, among all 20.
+// How many new images of these shapes are nearest to their own caption, among all 20.
 static double zero_shot_accuracy(const std::vector<ColouredShape>& asked, const clip::Weights& w, const clip::Config& config,
                                  const WordList& words, int rounds, int seed) {
     const NoTape evaluation;
@@ -188,7 +188,7 @@ static double zero_shot_accuracy(const std::vector<ColouredShape>& asked, const 
     std::vector<int> labels;
     for (int round = 0; round < rounds; ++round)
         for (const ColouredShape shape : asked) {
-            images.push_back(picture_of(shape, random));
+            images.push_back(image_of(shape, random));
             labels.push_back(static_cast<int>(std::find(shapes.begin(), shapes.end(), shape) - shapes.begin()));
         }
     return accuracy(clip::class_probabilities(clip::embed_images(images, w, config), texts, w).value(), labels);
@@ -197,7 +197,7 @@ static double zero_shot_accuracy(const std::vector<ColouredShape>& asked, const 
 static void step_6_zero_shot(Lesson& lesson, const clip::Weights& w, const clip::Config& config, const WordList& words,
                              int seed) {
     lesson.step("Can it name what it has never been shown?", "argmax over captions of cos", "section 3.1, zero-shot");
-    std::vector<std::vector<std::string>> rows{{"pictures of", "named correctly, of 20 captions"}};
+    std::vector<std::vector<std::string>> rows{{"images of", "named correctly, of 20 captions"}};
     const double seen = zero_shot_accuracy(seen_shapes(), w, config, words, 20, seed);
     const double unseen = zero_shot_accuracy(unseen_shapes(), w, config, words, 50, seed);
     rows.push_back({"the 16 training pairs", fixed(seen, 3)});
@@ -206,8 +206,8 @@ static void step_6_zero_shot(Lesson& lesson, const clip::Weights& w, const clip:
     rows.push_back({"the 4 held-out pairs", fixed(unseen, 3)});
     lesson.table(rows);
     lesson.why(
-        "chance is 0.05. For the training pairs the caption is known and only the picture is new. For the four others the "
-        "caption is new too: it is put together from words that were learned elsewhere, and so is what the picture says.");
+        "chance is 0.05. For the training pairs the caption is known and only the image is new. For the four others the "
+        "caption is new too: it is put together from words that were learned elsewhere, and so is what the image says.");
     lesson.claim_at_least("training pairs, named correctly", seen, 0.95);
     lesson.claim_at_least("held-out pairs, named correctly; chance is 0.05", unseen, 0.35);
 }
@@ -235,7 +235,7 @@ static void step_7_prompts(Lesson& lesson, const clip::Weights& w, const clip::C
     std::vector<int> colour_labels, kind_labels;
     for (int round = 0; round < 50; ++round)
         for (const ColouredShape shape : unseen_shapes()) {
-            images.push_back(picture_of(shape, random));
+            images.push_back(image_of(shape, random));
             colour_labels.push_back(shape.colour);
             kind_labels.push_back(shape.kind);
         }
@@ -262,14 +262,14 @@ static void step_8_false_negatives(Lesson& lesson, const clip::Weights& w, const
     shapes[1] = shapes[0];
     shapes[6] = shapes[5];
     Random random(13000 + seed);
-    const clip::Steps steps = clip::forward(pictures_of(shapes, random), caption_tokens(shapes, words), w, config);
+    const clip::Steps steps = clip::forward(images_of(shapes, random), caption_tokens(shapes, words), w, config);
     const double loss = clip::loss(steps).value()[0], floor = d * std::log(2) / B;
     lesson.say("Two captions twice among ", B, " pairs: the loss of the trained model is ", fixed(loss, 3),
                ", and no model gets below ", fixed(floor, 3), ".");
     lesson.why(
         "equal captions have equal rows, so each of them gets at most half of the probability: ", d,
         " rows cost ln 2 each. Such "
-        "pairs are called false negatives. Batches of 32,768 pictures from the web are full of them, and it works all the same.");
+        "pairs are called false negatives. Batches of 32,768 images from the web are full of them, and it works all the same.");
     lesson.claim_at_least("loss of a batch with two captions twice, less its floor", loss - floor, 0);
 }
 
@@ -289,7 +289,7 @@ static void step_own(Lesson& lesson, const Choices& choices, const clip::Weights
                 choices.image.empty() ? "a red square" : choices.image);
     const NoTape evaluation;
     Random random(seed);
-    const Image fitted = choices.image.empty() ? picture_of({0, 0}, random) : own_picture(choices.image);
+    const Image fitted = choices.image.empty() ? image_of({0, 0}, random) : own_image(choices.image);
     lesson.picture("as the model sees it", fitted);
     const std::vector<std::string> given = choices.text.empty() ? captions_of(all_shapes()) : parts_of_list(choices.text);
     const Var image = clip::embed_images({fitted}, w, config);
@@ -297,7 +297,7 @@ static void step_own(Lesson& lesson, const Choices& choices, const clip::Weights
     show_scores(lesson, given, matmul_transposed(image, texts), clip::class_probabilities(image, texts, w));
 }
 
-// A published checkpoint on the user's picture: no toy, no training.
+// A published checkpoint on the user's image: no toy, no training.
 static void published(Lesson& lesson, const Choices& choices) {
     lesson.step("What does a published model see?", "softmax over sentences of exp(s) cos", choices.weights);
     require(!choices.image.empty() && !choices.text.empty(),
@@ -345,11 +345,11 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_7_prompts(lesson, w, config, words, seed);
     step_8_false_negatives(lesson, w, config, words, seed);
     if (!choices.image.empty() || !choices.text.empty()) step_own(lesson, choices, w, config, words, seed);
-    lesson.say("Next: vit/language/pacl locates the words in the picture.");
+    lesson.say("Next: vit/language/pacl locates the words in the image.");
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/language/clip", "Pictures and captions in one space; any sentence is a classifier.",
+    Options options("vit/language/clip", "Images and captions in one space; any sentence is a classifier.",
                     "5 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps", 1, 100'000);

@@ -1,4 +1,4 @@
-// coca.cpp: one model selects a picture's caption and writes one; on new pairs the two answers differ.
+// coca.cpp: one model selects an image's caption and writes one; on new pairs the two answers differ.
 //
 //   paper    Yu et al., "CoCa: Contrastive Captioners are Image-Text Foundation Models", 2022, arXiv 2205.01917
 //   shows    two losses from one forward pass, and a language prior: the decoder relies on the text before more than on the image
@@ -45,12 +45,12 @@ static coca::Config toy_config(const WordList& words) {
 // --- the lesson's steps ---
 
 static void step_1_parts(Lesson& lesson, const coca::Weights& w, const coca::Config& config, const WordList& words, int seed) {
-    lesson.step("Which half attends to the picture?", "text half: no;  second half: yes", "section 3.2");
+    lesson.step("Which half attends to the image?", "text half: no;  second half: yes", "section 3.2");
     Random random(seed);
     const std::vector<ColouredShape> shapes{{0, 0}, {2, 1}};
     const TokenBatch captions = caption_tokens(shapes, words);
     lesson.code();
-    const coca::Steps steps = coca::forward(pictures_of(shapes, random), captions, w, config);
+    const coca::Steps steps = coca::forward(images_of(shapes, random), captions, w, config);
     lesson.table({{"step", "shape"},
                   {"image tokens of the last block", shape(steps.image.tower.encoder.output.value())},
                   {"after cross-attention from 5 learned queries", shape(steps.image.pooled.value())},
@@ -59,11 +59,11 @@ static void step_1_parts(Lesson& lesson, const coca::Weights& w, const coca::Con
                   {"[cls] at the end: the caption's direction", shape(steps.text.features.value())},
                   {"the other text tokens, for the decoder", shape(steps.text.tokens.value())},
                   {"logits: the next word of each", shape(steps.decoder.logits.value())}});
-    const coca::Steps others = coca::forward(pictures_of({{3, 3}, {4, 2}}, random), captions, w, config);
+    const coca::Steps others = coca::forward(images_of({{3, 3}, {4, 2}}, random), captions, w, config);
     lesson.why(
-        "the first blocks of the decoder have no cross-attention, so they are a text encoder. Other pictures beside the same "
+        "the first blocks of the decoder have no cross-attention, so they are a text encoder. Other images beside the same "
         "captions leave its output as it was to the last bit, and change every logit.");
-    lesson.claim("other pictures change nothing in the text half, and something in the second half",
+    lesson.claim("other images change nothing in the text half, and something in the second half",
                  identical(others.text.features.value(), steps.text.features.value()) &&
                      !identical(others.decoder.logits.value(), steps.decoder.logits.value()));
 }
@@ -72,10 +72,10 @@ static void step_2_losses(Lesson& lesson, const coca::Weights& w, const coca::Co
     lesson.step("What is the loss?", "loss = 1 contrastive + 2 caption", "section 3.2, Eq. 4");
     Random random(seed);
     const std::vector<ColouredShape> shapes = seen_shapes();
-    const coca::Steps steps = coca::forward(pictures_of(shapes, random), caption_tokens(shapes, words), w, config);
+    const coca::Steps steps = coca::forward(images_of(shapes, random), caption_tokens(shapes, words), w, config);
     const coca::Losses losses = coca::losses(steps, w, config);
     lesson.table({{"loss", "value", "knowing nothing"},
-                  {"which caption belongs to which picture", fixed(losses.contrastive.value()[0], 3), fixed(std::log(16), 3)},
+                  {"which caption belongs to which image", fixed(losses.contrastive.value()[0], 3), fixed(std::log(16), 3)},
                   {"twice the next word", fixed(losses.caption.value()[0], 3), fixed(2 * std::log(words.size()), 3)}});
     lesson.why(
         "both come from one pass: the captioning loss needs every word predicted, and the text half has read them anyway. In the paper this costs 18 % more than a captioner alone.");
@@ -94,7 +94,7 @@ struct BothLosses : Objective {
         : w(w), config(config), random(1000 + seed), captions(caption_tokens(shapes, words)) {}
 
     Var loss(int) override {
-        const coca::Losses losses = coca::losses(coca::forward(pictures_of(shapes, random), captions, w, config), w, config);
+        const coca::Losses losses = coca::losses(coca::forward(images_of(shapes, random), captions, w, config), w, config);
         contrastive.push_back(losses.contrastive.value()[0]);
         caption.push_back(losses.caption.value()[0]);
         return losses.total;
@@ -104,7 +104,7 @@ struct BothLosses : Objective {
 
 static void step_3_train(Lesson& lesson, coca::Weights& w, const coca::Config& config, const WordList& words, int steps,
                          int seed) {
-    lesson.step("Does it learn both?", "16 pairs in every batch, fresh pictures");
+    lesson.step("Does it learn both?", "16 pairs in every batch, fresh images");
     BothLosses objective(w, config, words, seed);
     {
         ShowProgress progress("training", steps);
@@ -119,12 +119,12 @@ static void step_3_train(Lesson& lesson, coca::Weights& w, const coca::Config& c
     lesson.why("the caption falls first: \"a photo of a\" and the end are the same in every caption, five words of seven.");
 }
 
-// --- two ways to name a picture ---
+// --- two ways to name an image ---
 
 namespace {
 struct Named {
-    double chosen = 0;   // fraction of pictures whose own caption is the nearest of 20
-    double written = 0;  // fraction of pictures whose caption is written exactly
+    double chosen = 0;   // fraction of images whose own caption is the nearest of 20
+    double written = 0;  // fraction of images whose caption is written exactly
 };
 }  // namespace
 
@@ -138,7 +138,7 @@ static Named named(const std::vector<ColouredShape>& asked, const coca::Weights&
     std::vector<int> labels;
     for (int round = 0; round < rounds; ++round)
         for (const ColouredShape shape : asked) {
-            images.push_back(picture_of(shape, random));
+            images.push_back(image_of(shape, random));
             labels.push_back(static_cast<int>(std::find(shapes.begin(), shapes.end(), shape) - shapes.begin()));
         }
     Named result;
@@ -155,7 +155,7 @@ static void step_4_heads(Lesson& lesson, const coca::Weights& w, const coca::Con
     lesson.step("Which of its answers is right?", "the nearest of 20 captions; the caption it writes");
     const Named seen = named(seen_shapes(), w, config, words, 10, seed),
                 unseen = named(unseen_shapes(), w, config, words, 40, seed);
-    std::vector<std::vector<std::string>> rows{{"pictures of", "chosen correctly", "written exactly"},
+    std::vector<std::vector<std::string>> rows{{"images of", "chosen correctly", "written exactly"},
                                                {"the 16 training pairs", fixed(seen.chosen, 3), fixed(seen.written, 3)}};
     for (const ColouredShape shape : unseen_shapes()) {
         const Named of = named({shape}, w, config, words, 40, seed);
@@ -193,21 +193,21 @@ static double mean_of_column(const Matrix& m, int column) {
 }
 
 static void step_5_prior(Lesson& lesson, const coca::Weights& w, const coca::Config& config, const WordList& words, int seed) {
-    lesson.step("Does it write what it sees?", "p(shape | picture, text so far)", "the same pictures, another word before");
+    lesson.step("Does it write what it sees?", "p(shape | image, text so far)", "the same images, another word before");
     Random random(11000 + seed);
-    std::vector<std::vector<std::string>> rows{{"pictures of", "p(right shape)", "another word", "in training", "rival"}};
+    std::vector<std::vector<std::string>> rows{{"images of", "p(right shape)", "another word", "in training", "rival"}};
     double own = 0, other = 0, usual = 0;
     for (const ColouredShape shape : unseen_shapes()) {
-        std::vector<Image> pictures;
-        for (int i = 0; i < 30; ++i) pictures.push_back(picture_of(shape, random));
-        const Matrix behind_own = kind_probabilities(pictures, shape.colour, w, config, words);  // (30, 4)
+        std::vector<Image> images;
+        for (int i = 0; i < 30; ++i) images.push_back(image_of(shape, random));
+        const Matrix behind_own = kind_probabilities(images, shape.colour, w, config, words);  // (30, 4)
         double behind_others = 0, in_training = 0;
         for (int colour = 0; colour < shape_colours; ++colour) {
             if (colour == shape.colour || !is_seen({colour, shape.kind})) continue;
             behind_others +=
-                mean_of_column(kind_probabilities(pictures, colour, w, config, words), shape.kind) / (shape_colours - 1);
+                mean_of_column(kind_probabilities(images, colour, w, config, words), shape.kind) / (shape_colours - 1);
             std::vector<Image> of_training;
-            for (int i = 0; i < 8; ++i) of_training.push_back(picture_of({colour, shape.kind}, random));
+            for (int i = 0; i < 8; ++i) of_training.push_back(image_of({colour, shape.kind}, random));
             in_training +=
                 mean_of_column(kind_probabilities(of_training, colour, w, config, words), shape.kind) / (shape_colours - 1);
         }
@@ -223,11 +223,11 @@ static void step_5_prior(Lesson& lesson, const coca::Weights& w, const coca::Con
     }
     lesson.table(rows);
     lesson.say("Mean: ", fixed(own, 3), " after the true colour, ", fixed(other, 3),
-               " for the same pictures when the text says another "
+               " for the same images when the text says another "
                "colour, ",
                fixed(usual, 3), " for the same shapes in training colours.");
     lesson.why(
-        "the decoder knows these shapes in every other colour (third number). In a new colour two things are new: the picture, and the word after the colour. In the second number only the colour in the text has changed, to one that the shape did follow in training: where it is larger than the first, the text alone had suppressed the word. That is a "
+        "the decoder knows these shapes in every other colour (third number). In a new colour two things are new: the image, and the word after the colour. In the second number only the colour in the text has changed, to one that the shape did follow in training: where it is larger than the first, the text alone had suppressed the word. That is a "
         "language prior; captioners that write what is usual instead of what is there do the same on photographs.");
     lesson.claim_at_least("p(right shape): training colours less new colours", usual - own, 0.05);
 }
@@ -236,7 +236,7 @@ static void step_own(Lesson& lesson, const Choices& choices, const coca::Weights
                      const WordList& words, int seed) {
     lesson.step("What does it write about yours?", "", choices.image.empty() ? "a red square" : choices.image);
     Random random(seed);
-    const Image fitted = choices.image.empty() ? picture_of({0, 0}, random) : own_picture(choices.image);
+    const Image fitted = choices.image.empty() ? image_of({0, 0}, random) : own_image(choices.image);
     lesson.picture("as the model sees it", fitted);
     const Limits limits{.new_tokens = caption_length - 1, .end_of_text = words.id("<end>")};
     lesson.say("It writes: ", words.text(coca::captions({fitted}, w, config, words.id("<start>"), limits)[0]));
@@ -269,7 +269,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 
 int main(int argc, char** argv) {
     Options options("vit/language/coca",
-                    "One model that finds the caption of a picture and writes it; on new pairs the two answers differ.",
+                    "One model that finds the caption of an image and writes it; on new pairs the two answers differ.",
                     "5 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps", 1, 100'000);

@@ -2,7 +2,7 @@
 //
 //   paper    Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", 2021, arXiv 2103.00020
 //   shows    that digits are read by comparing them with sentences, that new wordings work, and that two languages meet in the
-//            pictures although no text ever held both
+//            images although no text ever held both
 //   before   clip.cpp
 #include <algorithm>
 #include <string>
@@ -66,7 +66,7 @@ static clip::Config config_of(const LabelledImages& digits, const WordList& word
 }
 
 namespace {
-// Every batch: one picture of each digit, each with a sentence of its own in a language and wording drawn for it.
+// Every batch: one image of each digit, each with a sentence of its own in a language and wording drawn for it.
 struct DigitLoss : Objective {
     clip::Weights& w;
     const clip::Config& config;
@@ -107,7 +107,7 @@ static double accuracy_with(const Var& images, const std::vector<int>& labels, c
 }
 
 static void step_1_pairs(Lesson& lesson, const LabelledImages& train) {
-    lesson.step("What is a class without a label?", "(picture, sentence) pairs");
+    lesson.step("What is a class without a label?", "(image, sentence) pairs");
     std::vector<Captioned> shown;
     for (int i = 0; i < 3; ++i) {
         const int digit = train.labels[i];
@@ -116,7 +116,7 @@ static void step_1_pairs(Lesson& lesson, const LabelledImages& train) {
     }
     lesson.pictures(shown);
     lesson.why(
-        "each picture comes with one sentence in one of two languages (рукописная семь: handwritten seven; цифра семь: the digit "
+        "each image comes with one sentence in one of two languages (рукописная семь: handwritten seven; цифра семь: the digit "
         "seven). No sentence holds both languages, and training uses the labels only through these words.");
 }
 
@@ -133,7 +133,7 @@ static void step_2_train(Lesson& lesson, const LabelledImages& train_set, clip::
     const Smoothed curve = smoothed(losses, std::max(1, steps / 60));
     lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}}, {"training step", "loss, nats"});
     lesson.why("a uniform guess costs ln 10 = 2.303. ", train_set.count(),
-               " pictures, moved by up to a pixel each time they are shown.");
+               " images, moved by up to a pixel each time they are shown.");
 }
 
 static void step_3_read(Lesson& lesson, const LabelledImages& test, const clip::Weights& w, const clip::Config& config,
@@ -169,7 +169,7 @@ static void step_3_read(Lesson& lesson, const LabelledImages& test, const clip::
     lesson.table(rows);
     lesson.why(
         test.count(),
-        " pictures by writers that training has not seen. A new combination of known words gives about the same direction: how close depends on the seed, that is on how much the other words contribute. More wordings in training, and the mean of several, make it more stable.");
+        " images by writers that training has not seen. A new combination of known words gives about the same direction: how close depends on the seed, that is on how much the other words contribute. More wordings in training, and the mean of several, make it more stable.");
     lesson.claim_at_least("digits read with training sentences, the worst of four wordings", least, 0.75);
     lesson.claim_at_least("digits read with an unseen wording, the worse language; chance is 0.1", least_new, 0.2);
 }
@@ -190,7 +190,7 @@ static void step_4_translate(Lesson& lesson, const clip::Weights& w, const clip:
     }
     lesson.say("The nearest Russian sentence of each English one: ", pairs, ".");
     lesson.why(
-        "nothing compared a sentence with a sentence. Both were pulled to the same pictures, so the embeddings of a word and its translation became similar.");
+        "nothing compared a sentence with a sentence. Both were pulled to the same images, so the embeddings of a word and its translation became similar.");
     lesson.claim_at_least("English names whose nearest Russian one is the translation, of 10", right, 8);
 }
 
@@ -215,9 +215,9 @@ int main(int argc, char** argv) {
                     "10 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps", 1, 100'000);
-    options.add("train-images", choices.train_images, "IDX file of pictures to train on");
+    options.add("train-images", choices.train_images, "IDX file of images to train on");
     options.add("train-labels", choices.train_labels, "their digits");
-    options.add("test-images", choices.test_images, "IDX file of pictures to read");
+    options.add("test-images", choices.test_images, "IDX file of images to read");
     options.add("test-labels", choices.test_labels, "their digits");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });

@@ -39,11 +39,11 @@ static flamingo::Config toy_config(const WordList& words) {
 }
 
 namespace {
-// Texts of three pieces, "<image> it is a red cross .", and their pictures.
+// Texts of three pieces, "<image> it is a red cross .", and their images.
 struct Texts {
     TokenBatch tokens;
     std::vector<ColouredShape> shapes;  // three of each text
-    std::vector<Image> pictures;
+    std::vector<Image> images;
 };
 }  // namespace
 
@@ -58,17 +58,17 @@ static Texts draw_texts(const std::vector<ColouredShape>& from, int count, const
     Texts texts;
     for (int i = 0; i < count * images_of_text; ++i) texts.shapes.push_back(from[random.below(static_cast<int>(from.size()))]);
     texts.tokens = tokens_of(texts.shapes, words);
-    texts.pictures = pictures_of(texts.shapes, random);
+    texts.images = images_of(texts.shapes, random);
     return texts;
 }
 
-// What stands for the frozen image encoder: the 16 raw patches of each picture, 48 numbers each.
-static Var features_of(const std::vector<Image>& pictures) {
-    return patchify_all(pictures, {.height = 16, .width = 16, .patch_size = 4, .channels = 3}, "flamingo");
+// What stands for the frozen image encoder: the 16 raw patches of each image, 48 numbers each.
+static Var features_of(const std::vector<Image>& images) {
+    return patchify_all(images, {.height = 16, .width = 16, .patch_size = 4, .channels = 3}, "flamingo");
 }
 
 static flamingo::Steps forward(const Texts& texts, const flamingo::Weights& w, const flamingo::Config& config) {
-    return flamingo::forward(texts.tokens, features_of(texts.pictures), images_of_text, w, config);
+    return flamingo::forward(texts.tokens, features_of(texts.images), images_of_text, w, config);
 }
 
 // --- training ---
@@ -89,7 +89,7 @@ struct TextLoss : Objective {  // of the language model, on text alone
     }
 };
 
-struct SightLoss : Objective {  // of the new layers, on the two words that only the picture tells
+struct SightLoss : Objective {  // of the new layers, on the two words that only the image tells
     const flamingo::Weights& w;
     const flamingo::Config& config;
     const WordList& words;
@@ -258,10 +258,9 @@ static void step_5_exchange(Lesson& lesson, const flamingo::Weights& w, const fl
     Random random(13000 + seed);
     const Texts texts = draw_texts(seen_shapes(), 40, words, random);
     Texts exchanged = texts;
-    for (int b = 0; b < 40; ++b) {  // another picture in the place of the first
+    for (int b = 0; b < 40; ++b) {  // another image in the place of the first
         const ColouredShape old = texts.shapes[b * images_of_text];
-        exchanged.pictures[b * images_of_text] =
-            picture_of({(old.colour + 1 + random.below(4)) % shape_colours, old.kind}, random);
+        exchanged.images[b * images_of_text] = image_of({(old.colour + 1 + random.below(4)) % shape_colours, old.kind}, random);
     }
     const Matrix before = softmax_rows(forward(texts, w, config).logits).value();
     const Matrix after = softmax_rows(forward(exchanged, w, config).logits).value();
@@ -272,22 +271,22 @@ static void step_5_exchange(Lesson& lesson, const flamingo::Weights& w, const fl
             for (int j = 0; j < before.cols; ++j)
                 change[piece] += std::abs(after(row, j) - before(row, j)) / (40.0 * before.cols);
         }
-    lesson.predict("Picture 1 is exchanged. Do the probabilities after picture 2 change half as much as those after picture 1?",
+    lesson.predict("Image 1 is exchanged. Do the probabilities after image 2 change half as much as those after image 1?",
                    {std::string(change[1] > change[0] / 2 ? "yes" : "no")});
-    lesson.table({{"another picture 1 changes the probabilities of the colour", "by"},
-                  {"after picture 1", fixed(change[0], 4)},
-                  {"after picture 2", fixed(change[1], 4)},
-                  {"after picture 3", fixed(change[2], 4)}});
-    std::vector<std::vector<std::string>> rows{{"text so far", "picture", "it goes on"}};
+    lesson.table({{"another image 1 changes the probabilities of the colour", "by"},
+                  {"after image 1", fixed(change[0], 4)},
+                  {"after image 2", fixed(change[1], 4)},
+                  {"after image 3", fixed(change[2], 4)}});
+    std::vector<std::vector<std::string>> rows{{"text so far", "image", "it goes on"}};
     for (const ColouredShape shape : {ColouredShape{0, 0}, ColouredShape{2, 0}, ColouredShape{3, 2}}) {
-        const Image one = picture_of(shape, random);
+        const Image one = image_of(shape, random);
         rows.push_back({"<image> it is a", name_of(shape), continued(one, "it is a", w, config, words)});
     }
     lesson.table(rows);
     lesson.why(
-        "after the second picture the first can act only through the text that it changed long ago, and here the text is the "
-        "same. That is what lets Flamingo read five examples with a picture each before the question.");
-    lesson.claim_at_least("change at its own text as a multiple of the change after the next picture",
+        "after the second image the first can act only through the text that it changed long ago, and here the text is the "
+        "same. That is what lets Flamingo read five examples with an image each before the question.");
+    lesson.claim_at_least("change at its own text as a multiple of the change after the next image",
                           change[0] / std::max(1e-9, change[1]), 5);
 }
 
@@ -295,7 +294,7 @@ static void step_own(Lesson& lesson, const Choices& choices, const flamingo::Wei
                      const WordList& words, int seed) {
     lesson.step("How does it continue after yours?", "greedy decoding", choices.image.empty() ? "a yellow disc" : choices.image);
     Random random(seed);
-    const Image own = choices.image.empty() ? picture_of({3, 1}, random) : own_picture(choices.image);
+    const Image own = choices.image.empty() ? image_of({3, 1}, random) : own_image(choices.image);
     lesson.picture("as the model sees it", own);
     lesson.say("\"<image> ", choices.text, "\" goes on: ", continued(own, choices.text, w, config, words));
 }
@@ -325,7 +324,7 @@ int main(int argc, char** argv) {
     options.add("text-steps", choices.text_steps, "training steps of the language model", 1, 100'000);
     options.add("steps", choices.steps, "training steps of the new layers", 1, 100'000);
     options.add("image", choices.image, "a PPM or PNG file to write about");
-    options.add("text", choices.text, "the prompt after the picture, such as \"it is a red\"");
+    options.add("text", choices.text, "the prompt after the image, such as \"it is a red\"");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

@@ -28,16 +28,16 @@ struct Choices {
 
 static const int side = 24, patch = 4, grid = side / patch, reach = 4;  // pixels; patches down and across; size of a shape
 
-// --- the world: a picture of 24 x 24 with one shape anywhere ---
+// --- the world: an image of 24 x 24 with one shape anywhere ---
 
 namespace {
 struct Placed {
-    Image picture;
+    Image image;
     Matrix patches;  // (grid, grid)  1 where the shape covers at least half of a patch
 };
 }  // namespace
 
-// Which patches a shape covers; the picture itself is on black, so every bright pixel belongs to the shape.
+// Which patches a shape covers; the image itself is on black, so every bright pixel belongs to the shape.
 static Matrix covered(ColouredShape shape, int y, int x) {
     Image alone(side, side, 3);
     paint_shape(alone, shape, y, x, reach);
@@ -52,8 +52,8 @@ static Matrix covered(ColouredShape shape, int y, int x) {
 }
 
 static Placed placed_at(ColouredShape shape, int y, int x, Random& random) {
-    Placed placed{empty_picture(random, side), covered(shape, y, x)};
-    paint_shape(placed.picture, shape, y, x, reach);
+    Placed placed{empty_image(random, side), covered(shape, y, x)};
+    paint_shape(placed.image, shape, y, x, reach);
     return placed;
 }
 
@@ -62,10 +62,10 @@ static Placed placed_anywhere(ColouredShape shape, Random& random) {
     return placed_at(shape, y, x, random);
 }
 
-static std::vector<Image> pictures_anywhere(const std::vector<ColouredShape>& shapes, Random& random) {
-    std::vector<Image> pictures;
-    for (const ColouredShape shape : shapes) pictures.push_back(placed_anywhere(shape, random).picture);
-    return pictures;
+static std::vector<Image> images_anywhere(const std::vector<ColouredShape>& shapes, Random& random) {
+    std::vector<Image> images;
+    for (const ColouredShape shape : shapes) images.push_back(placed_anywhere(shape, random).image);
+    return images;
 }
 
 // --- the frozen encoders ---
@@ -94,7 +94,7 @@ struct ClipLoss : Objective {
 
     Var loss(int) override {
         clip::limit_scale(w);
-        return clip::loss(clip::forward(pictures_anywhere(shapes, random), texts, w, config));
+        return clip::loss(clip::forward(images_anywhere(shapes, random), texts, w, config));
     }
 };
 
@@ -132,7 +132,7 @@ struct PaclLoss : Objective {
         : w(w), config(config), frozen(frozen), random(2000 + seed), texts(frozen.texts(caption_tokens(shapes, words))) {}
 
     Var loss(int) override {
-        return pacl::loss(pacl::forward(frozen.patches(pictures_anywhere(shapes, random)), texts, w, config));
+        return pacl::loss(pacl::forward(frozen.patches(images_anywhere(shapes, random)), texts, w, config));
     }
 };
 }  // namespace
@@ -159,7 +159,7 @@ struct Found {
 
 static int best_of(const Matrix& row) { return argmax_row(row, 0); }
 
-// Over one picture of each shape: scores (20*N, 20) of all patches with all captions, compatibility (20, 20).
+// Over one image of each shape: scores (20*N, 20) of all patches with all captions, compatibility (20, 20).
 static Found found(const Matrix& scores, const Matrix& compatibility, const std::vector<Placed>& placed) {
     const int N = grid * grid, count = static_cast<int>(placed.size());
     Found result;
@@ -180,7 +180,7 @@ static Found found(const Matrix& scores, const Matrix& compatibility, const std:
     return result;
 }
 
-static std::vector<Placed> test_pictures(int rounds, int seed) {
+static std::vector<Placed> test_images(int rounds, int seed) {
     Random random(5000 + seed);
     std::vector<Placed> placed;
     for (int round = 0; round < rounds; ++round)
@@ -190,7 +190,7 @@ static std::vector<Placed> test_pictures(int rounds, int seed) {
 
 static std::vector<Image> images_of(const std::vector<Placed>& placed) {
     std::vector<Image> images;
-    for (const Placed& one : placed) images.push_back(one.picture);
+    for (const Placed& one : placed) images.push_back(one.image);
     return images;
 }
 
@@ -207,7 +207,7 @@ static Matrix as_grid(const Matrix& column) { return reshape(column, grid, grid)
 static Found step_1_clip(Lesson& lesson, clip::Weights& w, const Frozen& frozen, const WordList& words,
                          const std::vector<Placed>& test, int steps, int seed) {
     lesson.step("Do CLIP's patch tokens represent what they cover?", "cos(projected patch, sentence)", "section 3.1");
-    lesson.say("First a CLIP is trained on pictures of ", side, " x ", side,
+    lesson.say("First a CLIP is trained on images of ", side, " x ", side,
                " pixels with one shape anywhere; then its weights are frozen.");
     ClipLoss clip_loss(w, frozen.config, words, seed);
     lesson.code();
@@ -220,7 +220,7 @@ static Found step_1_clip(Lesson& lesson, clip::Weights& w, const Frozen& frozen,
     const Found plain = found(scores, whole, test);
     const int shown = 1;  // a red disc
     lesson.pictures(
-        {{name_of(all_shapes()[shown]), picture(test[shown].picture, lesson.colours)},
+        {{name_of(all_shapes()[shown]), picture(test[shown].image, lesson.colours)},
          {"covered patches", heat_map(test[shown].patches, lesson.colours)},
          {"CLIP: cosine of each patch",
           heat_map(as_grid(slice_cols(slice_rows(scores, shown * grid * grid, grid * grid), shown, 1)), lesson.colours)}});
@@ -240,7 +240,7 @@ static void step_2_weigh(Lesson& lesson, const pacl::Weights& w, const pacl::Con
     const Placed one = placed_at({0, 1}, 12, 8, random);
     const Var texts = frozen.texts(caption_tokens({{0, 1}, {2, 3}}, words));
     lesson.code();
-    const pacl::Steps steps = pacl::forward(frozen.patches({one.picture}), texts, w, config);
+    const pacl::Steps steps = pacl::forward(frozen.patches({one.image}), texts, w, config);
     lesson.matrix("similarity s (sentences, N)", steps.similarity.value());
     lesson.matrix("weights a", steps.patch_weights.value());
     lesson.matrix("phi", steps.compatibility.value());
@@ -265,7 +265,7 @@ static std::vector<float> step_3_train(Lesson& lesson, pacl::Weights& w, const p
     return losses;
 }
 
-// The measurements of a trained head on test pictures; `map` gets the cosines of picture `shown` with its own caption.
+// The measurements of a trained head on test images; `map` gets the cosines of image `shown` with its own caption.
 static Found found_by_head(const pacl::Weights& w, const Frozen& frozen, const WordList& words, const std::vector<Placed>& test,
                            int shown, Matrix& map) {
     const NoTape evaluation;
@@ -281,7 +281,7 @@ static Found step_4_map(Lesson& lesson, const pacl::Weights& w, const Frozen& fr
     lesson.step("What has it learned?", "s_n of every patch", "held-out images");
     Matrix map;
     const Found ours = found_by_head(w, frozen, words, test, 1, map);
-    lesson.heat("PACL on CLIP's tokens: cosine of each patch of the picture of step 1", map);
+    lesson.heat("PACL on CLIP's tokens: cosine of each patch of the image of step 1", map);
     lesson.table({{"of 20 captions the right one", "CLIP", "PACL on its tokens"},
                   {"for the image", fixed(plain.images, 3), fixed(ours.images, 3)},
                   {"for the patches under the shape", fixed(plain.patches, 3), fixed(ours.patches, 3)},
@@ -289,7 +289,7 @@ static Found step_4_map(Lesson& lesson, const pacl::Weights& w, const Frozen& fr
     lesson.why(
         "the same frozen tokens, three small matrices, captions only, and more patches name their shape. (On photographs the paper "
         "counts 28 of 100 patches with plain CLIP and 97 with PACL.) But patches far from the shape name it too: in so small a "
-        "CLIP attention has already written what is in the picture into every token. A head cannot recover a position that the tokens have lost.");
+        "CLIP attention has already written what is in the image into every token. A head cannot recover a position that the tokens have lost.");
     return ours;
 }
 
@@ -302,7 +302,7 @@ static Found step_5_local(Lesson& lesson, pacl::Weights& w, const Frozen& frozen
     trained(objective, pacl::parameters(w), steps, "the head on local patches");
     Matrix map;
     const Found ours = found_by_head(w, frozen, words, test, 1, map);
-    lesson.pictures({{name_of(all_shapes()[1]), picture(test[1].picture, lesson.colours)},
+    lesson.pictures({{name_of(all_shapes()[1]), picture(test[1].image, lesson.colours)},
                      {"covered patches", heat_map(test[1].patches, lesson.colours)},
                      {"PACL: cosine of each patch", heat_map(map, lesson.colours)}});
     lesson.table({{"of 20 captions the right one", "on CLIP's tokens", "on local ones"},
@@ -322,7 +322,7 @@ static ColouredShape shape_named(const std::string& name) {
     return {};
 }
 
-// The sentence that each patch fits best, as a picture: the brightness of patch n is the number of its sentence.
+// The sentence that each patch fits best, as an image: the brightness of patch n is the number of its sentence.
 static Matrix best_sentences(const Matrix& scores) {
     Matrix map(grid, grid);
     for (int n = 0; n < grid * grid; ++n) map[n] = static_cast<float>(argmax_row(scores, n));
@@ -330,7 +330,7 @@ static Matrix best_sentences(const Matrix& scores) {
 }
 
 static void show_map(Lesson& lesson, const Image& image, const std::vector<ColouredShape>& asked, const Matrix& scores) {
-    std::vector<Captioned> shown{{"picture", picture(image, lesson.colours)}};
+    std::vector<Captioned> shown{{"image", picture(image, lesson.colours)}};
     for (std::size_t c = 0; c < asked.size(); ++c)
         shown.push_back(
             {"\"" + name_of(asked[c]) + "\"", heat_map(as_grid(slice_cols(scores, static_cast<int>(c), 1)), lesson.colours)});
@@ -354,14 +354,14 @@ static Matrix patch_scores(const Image& image, const std::vector<ColouredShape>&
 
 static double step_6_two(Lesson& lesson, const pacl::Weights& w, const Frozen& frozen, const WordList& words,
                          const Choices& choices) {
-    lesson.step("What if a picture holds two shapes?", "argmax over sentences", "no picture of training held two");
+    lesson.step("What if an image holds two shapes?", "argmax over sentences", "no image of training held two");
     std::vector<ColouredShape> asked = shapes_named(choices.text);
     if (asked.size() != 2) asked = shapes_named(Choices().text);
     Random random(4);
     Placed both = placed_at(asked[0], 7, 6, random);
-    paint_shape(both.picture, asked[1], 16, 17, reach);
-    const Matrix scores = patch_scores(both.picture, asked, w, frozen, words);  // (N, 2)
-    show_map(lesson, both.picture, asked, scores);
+    paint_shape(both.image, asked[1], 16, 17, reach);
+    const Matrix scores = patch_scores(both.image, asked, w, frozen, words);  // (N, 2)
+    show_map(lesson, both.image, asked, scores);
     const Matrix where_first = both.patches, where_second = covered(asked[1], 16, 17);
     double right = 0, all = 0;
     for (int n = 0; n < grid * grid; ++n) {
@@ -379,7 +379,7 @@ static double step_6_two(Lesson& lesson, const pacl::Weights& w, const Frozen& f
 static void step_own(Lesson& lesson, const pacl::Weights& w, const Frozen& frozen, const WordList& words,
                      const Choices& choices) {
     lesson.step("Where are the shapes in yours?", "argmax over sentences", choices.image);
-    const Image own = own_picture(choices.image, side);
+    const Image own = own_image(choices.image, side);
     const std::vector<ColouredShape> asked = shapes_named(choices.text);
     show_map(lesson, own, asked, patch_scores(own, asked, w, frozen, words));
     lesson.say("As the model sees it, ", side, " x ", side,
@@ -494,7 +494,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     Random random(seed);
     clip::Weights clip_weights = clip::make_weights(clip_sizes, random);
     const Frozen frozen{clip_weights, clip_sizes}, local{clip_weights, clip_sizes, Encoder::neighbours};
-    const std::vector<Placed> test = test_pictures(5, seed);
+    const std::vector<Placed> test = test_images(5, seed);
     pacl::Weights w = pacl::make_weights(head_config(frozen), random), w_local = pacl::make_weights(head_config(local), random);
 
     const Found plain = step_1_clip(lesson, clip_weights, frozen, words, test, choices.clip_steps, seed);
@@ -517,7 +517,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/language/pacl", "Locates words in a picture, learned from captions only.", "10 seconds on two cores");
+    Options options("vit/language/pacl", "Locates words in an image, learned from captions only.", "10 seconds on two cores");
     Choices choices;
     options.add("clip-steps", choices.clip_steps, "training steps of the frozen CLIP", 1, 100'000);
     options.add("steps", choices.steps, "training steps of the head", 1, 100'000);

@@ -63,7 +63,7 @@ struct Questions {
 }  // namespace
 
 static void ask(Questions& questions, Task task, ColouredShape shape, const WordList& words, Random& random) {
-    questions.images.push_back(picture_of(shape, random));
+    questions.images.push_back(image_of(shape, random));
     for (const int id : words.ids(prompts[task])) questions.prompts.ids.push_back(id);
     ++questions.prompts.sequences;
     questions.prompts.length = prompt_length;
@@ -98,7 +98,7 @@ struct AnswerLoss : Objective {  // 32 questions of mixed tasks
 };
 }  // namespace
 
-// Fraction of pictures whose whole answer is right.
+// Fraction of images whose whole answer is right.
 static double right_answers(Task task, const std::vector<ColouredShape>& shapes, int rounds, const pali::Weights& w,
                             const pali::Config& config, const WordList& words, int seed) {
     Random random(9000 + seed);
@@ -172,7 +172,7 @@ static void step_3_train(Lesson& lesson, const pali::Weights& w, const pali::Con
     lesson.predict("What fraction of the captions of held-out pairs is right?", {unseen[caption_task], 0.1});
     lesson.table(rows);
     lesson.why(
-        "the prompt alone selects the task for the same picture. Training pairs are answered without error once the learning "
+        "the prompt alone selects the task for the same image. Training pairs are answered without error once the learning "
         "rate has fallen to 0. Colours are found on most new pairs too, shapes and captions of held-out pairs less often: the "
         "decoder is a language model, and it is easier to learn which pairs exist than to see them.");
     lesson.claim_at_least("colours, training pairs; chance is 0.2", seen[colour_task], 0.97);
@@ -186,8 +186,8 @@ static void step_4_ask(Lesson& lesson, const Choices& choices, const pali::Weigh
                        const WordList& words, int seed) {
     lesson.step("What does it answer?", "greedy decoding", choices.image.empty() ? "a yellow disc" : choices.image);
     Random random(seed);
-    const Image own = choices.image.empty() ? picture_of({3, 1}, random) : own_picture(choices.image);
-    lesson.picture("picture", own);
+    const Image own = choices.image.empty() ? image_of({3, 1}, random) : own_image(choices.image);
+    lesson.picture("image", own);
     std::vector<std::vector<std::string>> rows{{"prompt", "answer"}};
     std::vector<std::string> asked = prompts;
     if (!choices.text.empty()) asked = parts_of_list(choices.text);

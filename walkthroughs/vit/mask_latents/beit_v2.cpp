@@ -2,8 +2,8 @@
 //
 //   paper    Peng et al., "BEiT v2", 2022, arXiv 2208.06366
 //   shows    that codes which reconstruct a teacher's features keep what the teacher distinguishes and nothing else; and that the
-//            visual tokens of hidden patches can then be predicted as BERT predicts tokens
-//   symbols  B pictures   N patches   K codes   c width of a code   F width of the teacher's features   M hidden patches
+//            visual tokens of masked patches can then be predicted as BERT predicts tokens
+//   symbols  B images   N patches   K codes   c width of a code   F width of the teacher's features   M masked patches
 //   toy      every patch is a wave in one of 6 directions, its phase drawn anew; the teacher knows the direction only
 #include <algorithm>
 #include <cmath>
@@ -135,14 +135,14 @@ static double purity(const Matrix& table) {
     return right / all;
 }
 
-// --- one picture, step by step ---
+// --- one image, step by step ---
 
 static void step_1_words(Lesson& lesson, const Batch& one, const beit_v2::TokenizerWeights& w,
                          const beit_v2::TokenizerConfig& config) {
     lesson.step("How does a patch become a visual token?", "id = argmin_k |z - v_k|", "Eq. 1");
     lesson.code();
     const beit_v2::TokenizerSteps steps = beit_v2::tokenize(one.images, w, config);
-    lesson.picture("a picture of 3 x 3 waves", one.images[0]);
+    lesson.picture("an image of 3 x 3 waves", one.images[0]);
     lesson.matrix("z (unit rows)", steps.z.value(), 4);
     lesson.matrix("distances", steps.quantized.distances.value(), 6);
     std::string ids;
@@ -150,7 +150,7 @@ static void step_1_words(Lesson& lesson, const Batch& one, const beit_v2::Tokeni
     lesson.say("visual tokens: ", ids);
     lesson.why(
         "both vectors and codes have length 1, so the nearest code is the one with the largest cosine, and a distance lies "
-        "between 0 and 4. The picture is now ",
+        "between 0 and 4. The image is now ",
         config.grid.count(), " visual tokens from a vocabulary of ", config.codes,
         ". Nothing is trained yet: the tokens mean nothing.");
 }
@@ -191,7 +191,7 @@ struct Tokenizing : Objective {
     }
 };
 
-// Purity, codes in use and the loss on new pictures.
+// Purity, codes in use and the loss on new images.
 struct Evaluation : Watcher {
     const beit_v2::TokenizerWeights& w;
     const beit_v2::TokenizerConfig& config;
@@ -249,7 +249,7 @@ static void step_3_learn(Lesson& lesson, const World& world, const Batch& test, 
         rows.push_back({text(k)});
         for (int d = 0; d < directions; ++d) rows.back().push_back(text(static_cast<int>(counts(k, d))));
     }
-    lesson.say("How often each code stands for each direction, in ", static_cast<int>(test.images.size()), " new pictures:");
+    lesson.say("How often each code stands for each direction, in ", static_cast<int>(test.images.size()), " new images:");
     lesson.table(rows);
     lesson.why(
         "the teacher describes a wave by its direction, so a code that mixed two directions would rebuild neither. The phase, "
@@ -259,7 +259,7 @@ static void step_3_learn(Lesson& lesson, const World& world, const Batch& test, 
         " are not used: no patch is nearest to them, so nothing moves them. BEiT v2 leaves such codes; UViM, in vit/sequence, "
         "restarts them by splitting the busiest.");
     lesson.predict("the table with --codes 4: fewer codes than concepts.");
-    lesson.claim_at_least("purity on new pictures", purity(counts), choices.codes >= directions ? 0.9 : 0.0);
+    lesson.claim_at_least("purity on new images", purity(counts), choices.codes >= directions ? 0.9 : 0.0);
     lesson.claim_at_most("1 - cosine with the teacher", evaluation.loss_curve.y.back(), 0.2);
 }
 
@@ -288,9 +288,9 @@ static void step_4_look(Lesson& lesson, const Batch& test, const beit_v2::Tokeni
 
 // --- stage 2 ---
 
-// Hides four patches of each picture.
-static Matrix hide_four(int count, Random& random) {
-    return hide(sorting_order(uniform_matrix(random, count, patches)), patches, 0, 4);
+// Masks four patches of each image.
+static Matrix mask_four(int count, Random& random) {
+    return make_mask(sorting_order(uniform_matrix(random, count, patches)), patches, 0, 4);
 }
 
 // The masked model reads pixels scaled to about -1 ... 1.
@@ -319,13 +319,13 @@ struct Predicting : Objective {
     }
     Var loss(int) override {
         const Batch batch = draw_batch(world, 64, random);
-        const beit_v2::Steps steps = beit_v2::forward(normalised(batch.images), hide_four(64, random), w, config);
-        return beit_v2::loss(steps, beit_v2::hidden_tokens(words_of(batch), steps));
+        const beit_v2::Steps steps = beit_v2::forward(normalised(batch.images), mask_four(64, random), w, config);
+        return beit_v2::loss(steps, beit_v2::masked_tokens(words_of(batch), steps));
     }
 };
 }  // namespace
 
-// The best accuracy of a model that knows the direction of every hidden patch, but not its phase.
+// The best accuracy of a model that knows the direction of every masked patch, but not its phase.
 static double best_possible(const Matrix& counts) {
     double right = 0, all = 0;
     for (int d = 0; d < directions; ++d) {
@@ -341,7 +341,7 @@ static double best_possible(const Matrix& counts) {
 
 static void step_5_predict(Lesson& lesson, const World& world, const Batch& test, const beit_v2::TokenizerWeights& tokenizer,
                            const beit_v2::TokenizerConfig& tokenizer_config, const Choices& choices, int seed) {
-    lesson.step("Can the tokens of hidden patches be predicted?", "-log p(token), masked patches only", "Eq. 3");
+    lesson.step("Can the tokens of masked patches be predicted?", "-log p(token), masked patches only", "Eq. 3");
     const beit_v2::Config config = model_config(choices);
     Random random(seed);
     const beit_v2::Weights w = beit_v2::make_weights(config, random, {.draw = Draw::xavier_uniform});
@@ -357,9 +357,9 @@ static void step_5_predict(Lesson& lesson, const World& world, const Batch& test
     }
     lesson.curves({curve}, {"training step", "loss, nats"});
     const beit_v2::Steps steps =
-        beit_v2::forward(normalised(test.images), hide_four(static_cast<int>(test.images.size()), random), w, config);
+        beit_v2::forward(normalised(test.images), mask_four(static_cast<int>(test.images.size()), random), w, config);
     const std::vector<int> all_words = predicting.words_of(test);
-    const std::vector<int> words = beit_v2::hidden_tokens(all_words, steps);
+    const std::vector<int> words = beit_v2::masked_tokens(all_words, steps);
     const float accuracy_main = accuracy(steps.logits.value(), words),
                 accuracy_branch = accuracy(steps.branch_logits.value(), words);
     const std::vector<int> counts = code_counts(all_words, config.codes);
@@ -372,11 +372,11 @@ static void step_5_predict(Lesson& lesson, const World& world, const Batch& test
                   {"its second branch", fixed(accuracy_branch)},
                   {"who knows every direction, and nothing else", fixed(bound)}});
     lesson.why(
-        "the direction of a hidden patch follows from any visible one: each row is turned by 30 degrees. Where two tokens share a direction, the hidden phase decides between them, and it cannot be predicted. The second branch gets the patch tokens of "
+        "the direction of a masked patch follows from any visible one: each row is turned by 30 degrees. Where two tokens share a direction, the phase of the masked patch decides between them, and it cannot be predicted. The second branch gets the patch tokens of "
         "block ",
         config.early_block, " and only the [cls] of block ", config.depth,
-        ": all that it knows of the whole picture comes from [cls].");
-    lesson.claim_at_least("right tokens of hidden patches, as a fraction of what can be known", accuracy_main / bound, 0.8);
+        ": all that it knows of the whole image comes from [cls].");
+    lesson.claim_at_least("right tokens of masked patches, as a fraction of what can be known", accuracy_main / bound, 0.8);
     lesson.claim_at_least("the same of the second branch", accuracy_branch / bound, 0.8);
 }
 

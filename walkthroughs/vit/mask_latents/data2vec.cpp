@@ -1,10 +1,10 @@
-// data2vec.cpp: a model predicts the layers of its own moving average, and learns the hidden tokens without them as labels.
+// data2vec.cpp: a model predicts the layers of its own moving average, and learns the masked tokens without them as labels.
 //
 //   paper    Baevski et al., "data2vec: A General Framework for Self-supervised Learning in Speech, Vision and Language", 2022,
 //            arXiv 2202.03555
 //   shows    student and teacher in numbers; that the moving average makes it learn, measured by a probe; and the collapse without
 //            it: the targets lose their information while the loss falls
-//   symbols  T tokens of a sequence   D width   K layers of the target   tau decay of the average   M hidden tokens
+//   symbols  T tokens of a sequence   D width   K layers of the target   tau decay of the average   M masked tokens
 //   next     eva.cpp has a fixed teacher, which cannot collapse
 #include <algorithm>
 #include <cmath>
@@ -25,7 +25,7 @@ struct Choices {
     double rate = 1e-2;
 };
 
-static const int letters = 8, length = 12, hidden = 4;
+static const int letters = 8, length = 12, masked = 4;
 static const int first_letter = 4, mask_token = first_letter + letters;  // after <s>, <pad>, </s>, <unk>
 
 static data2vec::Config toy_config() {
@@ -56,7 +56,7 @@ static Batch draw_batch(Random& random, int count) {
         for (int t = 0; t < length; ++t) batch.text.push_back(first_letter + (start + step * t) % letters);
     }
     batch.student = batch.text;
-    for (const int row : hidden_rows(draw_masks(random, count, length, hidden))) batch.student[row] = mask_token;
+    for (const int row : masked_rows(draw_masks(random, count, length, masked))) batch.student[row] = mask_token;
     return batch;
 }
 
@@ -151,7 +151,7 @@ struct Learner : Objective, Watcher {
         return true;
     }
 
-    // The hidden token, predicted by a linear probe of the student's last layer, and of the targets.
+    // The masked token, predicted by a linear probe of the student's last layer, and of the targets.
     void measure(int step) {
         const NoTape evaluation;
         Matrix features[2], targets[2];
@@ -160,8 +160,8 @@ struct Learner : Objective, Watcher {
         for (const int k : {0, 1}) {
             const Batch& batch = k == 0 ? fit : test;
             const data2vec::TextModelSteps all = data2vec::forward(batch.student, batch.text, length, w, config);
-            features[k] = gather_rows(all.steps.student.output, all.steps.hidden).value();
-            for (const int row : all.steps.hidden) labels[k].push_back(batch.text[row] - first_letter);
+            features[k] = gather_rows(all.steps.student.output, all.steps.masked_rows).value();
+            for (const int row : all.steps.masked_rows) labels[k].push_back(batch.text[row] - first_letter);
             line.loss = data2vec::mean_loss(all.steps, config).value()(0, 0);
             targets[k] = all.steps.targets;
         }
@@ -192,17 +192,17 @@ static Series series_of(const std::string& name, const std::vector<Measured>& me
 }
 
 static void step_4_learn(Lesson& lesson, const Choices& choices, int seed) {
-    lesson.step("Does the moving average prevent collapse?", "probe: hidden token from the student's last layer");
+    lesson.step("Does the moving average prevent collapse?", "probe: masked token from the student's last layer");
     const data2vec::Config config = toy_config();
     data2vec::Config itself = config;
     itself.average = {.start = 0, .end = 0, .updates = 0};
     const std::vector<Measured> full = learn("averaged teacher", config, choices, seed);
     const std::vector<Measured> collapsed = learn("tau = 0", itself, choices, seed);
-    lesson.say("Can a linear classifier read the hidden token off the student? (The model never had a token as label.)");
-    lesson.predict("What fraction of the hidden tokens can be read off the student with tau = 0?", {collapsed.back().probe, 0.1});
+    lesson.say("Can a linear classifier read the masked token off the student? (The model never had a token as label.)");
+    lesson.predict("What fraction of the masked tokens can be read off the student with tau = 0?", {collapsed.back().probe, 0.1});
     lesson.curves({series_of("averaged teacher", full, &Measured::probe), series_of("tau = 0", collapsed, &Measured::probe)},
                   {"training step", "fraction of right tokens"});
-    lesson.say("Can it read the hidden token off the targets, which the teacher computes from the whole sequence?");
+    lesson.say("Can it read the masked token off the targets, which the teacher computes from the whole sequence?");
     lesson.curves(
         {series_of("averaged teacher", full, &Measured::target_probe), series_of("tau = 0", collapsed, &Measured::target_probe)},
         {"training step", "fraction of right tokens"});
@@ -228,7 +228,7 @@ static void step_4_learn(Lesson& lesson, const Choices& choices, int seed) {
         " all the same. The averaged teacher changes too slowly to follow: its targets keep the tokens (",
         fixed(a.target_probe, 2), "), and the student has to learn them.");
     lesson.predict("both probes of tau = 0 with --rate 0.001 --steps 1000, where the student changes slowly.");
-    lesson.claim_at_least("hidden tokens read off the student, averaged", a.probe, 0.9);
+    lesson.claim_at_least("masked tokens read off the student, averaged", a.probe, 0.9);
     lesson.claim_at_most("the same with tau = 0", b.probe, 0.6);
     lesson.claim_at_least("tokens read off the targets, averaged", a.target_probe, 0.95);
     lesson.claim_at_most("the same with tau = 0: collapse", b.target_probe, 0.7);

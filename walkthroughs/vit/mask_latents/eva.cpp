@@ -1,9 +1,9 @@
-// eva.cpp: a masked model predicts a teacher's features at hidden patches.
+// eva.cpp: a masked model predicts a teacher's features at masked patches.
 //
 //   paper    Fang et al., "EVA: Exploring the Limits of Masked Visual Representation Learning at Scale", 2022, arXiv 2211.07636
 //   shows    the cosine as a loss: its baseline, its gradient, its best possible value; and that the model learns the directions
 //            although they were never labels
-//   symbols  N patches   F numbers of a teacher's feature   M hidden patches
+//   symbols  N patches   F numbers of a teacher's feature   M masked patches
 //   before   ../mask_pixels/maskfeat.cpp predicts a feature made by hand
 //   next     beit_v2.cpp turns such features into discrete tokens
 #include <algorithm>
@@ -20,7 +20,7 @@
 #include "walkthroughs/toys/plane_waves.h"
 
 static const float pi = 3.14159265f;
-static const int directions = 6, hidden = 4, test_images = 300;
+static const int directions = 6, masked = 4, test_images = 300;
 
 struct Choices {
     int steps = 500;
@@ -46,7 +46,7 @@ static Teacher make_teacher(Random& random, double noise) {
     return {unit_rows(normal_matrix(random, directions, toy_config().feature_width)).value(), static_cast<float>(noise)};
 }
 
-// Pictures with the teacher's features of all their patches.
+// Images with the teacher's features of all their patches.
 struct Batch {
     std::vector<Image> images;
     std::vector<int> direction;  // B*N
@@ -58,7 +58,7 @@ static Batch draw_batch(Random& random, const Teacher& teacher, int count) {
     const PatchGrid grid = toy_config().grid;
     Batch batch;
     for (int b = 0; b < count; ++b) {
-        const int first = random.below(directions);  // row r of the picture has direction first + r
+        const int first = random.below(directions);  // row r of the image has direction first + r
         std::vector<float> angles;
         for (int n = 0; n < grid.count(); ++n) {
             batch.direction.push_back((first + n / grid.across()) % directions);
@@ -69,7 +69,7 @@ static Batch draw_batch(Random& random, const Teacher& teacher, int count) {
     const Matrix concepts = gather_rows(teacher.concepts, batch.direction).value();
     const Matrix noise = normal_matrix(random, concepts.rows, concepts.cols, teacher.noise);
     batch.features = add(concepts, noise).value();
-    batch.mask = draw_masks(random, count, grid.count(), hidden);
+    batch.mask = draw_masks(random, count, grid.count(), masked);
     return batch;
 }
 
@@ -77,13 +77,13 @@ static Batch draw_batch(Random& random, const Teacher& teacher, int count) {
 static double right_concepts(const eva::Steps& steps, const Batch& batch, const Teacher& teacher) {
     const Matrix cosines = matmul_transposed(unit_rows(steps.prediction), teacher.concepts).value();  // (M, 6)
     double right = 0;
-    for (int i = 0; i < cosines.rows; ++i) right += argmax_row(cosines, i) == batch.direction[steps.hidden[i]];
+    for (int i = 0; i < cosines.rows; ++i) right += argmax_row(cosines, i) == batch.direction[steps.masked_rows[i]];
     return right / cosines.rows;
 }
 
 // The loss of the best constant prediction: the direction of the mean of all features.
 static double constant_answer(const Batch& batch) {
-    const Matrix features = gather_rows(batch.features, hidden_rows(batch.mask)).value();
+    const Matrix features = gather_rows(batch.features, masked_rows(batch.mask)).value();
     Matrix mean(1, features.cols);
     const Matrix units = unit_rows(features).value();
     add_sum_of_rows(mean, units);
@@ -92,27 +92,27 @@ static double constant_answer(const Batch& batch) {
 
 // The loss of a model that knows every concept, and not the noise.
 static double best_possible(const Batch& batch, const Teacher& teacher) {
-    const std::vector<int> rows = hidden_rows(batch.mask);
+    const std::vector<int> rows = masked_rows(batch.mask);
     std::vector<int> direction;
     for (const int row : rows) direction.push_back(batch.direction[row]);
     const Var u = gather_rows(teacher.concepts, direction), v = unit_rows(gather_rows(batch.features, rows));
     return -mean(row_sums(multiply(u, v))).value()(0, 0);
 }
 
-// --- one picture, step by step ---
+// --- one image, step by step ---
 
 static Batch step_1_teacher(Lesson& lesson, Random& random, const Teacher& teacher) {
-    lesson.step("What is the target?", "t = teacher(whole picture)   (N, F)", "section 2.1");
+    lesson.step("What is the target?", "t = teacher(whole image)   (N, F)", "section 2.1");
     lesson.code();
     const Batch batch = draw_batch(random, teacher, 1);
     Image light = batch.images[0];
     for (float& x : light.pixels) x = 0.5f + 0.5f * x;
     lesson.pictures(
-        {{"the picture", picture(light, lesson.colours)}, {"t: a row for each patch", heat_map(batch.features, lesson.colours)}});
+        {{"the image", picture(light, lesson.colours)}, {"t: a row for each patch", heat_map(batch.features, lesson.colours)}});
     lesson.why("the teacher stands for CLIP. It has a concept for each of ", directions, " directions: a vector of ",
                teacher.concepts.cols,
                " numbers, plus noise of its own. Rows of the same direction look alike, and it outputs the same concept for ",
-               "every patch, since it sees the whole picture. The student is not given the number of concepts.");
+               "every patch, since it sees the whole image. The student is not given the number of concepts.");
     return batch;
 }
 
@@ -121,13 +121,13 @@ static eva::Steps step_2_student(Lesson& lesson, const Batch& batch, const eva::
     lesson.code();
     const eva::Steps steps = eva::forward(batch.images, batch.mask, w, config);
     lesson.matrix("mask", reshape(batch.mask, config.grid.down(), config.grid.across()));
-    lesson.why("the encoder and the covered patches are SimMIM's. A row of the picture may be hidden as a whole: then the rows ",
+    lesson.why("the encoder and the covered patches are SimMIM's. A row of the image may be masked as a whole: then the rows ",
                "above and below determine it, because the direction turns by 30 degrees from row to row.");
     return steps;
 }
 
 static void step_3_loss(Lesson& lesson, const eva::Steps& steps, const Batch& batch) {
-    lesson.step("What is the loss?", "-mean cos(prediction, t) over the M hidden patches");
+    lesson.step("What is the loss?", "-mean cos(prediction, t) over the M masked patches");
     lesson.code(2);
     const Var cosines = eva::cosines(steps, batch.features);  // (M, 1)
     const Var loss = eva::loss(steps, batch.features);        // (1, 1)
@@ -186,7 +186,7 @@ struct Evaluation : Watcher {
 
 static void step_4_train(Lesson& lesson, const Teacher& teacher, const eva::Weights& w, const eva::Config& config,
                          const Choices& choices, int seed) {
-    lesson.step("Does the model learn the concepts?", "", "300 unseen pictures");
+    lesson.step("Does the model learn the concepts?", "", "300 unseen images");
     Random random(1'000'000 + seed);
     const Batch test = draw_batch(random, teacher, test_images);
     Student student(teacher, w, config, seed);
@@ -205,10 +205,10 @@ static void step_4_train(Lesson& lesson, const Teacher& teacher, const eva::Weig
                ", since the mean of all concepts has a positive cosine with each: that, and not 0, is the baseline. A model that "
                "knows the concepts and not the noise has ",
                fixed(best, 3), ", so -1 is out of reach. The nearest concept is the right one in ",
-               fixed(100 * evaluation.right.y.back(), 1), " % of the hidden patches (chance: ", fixed(100.0 / directions, 1),
+               fixed(100 * evaluation.right.y.back(), 1), " % of the masked patches (chance: ", fixed(100.0 / directions, 1),
                " %). The student was not given the number of concepts, ", directions, ".");
     lesson.predict("the last loss with --noise 0.3, and the fraction of right concepts.");
-    lesson.claim_at_least("fraction of hidden patches with the right concept", evaluation.right.y.back(), 0.9);
+    lesson.claim_at_least("fraction of masked patches with the right concept", evaluation.right.y.back(), 0.9);
     lesson.claim_at_most("of the way from constant to best possible, left", (evaluation.loss.y.back() - best) / (constant - best),
                          0.15);
 }
@@ -226,7 +226,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/mask_latents/eva", "Predicts the features of a teacher at hidden patches.", "3 seconds on two cores");
+    Options options("vit/mask_latents/eva", "Predicts the features of a teacher at masked patches.", "3 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps", 1, 100'000);
     options.add("noise", choices.noise, "standard deviation of the teacher's noise", 0, 1);

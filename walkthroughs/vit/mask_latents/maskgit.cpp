@@ -1,9 +1,9 @@
-// maskgit.cpp: images are generated in a few rounds: predict all tokens, keep the most confident, hide the rest, predict again.
+// maskgit.cpp: images are generated in a few rounds: predict all tokens, keep the most confident, mask the rest, predict again.
 //
 //   paper    Chang et al., "MaskGIT: Masked Generative Image Transformer", 2022, arXiv 2202.04200
 //   shows    why one round is not enough (all tokens are drawn independently), how few rounds are, and how a tokenizer turns
 //            handwritten digits into tokens that are generated in the same way
-//   symbols  N tokens of a picture   K codes   T rounds   gamma(r) fraction of the tokens that stays hidden
+//   symbols  N tokens of an image   K codes   T rounds   gamma(r) fraction of the tokens that stays masked
 //   toy      8 x 8 black and white pixels; class 0: every row is of one colour, class 1: every column is
 #include <algorithm>
 #include <cmath>
@@ -55,7 +55,7 @@ static std::vector<int> tokens_of_stripes(const Image& image) {
     return tokens;
 }
 
-// Hidden tokens are grey.
+// Masked tokens are grey.
 static Image stripes_of_tokens(const int* tokens) {
     const int n = (size / patch) * (size / patch), area = patch * patch;
     Matrix patches(n, area, 0.5f);
@@ -88,7 +88,7 @@ static maskgit::Config stripes_config() {
 // --- training ---
 
 namespace {
-// The training data: tokens of pictures, with their class.
+// The training data: tokens of images, with their class.
 struct Source {
     virtual ~Source() = default;
     virtual void draw(int count, std::vector<int>& tokens, std::vector<int>& classes, Random& random) const = 0;
@@ -120,7 +120,7 @@ struct Filling : Objective {
         std::vector<float> r;
         for (int b = 0; b < batch; ++b) r.push_back(random.uniform());
         const Matrix noise = uniform_matrix(random, batch, config.count());
-        const maskgit::MaskedBatch masked = maskgit::hide_tokens(tokens, classes, r, noise, {}, config);
+        const maskgit::MaskedBatch masked = maskgit::mask_tokens(tokens, classes, r, noise, {}, config);
         return maskgit::loss(maskgit::forward(masked.ids, w, config), masked, config);
     }
 };
@@ -136,7 +136,7 @@ static Series train_on(const Source& source, const maskgit::Weights& w, const ma
                .batch = 32,
                .beta2 = 0.96f},
               &progress);
-    Series curve{.name = "loss of hidden tokens, means of 20 steps", .x = {}, .y = {}};
+    Series curve{.name = "loss of masked tokens, means of 20 steps", .x = {}, .y = {}};
     for (std::size_t first = 0; first + 20 <= losses.size(); first += 20) {
         double sum = 0;
         for (std::size_t k = first; k < first + 20; ++k) sum += losses[k];
@@ -148,28 +148,28 @@ static Series train_on(const Source& source, const maskgit::Weights& w, const ma
 
 // --- step by step ---
 
-static void step_1_hide(Lesson& lesson, const maskgit::Config& config, Random& random) {
-    lesson.step("How many tokens are hidden in training?", "ceil(cos(pi r / 2) N), r in [0, 1)", "section 3.1");
+static void step_1_mask(Lesson& lesson, const maskgit::Config& config, Random& random) {
+    lesson.step("How many tokens are masked in training?", "ceil(cos(pi r / 2) N), r in [0, 1)", "section 3.1");
     const Image image = stripes(0, random);
     const std::vector<int> tokens = tokens_of_stripes(image);
     std::vector<Captioned> shown{{"all tokens", picture(image, lesson.colours)}};
     for (const float r : {0.9f, 0.6f, 0.3f}) {
         const Matrix noise = uniform_matrix(random, 1, config.count());
-        const maskgit::MaskedBatch masked = maskgit::hide_tokens(tokens, {0}, {r}, noise, {}, config);
+        const maskgit::MaskedBatch masked = maskgit::mask_tokens(tokens, {0}, {r}, noise, {}, config);
         shown.push_back({"r = " + fixed(r, 1), picture(stripes_of_tokens(&masked.ids[1]), lesson.colours)});
     }
     lesson.pictures(shown);
     lesson.why(
-        "BERT always hides 15 %. A generator must predict when no token is known yet, and when nearly all are: so the fraction is drawn anew for each picture. A token here is a square of 2 x 2 pixels, hidden ones are grey.");
+        "BERT always masks 15 %. A generator must predict when no token is known yet, and when nearly all are: so the fraction is drawn anew for each image. A token here is a square of 2 x 2 pixels, masked ones are grey.");
 }
 
 static void step_2_learn(Lesson& lesson, const maskgit::Weights& w, const maskgit::Config& config, const Choices& choices,
                          int seed) {
     lesson.step("What is the loss?", "-log p(token | class, visible tokens)", "Eq. 1");
     lesson.curves({train_on(Stripes(), w, config, choices.steps, seed, "filling in stripes")}, {"training step", "loss, nats"});
-    const double all_hidden = std::log(4.0), bits = 8 * std::log(2.0) / 16;
-    lesson.why("with everything hidden a token of class 0 is one of 4 (two rows, two colours), ", fixed(all_hidden),
-               " nats at best; a whole picture holds 8 bits, ", fixed(bits),
+    const double all_masked = std::log(4.0), bits = 8 * std::log(2.0) / 16;
+    lesson.why("with everything masked a token of class 0 is one of 4 (two rows, two colours), ", fixed(all_masked),
+               " nats at best; a whole image holds 8 bits, ", fixed(bits),
                " nats per token. The difference is gained by attending to other tokens.");
 }
 
@@ -188,15 +188,15 @@ static void step_3_round(Lesson& lesson, const maskgit::Weights& w, const maskgi
     lesson.pictures(shown);
     lesson.matrix("probabilities of the samples in round 2",
                   reshape(slice_cols(rounds[1].probabilities, 1, config.count()), config.down, config.across));
-    std::string hidden;
-    for (const maskgit::Round& round : rounds) hidden += text(round.to_hide[0]) + " ";
-    lesson.say("Hidden again after each round: ", hidden,
-               "(the last number is not used: the samples of that round are the picture).");
+    std::string masked;
+    for (const maskgit::Round& round : rounds) masked += text(round.to_mask[0]) + " ";
+    lesson.say("Masked again after each round: ", masked,
+               "(the last number is not used: the samples of that round are the image).");
     lesson.why(
-        "every hidden token is drawn from its own distribution, all at once, so neighbours may contradict each other. The tokens with the highest confidence stay (infinity: known before), the others are hidden again, and the next round conditions on what has been decided.");
+        "every masked token is drawn from its own distribution, all at once, so neighbours may contradict each other. The tokens with the highest confidence stay (infinity: known before), the others are masked again, and the next round conditions on what has been decided.");
     const maskgit::Decoding of_eight{.rounds = 8};
-    const int again = maskgit::tokens_to_hide(3, config.count(), config.count(), of_eight);
-    lesson.predict("How many tokens are hidden again after round 4 of 8: floor(" + text(config.count()) + " cos(pi t / 16))?",
+    const int again = maskgit::tokens_to_mask(3, config.count(), config.count(), of_eight);
+    lesson.predict("How many tokens are masked again after round 4 of 8: floor(" + text(config.count()) + " cos(pi t / 16))?",
                    {1.0 * again, 0.5});
 }
 
@@ -219,7 +219,7 @@ static Painted paint(int count, int rounds, double temperature, const maskgit::W
     return {maskgit::decode(maskgit::empty_images(classes, config), draws, w, config, how), classes};
 }
 
-// Picture b after each round.
+// Image b after each round.
 static std::vector<std::vector<int>> states(const Painted& painted, int b, const maskgit::Config& config) {
     const int length = config.count() + 1;
     std::vector<std::vector<int>> after;
@@ -240,8 +240,8 @@ static double share_that_obeys(const Painted& painted, const maskgit::Config& co
 
 static void step_4_paint(Lesson& lesson, const maskgit::Weights& w, const maskgit::Config& config, const Choices& choices,
                          int seed) {
-    lesson.step("How many rounds does a picture need?", "T = 1, 2, 4, 8, 16", "pictures after each round");
-    std::vector<std::vector<std::string>> rows{{"rounds", "pictures that obey their class"}};
+    lesson.step("How many rounds does an image need?", "T = 1, 2, 4, 8, 16", "images after each round");
+    std::vector<std::vector<std::string>> rows{{"rounds", "images that obey their class"}};
     std::vector<double> shares;
     for (const int rounds : round_counts) {
         const Painted painted = paint(choices.samples, rounds, choices.temperature, w, config, seed);
@@ -261,7 +261,7 @@ static void step_4_paint(Lesson& lesson, const maskgit::Weights& w, const maskgi
         "in one round 16 tokens are drawn independently of each other: of 2^8 columns hardly ever the same in each row. Each "
         "further round sees what has been decided. With 16 rounds one token is decided at a time. Noise on the confidence, which "
         "gives variety on photographs, here keeps tokens of low probability.");
-    lesson.claim_at_most("pictures that match their class after 1 round", shares.front(), 0.05);
+    lesson.claim_at_most("images that match their class after 1 round", shares.front(), 0.05);
     lesson.claim_at_least("after 8 rounds", shares[3], 0.5);
     lesson.claim_at_least("after 16 rounds", shares.back(), 0.8);
     lesson.claim_at_least("gained by 16 rounds over 4", shares.back() - shares[2], 0.2);
@@ -340,7 +340,7 @@ static void step_5_words(Lesson& lesson, const LabelledImages& train_set, const 
 
 namespace {
 struct Digits : Source {
-    std::vector<int> tokens;  // of all pictures
+    std::vector<int> tokens;  // of all images
     const std::vector<int>& labels;
     int length;
 
@@ -357,7 +357,7 @@ struct Digits : Source {
 };
 }  // namespace
 
-// The class of the training picture that is nearest, pixel by pixel.
+// The class of the training image that is nearest, pixel by pixel.
 static int nearest_class(const Image& image, const LabelledImages& known) {
     double least = 1e30;
     int label = 0;
@@ -375,7 +375,7 @@ static int nearest_class(const Image& image, const LabelledImages& known) {
     return label;
 }
 
-// Tokens as a picture; hidden ones are grey.
+// Tokens as an image; masked ones are grey.
 static Image digit_of_tokens(const std::vector<int>& tokens, const maskgit_vqgan::Weights& w,
                              const maskgit_vqgan::Config& config) {
     std::vector<int> known = tokens;
@@ -429,7 +429,7 @@ static maskgit::Weights learn_digits(Lesson& lesson, const LabelledImages& train
     return w;
 }
 
-// Picture b after each round.
+// Image b after each round.
 static std::vector<Captioned> rounds_of(const Painted& painted, int b, const maskgit::Config& config,
                                         const maskgit_vqgan::Weights& w, const maskgit_vqgan::Config& vqgan, Colours colours) {
     std::vector<Captioned> shown;
@@ -442,7 +442,7 @@ static std::vector<Captioned> rounds_of(const Painted& painted, int b, const mas
 
 static void step_6_digits(Lesson& lesson, const LabelledImages& train_set, const maskgit_vqgan::Weights& tokenizer,
                           const maskgit_vqgan::Config& vqgan, const Choices& choices, int seed) {
-    lesson.step("Can it generate digits?", "class in, 16 tokens out, VQGAN's decoder", "no picture is given");
+    lesson.step("Can it generate digits?", "class in, 16 tokens out, VQGAN's decoder", "no image is given");
     const maskgit::Config config{.codebook_size = vqgan.codes,
                                  .classes = 10,
                                  .down = 4,
@@ -479,7 +479,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     Random random(seed);
     const maskgit::Config config = stripes_config();
     const maskgit::Weights w = maskgit::make_weights(config, random);
-    step_1_hide(lesson, config, random);
+    step_1_mask(lesson, config, random);
     step_2_learn(lesson, w, config, choices, seed);
     step_3_round(lesson, w, config, random);
     step_4_paint(lesson, w, config, choices, seed);
@@ -495,10 +495,10 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/mask_latents/maskgit", "Generates pictures in a few parallel rounds.", "25 seconds on two cores");
+    Options options("vit/mask_latents/maskgit", "Generates images in a few parallel rounds.", "25 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps on the stripes", 1, 100'000);
-    options.add("samples", choices.samples, "pictures painted for each number of rounds", 10, 10'000);
+    options.add("samples", choices.samples, "images painted for each number of rounds", 10, 10'000);
     options.add("vqgan-steps", choices.vqgan_steps, "training steps of the digits' tokenizer", 1, 100'000);
     options.add("digit-steps", choices.digit_steps, "training steps on the digits' tokens", 1, 100'000);
     options.add("temperature", choices.temperature, "noise on the confidence when stripes are painted", 0, 100);

@@ -1,11 +1,11 @@
-// hog.cpp: a picture described by the orientations of its edges, and drawn from them as a rose in each cell.
+// hog.cpp: an image described by the orientations of its edges, and drawn from them as a rose in each cell.
 //
 //   papers   Dalal and Triggs, "Histograms of Oriented Gradients for Human Detection", 2005
 //            as the target of MaskFeat: Wei et al., 2021, arXiv 2112.09133, section 3.1
 //   shows    the descriptor in four steps, with one pixel followed to its bin; what it keeps (contours) and what it ignores
 //            (brightness, contrast, which side of an edge is bright)
 //   symbols  gx, gy Sobel differences   b bins   c side of a cell
-//   next     maskfeat.cpp predicts these descriptors where the picture is hidden
+//   next     maskfeat.cpp predicts these descriptors where the image is masked
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -25,10 +25,10 @@ struct Choices {
     std::string image, out;
 };
 
-// --- the picture ---
+// --- the image ---
 
 // A disc, a tilted square and a fan of stripes on a background that brightens to the right: edges of every direction.
-static Image drawn_picture() {
+static Image drawn_image() {
     const int side = 64;
     Image image(side, side, 1);
     for (int y = 0; y < side; ++y)
@@ -44,7 +44,7 @@ static Image drawn_picture() {
     return image;
 }
 
-// The largest part of a picture that consists of whole cells, from its upper left corner.
+// The largest part of an image that consists of whole cells, from its upper left corner.
 static Image whole_cells(const Image& given, int cell, const std::string& name) {
     Image cut(given.height / cell * cell, given.width / cell * cell, given.channels);
     require(cut.height > 0 && cut.width > 0, name, ": ", given.height, " x ", given.width, " pixels do not hold a cell of ",
@@ -55,10 +55,10 @@ static Image whole_cells(const Image& given, int cell, const std::string& name) 
     return cut;
 }
 
-static Image picture_to_describe(const Choices& choices) {
+static Image image_to_describe(const Choices& choices) {
     if (!choices.image.empty()) return whole_cells(read_image(choices.image), choices.cell, choices.image);
-    if (choices.digit < 0) return whole_cells(drawn_picture(), choices.cell, "the drawing");
-    const Pictures digits = digits_to_restore();
+    if (choices.digit < 0) return whole_cells(drawn_image(), choices.cell, "the drawing");
+    const Dataset digits = digits_to_restore();
     require(choices.digit < static_cast<int>(digits.test.size()), "--digit: there are ", digits.test.size(), " digits");
     return whole_cells(as_light(digits.test[choices.digit], digits), choices.cell, "a digit");
 }
@@ -69,7 +69,7 @@ static Image brightest_is_1(Image image) {
     return image;
 }
 
-// Without colours a pixel takes two characters, so a large picture is shown smaller.
+// Without colours a pixel takes two characters, so a large image is shown smaller.
 static Drawing shown(const Image& image, Colours colours) {
     const int side = std::max(image.height, image.width), most = 34;
     if (colours != Colours::none || side <= most) return picture(image, colours);
@@ -83,10 +83,10 @@ static hog::Steps step_1_gradients(Lesson& lesson, const Image& image, const hog
     lesson.code();
     const hog::Steps steps = hog::describe(image, config);
     lesson.pictures(
-        {{"the picture", shown(image, lesson.colours)}, {"magnitude", shown(brightest_is_1(steps.magnitude), lesson.colours)}});
+        {{"the image", shown(image, lesson.colours)}, {"magnitude", shown(brightest_is_1(steps.magnitude), lesson.colours)}});
     lesson.why(
         "gx compares the columns left and right of a pixel, gy the rows above and below, each with weights 1 2 1 (Sobel). Inside "
-        "a flat area both are 0. Beyond the border the picture is reflected, so the border itself is not an edge.");
+        "a flat area both are 0. Beyond the border the image is reflected, so the border itself is not an edge.");
     return steps;
 }
 
@@ -133,7 +133,7 @@ static std::vector<std::string> letters_of(const Matrix& descriptors, int down, 
 
 static void write_page(const std::string& path, const Image& image, const Image& roses) {
     if (path.empty()) return;
-    const int factor = roses.height / image.height;  // the roses are drawn at a multiple of the picture's size
+    const int factor = roses.height / image.height;  // the roses are drawn at a multiple of the image's size
     write_image(path, in_a_row({enlarged(image, factor), enlarged(roses, 1)}, 8));
 }
 
@@ -155,10 +155,10 @@ static void step_3_roses(Lesson& lesson, const Image& image, const hog::Steps& s
     write_page(choices.out, image,
                hog::roses(steps.descriptors, down, across, config.bins, config.cell * std::max(1, 32 / config.cell)));
     lesson.why(
-        "a line for every bin, along the edge, as long and as bright as its entry. What is left of the picture are its contours. "
+        "a line for every bin, along the edge, as long and as bright as its entry. What is left of the image are its contours. "
         "A cell in which the light only rises a little has a rose as long as any other: its few differences are all that it has, "
         "and the division makes them one.");
-    lesson.predict("the roses of the picture on its side: turn the page.");
+    lesson.predict("the roses of the image on its side: turn the page.");
 }
 
 static double largest_difference(const Matrix& a, const Matrix& b) {
@@ -167,7 +167,7 @@ static double largest_difference(const Matrix& a, const Matrix& b) {
     return most;
 }
 
-// The picture mirrored left to right.
+// The image mirrored left to right.
 static Image mirrored(const Image& image) {
     Image result = image;
     for (int y = 0; y < image.height; ++y)
@@ -185,7 +185,7 @@ static void step_4_invariances(Lesson& lesson, const Image& image, const hog::St
     const double of_dim = largest_difference(hog::describe(dim, config).descriptors, whole);
     const double of_negative = largest_difference(hog::describe(negative, config).descriptors, whole);
     const double of_mirror = largest_difference(hog::describe(mirrored(image), config).descriptors, whole);
-    lesson.table({{"the picture as", "largest difference of a descriptor"},
+    lesson.table({{"the image as", "largest difference of a descriptor"},
                   {"0.5 x + 0.3", fixed(of_dim, 8)},
                   {"-x", fixed(of_negative, 8)},
                   {"its mirror image", fixed(of_mirror, 8)}});
@@ -198,7 +198,7 @@ static void step_4_invariances(Lesson& lesson, const Image& image, const hog::St
 
 static void walk(Lesson& lesson, const Choices& choices) {
     const hog::Config config{.bins = choices.bins, .cell = choices.cell};
-    const Image image = picture_to_describe(choices);
+    const Image image = image_to_describe(choices);
     const hog::Steps steps = step_1_gradients(lesson, image, config);
     step_2_vote(lesson, image, steps, config);
     step_3_roses(lesson, image, steps, config, choices);
@@ -207,13 +207,13 @@ static void walk(Lesson& lesson, const Choices& choices) {
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/mask_pixels/hog", "A picture described by the orientations of its edges.", "a second");
+    Options options("vit/mask_pixels/hog", "An image described by the orientations of its edges.", "a second");
     Choices choices;
     options.add("image", choices.image, "a PNG, PPM or PGM file to describe instead of the drawing");
     options.add("digit", choices.digit, "a handwritten digit instead of the drawing, 0 ... 359; try --cell 2", -1, 359);
     options.add("cell", choices.cell, "side of a cell, pixels", 1, 1000);
     options.add("bins", choices.bins, "orientations that are told apart", 1, 180);
-    options.add_output("out", choices.out, "a PPM or PNG file: the picture and its roses");
+    options.add_output("out", choices.out, "a PPM or PNG file: the image and its roses");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices); });
 }

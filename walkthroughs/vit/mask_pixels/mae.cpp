@@ -1,7 +1,7 @@
 // mae.cpp: a masked autoencoder restores a digit from a quarter of its patches; what its loss measures and what it does not.
 //
 //   paper    He et al., "Masked Autoencoders Are Scalable Vision Learners", 2021, arXiv 2111.06377
-//   shows    that a quarter of a picture is enough to restore it, that the loss concerns hidden patches only, and what the
+//   shows    that a quarter of an image is enough to restore it, that the loss concerns masked patches only, and what the
 //            encoder saves by not reading them
 //   symbols  N patches   K of them visible   D encoder width   E decoder width
 //   next     simmim.cpp takes the three decisions the other way; pretraining.cpp puts the encoder to use
@@ -19,7 +19,7 @@ struct Choices {
     int wave_steps = 1200;
     double mask_ratio = 0.75;
     std::string out;
-    PictureFiles pictures;
+    DatasetFiles dataset;
 };
 
 static mae::Config digits_config(const PatchGrid& grid, double mask_ratio) {
@@ -56,8 +56,8 @@ static Matrix patch_grid(const Matrix& per_patch, int image, const mae::Config& 
 
 // --- one digit, step by step ---
 
-static mae::Masking step_1_hide(Lesson& lesson, const Pictures& digits, const Matrix& noise, const mae::Config& config) {
-    lesson.step("Which patches are hidden?", "the N - K patches with the largest noise", "section 3, Masking");
+static mae::Masking step_1_mask(Lesson& lesson, const Dataset& digits, const Matrix& noise, const mae::Config& config) {
+    lesson.step("Which patches are masked?", "the N - K patches with the largest noise", "section 3, Masking");
     lesson.code();
     const mae::Masking masking = mae::random_masking(noise, config);
     const Image light = as_light(digits.test[0], digits);
@@ -77,10 +77,9 @@ static mae::Masking step_1_hide(Lesson& lesson, const Pictures& digits, const Ma
 static void step_2_encode(Lesson& lesson, const mae::Steps& steps) {
     lesson.step("Where do mask tokens enter?", "encoder input (K+1, D)");
     lesson.matrix("visible", steps.visible.value());
-    lesson.why(
-        "not the encoder: from ", steps.patch_embeddings.rows(), " patch embeddings it gets ", steps.visible.rows(),
-        ", and [cls] in front of them, as if the picture had no other patches. Each carries its position, added before the "
-        "choice, so it does not matter that they come in the order of their noise.");
+    lesson.why("not the encoder: from ", steps.patch_embeddings.rows(), " patch embeddings it gets ", steps.visible.rows(),
+               ", and [cls] in front of them, as if the image had no other patches. Each carries its position, added before the "
+               "choice, so it does not matter that they come in the order of their noise.");
 }
 
 static void step_3_decode(Lesson& lesson, const mae::Steps& steps) {
@@ -89,7 +88,7 @@ static void step_3_decode(Lesson& lesson, const mae::Steps& steps) {
     lesson.heat("decoder_input", steps.decoder_input.value());
     lesson.why("restore says where each patch stood in the shuffled list. An index below K = ", steps.visible.rows(),
                " is an encoded patch; every other index gets the same mask token. Then positions are added: they are all that "
-               "tells one hidden patch from another.");
+               "tells one masked patch from another.");
     lesson.predict(
         "what decoder_input looks like when the list of the shuffle is used instead of its inverse. The test suite mae does it.");
 }
@@ -98,22 +97,22 @@ static void step_4_loss(Lesson& lesson, const mae::Steps& steps, const mae::Conf
     lesson.step("What is the loss?", "loss = sum(loss_i mask_i) / sum(mask_i)");
     lesson.code(2);
     const Var losses = mae::patch_losses(steps, config);  // (N, 1)  mean squared error of each patch
-    const Var loss = mae::loss(steps, config);            // (1, 1)  over hidden patches only
+    const Var loss = mae::loss(steps, config);            // (1, 1)  over masked patches only
     double all = 0;
     for (const float x : losses.value()) all += x / static_cast<double>(losses.rows());
     lesson.matrix("losses", patch_grid(losses.value(), 0, config));
     lesson.matrix("mask", patch_grid(steps.masking.mask, 0, config));
     lesson.why(
-        "the mean over the hidden patches is ", fixed(loss.value()(0, 0)), ", over all patches it would be ", fixed(all),
+        "the mean over the masked patches is ", fixed(loss.value()(0, 0)), ", over all patches it would be ", fixed(all),
         ". Repeating visible patches would be easy, so they do not enter the loss. The errors of a later step show the effect.");
 }
 
 // --- training ---
 
-static mae::Steps restore_test(const mae::Weights& w, const mae::Config& config, const Pictures& pictures, int seed) {
+static mae::Steps restore_test(const mae::Weights& w, const mae::Config& config, const Dataset& dataset, int seed) {
     const NoTape evaluation;
     Random random(2'000'000 + seed);
-    return mae::forward(pictures.test, uniform_matrix(random, static_cast<int>(pictures.test.size()), config.grid.count()), w,
+    return mae::forward(dataset.test, uniform_matrix(random, static_cast<int>(dataset.test.size()), config.grid.count()), w,
                         config);
 }
 
@@ -121,34 +120,34 @@ namespace {
 struct Restorer : Restoring {
     const mae::Weights& w;
     const mae::Config& config;
-    const Pictures& pictures;
+    const Dataset& dataset;
     int seed;
 
-    Restorer(const mae::Weights& w, const mae::Config& config, const Pictures& pictures, int seed)
-        : Restoring(seed), w(w), config(config), pictures(pictures), seed(seed) {}
+    Restorer(const mae::Weights& w, const mae::Config& config, const Dataset& dataset, int seed)
+        : Restoring(seed), w(w), config(config), dataset(dataset), seed(seed) {}
 
     Var batch_loss(int batch, Random& random) override {
-        const std::vector<Image> images = draw_batch(pictures, batch, random);
+        const std::vector<Image> images = draw_batch(dataset, batch, random);
         const Matrix noise = uniform_matrix(random, batch, config.grid.count());
         return mae::loss(mae::forward(images, noise, w, config), config);
     }
-    float test_loss() override { return mae::loss(restore_test(w, config, pictures, seed), config).value()(0, 0); }
+    float test_loss() override { return mae::loss(restore_test(w, config, dataset, seed), config).value()(0, 0); }
 };
 }  // namespace
 
-// Trains, and returns the error on hidden patches of held-out pictures.
-static Series train(const mae::Weights& w, const mae::Config& config, const Pictures& pictures, int steps, int seed,
+// Trains, and returns the error on masked patches of held-out images.
+static Series train(const mae::Weights& w, const mae::Config& config, const Dataset& dataset, int steps, int seed,
                     const std::string& what) {
-    Restorer restorer(w, config, pictures, seed);
+    Restorer restorer(w, config, dataset, seed);
     return train_to_restore(restorer, mae::parameters(w, config), steps, what);
 }
 
-static void step_5_train(Lesson& lesson, const Pictures& digits, const mae::Weights& w, const mae::Config& config,
+static void step_5_train(Lesson& lesson, const Dataset& digits, const mae::Weights& w, const mae::Config& config,
                          const Choices& choices, int seed) {
     lesson.step("Can a " + digits.one + " be restored from " + text(mae::visible_count(config)) + " of " +
                     text(config.grid.count()) + " patches?",
-                "", choices.pictures.own() ? "unseen pictures" : "digits of unseen writers");
-    const Series curve = train(w, config, digits, choices.steps, seed, "error on hidden patches");
+                "", choices.dataset.own() ? "unseen images" : "digits of unseen writers");
+    const Series curve = train(w, config, digits, choices.steps, seed, "error on masked patches");
     lesson.curves({curve}, {"training step", "error"});
     const mae::Steps steps = restore_test(w, config, digits, seed);
     const std::vector<Image> predicted = mae::predicted_images(steps, config);
@@ -159,28 +158,28 @@ static void step_5_train(Lesson& lesson, const Pictures& digits, const mae::Weig
     const ErrorsWithBaselines found =
         errors_with_baselines(digits, predicted, steps.masking.mask, config.grid.patch_size, Measure::squared);
     lesson.table(error_table(found));
-    if (choices.pictures.own()) {
-        lesson.claim_at_most("squared error on hidden patches, as a fraction of the mean picture's",
-                             found.model.hidden / found.mean.hidden, 1);
+    if (choices.dataset.own()) {
+        lesson.claim_at_most("squared error on masked patches, as a fraction of the mean image's",
+                             found.model.masked / found.mean.masked, 1);
         return;
     }
     lesson.why(
-        "pixels have variance 1 here. The mean picture uses the training set but not this digit; the copy uses this digit alone; the "
+        "pixels have variance 1 here. The mean image uses the training set but not this digit; the copy uses this digit alone; the "
         "model uses both: it infers from the visible strokes which digit it is and how it is slanted. Where several digits fit, the "
         "squared error makes it predict their mean: that is the blur.");
-    lesson.claim_at_most("squared error on hidden patches, as a fraction of the mean picture's",
-                         found.model.hidden / found.mean.hidden, 0.9);
-    lesson.claim_at_most("the same as a fraction of the nearest visible patch's", found.model.hidden / found.copy.hidden, 0.9);
+    lesson.claim_at_most("squared error on masked patches, as a fraction of the mean image's",
+                         found.model.masked / found.mean.masked, 0.9);
+    lesson.claim_at_most("the same as a fraction of the nearest visible patch's", found.model.masked / found.copy.masked, 0.9);
 }
 
 static void step_6_waves(Lesson& lesson, const Choices& choices, int seed) {
-    lesson.step("What if the hidden patches are fully determined by the visible ones?", "sin(k (x cos a + y sin a) + phase)",
-                "half of the patches hidden");
+    lesson.step("What if the masked patches are fully determined by the visible ones?", "sin(k (x cos a + y sin a) + phase)",
+                "half of the patches masked");
     const mae::Config config = waves_config();
-    const Pictures waves = waves_to_restore(500, config.grid.height, seed);
+    const Dataset waves = waves_to_restore(500, config.grid.height, seed);
     Random random(seed);
     const mae::Weights w = mae::make_weights(config, random);
-    const Series curve = train(w, config, waves, choices.wave_steps, seed, "error on hidden patches");
+    const Series curve = train(w, config, waves, choices.wave_steps, seed, "error on masked patches");
     lesson.curves({curve}, {"training step", "error"});
     const mae::Steps steps = restore_test(w, config, waves, seed);
     const std::vector<Image> predicted = mae::predicted_images(steps, config);
@@ -189,16 +188,16 @@ static void step_6_waves(Lesson& lesson, const Choices& choices, int seed) {
         errors_with_baselines(waves, predicted, steps.masking.mask, config.grid.patch_size, Measure::squared);
     lesson.table(error_table(found));
     lesson.why(
-        "three numbers, direction, wavelength and phase, make such a picture, so half of it is more than enough: the error on "
-        "what is hidden falls from the variance ",
-        fixed(found.mean.hidden), " to ", fixed(found.model.hidden), ". On visible patches the error of the same model is ",
+        "three numbers, direction, wavelength and phase, make such an image, so half of it is more than enough: the error on "
+        "what is masked falls from the variance ",
+        fixed(found.mean.masked), " to ", fixed(found.model.masked), ". On visible patches the error of the same model is ",
         fixed(found.model.visible),
         ", worse than the mean: visible patches do not enter the loss, so the predictions there are not trained.");
     lesson.predict("both numbers when the loss is taken over all patches.");
-    lesson.claim_at_most("squared error on hidden patches of new waves, as a fraction of their variance",
-                         found.model.hidden / found.mean.hidden, 0.5);
-    lesson.claim_at_least("error on visible patches, as a multiple of the one on hidden patches",
-                          found.model.visible / found.model.hidden, 1.5);
+    lesson.claim_at_most("squared error on masked patches of new waves, as a fraction of their variance",
+                         found.model.masked / found.mean.masked, 0.5);
+    lesson.claim_at_least("error on visible patches, as a multiple of the one on masked patches",
+                          found.model.visible / found.model.masked, 1.5);
 }
 
 // --- what the encoder saves ---
@@ -252,12 +251,12 @@ static void step_7_cost(Lesson& lesson, int seed) {
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
-    const Pictures digits = pictures_to_restore(choices.pictures);
-    const mae::Config config = digits_config(grid_of(digits, choices.pictures), choices.mask_ratio);
+    const Dataset digits = images_to_restore(choices.dataset);
+    const mae::Config config = digits_config(grid_of(digits, choices.dataset), choices.mask_ratio);
     Random random(seed);
     const mae::Weights w = mae::make_weights(config, random);
     const Matrix noise = uniform_matrix(random, 1, config.grid.count());
-    const mae::Masking masking = step_1_hide(lesson, digits, noise, config);
+    const mae::Masking masking = step_1_mask(lesson, digits, noise, config);
     const mae::Steps steps = mae::forward({digits.test[0]}, noise, w, config);
     step_2_encode(lesson, steps);
     step_3_decode(lesson, steps);
@@ -271,11 +270,11 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 int main(int argc, char** argv) {
     Options options("vit/mask_pixels/mae", "A quarter of the patches suffices to predict the rest.", "15 seconds on two cores");
     Choices choices;
-    options.add("steps", choices.steps, "training steps on the digits or the pictures given", 1, 100'000);
+    options.add("steps", choices.steps, "training steps on the digits or the images given", 1, 100'000);
     options.add("wave-steps", choices.wave_steps, "training steps on the waves", 1, 100'000);
-    options.add("mask-ratio", choices.mask_ratio, "fraction of a picture's patches that is hidden", 0.1, 0.93);
-    choices.pictures.declare(options);
-    options.add_output("out", choices.out, "a PPM or PNG file for masked, restored and original pictures");
+    options.add("mask-ratio", choices.mask_ratio, "fraction of an image's patches that is masked", 0.1, 0.93);
+    choices.dataset.declare(options);
+    options.add_output("out", choices.out, "a PPM or PNG file for masked, restored and original images");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

@@ -1,9 +1,9 @@
-// maskfeat.cpp: the orientations of hidden edges can be predicted where hidden pixels cannot.
+// maskfeat.cpp: the orientations of masked edges can be predicted where masked pixels cannot.
 //
 //   paper    Wei et al., "Masked Feature Prediction for Self-Supervised Visual Pre-Training", 2021, arXiv 2112.09133
-//   shows    MaskFeat against MAE on pictures whose directions can be inferred and whose pixels cannot; predicted edges of digits
-//            in hidden patches
-//   symbols  b bins   c side of a cell   N patches   M hidden ones   F numbers of a target
+//   shows    MaskFeat against MAE on images whose directions can be inferred and whose pixels cannot; predicted edges of digits
+//            in masked patches
+//   symbols  b bins   c side of a cell   N patches   M masked ones   F numbers of a target
 //   before   hog.cpp makes the descriptor step by step
 //   next     ../mask_latents/eva.cpp predicts the features of a trained network
 #include <algorithm>
@@ -60,7 +60,7 @@ static Image roses_of(const Matrix& descriptors, int down, int across, int side)
     return hog::roses(descriptors, down, across, digits_config().hog.bins, side);
 }
 
-// --- what is hidden ---
+// --- what is masked ---
 
 using DrawMask = Matrix (*)(Random& random, int count, const PatchGrid& grid);
 
@@ -79,8 +79,8 @@ static Matrix six_in_blocks(Random& random, int count, const PatchGrid& grid) {
 
 // --- what is predicted ---
 
-static void step_1_target(Lesson& lesson, const Pictures& digits) {
-    lesson.step("What is the target of a hidden patch?", "oriented gradients of its cells", "section 3.1");
+static void step_1_target(Lesson& lesson, const Dataset& digits) {
+    lesson.step("What is the target of a masked patch?", "oriented gradients of its cells", "section 3.1");
     const maskfeat::Config config = digits_config();
     const Image light = as_light(digits.test[0], digits);
     lesson.code();
@@ -111,7 +111,7 @@ static double explained(const Matrix& predicted, const Matrix& targets) {
 }
 
 namespace {
-// The explained variance of the hidden patches, measured ten times during training.
+// The explained variance of the masked patches, measured ten times during training.
 struct Explaining : Objective, Watcher {
     Random random;
     Progress progress;
@@ -136,7 +136,7 @@ struct Explaining : Objective, Watcher {
 struct FeatureStudent : Explaining {
     const maskfeat::Weights& w;
     const maskfeat::Config& config;
-    const std::vector<Image>& train;  // empty: fresh pictures of one direction
+    const std::vector<Image>& train;  // empty: fresh images of one direction
     std::vector<Image> test;
     Matrix test_mask, test_targets;
     DrawMask draw_mask;
@@ -150,7 +150,7 @@ struct FeatureStudent : Explaining {
     }
 
     Var loss(int) override {
-        std::vector<Image> images = train.empty() ? pictures_of_one_direction(random, config.grid, 64) : std::vector<Image>();
+        std::vector<Image> images = train.empty() ? images_of_one_direction(random, config.grid, 64) : std::vector<Image>();
         while (images.size() < 64) images.push_back(train[random.below(static_cast<int>(train.size()))]);
         const Matrix mask = draw_mask(random, 64, config.grid);
         return maskfeat::loss(maskfeat::forward(images, mask, w, config), maskfeat::targets(images, config));
@@ -158,7 +158,7 @@ struct FeatureStudent : Explaining {
 
     double explained_part() override {
         const maskfeat::Steps s = maskfeat::forward(test, test_mask, w, config);
-        return explained(s.prediction.value(), gather_rows(test_targets, s.hidden).value());
+        return explained(s.prediction.value(), gather_rows(test_targets, s.masked_rows).value());
     }
 };
 
@@ -176,13 +176,13 @@ struct PixelStudent : Explaining {
     }
 
     Var loss(int) override {
-        const std::vector<Image> images = pictures_of_one_direction(random, config.grid, 64);
+        const std::vector<Image> images = images_of_one_direction(random, config.grid, 64);
         return mae::loss(mae::forward(images, uniform_matrix(random, 64, config.grid.count()), w, config), config);
     }
 
     double explained_part() override {
         const mae::Steps s = mae::forward(test, test_noise, w, config);
-        const std::vector<int> rows = hidden_rows(s.masking.mask);
+        const std::vector<int> rows = masked_rows(s.masking.mask);
         return explained(gather_rows(s.prediction, rows).value(), gather_rows(s.patches, rows).value());
     }
 };
@@ -195,10 +195,10 @@ static Series train(Explaining& student, const Parameters& table, int steps) {
 }
 
 static void step_2_against_mae(Lesson& lesson, const Choices& choices, int seed) {
-    lesson.step("Can the target be predicted?", "explained part = 1 - mse / variance", "at hidden patches of new pictures");
+    lesson.step("Can the target be predicted?", "explained part = 1 - mse / variance", "at masked patches of new images");
     const maskfeat::Config config = toy_config();
     Random draws(1'000'000 + seed);
-    const std::vector<Image> test = pictures_of_one_direction(draws, config.grid, test_images);
+    const std::vector<Image> test = images_of_one_direction(draws, config.grid, test_images);
     Image light = test[0];
     for (float& x : light.pixels) x = 0.5f + 0.5f * x;
     const Matrix descriptors = hog::describe(test[0], config.hog).descriptors;
@@ -212,24 +212,24 @@ static void step_2_against_mae(Lesson& lesson, const Choices& choices, int seed)
     const mae::Weights pixels = mae::make_weights(pixels_config, random);
     PixelStudent pixel_student("MAE: pixels", pixels, pixels_config, test, choices.steps, seed);
     const Series of_pixels = train(pixel_student, mae::parameters(pixels, pixels_config), choices.steps);
-    lesson.predict("Which part of the hidden pixels does MAE explain after training? From 0 to 1.", {of_pixels.y.back(), 0.1});
+    lesson.predict("Which part of the masked pixels does MAE explain after training? From 0 to 1.", {of_pixels.y.back(), 0.1});
     lesson.curves({of_features, of_pixels}, {"training step", "explained part"});
     std::vector<std::vector<std::string>> rows{{"after step", "HOG explained", "pixels explained"}};
     for (std::size_t k = 0; k < of_features.x.size(); ++k)
         rows.push_back({text(static_cast<int>(of_features.x[k])), fixed(of_features.y[k], 3), fixed(of_pixels.y[k], 3)});
     lesson.table(rows);
     lesson.why(
-        "all patches of a picture have the same direction, and each begins its stripes elsewhere. The direction of a hidden "
+        "all patches of an image have the same direction, and each begins its stripes elsewhere. The direction of a masked "
         "patch can be read off its neighbours, its pixels cannot: the best that MAE can do is their mean, grey. Both see the "
-        "same pictures; the target alone decides whether there is anything to learn.");
+        "same images; the target alone decides whether there is anything to learn.");
     lesson.predict("the explained part of the pixels when all patches share one phase: one line of plane_waves.cpp.");
-    lesson.claim_at_least("part of the hidden HOG that MaskFeat explains", of_features.y.back(), 0.8);
-    lesson.claim_at_most("part of the hidden pixels that MAE explains", of_pixels.y.back(), 0.05);
+    lesson.claim_at_least("part of the masked HOG that MaskFeat explains", of_features.y.back(), 0.8);
+    lesson.claim_at_most("part of the masked pixels that MAE explains", of_pixels.y.back(), 0.05);
 }
 
 // --- real digits ---
 
-// The mean descriptor of each position over the pictures.
+// The mean descriptor of each position over the images.
 static Matrix mean_targets(const std::vector<Image>& images, const maskfeat::Config& config) {
     const Matrix all = maskfeat::targets(images, config);
     Matrix mean(config.grid.count(), all.cols);
@@ -246,15 +246,15 @@ static double mean_square(const Matrix& a, const Matrix& b) {
 
 namespace {
 struct Judgement {
-    double model, mean;  // mean squared error at hidden patches: of the predictions, and of the mean descriptor of each place
+    double model, mean;  // mean squared error at masked patches: of the predictions, and of the mean descriptor of each place
     double share() const { return model / mean; }
 };
 }  // namespace
 
 static Judgement judge(const maskfeat::Steps& steps, const Matrix& targets, const Matrix& mean) {
-    const Matrix truth = gather_rows(targets, steps.hidden).value();
+    const Matrix truth = gather_rows(targets, steps.masked_rows).value();
     std::vector<int> positions;
-    for (const int row : steps.hidden) positions.push_back(row % mean.rows);
+    for (const int row : steps.masked_rows) positions.push_back(row % mean.rows);
     return {.model = mean_square(steps.prediction.value(), truth),
             .mean = mean_square(gather_rows(mean, positions).value(), truth)};
 }
@@ -265,10 +265,10 @@ static void show_restored(Lesson& lesson, const maskfeat::Steps& steps, const Ma
     const int N = grid.count(), side = lesson.colours == Colours::none ? 5 : 9;
     Matrix restored = targets;  // cells are patches here, so a target is a descriptor
     Matrix visible = targets;
-    for (std::size_t i = 0; i < steps.hidden.size(); ++i)
+    for (std::size_t i = 0; i < steps.masked_rows.size(); ++i)
         for (int j = 0; j < restored.cols; ++j) {
-            restored(steps.hidden[i], j) = std::max(0.0f, steps.prediction.value()(static_cast<int>(i), j));
-            visible(steps.hidden[i], j) = 0;
+            restored(steps.masked_rows[i], j) = std::max(0.0f, steps.prediction.value()(static_cast<int>(i), j));
+            visible(steps.masked_rows[i], j) = 0;
         }
     const auto drawn = [&](const Matrix& all, int b, int cell) {
         return roses_of(slice_rows(all, b * N, N), grid.down(), grid.across(), cell);
@@ -285,8 +285,8 @@ static void show_restored(Lesson& lesson, const maskfeat::Steps& steps, const Ma
     if (!out.empty()) write_image(out, in_a_column(page));
 }
 
-static void step_3_digits(Lesson& lesson, const Pictures& digits, const Choices& choices, int seed) {
-    lesson.step("Does it restore the edges of a digit?", "", "40 % hidden in blocks; writers that it has never seen");
+static void step_3_digits(Lesson& lesson, const Dataset& digits, const Choices& choices, int seed) {
+    lesson.step("Does it restore the edges of a digit?", "", "40 % masked in blocks; writers that it has never seen");
     const maskfeat::Config config = digits_config();
     Random random(seed);
     const maskfeat::Weights w = maskfeat::make_weights(config, random);
@@ -300,18 +300,18 @@ static void step_3_digits(Lesson& lesson, const Pictures& digits, const Choices&
     const Judgement in_blocks = judge(steps, student.test_targets, mean);
     const Judgement one_by_one = judge(maskfeat::forward(digits.test, single, w, config), student.test_targets, mean);
     lesson.table({{"mean squared error at patches", "this model", "the mean of the place", "share"},
-                  {"hidden in blocks", fixed(in_blocks.model), fixed(in_blocks.mean), fixed(in_blocks.share(), 2)},
-                  {"hidden one by one", fixed(one_by_one.model), fixed(one_by_one.mean), fixed(one_by_one.share(), 2)}});
+                  {"masked in blocks", fixed(in_blocks.model), fixed(in_blocks.mean), fixed(in_blocks.share(), 2)},
+                  {"masked one by one", fixed(one_by_one.model), fixed(one_by_one.mean), fixed(one_by_one.share(), 2)}});
     lesson.why(
         "a patch of a digit holds one piece of a stroke, and the strokes around say how it goes on. Where several orientations "
         "are possible the model draws all of them faintly: that is the mean that a squared error asks for. "
-        "Blocks cover the middle of so small a picture more often, where the strokes are, so the errors there are larger, that of the "
+        "Blocks cover the middle of so small an image more often, where the strokes are, so the errors there are larger, that of the "
         "mean as well: as a share the two kinds of masks hardly differ here.");
     lesson.claim_at_most("error in blocks, as a share of the mean descriptor's", in_blocks.share(), 0.9);
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
-    const Pictures digits = digits_to_restore();
+    const Dataset digits = digits_to_restore();
     step_1_target(lesson, digits);
     step_2_against_mae(lesson, choices, seed);
     step_3_digits(lesson, digits, choices, seed);

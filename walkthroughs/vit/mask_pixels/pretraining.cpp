@@ -1,7 +1,7 @@
 // pretraining.cpp: the lesson on self-supervised pre-training: masked autoencoding improves a classifier trained on few labels.
 //
 //   paper    He et al., "Masked Autoencoders Are Scalable Vision Learners", 2021, arXiv 2111.06377, sections 1 and 4
-//   shows    that unlabelled pictures teach an encoder what a few labelled ones cannot, and how many labels that is worth
+//   shows    that unlabelled images teach an encoder what a few labelled ones cannot, and how many labels that is worth
 //   next     mae.cpp shows how masked autoencoding works
 #include <algorithm>
 #include <vector>
@@ -20,10 +20,10 @@ struct Choices {
     int tuning_steps = 300;
     int labels = 5;
     int trials = 3;
-    PictureFiles pictures;
+    DatasetFiles dataset;
 };
 
-// Pictures and their labels.
+// Images and their labels.
 struct Labelled {
     std::vector<Image> images;
     std::vector<int> labels;
@@ -34,20 +34,20 @@ struct Labels {
     int classes = 0;
 };
 
-// One label per picture.
+// One label per image.
 static std::vector<int> labels_for(const std::vector<Image>& images, const std::string& path, const std::string& images_path,
                                    int count) {
     std::vector<int> labels = read_idx_labels(path);
     const bool shortened = count > 0 && labels.size() >= images.size();
     require(labels.size() == images.size() || shortened, path, ": ", labels.size(), " labels for the ", images.size(),
-            " pictures of ", images_path);
+            " images of ", images_path);
     labels.resize(images.size());
     return labels;
 }
 
-static Labels read_labels(const Pictures& pictures, const PictureFiles& files) {
-    Labels labels{.train = labels_for(pictures.train, files.train_labels, files.train_images, files.train_count),
-                  .test = labels_for(pictures.test, files.test_labels, files.test_images, 500)};
+static Labels read_labels(const Dataset& dataset, const DatasetFiles& files) {
+    Labels labels{.train = labels_for(dataset.train, files.train_labels, files.train_images, files.train_count),
+                  .test = labels_for(dataset.test, files.test_labels, files.test_images, 500)};
     for (const std::vector<int>& all : {labels.train, labels.test})
         labels.classes = std::max(labels.classes, *std::max_element(all.begin(), all.end()) + 1);
     return labels;
@@ -67,7 +67,7 @@ static mae::Config encoder_config(const PatchGrid& grid) {
             .normalise_targets = false};
 }
 
-// The first `count` pictures of each class, after shuffling.
+// The first `count` images of each class, after shuffling.
 static Labelled few_of_each(const std::vector<Image>& images, const Labels& known, int count, Random& random) {
     const std::vector<int>& labels = known.train;
     Labelled few;
@@ -93,11 +93,11 @@ namespace {
 struct RestoringLoss : Objective {
     const mae::Weights& w;
     const mae::Config& config;
-    const Pictures& digits;
+    const Dataset& digits;
     int batch;
     Random& random;
 
-    RestoringLoss(const mae::Weights& w, const mae::Config& config, const Pictures& digits, int batch, Random& random)
+    RestoringLoss(const mae::Weights& w, const mae::Config& config, const Dataset& digits, int batch, Random& random)
         : w(w), config(config), digits(digits), batch(batch), random(random) {}
 
     Var loss(int) override {
@@ -108,7 +108,7 @@ struct RestoringLoss : Objective {
 };
 }  // namespace
 
-static void pretrain(const mae::Weights& w, const mae::Config& config, const Pictures& digits, int steps, Random& random) {
+static void pretrain(const mae::Weights& w, const mae::Config& config, const Dataset& digits, int steps, Random& random) {
     const Recipe recipe = pretraining_recipe(steps);
     RestoringLoss objective(w, config, digits, recipe.batch, random);
     ShowProgress progress("pre-training", steps);
@@ -149,7 +149,7 @@ struct ReadingLoss : Objective {
 };
 }  // namespace
 
-// Trains all weights on the labelled pictures.
+// Trains all weights on the labelled images.
 static void fine_tune(const vit::Weights& w, const vit::Config& config, const Labelled& few, int steps, Random& random) {
     const Recipe recipe = fine_tuning_recipe(steps);
     ReadingLoss objective(w, config, few, recipe.batch, random);
@@ -157,30 +157,30 @@ static void fine_tune(const vit::Weights& w, const vit::Config& config, const La
     train(objective, weights_decay(vit::parameters(w, config)), recipe, &progress);
 }
 
-static float test_accuracy(const vit::Weights& w, const vit::Config& config, const Pictures& digits, const Labels& labels) {
+static float test_accuracy(const vit::Weights& w, const vit::Config& config, const Dataset& digits, const Labels& labels) {
     const NoTape evaluation;
     return accuracy(logits_of(digits.test, w, config).value(), labels.test);
 }
 
 // --- the lesson ---
 
-static void step_1_labels(Lesson& lesson, const Pictures& digits, const Labelled& few, int classes) {
-    lesson.step("What is the data?", "", "many pictures, few labels");
+static void step_1_labels(Lesson& lesson, const Dataset& digits, const Labelled& few, int classes) {
+    lesson.step("What is the data?", "", "many images, few labels");
     std::vector<Image> one_each;
     for (int label = 0; label < classes; ++label) {
         const std::size_t first = std::find(few.labels.begin(), few.labels.end(), label) - few.labels.begin();
-        if (first == few.labels.size()) continue;  // a class that only the test pictures have
+        if (first == few.labels.size()) continue;  // a class that only the test images have
         one_each.push_back(as_light(few.images[first], digits));
     }
-    lesson.picture("one labelled picture of each class", contact_sheet(one_each, 5));
-    lesson.say(digits.train.size(), " training pictures, of which only ", few.images.size(),
+    lesson.picture("one labelled image of each class", contact_sheet(one_each, 5));
+    lesson.say(digits.train.size(), " training images, of which only ", few.images.size(),
                " have labels. The test set: ", digits.test.size(),
-               digits.one == "digit" ? " digits of other writers." : " other pictures.");
+               digits.one == "digit" ? " digits of other writers." : " other images.");
     lesson.why(
-        "pictures are cheap, labels are not: a person has to give each of them. A classifier can use only labelled pictures; an autoencoder can use all.");
+        "images are cheap, labels are not: a person has to give each of them. A classifier can use only labelled images; an autoencoder can use all.");
 }
 
-static mae::Weights step_2_restore(Lesson& lesson, const Pictures& digits, const mae::Config& config, int steps, int seed) {
+static mae::Weights step_2_restore(Lesson& lesson, const Dataset& digits, const mae::Config& config, int steps, int seed) {
     lesson.step("What can be learned without labels?", "loss = error on masked patches");
     Random random(seed);
     const mae::Weights w = mae::make_weights(config, random);
@@ -204,7 +204,7 @@ struct Trial {
 };
 
 // Fine-tunes a fresh and the pre-trained encoder on `count` labels per class.
-static Trial run_trial(const Pictures& digits, const Labels& labels, const mae::Weights& encoder, const mae::Config& config,
+static Trial run_trial(const Dataset& digits, const Labels& labels, const mae::Weights& encoder, const mae::Config& config,
                        int count, int steps, int seed) {
     const vit::Config classifier = mae::vit_config(config, labels.classes);
     Random draw(seed), scratch_random(seed), pretrained_random(seed);
@@ -218,7 +218,7 @@ static Trial run_trial(const Pictures& digits, const Labels& labels, const mae::
     return {test_accuracy(scratch, classifier, digits, labels), test_accuracy(pretrained, classifier, digits, labels)};
 }
 
-static std::vector<Trial> step_3_read(Lesson& lesson, const Pictures& digits, const Labels& labels, const mae::Weights& encoder,
+static std::vector<Trial> step_3_read(Lesson& lesson, const Dataset& digits, const Labels& labels, const mae::Weights& encoder,
                                       const mae::Config& config, const Choices& choices, int seed) {
     lesson.step("Does it help a classifier?", "", "same labels, same steps, same batches");
     std::vector<Trial> trials;
@@ -230,12 +230,12 @@ static std::vector<Trial> step_3_read(Lesson& lesson, const Pictures& digits, co
     }
     lesson.table(table);
     lesson.why(
-        "both classifiers have the same architecture and see the same labelled pictures in the same order; only the initial weights of the encoder differ.");
+        "both classifiers have the same architecture and see the same labelled images in the same order; only the initial weights of the encoder differ.");
     return trials;
 }
 
 // returns the accuracies with 1, 5 and 20 labels per class
-static std::vector<Trial> step_5_labels(Lesson& lesson, const Pictures& digits, const Labels& labels, const mae::Weights& encoder,
+static std::vector<Trial> step_5_labels(Lesson& lesson, const Dataset& digits, const Labels& labels, const mae::Weights& encoder,
                                         const mae::Config& config, const Choices& choices, int seed) {
     lesson.step("How many labels is pre-training worth?", "accuracy over labels per class");
     std::vector<Trial> trials;
@@ -271,8 +271,8 @@ static void step_4_compare(Lesson& lesson, const std::vector<Trial>& trials, con
                " % pre-trained; pre-training was better in ", better, " of ", trials.size(), " draws.");
     lesson.why("both had the same ", classes * choices.labels,
                " labels. The pre-trained encoder already has features for strokes; the other has to learn them from ",
-               classes * choices.labels, " pictures.");
-    if (choices.pictures.own())  // for other pictures, only better than chance
+               classes * choices.labels, " images.");
+    if (choices.dataset.own())  // for other images, only better than chance
         lesson.claim_at_least("accuracy of the pre-trained classifier, as a multiple of chance", pretrained * classes, 1);
     else
         lesson.claim_at_most("errors of the pre-trained classifier over those from scratch, mean over the draws",
@@ -280,9 +280,9 @@ static void step_4_compare(Lesson& lesson, const std::vector<Trial>& trials, con
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
-    const Pictures digits = pictures_to_restore(choices.pictures);
-    const Labels labels = read_labels(digits, choices.pictures);
-    const mae::Config config = encoder_config(grid_of(digits, choices.pictures));
+    const Dataset digits = images_to_restore(choices.dataset);
+    const Labels labels = read_labels(digits, choices.dataset);
+    const mae::Config config = encoder_config(grid_of(digits, choices.dataset));
     Random random(1000 * seed);
     step_1_labels(lesson, digits, few_of_each(digits.train, labels, choices.labels, random), labels.classes);
     const mae::Weights encoder = step_2_restore(lesson, digits, config, choices.steps, seed);
@@ -293,14 +293,13 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 
 int main(int argc, char** argv) {
     Options options("vit/mask_pixels/pretraining",
-                    "Self-supervised pre-training: unlabelled pictures teach what a few labels cannot.",
-                    "20 seconds on two cores");
+                    "Self-supervised pre-training: unlabelled images teach what a few labels cannot.", "20 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "pre-training steps, without labels", 1, 100'000);
     options.add("tuning-steps", choices.tuning_steps, "fine-tuning steps", 1, 100'000);
-    options.add("labels", choices.labels, "labelled pictures of each class", 1, 100);
-    choices.pictures.declare(options, true);
-    options.add("trials", choices.trials, "draws of labelled pictures", 1, 100);
+    options.add("labels", choices.labels, "labelled images of each class", 1, 100);
+    choices.dataset.declare(options, true);
+    options.add("trials", choices.trials, "draws of labelled images", 1, 100);
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

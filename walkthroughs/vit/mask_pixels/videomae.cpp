@@ -4,7 +4,7 @@
 //            2022, arXiv 2203.12602
 //   shows    cubes and tubes in numbers; on static clips random masks are solved by copying, and tubes leave nothing to copy; on
 //            moving clips tubes leave something to learn
-//   symbols  T frames   t frames of a cube   n places   N = n T/t cubes   M hidden, K visible ones
+//   symbols  T frames   t frames of a cube   n places   N = n T/t cubes   M masked, K visible ones
 //   before   walkthroughs/vit/mask_pixels/mae.cpp
 #include <algorithm>
 #include <cmath>
@@ -120,12 +120,12 @@ static Matrix draw_tubes(Random& random, int count, const videomae::Config& conf
 // The same number of cubes, each drawn independently.
 static Matrix draw_random(Random& random, int count, const videomae::Config& config) {
     return draw_masks(random, count, videomae::token_count(config),
-                      videomae::hidden_positions(config) * videomae::time_slots(config));
+                      videomae::masked_positions(config) * videomae::time_slots(config));
 }
 
 using DrawMask = Matrix (*)(Random&, int, const videomae::Config&);
 
-// A frame of the first time slot and one of the last, hidden cubes black.
+// A frame of the first time slot and one of the last, masked cubes black.
 static std::vector<Captioned> slots(const Clip& clip, const Matrix& mask, const videomae::Config& config, Colours colours) {
     Matrix cubes = videomae::cubes_of(clip, config);
     for (float& x : cubes) x = 0.55f + 0.45f * x;
@@ -153,7 +153,7 @@ static void step_1_cubes(Lesson& lesson, const Clip& clip, const videomae::Confi
 }
 
 static Matrix step_2_tubes(Lesson& lesson, Random& random, const Clip& clip, const videomae::Config& config) {
-    lesson.step("What is hidden?", "the same positions in every slot", "section 3.3, tube masking");
+    lesson.step("What is masked?", "the same positions in every slot", "section 3.3, tube masking");
     lesson.code();
     const Matrix tubes = draw_tubes(random, 1, config);  // (1, N)
     const Matrix random_mask = draw_random(random, 1, config);
@@ -162,10 +162,10 @@ static Matrix step_2_tubes(Lesson& lesson, Random& random, const Clip& clip, con
     lesson.say("As many cubes at random:");
     lesson.pictures(slots(clip, random_mask, config, lesson.colours));
     lesson.why(
-        "at random a position that is hidden in one slot is mostly visible in another. If little moves, it can be copied from "
-        "there. A tube hides it for the whole clip.");
+        "at random a position that is masked in one slot is mostly visible in another. If little moves, it can be copied from "
+        "there. A tube masks it for the whole clip.");
     const double share = sum(random_mask).value()[0] / static_cast<double>(random_mask.size());
-    lesson.predict("How many of " + text(config.grid.count()) + " positions does a random mask hide in all " +
+    lesson.predict("How many of " + text(config.grid.count()) + " positions does a random mask cover in all " +
                        text(videomae::time_slots(config)) + " slots, on average?",
                    {config.grid.count() * std::pow(share, videomae::time_slots(config)), 0.5});
     return tubes;
@@ -181,7 +181,7 @@ static void step_3_forward(Lesson& lesson, const Clip& clip, const Matrix& mask,
          {"cubes", text(steps.cubes.rows), text(steps.cubes.cols)},
          {"encoder input: visible cubes with positions", text(steps.encoder_input.rows()), text(steps.encoder_input.cols())},
          {"decoder input", text(steps.decoder_input.rows()), text(steps.decoder_input.cols())},
-         {"prediction: hidden cubes only", text(steps.prediction.rows()), text(steps.prediction.cols())}});
+         {"prediction: masked cubes only", text(steps.prediction.rows()), text(steps.prediction.cols())}});
     lesson.why(
         "there is no [cls], and nothing is put back in the order of the clip: every token carries its position, fixed sines and "
         "cosines of its number, so the decoder takes the visible ones first and ",
@@ -245,9 +245,9 @@ static void train(Painter& painter) {
     ::train(painter, nothing_decays(variables(videomae::parameters(painter.w, painter.config))), recipe, &painter);
 }
 
-// The variance of the hidden pixels of the test clips: the error of the best constant prediction.
-static double hidden_variance(const Painter& painter) {
-    const Matrix targets = gather_rows(painter.test_targets, hidden_rows(painter.test_mask)).value();
+// The variance of the masked pixels of the test clips: the error of the best constant prediction.
+static double masked_variance(const Painter& painter) {
+    const Matrix targets = gather_rows(painter.test_targets, masked_rows(painter.test_mask)).value();
     double sum = 0, squares = 0;
     for (const float x : targets) {
         sum += x;
@@ -272,7 +272,7 @@ static void show_painted(Lesson& lesson, const Painter& painter, int clip) {
 }
 
 static void step_4_still(Lesson& lesson, const videomae::Config& config, const Choices& choices, int seed) {
-    lesson.step("What can be learned from a clip that does not move?", "mse at hidden cubes", "new clips");
+    lesson.step("What can be learned from a clip that does not move?", "mse at masked cubes", "new clips");
     Random random(seed);
     const videomae::Weights at_random = videomae::make_weights(config, random), as_tubes = videomae::make_weights(config, random);
     SharedProgress progress("random masks, and tubes", 2 * choices.steps);
@@ -281,16 +281,16 @@ static void step_4_still(Lesson& lesson, const videomae::Config& config, const C
     parallel_for(2, [&](int k) { train(k == 0 ? copier : guesser); });  // side by side, each on a core
     const Series &of_random = copier.curve, &of_tubes = guesser.curve;
     lesson.curves({of_random, of_tubes}, {"training step", "mse"});
-    const double variance = hidden_variance(guesser);
+    const double variance = masked_variance(guesser);
     std::vector<std::vector<std::string>> rows{{"after step", "random masks", "tubes"}};
     for (std::size_t k = 0; k < of_random.x.size(); ++k)
         rows.push_back({text(static_cast<int>(of_random.x[k])), fixed(of_random.y[k], 3), fixed(of_tubes.y[k], 3)});
     lesson.table(rows);
     lesson.why(
         config.grid.count(), " squares, each of a grey of its own, standing still: the variance is ", fixed(variance, 3),
-        ". The other squares do not determine the grey of this one, so there is nothing to learn about such pictures, and with "
+        ". The other squares do not determine the grey of this one, so there is nothing to learn about such images, and with "
         "tubes the loss stays high. Random masks reward copying from another slot: it takes a while to find where to copy from, "
-        "then the loss falls, and nothing has been learned about pictures.");
+        "then the loss falls, and nothing has been learned about images.");
     lesson.claim_at_most("error with random masks, share of the variance", of_random.y.back() / variance, 0.75);
     lesson.claim_at_least("error with tubes, share of the variance", of_tubes.y.back() / variance, 0.93);
 }
@@ -305,12 +305,12 @@ static void step_5_moving(Lesson& lesson, const videomae::Config& config, const 
     const Series& curve = painter.curve;
     lesson.curves({curve}, {"training step", "mse"});
     show_painted(lesson, painter, 0);
-    const double variance = hidden_variance(painter);
+    const double variance = masked_variance(painter);
     lesson.why(
-        "a hidden tube of a drifting wave follows from the places around it in the same frames: those of its column show the same "
-        "stripes, and where a whole column is hidden, the others tell phase and speed. The error falls from the variance ",
+        "a masked tube of a drifting wave follows from the places around it in the same frames: those of its column show the same "
+        "stripes, and where a whole column is masked, the others tell phase and speed. The error falls from the variance ",
         fixed(variance, 3), " to ", fixed(curve.y.back(), 3),
-        ". No other frame shows what is hidden, so the model has to learn how a picture hangs together.");
+        ". No other frame shows what is masked, so the model has to learn how an image hangs together.");
     lesson.predict("the error of random masks on these clips: lower or higher than that of tubes?");
     lesson.claim_at_most("error with tubes, moving clips, fraction of the variance", curve.y.back() / variance, 0.3);
 }

@@ -31,14 +31,14 @@ struct Scene {
 };
 }  // namespace
 
-static constexpr int size = 16, slots = 2, test_pictures = 200;
+static constexpr int size = 16, slots = 2, test_images = 200;
 static const std::vector<std::string> class_names{"padding", "red", "green", "blue"};
 static constexpr pix2seq::Vocabulary vocabulary{
     .task = 1, .fake_class = 2, .base_shift = 3, .coordinate_shift = 7, .bins = 9, .size = 16};
 
 // --- the toy ---
 
-// One rectangle or two, each in its half of the picture, in any order.
+// One rectangle or two, each in its half of the image, in any order.
 static Scene draw_scene(Random& random) {
     Scene scene{.image = Image(size, size, 3)};
     for (float& x : scene.image.pixels) x = random.uniform(0, 0.2f);
@@ -148,13 +148,13 @@ struct Captioning : Objective {
 struct Quality {
     double mean_iou = 0;          // of the best box of each object
     double found = 0;             // fraction of objects that have a box of their class, IoU and score above one half
-    double false_boxes = 0;       // of each picture: score above one half, but on no object
+    double false_boxes = 0;       // of each image: score above one half, but on no object
     double empty_score = 0;       // mean score of the second box where there is no second object
-    double goes_on = 0;           // fraction of pictures with one object where a second box is generated
+    double goes_on = 0;           // fraction of images with one object where a second box is generated
     float average_precision = 0;  // at IoU 0.5
 };
 struct Writing {
-    std::vector<std::vector<int>> tokens;  // of each picture
+    std::vector<std::vector<int>> tokens;  // of each image
     std::vector<pix2seq::Detections> found;
 };
 }  // namespace
@@ -246,7 +246,7 @@ static Matrix good_boxes(const pix2seq::Detections& found) {
     return good.empty() ? Matrix(0, 4) : concat_rows(good).value();
 }
 
-// Six pictures: as they are, with the true boxes (grey) and with the generated ones (white).
+// Six images: as they are, with the true boxes (grey) and with the generated ones (white).
 static void write_page(const std::string& path, const std::vector<Scene>& scenes, const Writing& writing) {
     if (path.empty()) return;
     std::vector<Image> rows;
@@ -267,7 +267,7 @@ static Series start_of(const char* name) { return {.name = name, .x = {}, .y = {
 
 static void step_1_words(Lesson& lesson, const Scene& scene) {
     lesson.step("How does a box become a sequence?", "token = round(coordinate (bins - 1)) + shift", "section 2.1");
-    lesson.pictures({{"a picture", picture(scene.image, lesson.colours)},
+    lesson.pictures({{"an image", picture(scene.image, lesson.colours)},
                      {"its boxes", with_boxes(scene.image, scene.objects.boxes, lesson.colours)}});
     std::vector<std::vector<std::string>> rows{{"side", "coordinate", "bin", "token", "and back"}};
     const char* const sides[4] = {"ymin", "xmin", "ymax", "xmax"};
@@ -336,7 +336,7 @@ static void train_model(Lesson& lesson, const pix2seq::Weights& w, const pix2seq
             rows.push_back({text(end)});
             for (int word = 0; word < 5; ++word) {
                 by_word[word] = 0;
-                for (int b = 0; b < test_pictures; ++b) by_word[word] += losses[b * config.length + word] / test_pictures;
+                for (int b = 0; b < test_images; ++b) by_word[word] += losses[b * config.length + word] / test_images;
                 rows.back().push_back(fixed(by_word[word], 2));
             }
             const int shown[3] = {0, 2, 4};
@@ -353,7 +353,7 @@ static void train_model(Lesson& lesson, const pix2seq::Weights& w, const pix2seq
     lesson.why(
         "the class comes first: a colour is recognised long before a side is located to the pixel. The far sides come next, as the near "
         "ones that they belong to have just been read, and end near 0. ymin does not: of two objects either may be named first, "
-        "and the picture does not tell which.");
+        "and the image does not tell which.");
     lesson.claim_at_least("after a quarter: loss of ymax and xmax over that of the class", early_sides / early_class, 1.5);
     lesson.claim_at_least("at the end: loss of ymin over that of ymax", by_word[0] / by_word[2], 5);
 }
@@ -364,7 +364,7 @@ static Writing step_4_write(Lesson& lesson, const std::vector<Scene>& test, cons
     lesson.code();
     const Writing writing = write(test, w, config);
     std::vector<Captioned> page;
-    std::vector<std::vector<std::string>> rows{{"picture", "ymin", "xmin", "ymax", "xmax", "written", "class", "score"}};
+    std::vector<std::vector<std::string>> rows{{"image", "ymin", "xmin", "ymax", "xmax", "written", "class", "score"}};
     for (int i = 0; i < 3; ++i) {
         const pix2seq::Detections& found = writing.found[i];
         for (int k = 0; k < found.boxes.rows; ++k) {
@@ -373,13 +373,13 @@ static Writing step_4_write(Lesson& lesson, const std::vector<Scene>& test, cons
             rows.back().push_back(class_names[found.classes[k]]);
             rows.back().push_back(fixed(found.scores[k], 3));
         }
-        page.push_back({"picture " + text(i + 1) + ", of " + text(test[i].objects.boxes.rows),
+        page.push_back({"image " + text(i + 1) + ", of " + text(test[i].objects.boxes.rows),
                         with_boxes(test[i].image, good_boxes(found), lesson.colours)});
     }
     lesson.pictures(page);
     std::string sentence = word_of(vocabulary.task);
     for (const int token : writing.tokens[0]) sentence += " " + word_of(token);
-    lesson.say("Picture 1 as it was written: ", sentence);
+    lesson.say("Image 1 as it was written: ", sentence);
     lesson.table(rows);
     write_page(out, test, writing);
     lesson.why(
@@ -391,18 +391,18 @@ static Writing step_4_write(Lesson& lesson, const std::vector<Scene>& test, cons
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const pix2seq::Config config = config_of_toy();
     Random held_out(1'000'000 + seed);
-    const std::vector<Scene> test = draw_scenes(held_out, test_pictures);
+    const std::vector<Scene> test = draw_scenes(held_out, test_images);
     step_1_words(lesson, test[0]);
     step_2_noise(lesson, test, config, seed);
 
     Random random(seed), again(seed);
     const pix2seq::Weights w = pix2seq::make_weights(config, random), without = pix2seq::make_weights(config, again);
     const Quality before = quality_of(test, write(test, w, config));
-    lesson.step("Which token is learned first?", "-log p(token | picture, tokens before)", text(choices.steps) + " steps");
+    lesson.step("Which token is learned first?", "-log p(token | image, tokens before)", text(choices.steps) + " steps");
     train_model(lesson, w, config, true, choices, test, seed);
     const Writing writing = step_4_write(lesson, test, w, config, choices.out);
 
-    lesson.step("How good is it, and do noise objects help?", "AP at IoU 0.5", text(test_pictures) + " new pictures");
+    lesson.step("How good is it, and do noise objects help?", "AP at IoU 0.5", text(test_images) + " new images");
     train_model(lesson, without, config, false, choices, test, seed);
     const Quality with = quality_of(test, writing), plain = quality_of(test, write(test, without, config));
     std::vector<std::vector<std::string>> rows{{"", "mean IoU", "found", "false", "AP", "goes on", "its score"}};
@@ -415,10 +415,10 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     row("without noise", plain);
     lesson.table(rows);
     lesson.why(
-        "found: of all objects; false: of each picture, with a score above one half; goes on: does not write the end where there "
+        "found: of all objects; false: of each image, with a score above one half; goes on: does not write the end where there "
         "is no second object. Both models detect. One ends its text; the other continues with an arbitrary box, since the sides of noise have weight 0, and gives it a low score. The paper's gain is in recall, where many objects make a text end too early; two "
         "are too few to show it.");
-    lesson.say("Next: vit/sequence/uvim writes a code that guides a whole picture.");
+    lesson.say("Next: vit/sequence/uvim writes a code that guides a whole image.");
     lesson.claim_at_most("average precision before training", before.average_precision, 0.1);
     lesson.claim_at_least("average precision with noise", with.average_precision, 0.9);
     lesson.claim_at_least("mean IoU of the best box", with.mean_iou, 0.8);
@@ -431,7 +431,7 @@ int main(int argc, char** argv) {
     Options options("vit/sequence/pix2seq", "A box is five tokens, and a language model detects.", "10 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps of each model", 1, 100'000);
-    options.add_output("out", choices.out, "a PPM file: six pictures, their boxes, and the boxes that were written");
+    options.add_output("out", choices.out, "a PPM file: six images, their boxes, and the boxes that were written");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

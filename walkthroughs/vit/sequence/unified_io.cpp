@@ -1,8 +1,8 @@
 // unified_io.cpp: where is it, what colour is it, which pixels are it? Three tasks, one vocabulary, one loss, no heads.
 //
 //   paper    Lu et al., "Unified-IO", 2022, arXiv 2206.08916
-//   shows    how coordinates and pictures become tokens, and that one model learns to write all of them; one token names the task
-//   symbols  S tokens of a prompt   n patches   T tokens of an answer   m codes of a generated picture
+//   shows    how coordinates and images become tokens, and that one model learns to write all of them; one token names the task
+//   symbols  S tokens of a prompt   n patches   T tokens of an answer   m codes of a generated image
 //   before   gpt/unified/t5.cpp for encoder, decoder and distances
 #include <algorithm>
 #include <array>
@@ -22,14 +22,14 @@ struct Choices {
     std::string out;
 };
 
-// --- the world: a picture of 12 x 12 pixels with one rectangle, made of cells of 2 x 2 pixels ---
+// --- the world: an image of 12 x 12 pixels with one rectangle, made of cells of 2 x 2 pixels ---
 
 static const int side = 12, cells = 6, codes_across = 3;
 enum Task { locate, name, segment, tasks };
 static const std::vector<std::string> task_names{"locate", "name", "segment"};
 static const std::vector<std::string> colour_names{"red", "green", "blue"};
 
-// 0 padding, 1 end, 2 ... 4 the prompts, 5 ... 7 the colours, 8 ... 14 the coordinates 6 ... 0, 15 starts a picture.
+// 0 padding, 1 end, 2 ... 4 the prompts, 5 ... 7 the colours, 8 ... 14 the coordinates 6 ... 0, 15 starts an image.
 static const int first_prompt = 2, first_colour = 5, vocabulary = 16;
 static const unified_io::CoordinateIds coordinates{.last = 14, .ordinary = 0, .bins = cells + 1, .first_id = 7, .end_token = 1};
 
@@ -47,7 +47,7 @@ static Rectangle random_rectangle(Random& random) {
     return {y, x, y + height, x + width, random.below(3)};
 }
 
-static Image picture_of(const Rectangle& rectangle) {
+static Image image_of(const Rectangle& rectangle) {
     Image image(side, side, 3);
     for (int y = 0; y < side; ++y)
         for (int x = 0; x < side; ++x) image(y, x, rectangle.colour) = rectangle.covers(y / 2, x / 2) ? 1.0f : 0.0f;
@@ -66,7 +66,7 @@ static std::vector<int> codes_of(const Rectangle& rectangle) {
     return codes;
 }
 
-static Image picture_of_codes(const std::vector<int>& codes) {
+static Image image_of_codes(const std::vector<int>& codes) {
     Image image(side, side, 1);
     for (int y = 0; y < side; ++y)
         for (int x = 0; x < side; ++x) {
@@ -96,7 +96,7 @@ static Questions ask(Task task, const std::vector<Rectangle>& rectangles) {
     Questions questions;
     for (const Rectangle& rectangle : rectangles) {
         questions.source.tokens.push_back(first_prompt + task);
-        questions.source.images.push_back(picture_of(rectangle));
+        questions.source.images.push_back(image_of(rectangle));
         for (const int id : words_of(task, rectangle)) questions.target.tokens.push_back(id);
         if (task != segment) continue;
         for (const int code : codes_of(rectangle)) questions.target.codes.push_back(code);
@@ -139,7 +139,7 @@ static unified_io::Config toy_config() {
 }
 
 namespace {
-struct AnswerLoss : Objective {  // 16 pictures, one of these tasks drawn at random
+struct AnswerLoss : Objective {  // 16 images, one of these tasks drawn at random
     const unified_io::Weights& w;
     const unified_io::Config& config;
     std::vector<Task> asked;
@@ -204,7 +204,7 @@ static std::string listed(const std::vector<int>& ids) {
 static void step_1_words(Lesson& lesson) {
     lesson.step("How do a box and a mask become tokens?", "bin = floor((bins - 1) v)", "sections 3.1 and 3.2");
     const Rectangle rectangle{1, 2, 4, 6, 0};
-    lesson.picture("one rectangle", picture_of(rectangle));
+    lesson.picture("one rectangle", image_of(rectangle));
     lesson.code(3);
     const std::vector<int> box = words_of(locate, rectangle);
     const std::vector<int> colour = words_of(name, rectangle);
@@ -235,7 +235,7 @@ static void step_2_bias(Lesson& lesson, const unified_io::Weights& w, const unif
                " is two to the right, bucket ", unified_io::image_bucket(0, 2, config), " is two down.");
 }
 
-// Accuracy of whole answers and of single tokens on held-out pictures.
+// Accuracy of whole answers and of single tokens on held-out images.
 static Right measured(Task task, const std::vector<Rectangle>& rectangles, const unified_io::Weights& w,
                       const unified_io::Config& config) {
     const Questions questions = ask(task, rectangles);
@@ -289,30 +289,30 @@ static std::vector<std::vector<Right>> step_3_train(Lesson& lesson, const unifie
     return moments;
 }
 
-// The box of an answer, as fractions of the picture: left, top, right, bottom.
+// The box of an answer, as fractions of the image: left, top, right, bottom.
 static Matrix corners_of(const std::vector<int>& tokens) {
     const auto edge = [&](int k) { return static_cast<float>(coordinates.last - tokens[k]) / cells; };
     return {{edge(1), edge(0), edge(3), edge(2)}};
 }
 
-// For each rectangle: the picture, the picture with the box that was written, and the mask that was written.
+// For each rectangle: the image, the image with the box that was written, and the mask that was written.
 static void write_page(const std::string& path, const std::vector<Rectangle>& rectangles, const unified_io::Weights& w,
                        const unified_io::Config& config) {
     if (path.empty()) return;
     std::vector<Image> rows;
     for (const Rectangle& rectangle : rectangles) {
         const Questions where = ask(locate, {rectangle}), which = ask(segment, {rectangle});
-        const Image picture = enlarged(where.source.images[0], 6);
-        Image boxed = picture;
+        const Image image = enlarged(where.source.images[0], 6);
+        Image boxed = image;
         draw_box(boxed, corners_of(written(locate, where, w, config).tokens), {1, 1, 1});
-        rows.push_back(in_a_row({picture, boxed, enlarged(picture_of_codes(written(segment, which, w, config).codes), 6)}, 4));
+        rows.push_back(in_a_row({image, boxed, enlarged(image_of_codes(written(segment, which, w, config).codes), 6)}, 4));
     }
     write_image(path, in_a_column(rows, 4));
 }
 
 static void step_4_answers(Lesson& lesson, const std::vector<std::vector<Right>>& moments, const unified_io::Weights& w,
                            const unified_io::Config& config, const Choices& choices, int seed) {
-    lesson.step("What does the model answer?", "argmax, token after token", "pictures never trained on");
+    lesson.step("What does the model answer?", "argmax, token after token", "images never trained on");
     const std::vector<Rectangle> rectangles = test_rectangles(seed);
     std::vector<std::vector<std::string>> asked{{"prompt", "it writes", "the truth"}};
     unified_io::Target mask, box;
@@ -324,11 +324,11 @@ static void step_4_answers(Lesson& lesson, const std::vector<std::vector<Right>>
                          listed(codes ? one.target.codes : one.target.tokens)});
         (codes ? mask : box) = task == name ? box : answer;
     }
-    Image boxed = enlarged(picture_of(rectangles[0]), lesson.colours == Colours::none ? 1 : 2);
+    Image boxed = enlarged(image_of(rectangles[0]), lesson.colours == Colours::none ? 1 : 2);
     draw_box(boxed, corners_of(box.tokens), {1, 1, 1});
-    lesson.pictures({{"picture", picture(picture_of(rectangles[0]), lesson.colours)},
+    lesson.pictures({{"image", picture(image_of(rectangles[0]), lesson.colours)},
                      {"box that was written", picture(boxed, lesson.colours)},
-                     {"and the mask", picture(picture_of_codes(mask.codes), lesson.colours)}});
+                     {"and the mask", picture(image_of_codes(mask.codes), lesson.colours)}});
     lesson.table(asked);
     write_page(choices.out, {rectangles.begin(), rectangles.begin() + 6}, w, config);
     const std::vector<Right>&early = moments.front(), &right = moments.back();
@@ -400,8 +400,8 @@ static double step_5_alone(Lesson& lesson, const std::vector<std::vector<Right>>
         " steps, so both have seen as much of it, with as many weights. On the way it may be behind, as with most seeds after a "
         "quarter, or ahead; how much changes with --seed, and of ",
         test_count,
-        " pictures a share is uncertain by about 0.05. At the end sharing has cost nothing here: "
-        "all tasks need the same information from the picture, where the rectangle ends and what colour it has.");
+        " images a share is uncertain by about 0.05. At the end sharing has cost nothing here: "
+        "all tasks need the same information from the image, where the rectangle ends and what colour it has.");
     return least_at_end;
 }
 
@@ -415,7 +415,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_4_answers(lesson, shared, w, config, choices, seed);
     const double least_at_end = step_5_alone(lesson, shared, config, choices.steps, seed);
     const std::vector<Right>&early = shared.front(), &right = shared.back();
-    lesson.say("Next: vit/language/clip embeds pictures and sentences in one space.");
+    lesson.say("Next: vit/language/clip embeds images and sentences in one space.");
     lesson.claim_at_least("colours; chance is 0.333", right[name].answers, 0.9);
     lesson.claim_at_least("boxes with all four coordinates right", right[locate].answers, 0.8);
     lesson.claim_at_least("masks with all nine codes right", right[segment].answers, 0.8);
@@ -429,7 +429,7 @@ int main(int argc, char** argv) {
                     "20 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps", 3, 100'000);
-    options.add_output("out", choices.out, "a PPM file: six pictures, their boxes and masks as written");
+    options.add_output("out", choices.out, "a PPM file: six images, their boxes and masks as written");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

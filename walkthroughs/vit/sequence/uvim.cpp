@@ -2,7 +2,7 @@
 //
 //   paper    Kolesnikov et al., "UViM: A Unified Modeling Approach for Vision with Learned Guiding Codes", 2022, arXiv 2205.10337
 //   shows    the effect of a guiding code: without it a model predicts mixtures, with it a choice; the code can be switched by hand,
-//            and a language model that sees only the picture writes codes that lead to a consistent choice
+//            and a language model that sees only the image writes codes that lead to a consistent choice
 //   symbols  n patches   D width   l code length   K codes   C width of a code vector
 //   toy      12 x 12 pixels, a disc in each half; the truth numbers them 1 and 2 in random order
 #include <algorithm>
@@ -25,7 +25,7 @@ struct Choices {
     std::string out;
 };
 
-static constexpr int size = 12, pixels = size * size, training_pictures = 800;
+static constexpr int size = 12, pixels = size * size, training_images = 800;
 
 // --- the toy ---
 
@@ -44,7 +44,7 @@ struct Batch {
 static Scene make_scene(Random& random) {
     Scene scene{.image = Image(size, size, 3), .number = std::vector<int>(pixels)};
     for (float& x : scene.image.pixels) x = random.uniform(0, 0.2f);
-    const int first = 1 + random.below(2);  // the number of the left disc, which the picture does not determine
+    const int first = 1 + random.below(2);  // the number of the left disc, which the image does not determine
     for (int side = 0; side < 2; ++side) {
         const float radius = random.uniform(1.6f, 2.6f);
         const float x0 = 6 * static_cast<float>(side) + random.uniform(2.5f, 3.0f), y0 = random.uniform(2.5f, 8.5f);
@@ -103,7 +103,7 @@ static Batch all_of(const std::vector<Scene>& scenes, const uvim::Config& config
 namespace {
 struct Score {
     double as_labelled = 0;  // disc pixels with the right number
-    double up_to_swap = 0;   // the same where 1 and 2 may be exchanged in the whole picture
+    double up_to_swap = 0;   // the same where 1 and 2 may be exchanged in the whole image
 };
 }  // namespace
 
@@ -240,16 +240,16 @@ static Series train_guided(uvim::Weights& w, const uvim::Config& config, const s
 // --- the lesson ---
 
 static void step_1_problem(Lesson& lesson, const std::vector<Scene>& test) {
-    lesson.step("What does the image leave ambiguous?", "p(truth | picture) has two peaks");
+    lesson.step("What does the image leave ambiguous?", "p(truth | image) has two peaks");
     const std::vector<int>& one = test[0].number;
     std::vector<int> other = one;
     for (int& number : other) number = number == 0 ? 0 : 3 - number;
-    lesson.pictures({{"a picture", picture(test[0].image, lesson.colours)},
+    lesson.pictures({{"an image", picture(test[0].image, lesson.colours)},
                      {"a truth", number_map(one, lesson.colours)},
                      {"just as true", number_map(other, lesson.colours)}});
     lesson.why(
-        "which disc is number 1 is a convention, drawn anew for each picture. To segment is easy here; to number is a "
-        "choice, and all pixels of the picture must make the same one.");
+        "which disc is number 1 is a convention, drawn anew for each image. To segment is easy here; to number is a "
+        "choice, and all pixels of the image must make the same one.");
     lesson.predict("what a network paints that is asked for the likeliest number at each pixel by itself.");
 }
 
@@ -266,13 +266,13 @@ static Score step_2_without(Lesson& lesson, const std::vector<Scene>& scenes, co
     const Score found = score(numbers, all.numbers);
     lesson.predict("What fraction of the disc pixels gets the number of the truth?", {found.as_labelled, 0.1});
     lesson.curves({curve}, {"training step", "loss"});
-    lesson.pictures({{"picture", picture(test[0].image, lesson.colours)},
+    lesson.pictures({{"image", picture(test[0].image, lesson.colours)},
                      {"painted", number_map(numbers, lesson.colours)},
-                     {"picture", picture(test[1].image, lesson.colours)},
+                     {"image", picture(test[1].image, lesson.colours)},
                      {"painted", number_map(numbers, lesson.colours, 1)}});
     lesson.why("it finds the discs, but each pixel chooses by itself: ", fixed(100 * found.as_labelled, 1),
-               " % of the disc pixels have the number of the truth, and even when 1 and 2 may be exchanged in each picture only ",
-               fixed(100 * found.up_to_swap, 1), " %. More layers do not help: the information is not in the picture.");
+               " % of the disc pixels have the number of the truth, and even when 1 and 2 may be exchanged in each image only ",
+               fixed(100 * found.up_to_swap, 1), " %. More layers do not help: the information is not in the image.");
     return found;
 }
 
@@ -297,7 +297,7 @@ static void step_3_with(Lesson& lesson, const std::vector<Scene>& scenes, const 
                 break;
             }
     for (int k = 0; k < config.codebook_size; ++k) rows.push_back({text(k), text(seen[k][0]), text(seen[k][1])});
-    lesson.say("What the oracle writes for ", static_cast<int>(test.size()), " new pictures:");
+    lesson.say("What the oracle writes for ", static_cast<int>(test.size()), " new images:");
     lesson.table(rows);
     lesson.table({{"disc pixels with the right number", "as labelled", "1 and 2 may be exchanged"},
                   {"without a code", fixed(without.as_labelled), fixed(without.up_to_swap)},
@@ -311,7 +311,7 @@ static void step_3_with(Lesson& lesson, const std::vector<Scene>& scenes, const 
     lesson.claim_at_most("the same without a code", without.as_labelled, 0.6);
 }
 
-// The output for a picture with each code of the dictionary.
+// The output for an image with each code of the dictionary.
 static std::vector<std::vector<int>> painted_by_each(const Image& image, const uvim::Weights& w, const uvim::Config& config) {
     std::vector<std::vector<int>> painted_by;
     for (int code_id = 0; code_id < config.codebook_size; ++code_id) {
@@ -321,7 +321,7 @@ static std::vector<std::vector<int>> painted_by_each(const Image& image, const u
     return painted_by;
 }
 
-// Four pictures, and beside each the output for every code.
+// Four images, and beside each the output for every code.
 static void write_page(const std::string& path, const std::vector<Scene>& test, const uvim::Weights& w,
                        const uvim::Config& config) {
     if (path.empty()) return;
@@ -343,7 +343,7 @@ static void step_4_switch(Lesson& lesson, const std::vector<Scene>& test, const 
                                                          painted_by_each(test[1].image, w, config)};
     bool changes = true;
     for (int k = 0; k < 2; ++k) {
-        std::vector<Captioned> shown{{"picture", picture(test[k].image, lesson.colours)}};
+        std::vector<Captioned> shown{{"image", picture(test[k].image, lesson.colours)}};
         int ones = 0, twos = 0;  // codes for which the left disc is 1, or 2
         for (const std::vector<int>& numbers : painted_by[k]) {
             shown.push_back({"code " + text(static_cast<int>(shown.size()) - 1), number_map(numbers, lesson.colours)});
@@ -359,8 +359,8 @@ static void step_4_switch(Lesson& lesson, const std::vector<Scene>& test, const 
     write_page(out, test, w, config);
     lesson.why(
         "no oracle here: the code is set by hand. The discs stay where they are, their numbers change, and in the whole "
-        "picture at once. This is how a guiding code works.");
-    lesson.claim("in both pictures with some codes the left disc is 1, others 2", changes);
+        "image at once. This is how a guiding code works.");
+    lesson.claim("in both images with some codes the left disc is 1, others 2", changes);
 }
 
 static void step_5_write(Lesson& lesson, const std::vector<Scene>& scenes, const std::vector<Scene>& test, const uvim::Weights& w,
@@ -391,20 +391,20 @@ static void step_5_write(Lesson& lesson, const std::vector<Scene>& scenes, const
     const std::vector<int> codes = uvim_lm::codes_of(uvim_lm::write(all.images, writer, language));
     const std::vector<int> numbers = painted(uvim::vectors_of(codes, w), all.images, w, config);
     const Score found = score(numbers, all.numbers);
-    lesson.pictures({{"picture", picture(test[0].image, lesson.colours)},
+    lesson.pictures({{"image", picture(test[0].image, lesson.colours)},
                      {"truth", number_map(all.numbers, lesson.colours)},
                      {"painted, code " + text(codes[0]), number_map(numbers, lesson.colours)}});
     lesson.table({{"disc pixels with the right number", "as labelled", "1 and 2 may be exchanged"},
                   {"with the code that the language model generated", fixed(found.as_labelled), fixed(found.up_to_swap)}});
     lesson.why(
-        "which numbering the truth has drawn is not in the picture: as labelled it is right half of the time. But it writes one "
-        "code, and the code makes a choice that holds in the whole picture.");
+        "which numbering the truth has drawn is not in the image: as labelled it is right half of the time. But it writes one "
+        "code, and the code makes a choice that holds in the whole image.");
     lesson.claim_at_least("disc pixels with the right number, up to an exchange of 1 and 2", found.up_to_swap, 0.9);
     lesson.claim_at_most("as labelled", found.as_labelled, 0.65);
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
-    const std::vector<Scene> scenes = make_scenes(training_pictures, 1'000'000 + seed), test = make_scenes(300, 2'000'000 + seed);
+    const std::vector<Scene> scenes = make_scenes(training_images, 1'000'000 + seed), test = make_scenes(300, 2'000'000 + seed);
     const uvim::Config config = base_config(choices);
     step_1_problem(lesson, test);
     const Score without = step_2_without(lesson, scenes, test, config, choices, seed);
@@ -417,14 +417,14 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 }
 
 int main(int argc, char** argv) {
-    Options options("vit/sequence/uvim", "A code of two bits decides what the picture leaves ambiguous.",
+    Options options("vit/sequence/uvim", "A code of two bits decides what the image leaves ambiguous.",
                     "20 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "training steps with a code", 1, 100'000);
     options.add("plain-steps", choices.plain_steps, "training steps without a code", 1, 100'000);
     options.add("language-steps", choices.language_steps, "training steps of the language model", 1, 100'000);
     options.add("codes", choices.codes, "size of the codebook", 2, 64);
-    options.add_output("out", choices.out, "a PPM file: four pictures, and the output for each code");
+    options.add_output("out", choices.out, "a PPM file: four images, and the output for each code");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }
