@@ -147,8 +147,7 @@ static void step_train_sentences(Lesson& lesson, const Model& model, const Split
                " sentences in which 15 % of the tokens are selected. ", corpus.test.size(), " sentences are held out.");
     lesson.code();
     const std::vector<float> losses = pretrain(model.w, model.config, how, read, random);
-    const Smoothed curve = smoothed(losses, std::max(1, how.steps / 60));
-    lesson.curves({{.name = "masked language model loss", .x = curve.steps, .y = curve.losses}}, {"training step", "loss, nats"});
+    lesson.curves({smoothed("masked language model loss", losses, std::max(1, how.steps / 60))}, {"training step", "loss, nats"});
     lesson.why(
         "it does not fall to 0, because subject, object and ending cannot be predicted with certainty; only the verb can.");
 }
@@ -351,10 +350,10 @@ static void step_chain_training(Lesson& lesson, const MarkovChain& chain, const 
     const auto read = [&](Random& draw) { return sample(chain, draw, chain_length); };
     lesson.code();
     const std::vector<float> losses = pretrain(w, config, how, read, random);
-    const Smoothed curve = smoothed(losses, std::max(1, how.steps / 60));
-    const std::vector<float> ends{curve.steps.front(), curve.steps.back()};
+    const Series curve = smoothed("training loss", losses, std::max(1, how.steps / 60));
+    const std::vector<float> ends{curve.x.front(), curve.x.back()};
     const float causal = static_cast<float>(causal_entropy(chain)), both = static_cast<float>(two_sided_entropy(chain));
-    lesson.curves({{.name = "training loss", .x = curve.steps, .y = curve.losses},
+    lesson.curves({curve,
                    {.name = "minimum, left to right", .x = ends, .y = {causal, causal}},
                    {.name = "minimum, both sides", .x = ends, .y = {both, both}}},
                   {"training step", "loss, nats"});
@@ -469,10 +468,9 @@ static void step_own_training(Lesson& lesson, const Model& model, const std::str
                " steps of ", how.batch, ".");
     const auto read = [&](Random& draw) { return sequences[draw.below(static_cast<int>(sequences.size()))]; };
     const std::vector<float> losses = pretrain(model.w, model.config, how, read, random);
-    const Smoothed curve = smoothed(losses, std::max(1, how.steps / 30));
-    lesson.curves({{.name = "masked language model loss", .x = curve.steps, .y = curve.losses}}, {"training step", "loss, nats"});
-    lesson.claim_at_most("final loss; the initial one was " + fixed(curve.losses.front()), curve.losses.back(),
-                         curve.losses.front());
+    const Series curve = smoothed("masked language model loss", losses, std::max(1, how.steps / 30));
+    lesson.curves({curve}, {"training step", "loss, nats"});
+    lesson.claim_at_most("final loss; the initial one was " + fixed(curve.y.front()), curve.y.back(), curve.y.front());
 }
 
 // --- the lesson ---

@@ -58,8 +58,7 @@ static Pretrained step_pretrain(Lesson& lesson, const std::vector<Sentence>& sen
     };
     lesson.code();
     const std::vector<float> losses = pretrain(trained.w, trained.config, how, read, random);
-    const Smoothed curve = smoothed(losses, std::max(1, how.steps / 60));
-    lesson.curves({{.name = "masked language model loss", .x = curve.steps, .y = curve.losses}}, {"training step", "loss, nats"});
+    lesson.curves({smoothed("masked language model loss", losses, std::max(1, how.steps / 60))}, {"training step", "loss, nats"});
     lesson.why("as in bert/bert, it predicts masked tokens of ", sentences.size(), " sentences without labels.");
     return trained;
 }

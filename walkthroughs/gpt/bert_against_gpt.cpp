@@ -132,7 +132,7 @@ static void step_train(Lesson& lesson, const Readers& readers, const Choices& ch
     const auto read = [&](Random& draw) {
         return ids_of(readers, readers.corpus.train[draw.below(static_cast<int>(readers.corpus.train.size()))].words());
     };
-    const Smoothed bert_curve = smoothed(pretrain(readers.bert, readers.bert_config, how, read, random), 20);
+    const Series bert_curve = smoothed("BERT", pretrain(readers.bert, readers.bert_config, how, read, random), 20);
     const Recipe recipe = gpt_recipe(choices.steps);
     NextWords next_words(readers, recipe.batch, random);
     const DecayChoice trained = nothing_decays(variables(gpt::parameters(readers.gpt, readers.gpt_config)));
@@ -141,9 +141,7 @@ static void step_train(Lesson& lesson, const Readers& readers, const Choices& ch
         ShowProgress progress("training GPT", choices.steps);
         losses = train(next_words, trained, recipe, &progress);
     }
-    const Smoothed gpt_curve = smoothed(losses, 20);
-    lesson.curves({{"BERT", bert_curve.steps, bert_curve.losses}, {"GPT", gpt_curve.steps, gpt_curve.losses}},
-                  {"training step", "loss, nats"});
+    lesson.curves({bert_curve, smoothed("GPT", losses, 20)}, {"training step", "loss, nats"});
     lesson.why(
         "the two losses cannot be compared: the tasks differ. GPT predicts at every position, BERT at 15 % of them, so BERT gets twice the steps.");
 }

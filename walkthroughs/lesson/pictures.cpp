@@ -395,6 +395,19 @@ static void draw_series(Canvas& canvas, const Series& series, int number, Extent
 
 static std::string short_number(float number) { return short_digits(static_cast<double>(number), 4); }
 
+Series smoothed(const std::string& name, const std::vector<float>& numbers, int group) {
+    Series means{.name = name, .x = {}, .y = {}};
+    const int count = static_cast<int>(numbers.size());
+    for (int first = 0; first < count; first += group) {
+        const int end = std::min(count, first + group);
+        float sum = 0;
+        for (int k = first; k < end; ++k) sum += numbers[k];
+        means.x.push_back(static_cast<float>(end));
+        means.y.push_back(sum / static_cast<float>(end - first));
+    }
+    return means;
+}
+
 Series running_mean(const std::string& name, const std::vector<float>& numbers, int spread) {
     Series means{.name = name, .x = {}, .y = {}};
     const int count = static_cast<int>(numbers.size());

@@ -55,6 +55,9 @@ struct Series {
 // Each point the mean of up to `spread` numbers: that one and those before it; x = 0, 1, 2, ...
 Series running_mean(const std::string& name, const std::vector<float>& numbers, int spread);
 
+// Means of `group` numbers, the last group may be shorter; x = how many numbers have gone by.
+Series smoothed(const std::string& name, const std::vector<float>& numbers, int group);
+
 struct AxisNames {
     std::string x, y;  // with the unit: "training step", "loss, nats"
 };

@@ -43,16 +43,3 @@ std::vector<float> pretrain(const mlm::Weights& w, const bert::Config& config, c
     ShowProgress progress("training", how.steps);
     return train(objective, nothing_decays(variables(mlm::parameters(w, config))), recipe_of(how), &progress);
 }
-
-Smoothed smoothed(const std::vector<float>& losses, int group) {
-    Smoothed curve;
-    const int count = static_cast<int>(losses.size());
-    for (int first = 0; first < count; first += group) {
-        const int end = std::min(count, first + group);
-        float sum = 0;
-        for (int k = first; k < end; ++k) sum += losses[k];
-        curve.steps.push_back(static_cast<float>(end));
-        curve.losses.push_back(sum / static_cast<float>(end - first));
-    }
-    return curve;
-}

@@ -21,9 +21,3 @@ using Reader = std::function<std::vector<int>(Random&)>;
 //   returns  the loss of every step
 std::vector<float> pretrain(const mlm::Weights& w, const bert::Config& config, const Pretraining& how, const Reader& read,
                             Random& random);
-
-// A smoothed loss curve: means of `group` steps.
-struct Smoothed {
-    std::vector<float> steps, losses;
-};
-Smoothed smoothed(const std::vector<float>& losses, int group);

@@ -248,7 +248,7 @@ static std::vector<Captioned> attention_maps(const Lesson& lesson, const Image& 
     std::vector<Captioned> maps;
     for (int head = 0; head < std::min(config.heads, 4); ++head)
         maps.push_back({"head " + text(head), heat_map(vit::class_attention(steps, config, block, head), lesson.colours)});
-    return images;
+    return maps;
 }
 
 static float smallest(const Matrix& m) { return *std::min_element(m.begin(), m.end()); }

@@ -99,6 +99,13 @@ TEST_CASE("side_by_side: blocks in rows, captions above; a new row when there is
     CHECK(side_by_side({}).empty());
 }
 
+TEST_CASE("smoothed: means of groups; the last group may be shorter") {
+    const Series means = smoothed("loss", {1, 3, 5, 7, 10}, 2);
+    CHECK(means.name == "loss");
+    CHECK(means.x == std::vector<float>{2, 4, 5});
+    CHECK(means.y == std::vector<float>{2, 6, 10});
+}
+
 TEST_CASE("running_mean: of each number and those before it, as far as there are any") {
     const Series means = running_mean("loss", {4, 2, 6, 1}, 2);
     CHECK(means.name == "loss");

@@ -134,10 +134,9 @@ static void step_2_train(Lesson& lesson, const glm::Weights& w, const MarkovChai
     // The first twentieth is left out: embeddings of standard deviation 1 start at a loss of 10, next to which the rest looks
     // flat.
     const int skipped = choices.steps / 20;
-    const Smoothed curve = smoothed({losses.begin() + skipped, losses.end()}, std::max(1, choices.steps / 60));
-    std::vector<float> at;
-    for (const float step : curve.steps) at.push_back(step + static_cast<float>(skipped));
-    lesson.curves({{"loss", at, curve.losses}}, {"training step", "loss, nats"});
+    Series curve = smoothed("loss", {losses.begin() + skipped, losses.end()}, std::max(1, choices.steps / 60));
+    for (float& step : curve.x) step += static_cast<float>(skipped);
+    lesson.curves({curve}, {"training step", "loss, nats"});
     lesson.why(
         choices.steps, " steps of ", recipe.batch,
         " texts. In half of them a gap of 1 to 4 symbols, the rest lack their last 4 to 6, "

@@ -103,8 +103,7 @@ static Losses step_3_train(Lesson& lesson, const ChainReader& parallel, const Ch
     double losses[2], past[2];
     const int T = choices.training.length;
     for (int m = 0; m < 2; ++m) {
-        const Smoothed curve = smoothed(learn_chain(*readers[m], chain, choices.training, random, names[m]), 20);
-        curves[m] = {names[m], curve.steps, curve.losses};
+        curves[m] = smoothed(names[m], learn_chain(*readers[m], chain, choices.training, random, names[m]), 20);
         const std::vector<float> by_position = losses_by_position(*readers[m], chain, 2 * T, choices.texts, random);
         losses[m] = mean_between(by_position, 1, T);
         past[m] = mean_between(by_position, T, 2 * T);

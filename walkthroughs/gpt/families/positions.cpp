@@ -125,8 +125,7 @@ static void step_3_train(Lesson& lesson, const std::vector<const ChainReader*>& 
     std::vector<Series> series;
     for (std::size_t m = 0; m < readers.size(); ++m) {
         const std::vector<float> losses = learn_chain(*readers[m], chain, choices.training, random, names[m]);
-        const Smoothed curve = smoothed(losses, 20);
-        series.push_back({names[m], curve.steps, curve.losses});
+        series.push_back(smoothed(names[m], losses, 20));
     }
     lesson.curves(series, {"training step", "loss, nats"});
     lesson.why(

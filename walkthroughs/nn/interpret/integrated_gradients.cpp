@@ -201,8 +201,8 @@ static SentencesToExplain step_1_task(Lesson& lesson, const Choices& choices, in
         lines.push_back(line + (e.sentences[b].label == 1 ? "   -> good" : "   -> bad"));
     }
     lesson.lines(lines);
-    const Smoothed curve = smoothed(e.losses, std::max(1, static_cast<int>(e.losses.size()) / 50));
-    lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}}, {"training step", "loss, nats"});
+    lesson.curves({smoothed("loss", e.losses, std::max(1, static_cast<int>(e.losses.size()) / 50))},
+                  {"training step", "loss, nats"});
     lesson.say("A BERT of two blocks classifies ", fixed(e.accuracy, 3),
                " of held-out sentences correctly. A quarter of its "
                "training sentences have no opinion (all words [PAD], or only neutral words) and random labels: there it should "

@@ -67,8 +67,8 @@ static Questions step_1_task(Lesson& lesson, toy::Learned& model, const Choices&
     const std::vector<int>& ids = asked.texts[0].ids;
     lesson.lines({"eight symbols   " + letters(ids, 0, toy::shown), "a walk          " + letters(ids, toy::shown, toy::length),
                   "right answer    " + letters(ids, toy::length, toy::length + 1)});
-    const Smoothed curve = smoothed(model.losses, std::max(1, static_cast<int>(model.losses.size()) / 60));
-    lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}}, {"training step", "loss, nats"});
+    lesson.curves({smoothed("loss", model.losses, std::max(1, static_cast<int>(model.losses.size()) / 60))},
+                  {"training step", "loss, nats"});
     lesson.why(
         "at the query, which follows a jump, only the eight symbols at the beginning help. A token does not contain its "
         "neighbour: block 0 can write its predecessor into each of the eight, and only then can block 1 find the "

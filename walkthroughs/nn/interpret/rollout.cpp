@@ -175,8 +175,7 @@ static Tested step_1_task(Lesson& lesson, const vit::Weights& w, const vit::Conf
         shown.push_back({std::string(test[i].answers[0] == 0 ? "plus" : "x") + ", " + (test[i].answers[1] == 0 ? "box" : "bars"),
                          picture(test[i].image, lesson.colours)});
     lesson.pictures(shown);
-    const Smoothed curve = smoothed(losses, std::max(1, static_cast<int>(losses.size()) / 50));
-    lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}}, {"training step", "loss"});
+    lesson.curves({smoothed("loss", losses, std::max(1, static_cast<int>(losses.size()) / 50))}, {"training step", "loss"});
     lesson.say("Accuracy on held-out images: ", fixed(tested.accuracy, 3),
                ". Every image has a shape for each question, in two of nine "
                "patches, so for each question the deciding patch is known, and it differs between the questions.");

@@ -141,8 +141,7 @@ static void step_4_train(Lesson& lesson, clip::Weights& w, const clip::Config& c
         ShowProgress progress("training", steps);
         losses = train(objective, nothing_decays(variables(clip::parameters(w, config))), recipe, &progress);
     }
-    const Smoothed curve = smoothed(losses, std::max(1, steps / 60));
-    lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}}, {"training step", "loss, nats"});
+    lesson.curves({smoothed("loss", losses, std::max(1, steps / 60))}, {"training step", "loss, nats"});
     float last = 0;
     const int few = std::min(20, steps);
     for (int k = 0; k < few; ++k) last += losses[losses.size() - 1 - k] / few;

@@ -112,10 +112,8 @@ static void step_3_train(Lesson& lesson, coca::Weights& w, const coca::Config& c
               {.schedule = {.peak = 1e-3f, .steps = steps, .descent = Descent::none}}, &progress);
     }
     const int group = std::max(1, steps / 60);
-    const Smoothed one = smoothed(objective.contrastive, group), two = smoothed(objective.caption, group);
-    lesson.curves(
-        {{.name = "contrastive", .x = one.steps, .y = one.losses}, {.name = "caption, twice", .x = two.steps, .y = two.losses}},
-        {"training step", "loss, nats"});
+    lesson.curves({smoothed("contrastive", objective.contrastive, group), smoothed("caption, twice", objective.caption, group)},
+                  {"training step", "loss, nats"});
     lesson.why("the caption falls first: \"a photo of a\" and the end are the same in every caption, five words of seven.");
 }
 

@@ -130,8 +130,7 @@ static void step_2_train(Lesson& lesson, const LabelledImages& train_set, clip::
         losses = train(objective, nothing_decays(variables(clip::parameters(w, config))),
                        {.schedule = {.peak = 2e-3f, .steps = steps}}, &progress);
     }
-    const Smoothed curve = smoothed(losses, std::max(1, steps / 60));
-    lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}}, {"training step", "loss, nats"});
+    lesson.curves({smoothed("loss", losses, std::max(1, steps / 60))}, {"training step", "loss, nats"});
     lesson.why("a uniform guess costs ln 10 = 2.303. ", train_set.count(),
                " images, moved by up to a pixel each time they are shown.");
 }

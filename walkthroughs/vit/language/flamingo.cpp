@@ -147,8 +147,7 @@ static void step_1_language(Lesson& lesson, const gpt::Weights& w, const gpt::Co
         losses = train(objective, nothing_decays(variables(gpt::parameters(w, config))),
                        {.schedule = {.peak = 3e-3f, .steps = steps}}, &progress);
     }
-    const Smoothed curve = smoothed(losses, std::max(1, steps / 40));
-    lesson.curves({{.name = "loss of the text", .x = curve.steps, .y = curve.losses}}, {"training step", "loss, nats"});
+    lesson.curves({smoothed("loss of the text", losses, std::max(1, steps / 40))}, {"training step", "loss, nats"});
     Random shown(seed);
     std::vector<int> piece = draw_texts(seen_shapes(), 1, words, shown).tokens.ids;
     piece.resize(tokens_of_piece);
@@ -217,10 +216,8 @@ static void step_4_train(Lesson& lesson, const flamingo::Weights& w, const flami
                        {.schedule = {.peak = 2e-3f, .steps = steps, .descent = Descent::none}}, &progress);
     }
     const int group = std::max(1, steps / 60);
-    const Smoothed curve = smoothed(losses, group), gates = smoothed(objective.gates, group);
-    lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}}, {"training step", "loss, nats"});
-    lesson.curves({{.name = "|tanh(gate)| of the first new layer", .x = gates.steps, .y = gates.losses}},
-                  {"training step", "|tanh(gate)|"});
+    lesson.curves({smoothed("loss", losses, group)}, {"training step", "loss, nats"});
+    lesson.curves({smoothed("|tanh(gate)| of the first new layer", objective.gates, group)}, {"training step", "|tanh(gate)|"});
     const Accuracy seen = accuracy_on(seen_shapes(), w, config, words, seed),
                    unseen = accuracy_on(unseen_shapes(), w, config, words, seed);
     lesson.table({{"right words", "colour, of 5", "shape, of 4"},

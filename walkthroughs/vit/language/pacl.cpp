@@ -257,8 +257,7 @@ static std::vector<float> step_3_train(Lesson& lesson, pacl::Weights& w, const p
     lesson.step("What is trained?", "v = W x + b + W2 relu(W1 x + b1) + b2", "section 3.3; CLIP stays frozen");
     PaclLoss objective(w, config, frozen, words, seed);
     const std::vector<float> losses = trained(objective, pacl::parameters(w), steps, "the head on frozen patches");
-    const Smoothed curve = smoothed(losses, std::max(1, steps / 60));
-    lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}}, {"training step", "loss, nats"});
+    lesson.curves({smoothed("loss", losses, std::max(1, steps / 60))}, {"training step", "loss, nats"});
     lesson.say(count_numbers(pacl::parameters(w)), " numbers are trained; the ",
                count_numbers(clip::parameters(frozen.w, frozen.config)),
                " of CLIP are not. Every image is compared with every sentence: ", 20 * 20, " pooled vectors in each step.");

@@ -160,8 +160,7 @@ static void step_3_train(Lesson& lesson, const pali::Weights& w, const pali::Con
         losses = train(objective, nothing_decays(variables(pali::parameters(w, config))),
                        {.schedule = {.peak = 2e-3f, .steps = steps, .descent = Descent::cosine}}, &progress);
     }
-    const Smoothed curve = smoothed(losses, std::max(1, steps / 60));
-    lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}}, {"training step", "loss, nats"});
+    lesson.curves({smoothed("loss", losses, std::max(1, steps / 60))}, {"training step", "loss, nats"});
     std::vector<std::vector<std::string>> rows{{"prompt", "right, training pairs", "right, held-out pairs"}};
     double seen[tasks], unseen[tasks];
     for (int task = 0; task < tasks; ++task) {

@@ -136,14 +136,7 @@ static Series train_on(const Source& source, const maskgit::Weights& w, const ma
                .batch = 32,
                .beta2 = 0.96f},
               &progress);
-    Series curve{.name = "loss of masked tokens, means of 20 steps", .x = {}, .y = {}};
-    for (std::size_t first = 0; first + 20 <= losses.size(); first += 20) {
-        double sum = 0;
-        for (std::size_t k = first; k < first + 20; ++k) sum += losses[k];
-        curve.x.push_back(static_cast<float>(first + 20));
-        curve.y.push_back(static_cast<float>(sum / 20));
-    }
-    return curve;
+    return smoothed("loss of masked tokens, means of 20 steps", losses, 20);
 }
 
 // --- step by step ---

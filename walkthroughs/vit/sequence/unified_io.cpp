@@ -284,8 +284,7 @@ static std::vector<std::vector<Right>> step_3_train(Lesson& lesson, const unifie
     for (int task = 1; task < tasks; ++task)
         if (moments[0][task].answers > moments[0][first].answers) first = task;
     lesson.predict("Which task is learned first: locate, name or segment?", {task_names[first]});
-    const Smoothed curve = smoothed(losses, std::max(1, steps / 60));
-    lesson.curves({{.name = "loss", .x = curve.steps, .y = curve.losses}}, {"training step", "loss, nats"});
+    lesson.curves({smoothed("loss", losses, std::max(1, steps / 60))}, {"training step", "loss, nats"});
     return moments;
 }
 

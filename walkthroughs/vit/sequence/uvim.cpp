@@ -216,17 +216,6 @@ static Recipe recipe(int steps, float peak) {
     return {.schedule = {.peak = peak, .warm_up = std::min(50, steps), .steps = steps, .descent = Descent::linear}, .batch = 16};
 }
 
-static Series smooth(const std::vector<float>& losses, const char* name) {
-    Series curve{.name = name, .x = {}, .y = {}};
-    for (std::size_t first = 0; first + 20 <= losses.size(); first += 20) {
-        double sum = 0;
-        for (std::size_t k = first; k < first + 20; ++k) sum += losses[k];
-        curve.x.push_back(static_cast<float>(first + 20));
-        curve.y.push_back(static_cast<float>(sum / 20));
-    }
-    return curve;
-}
-
 static Series train_guided(uvim::Weights& w, const uvim::Config& config, const std::vector<Scene>& scenes, bool with_code,
                            int steps, int seed, int* reborn = nullptr) {
     Guiding guiding(w, config, scenes, with_code, seed);
@@ -234,7 +223,7 @@ static Series train_guided(uvim::Weights& w, const uvim::Config& config, const s
     const std::vector<float> losses =
         train(guiding, nothing_decays(variables(uvim::parameters(w, config))), recipe(steps, 3e-3f), &progress);
     if (reborn != nullptr) *reborn = guiding.reborn;
-    return smooth(losses, with_code ? "with a code" : "without a code");
+    return smoothed(with_code ? "with a code" : "without a code", losses, 20);
 }
 
 // --- the lesson ---
