@@ -99,7 +99,7 @@ public:
     void members_of_whole_text(const std::function<void(const JsonMember& member)>& visit) {
         skip_spaces();
         if (peek() != '{') needs("an object");
-        visit_each_member(0, visit);
+        visit_each_member(visit);
         refuse_rest();
     }
 
@@ -214,7 +214,8 @@ private:
         refuse_twins(value, begin);
     }
 
-    void visit_each_member(int depth, const std::function<void(const JsonMember& member)>& visit) {
+    // Of the outermost object, so each member lies at depth 1.
+    void visit_each_member(const std::function<void(const JsonMember& member)>& visit) {
         ++at;
         skip_spaces();
         if (peek() == '}') {
@@ -224,7 +225,7 @@ private:
         do {
             values_left = most_values;
             std::string name = member_name();
-            visit({std::move(name), any_value(depth + 1)});
+            visit({std::move(name), any_value(1)});
         } while (comma_or('}'));
     }
 

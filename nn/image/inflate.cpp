@@ -186,7 +186,7 @@ private:
                                               31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258};
         static constexpr int length_bits[] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2,
                                               2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0};
-        static constexpr int end_of_block = 256, last_length = 285, last_distance = 29;
+        static constexpr int end_of_block = 256, last_length = 285;
         const Code literals(literal_lengths, source), distances(distance_lengths, source);
         while (true) {
             const int symbol = literals.read(bits);
@@ -198,9 +198,7 @@ private:
             }
             require(symbol <= last_length, source, ": the compressed bytes hold the length number ", symbol, ", 285 is the last");
             const int length = length_base[symbol - 257] + bits.number(length_bits[symbol - 257]);
-            const int number = distances.read(bits);
-            require(number <= last_distance, source, ": the compressed bytes hold the distance number ", number,
-                    ", 29 is the last");
+            const int number = distances.read(bits);  // 0 to 29, a code has no words for more
             // Distances 1, 2, 3, 4, 5-6, 7-8, 9-12, 13-16, ...: each pair of numbers has one more bit than the pair before.
             const int extra = number < 2 ? 0 : number / 2 - 1;
             const int base = number < 2 ? number + 1 : ((2 + (number & 1)) << extra) + 1;

@@ -139,8 +139,8 @@ private:
         require(byte(10) == 0 && byte(11) == 0, source, ": compression ", byte(10), " and filter ", byte(11), ", both must be 0");
         require(byte(12) == 0, source,
                 ": is interlaced, which is not read here; convert it: magick FILE -interlace none FILE.ppm");
-        require(wide > 0 && high > 0 && wide < most_samples && high < most_samples && wide * high * 3 <= most_samples, source,
-                ": ", high, " x ", wide, " pixels, there must be some and at most ", most_samples / 3);
+        require(wide > 0 && high > 0 && high <= most_samples / 3 / wide, source, ": ", high, " x ", wide,
+                " pixels, there must be some and at most ", most_samples / 3);
         width = static_cast<int>(wide);
         height = static_cast<int>(high);
     }

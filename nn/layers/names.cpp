@@ -39,8 +39,8 @@ static std::vector<int> columns_of(const std::vector<NamedLayer>& fused, const s
         const int width = fused[0].layer.weight.cols(), H = fused[0].heads_out;
         for (const NamedLayer& layer : fused)
             require(layer.layer.weight.cols() == width && layer.heads_out == H, "block names: ", name,
-                    " is fused head by head, but its ", layer.part, " is ", layer.layer.weight.cols(), " wide and its ",
-                    fused[0].part, " ", width);
+                    " is fused head by head, but its ", layer.part, " has ", layer.heads_out, " heads in ",
+                    layer.layer.weight.cols(), " columns and its ", fused[0].part, " ", H, " in ", width);
         return columns_head_by_head(static_cast<int>(fused.size()), H, width / H);
     }
     if (layout == HeadLayout::pairs && fused.size() == 1 && fused[0].rotated)

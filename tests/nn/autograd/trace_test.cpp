@@ -63,6 +63,26 @@ TEST_CASE("Tracing: a program without a backward pass is kept from its beginning
     check_explained(trace);
 }
 
+TEST_CASE("Tracing: 2 million numbers are the limit without a tape; a tape has none") {
+    {
+        Tracing tracing;
+        const Var two_million = scale(Matrix(1000, 2000), 2);
+        const Var kept = exp(Matrix{{1}});  // it exceeds the limit and is the last
+        const Var not_kept = exp(Matrix{{2}});
+        const Trace trace = tracing.trace();
+        REQUIRE(trace.values.size() == 4);  // two constants and what is computed from them
+        CHECK(trace.values[3].value[0] == kept.value()[0]);
+    }
+    Tracing tracing;
+    const Var w = parameter(Matrix{{3}});
+    const Tape tape;
+    const Var more = shift(Matrix(1000, 2001), 1);
+    backward(scale(w, more.value()[0]));
+    const Trace trace = tracing.trace();
+    REQUIRE(trace.values.size() == 4);
+    CHECK(trace.loss == 3);
+}
+
 TEST_CASE("Tracing: without one nothing is recorded, nor after its scope") {
     Var w = parameter(Matrix{{2}});
     Trace trace;

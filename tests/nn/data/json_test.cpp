@@ -36,6 +36,7 @@ TEST_CASE("parse_json: whole numbers of 64 bits are exact, larger ones are doubl
     const Json large = parse_json("9223372036854775808", "x");
     CHECK(!large.whole);
     CHECK(large.as_number() == 0x1p63);
+    CHECK(large.integer == 0);
     CHECK(parse_json("-0", "x").as_integer() == 0);
     CHECK(!parse_json("1.0", "x").whole);
 }
@@ -185,6 +186,15 @@ TEST_CASE("visit_members: each member in order, and the value limit is that of o
     CHECK(error("{\"a\": 1} {}") == "x: line 1, byte 9: something follows the end of the value");
     CHECK(error("{\"a\": 1,}") == "x: line 1, byte 8: the name of a member, in quotation marks, is needed here, not \"}\"");
     CHECK(error("{\"a\": 1") == "x: line 1, byte 7: the text ends too early, it is cut off");
+}
+
+TEST_CASE("visit_members: the object counts as one of two hundred nested ones") {
+    const auto error = [](std::size_t arrays) {
+        const std::string text = "{\"a\":" + std::string(arrays, '[') + std::string(arrays, ']') + "}";
+        return error_of([&] { visit_members(text, "x", 300, [](const JsonMember&) {}); });
+    };
+    CHECK(error(199) == "");
+    CHECK(error(200) == "x: line 1, byte 204: arrays and objects lie too deep inside one another");
 }
 
 TEST_CASE("brief_string: up to 80 bytes unchanged, of more the first 60, never part of a character") {

@@ -381,7 +381,13 @@ TEST_CASE("add_parameters: absent parts add nothing; a part without a name and a
     shared.attention.key.weight = parameter(Matrix(4, 2));
     CHECK_THROWS_WITH(
         listing(shared, bloom_names, "", 2),
-        "block names: self_attention.query_key_value.weight is fused head by head, but its key is 2 wide and its query 4");
+        "block names: self_attention.query_key_value.weight is fused head by head, but its key has 1 heads in 2 columns and its query 2 in 4");
+    BlockNames with_mlp = bloom_names;  // an MLP is as wide as the query, but has no heads
+    with_mlp.expand = with_mlp.attention.query;
+    Random random;
+    CHECK_THROWS_WITH(
+        listing(make_block(random, {.width = 4, .mlp_width = 4}), with_mlp, "", 2),
+        "block names: self_attention.query_key_value.weight is fused head by head, but its MLP's expand has 0 heads in 4 columns and its query 2 in 4");
 }
 
 TEST_CASE("flax_vit_names: a single head has its own dimension as well") {
