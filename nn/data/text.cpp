@@ -96,8 +96,8 @@ std::vector<std::string> split_lines(std::string_view text) {
     while (begin < text.size()) {
         const std::size_t newline = text.find('\n', begin);
         const std::size_t end = newline == std::string_view::npos ? text.size() : newline;
-        const bool carriage_return = end > begin && text[end - 1] == '\r';
-        lines.emplace_back(text.substr(begin, end - begin - carriage_return));
+        const std::string_view line = text.substr(begin, end - begin);
+        lines.emplace_back(line.substr(0, line.size() - line.ends_with('\r')));
         begin = end + 1;
     }
     return lines;

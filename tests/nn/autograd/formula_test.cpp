@@ -252,6 +252,15 @@ TEST_CASE("evaluate: a number just past the end of a table, a row or a column is
     CHECK(value("input(0, 1, 2)") == 6);
     CHECK(refusal("b(0,0)") == "formula: there is no input 1");
     CHECK(refusal("input(2, 0, 0)") == "formula: there is no input 2");
+    const Matrix row(1, 3), column(3, 1);
+    const Explained broadcast{.value = {}, .broadcast = true};
+    const Facts narrow{.inputs = {&row, &column}, .value = &y, .gradient = &y, .explained = &broadcast};
+    const auto refused = [&](const std::string& words) {
+        return error_of([&] { evaluate(parse_formula(words), narrow, 0, 0); });
+    };
+    CHECK(refused("a(1,2) + b(2,1)") == "");                                  // the one row and the one column stand for all
+    CHECK(refused("input(0, 1, 2)") == "formula: element (1, 2) of (1, 3)");  // the element itself
+    CHECK(refused("input(1, 2, 1)") == "formula: element (2, 1) of (3, 1)");
     CHECK(refusal("exp(1, 2, 3)") == "formula: exp of 3 arguments is not known");
     CHECK(refusal("index(0, 0, 0)") == "formula: index of 3 arguments is not known");
 }

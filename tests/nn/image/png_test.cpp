@@ -248,4 +248,27 @@ TEST_CASE("parse_png: Paeth's filter takes the byte above to the left where it i
     check_samples(parse_png(file_of(header(3, 2, 8, 0), rows), "x"), 2, 3, 1, {30, 50, 120, 10, 31, 120});
 }
 
+TEST_CASE("parse_png: Paeth's filter: of equally near bytes left comes first, then above") {
+    // the byte above to the left, above, left, and what a byte of 0 becomes
+    struct {
+        int c, b, a, predicted;
+    } cases[] = {
+        {100, 100, 20, 20},    // 20: left itself
+        {20, 100, 20, 100},    // 100: above itself
+        {20, 10, 30, 20},      // 20: above to the left itself
+        {10, 20, 20, 20},      // 30: left and above are equally near
+        {10, 30, 20, 30},      // 40: above is nearest
+        {100, 90, 95, 90},     // 85: above is nearest, all are larger
+        {10, 20, 5, 20},       // 15: above and above to the left are equally near
+        {10, 5, 20, 20},       // 15: left and above to the left are equally near
+        {200, 210, 100, 100},  // 110: left is nearest, above by 100
+    };
+    for (const auto& [c, b, a, predicted] : cases) {
+        CAPTURE(predicted);
+        CAPTURE(c);
+        const std::string rows{'\0', static_cast<char>(c), static_cast<char>(b), '\4', static_cast<char>(a - c), '\0'};
+        check_samples(parse_png(file_of(header(2, 2, 8, 0), rows), "x"), 2, 2, 1, {c, b, a, predicted});
+    }
+}
+
 TEST_SUITE_END();

@@ -286,6 +286,13 @@ TEST_CASE("sum_relevance: conserves the total: 3 and 1 of 4") {
     CHECK(parts.v[0] == Approx(0.5));
 }
 
+TEST_CASE("sum_relevance: where the sum is 0 nothing is passed on; the other elements share the total") {
+    // by hand: 1.5 and 0.5 of the first element's 2; scaled by 3/4 and 1/4 of the total of 7
+    const rollout::Summands parts = rollout::sum_relevance(Matrix{{3, 1}}, Matrix{{1, -1}}, Matrix{{2, 5}});
+    check_close("u", parts.u, Matrix{{5.25f, 0}});
+    check_close("v", parts.v, Matrix{{1.75f, 0}});
+}
+
 TEST_CASE("block_relevance: conserves the total relevance, in pre-norm and post-norm blocks") {
     for (const Order order : {Order::pre, Order::post}) {
         Random random(3);

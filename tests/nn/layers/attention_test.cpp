@@ -255,6 +255,7 @@ TEST_CASE("select_sequences: each sequence of the new cache continues the chosen
     check_close("third", slice_rows(output, 2, 1),
                 slice_rows(attention(alone, w, 2, {.may = causal(4, 4)}).output.value(), 3, 1));
     CHECK_THROWS_WITH(select_sequences(cache, {0, 2}), "select_sequences: there is no sequence 2 among 2, counted from 0");
+    CHECK_THROWS_WITH(select_sequences(cache, {-1}), "select_sequences: there is no sequence -1 among 2, counted from 0");
     CHECK_THROWS_WITH(select_sequences(cache, {}), "select_sequences: none of 2 sequences is chosen; choose at least one");
 }
 
@@ -313,6 +314,8 @@ TEST_CASE("attend, attend_textbook, make_cache: a scale below 0, heads that do n
           "attend: a scale of nan, it must be a number above 0, or 0 for 1 / sqrt(head width)");
     CHECK_THROWS_WITH(attend_textbook(x, x, x, 4), "attend_textbook: 4 heads do not divide a width of 6");
     CHECK_THROWS_WITH(attend_textbook(x, x, x, 0), "attend_textbook: 0 heads do not divide a width of 6");
+    const Matrix empty(2, 0);
+    CHECK_THROWS_WITH(attend_textbook(empty, empty, empty, 2), "attend_textbook: 2 heads do not divide a width of 0");
     CHECK_THROWS_WITH(attend_textbook(x, Matrix(2, 2, 1), x, 2),
                       "attend_textbook: q (2, 6) has 2 heads of width 3, k (2, 2) must hold a number of such heads that divides "
                       "2, and v (2, 6) as many");
@@ -338,6 +341,7 @@ TEST_CASE("attend, attention: a mask or a cache whose members do not fit togethe
     CHECK(refusal(negative) == "attention: a cache of 1 sequences of 4 tokens, -1 of them filled, holds 4" + cure);
     CHECK(refusal(cut) == "attention: a cache of 1 sequences of 4 tokens, 0 of them filled, holds 1" + cure);
     CHECK(refusal(bare) == "attention: a cache of 1 sequences of 4 tokens, 0 of them filled, holds 0" + cure);
+    CHECK(refusal(KeyValueCache{}) == "attention: 2 new tokens for a cache of 0 sequences; each needs equally many");
     CHECK(refusal(make_cache(1, 4, 2)) == "");
 }
 

@@ -70,6 +70,8 @@ TEST_CASE("make_weight: Xavier's uniform distribution reaches +-sqrt(6 / (in + o
     CHECK(*std::max_element(w.begin(), w.end()) > 0.98f * bound);
     const Matrix fused = make_weight(random, 20, 30, {.draw = Draw::xavier_uniform}, 90).value();
     CHECK(*std::max_element(fused.begin(), fused.end()) < std::sqrt(6.0f / 110));
+    const Matrix narrow = make_weight(random, 20, 30, {.draw = Draw::xavier_uniform}, 1).value();
+    CHECK(*std::max_element(narrow.begin(), narrow.end()) > 0.98f * std::sqrt(6.0f / 21));
 }
 
 TEST_CASE("make_weight: the normal distribution is not truncated, and a standard deviation of 0 gives zeros") {

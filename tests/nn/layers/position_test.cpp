@@ -38,6 +38,16 @@ TEST_CASE("sine_cosine_positions, sine_cosine_grid: impossible sizes are refused
         "sine_cosine_positions: 3 positions of width 5; the width must be even and at least 2, as it is made of pairs");
     CHECK_THROWS_WITH(sine_cosine_grid(2, 2, 6),
                       "sine_cosine_grid: 2 x 2 positions of width 6; the width must be a multiple of 4");
+    CHECK_THROWS_WITH(sine_cosine_grid(2, 2, 0),
+                      "sine_cosine_grid: 2 x 2 positions of width 0; the width must be a multiple of 4");
+    CHECK_THROWS_WITH(sine_cosine_grid(-1, 2, 4),
+                      "sine_cosine_grid: -1 x 2 positions of width 4; the width must be a multiple of 4");
+    CHECK_THROWS_WITH(sine_cosine_grid(2, -1, 4),
+                      "sine_cosine_grid: 2 x -1 positions of width 4; the width must be a multiple of 4");
+    CHECK(sine_cosine_grid(0, 2, 4).rows == 0);
+    CHECK(sine_cosine_grid(2, 0, 4).rows == 0);
+    CHECK(sine_cosine_grid(2, 1, 4).rows == 2);
+    CHECK(sine_cosine_positions(0, 2).rows == 0);
 }
 
 TEST_CASE("sine_code: the same waves interleaved, or sines before cosines") {
@@ -87,6 +97,12 @@ TEST_CASE("rotate: gradients agree with finite differences; wrong arguments are 
     CHECK(without_place(error_of([] {
               rotate(Matrix(2, 6), {0, 1}, 3, 100);
           })) == "rotate: heads of width 3 in an input of shape (2, 6); heads must be even and fill the width");
+    CHECK(without_place(error_of([] {
+              rotate(Matrix(2, 6), {0, 1}, 4, 100);
+          })) == "rotate: heads of width 4 in an input of shape (2, 6); heads must be even and fill the width");
+    CHECK(without_place(error_of([] {
+              rotate(Matrix(2, 6), {0, 1}, 0, 100);
+          })) == "rotate: heads of width 0 in an input of shape (2, 6); heads must be even and fill the width");
     CHECK(without_place(error_of([] { rotate(Matrix(2, 6), {0}, 2, 100); })) ==
           "rotate: 1 positions for the rows of (2, 6), each needs one");
 }

@@ -117,6 +117,7 @@ TEST_CASE("sampling_probabilities: a temperature too small to divide by is greed
     CHECK(identical(sampling_probabilities({{1, 3, 3, 2}}, {.temperature = 1e-42f}), {{0, 1, 0, 0}}));
     CHECK(identical(sampling_probabilities({{-1, -3, -2}}, {.temperature = 1e-42f}), {{1, 0, 0}}));
     CHECK(identical(sampling_probabilities({{-1, -3, -2}}, {.temperature = 1e-20f}), {{1, 0, 0}}));  // divided, without overflow
+    CHECK(identical(sampling_probabilities({{1, 3, 3, 2}}, {.temperature = 1e-30f}), {{0, 0.5f, 0.5f, 0}}));  // the least
     CHECK(identical(sampling_probabilities({{2e38f, 3e38f, -3e38f}}, {.temperature = 0.001f}), {{0, 1, 0}}));
 }
 
@@ -178,6 +179,7 @@ struct Bigrams : TokenReader {
     Matrix after;                         // (V, V)
     std::vector<std::vector<int>> texts;  // tokens that each sequence has read
     std::vector<TokenBatch> reads;        // the argument of each call
+    std::vector<int> selected;            // how many sequences each call of select chose
 
     explicit Bigrams(const Matrix& table, int sequences = 1) : after(table), texts(sequences) {}
 
@@ -193,6 +195,7 @@ struct Bigrams : TokenReader {
     }
 
     void select(const std::vector<int>& chosen) override {
+        selected.push_back(static_cast<int>(chosen.size()));
         std::vector<std::vector<int>> kept;
         for (const int s : chosen) kept.push_back(texts[s]);
         texts = kept;
@@ -318,6 +321,17 @@ TEST_CASE("beam_search: width 2 finds the text that greedy decoding misses") {
     CHECK(ids_of(beams) == std::vector<std::vector<int>>{{2, 0}, {1, 0}});  // 0.399 * 0.9 = 0.359
     CHECK(beams[0].log_probability == Approx(std::log(0.399 * 0.9)));
     CHECK_FALSE(beams[0].finished);
+}
+
+TEST_CASE("beam_search: the reader selects sequences only before it reads again") {
+    Bigrams reader(Matrix(3, 3)), ended(logs({{0, 1}, {1, 1}}));
+    beam_search({0}, 2, reader, {.new_tokens = 3});
+    CHECK(reader.reads.size() == 3);
+    CHECK(reader.selected == std::vector<int>{2, 2});
+    // every beam ends with 1
+    CHECK(ids_of(beam_search({0}, 2, ended, {.new_tokens = 3, .end_of_text = 1})) == std::vector<std::vector<int>>{{1}});
+    CHECK(ended.reads.size() == 1);
+    CHECK(ended.selected.empty());
 }
 
 TEST_CASE("beam_search: an end of text that ranks below the beam width is not a finished hypothesis") {

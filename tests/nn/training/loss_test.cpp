@@ -63,6 +63,7 @@ TEST_CASE("accuracy: counts the rows whose largest logit is the label") {
     CHECK(accuracy(Matrix{{1, 2}, {3, 0}, {0, 1}, {0, 1}}, {1, 1, 1, 1}) == 0.75f);
     CHECK(accuracy(Matrix{{1, 2}, {3, 0}, {0, 1}}, {1, 1, ignored_label}) == 0.5f);
     CHECK(accuracy(Matrix{{1, 2}}, {ignored_label}) == 0);
+    CHECK(accuracy(Matrix{{0, 1, 2}}, {2}) == 1);  // more classes than rows
 }
 
 TEST_CASE("accuracy: a row with a NaN counts as wrong") {
