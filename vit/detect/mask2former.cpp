@@ -494,10 +494,9 @@ void check(const Config& config) {
     require(config.points > 0 && config.importance >= 0 && config.importance <= 1 && config.oversample >= config.importance,
             "mask2former: ", config.points, " points, oversampled ", config.oversample, " times, ", config.importance,
             " of them by importance: that many cannot be chosen");
-    require(config.no_object_weight >= 0 && config.class_weight >= 0 && config.mask_weight >= 0 && config.dice_weight >= 0 &&
-                config.eps >= 0,
+    require(config.no_object_weight >= 0 && config.class_weight >= 0 && config.mask_weight >= 0 && config.dice_weight >= 0,
             "mask2former: weights ", config.class_weight, ", ", config.mask_weight, ", ", config.dice_weight, ", ",
-            config.no_object_weight, ", eps ", config.eps, ": none may be negative");
+            config.no_object_weight, ": none may be negative");
     require_eps("mask2former", config.eps);
 }
 

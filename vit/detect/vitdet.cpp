@@ -257,10 +257,9 @@ void check(const Config& config) {
             config.table_width, " tokens, positions of side ", config.position_side, ": all must be at least 1");
     require(config.heads > 0 && config.width > 0 && config.width % config.heads == 0, "vitdet: ", config.heads,
             " heads do not divide a width of ", config.width);
-    require(config.depth >= 0 && config.mlp_width > 0 && config.window >= 0 && config.pyramid_channels >= 0 && config.eps >= 0,
-            "vitdet: depth ", config.depth, ", inner width ", config.mlp_width, ", window ", config.window, ", ",
-            config.pyramid_channels, " channels of the pyramid, eps ", config.eps,
-            ": none may be negative, and the inner width not 0");
+    require(config.depth >= 0 && config.mlp_width > 0 && config.window >= 0 && config.pyramid_channels >= 0, "vitdet: depth ",
+            config.depth, ", inner width ", config.mlp_width, ", window ", config.window, ", ", config.pyramid_channels,
+            " channels of the pyramid: none may be negative, and the inner width not 0");
     require_eps("vitdet", config.eps);
     for (const int l : config.windowed)
         require(l >= 0 && l < config.depth, "vitdet: block ", l, " shall be windowed, there are ", config.depth,

@@ -171,7 +171,7 @@ void Reader::select(const std::vector<int>& chosen) {
 static void check(const Config& config) {
     const ResamplerShape& of = config.resampler;
     require(
-        of.latents > 0 && of.width > 0 && of.depth >= 0 && of.heads > 0 && of.head_width > 0 && of.mlp_width > 0 && of.frames > 0,
+        of.latents > 0 && of.width > 0 && of.depth > 0 && of.heads > 0 && of.head_width > 0 && of.mlp_width > 0 && of.frames > 0,
         "flamingo: a resampler of ", of.latents, " latents, width ", of.width, ", depth ", of.depth, ", ", of.heads, " heads of ",
         of.head_width, ", inner width ", of.mlp_width, ", ", of.frames, " frames: sizes must be positive");
     require(config.heads > 0 && config.head_width > 0 && config.mlp_width > 0, "flamingo: ", config.heads, " heads of ",

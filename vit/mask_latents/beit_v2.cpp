@@ -117,8 +117,8 @@ void start_codebook(TokenizerWeights& w, const TokenizerSteps& steps, Random& ra
 static void check_widths(const char* what, int width, int heads, double mlp_ratio, int codes, float eps) {
     require(heads > 0 && width > 0 && width % heads == 0, "beit_v2: ", what, ": ", heads, " heads do not divide a width of ",
             width);
-    require(mlp_ratio > 0 && codes > 0 && eps >= 0, "beit_v2: ", what, ": MLP ratio ", mlp_ratio, ", ", codes, " codes, eps ",
-            eps, ": sizes must be positive");
+    require(mlp_ratio > 0 && codes > 0, "beit_v2: ", what, ": MLP ratio ", mlp_ratio, ", ", codes,
+            " codes: sizes must be positive");
     require_eps("beit_v2", eps);
 }
 

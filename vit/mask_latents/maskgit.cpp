@@ -246,10 +246,9 @@ std::vector<Round> decode(const std::vector<int>& ids, const Draws& draws, const
 
 static void check(const Config& config) {
     require(config.codebook_size > 0 && config.classes > 0 && config.down > 0 && config.across > 0 && config.depth >= 0 &&
-                config.mlp_width > 0 && config.eps >= 0,
+                config.mlp_width > 0,
             "maskgit: ", config.codebook_size, " tokens, ", config.classes, " classes, a grid of ", config.down, " x ",
-            config.across, ", depth ", config.depth, ", inner width ", config.mlp_width, ", eps ", config.eps,
-            ": sizes must be positive");
+            config.across, ", depth ", config.depth, ", inner width ", config.mlp_width, ": sizes must be positive");
     require_eps("maskgit", config.eps);
     require(config.heads > 0 && config.width > 0 && config.width % config.heads == 0, "maskgit: ", config.heads,
             " heads do not divide a width of ", config.width);

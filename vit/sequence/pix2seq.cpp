@@ -381,7 +381,7 @@ static void check(const Config& config) {
             "pix2seq: widths of ", config.width, " and ", config.decoder_width,
             " must be divisible by 4 for sines of rows and columns");
     require(config.depth >= 0 && config.decoder_depth > 0 && config.mlp_width > 0 && config.decoder_mlp_width > 0 &&
-                config.length > 0 && config.eps >= 0,
+                config.length > 0,
             "pix2seq: depths ", config.depth, " and ", config.decoder_depth, ", inner widths ", config.mlp_width, " and ",
             config.decoder_mlp_width, ", sequences of ", config.length, " tokens: sizes must be positive");
     require_eps("pix2seq", config.eps);

@@ -245,8 +245,8 @@ TEST_CASE("make_weights: every invalid size of the resampler is refused by itsel
           "flamingo: a resampler of 0 latents, width 6, depth 1, 2 heads of 5, inner width 7, " + frames + rule);
     CHECK(refusal(&Shape::width, 0) ==
           "flamingo: a resampler of 3 latents, width 0, depth 1, 2 heads of 5, inner width 7, " + frames + rule);
-    CHECK(refusal(&Shape::depth, -1) ==
-          "flamingo: a resampler of 3 latents, width 6, depth -1, 2 heads of 5, inner width 7, " + frames + rule);
+    CHECK(refusal(&Shape::depth, 0) ==
+          "flamingo: a resampler of 3 latents, width 6, depth 0, 2 heads of 5, inner width 7, " + frames + rule);
     CHECK(refusal(&Shape::heads, 0) ==
           "flamingo: a resampler of 3 latents, width 6, depth 1, 0 heads of 5, inner width 7, " + frames + rule);
     CHECK(refusal(&Shape::head_width, 0) ==

@@ -260,6 +260,12 @@ TEST_CASE("beit_v2: every invalid size or factor of a tokenizer is refused by it
               "beit_v2: tokenizer: codes 32 wide, teacher 512, depths -1 and 3: none may be negative, and no width 0"},
              {{.decoder_depth = -1},
               "beit_v2: tokenizer: codes 32 wide, teacher 512, depths 12 and -1: none may be negative, and no width 0"},
+             {{.heads = 0}, "beit_v2: tokenizer: 0 heads do not divide a width of 768"},
+             {{.heads = 5}, "beit_v2: tokenizer: 5 heads do not divide a width of 768"},
+             {{.width = 0}, "beit_v2: tokenizer: 12 heads do not divide a width of 0"},
+             {{.mlp_ratio = 0}, "beit_v2: tokenizer: MLP ratio 0.000000, 8192 codes: sizes must be positive"},
+             {{.codes = 0}, "beit_v2: tokenizer: MLP ratio 4.000000, 0 codes: sizes must be positive"},
+             {{.eps = -1}, "beit_v2: an eps of -1, it is added to a variance and must be a number from 0 on; 1e-5 is usual"},
              {{.decay = 1.5f}, "beit_v2: tokenizer: a decay of 1.500000, it must be a share from 0 to 1"},
              {{.decay = -0.5f}, "beit_v2: tokenizer: a decay of -0.500000, it must be a share from 0 to 1"},
          })

@@ -278,6 +278,8 @@ TEST_CASE("pose_of: unlabelled and missing joints get the mean of the others") {
     CHECK(pose.labels[0] == 2);
     CHECK(pose.labels[1] == 1);
     CHECK(pose.x[0] == doctest::Approx(20));
+    CHECK(pose.y[0] == doctest::Approx(10));
+    CHECK(pose.x[1] == doctest::Approx(40));
     CHECK(pose.y[1] == doctest::Approx(30));
     for (int k = 2; k < unified_io::joints; ++k) {
         CHECK(pose.labels[k] == 0);
@@ -287,6 +289,11 @@ TEST_CASE("pose_of: unlabelled and missing joints get the mean of the others") {
     CHECK_FALSE(unified_io::pose_of({32990, 32980, 301, 1}, tokens, 1000, 1000).found);
     CHECK_THROWS_WITH(unified_io::pose_of({32990, 32980, 7, 1}, tokens, 1000, 1000),
                       "unified_io: token 2 of a pose must be a joint's label, it is 7");
+    // the first joint is not seen, the second is, at (x, y) = (40, 30)
+    const unified_io::Pose second = unified_io::pose_of({32500, 32500, 301, 32970, 32960, 302, 1}, tokens, 1000, 1000);
+    CHECK(second.labels[0] == 0);
+    CHECK(second.x[0] == doctest::Approx(40));
+    CHECK(second.y[0] == doctest::Approx(30));
 }
 
 TEST_CASE("masks_of: a run continues in the next row, and short runs are not objects") {
