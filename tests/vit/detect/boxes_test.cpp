@@ -130,6 +130,11 @@ TEST_CASE("boxes: NaN, corners in the wrong order and sizes of 0 are refused; th
     CHECK(without_place(error_of([&] { pairwise_generalised_iou(inverted, good); })) ==
           "pairwise_generalised_iou: box 0 is (3.000000, 0.000000, 2.000000, 2.000000), it must be finite, with left <= right "
           "and top <= bottom; convert_boxes makes corners of other formats");
+    CHECK(without_place(error_of([&] {
+              pairwise_iou({{0, 3, 2, 2}}, good);
+          })) ==
+          "pairwise_iou: box 0 is (0.000000, 3.000000, 2.000000, 2.000000), it must be finite, with left <= right and top <= "
+          "bottom; convert_boxes makes corners of other formats");
     CHECK(without_place(error_of([&] { iou(good, inverted); })) ==
           "iou: box 0 is (3.000000, 0.000000, 2.000000, 2.000000), it must be finite, with left <= right and top <= bottom; "
           "convert_boxes makes corners of other formats");
@@ -149,6 +154,7 @@ TEST_CASE("boxes: NaN, corners in the wrong order and sizes of 0 are refused; th
     CHECK_THROWS_WITH(relative_boxes(good, 0, 3), "relative_boxes: an image of 0 x 3, both must be at least 1");
     CHECK_THROWS_WITH(pixel_boxes(good, 3, -1), "pixel_boxes: an image of 3 x -1, both must be at least 1");
     CHECK_THROWS_WITH(pixel_boxes(good, 0, 3), "pixel_boxes: an image of 0 x 3, both must be at least 1");
+    CHECK_THROWS_WITH(pixel_boxes(good, 3, 0), "pixel_boxes: an image of 3 x 0, both must be at least 1");
     CHECK(identical(pixel_boxes(good, 1, 1), good));
     CHECK_THROWS_WITH(relative_boxes(good, 0, 3), "relative_boxes: an image of 0 x 3, both must be at least 1");
     CHECK_THROWS_WITH(relative_boxes(good, 3, 0), "relative_boxes: an image of 3 x 0, both must be at least 1");
@@ -158,6 +164,8 @@ TEST_CASE("boxes: NaN, corners in the wrong order and sizes of 0 are refused; th
     CHECK_THROWS_WITH(suppress_non_maxima(good, {1}, -0.5f),
                       "suppress_non_maxima: a threshold of -0.500000, an overlap lies between 0 and 1");
     CHECK_THROWS_WITH(clipped_boxes(good, 0, 3), "clipped_boxes: an image of 0.000000 x 3.000000, both must be above 0");
+    CHECK_THROWS_WITH(clipped_boxes(good, 3, 0), "clipped_boxes: an image of 3.000000 x 0.000000, both must be above 0");
+    CHECK(identical(clipped_boxes(good, 0.5f, 0.25f), Matrix{{0, 0, 0.25f, 0.5f}}));  // boxes may be fractions of an image
     CHECK_THROWS_WITH(dequantised({4}, 4, 1), "dequantised: bin 4 of 4, they are counted from 0");
     CHECK_THROWS_WITH(dequantised({1, 2, 3}, 4, 2),
                       "dequantised: 3 numbers of 4 bins in 2 columns; whole rows are needed, and at least 2 bins");

@@ -242,4 +242,39 @@ TEST_CASE("average_precision: each argument check fails by itself, the limits ar
     CHECK(refusal(0, 1, 2, 1) == "average_precision: 1 overlaps of a detection in image 0" + each);
 }
 
+TEST_CASE("mean_average_precision: each comparison of its doors fails by itself, the limits are allowed") {
+    const BoxesOfImage found{{{0, 0, 1, 1}}, {0}, {0.9f}}, object{{{0, 0, 1, 1}}, {0}};
+    const auto refusal = [](const BoxesOfImage& one, const BoxesOfImage& other, const DetectionLimits& limits = {}) {
+        return error_of([&] { mean_average_precision({one}, {other}, 1, 0.5f, limits); });
+    };
+    const auto label = [](int label) { return BoxesOfImage{{{0, 0, 1, 1}}, {label}}; };
+    CHECK(refusal(found, label(-1)) == "mean_average_precision: label -1 in image 0 is not one of 1 classes, counted from 0");
+    CHECK(refusal(found, label(1)) == "mean_average_precision: label 1 in image 0 is not one of 1 classes, counted from 0");
+    const std::string every = "; every box needs a label, and all or none a mark or an area";
+    CHECK(refusal(found, {Matrix(2, 4), {0}}) ==
+          "mean_average_precision: image 0 has 1 labels, 0 marks of crowds and 0 areas for objects (2, 4)" + every);
+    CHECK(refusal(found, {{{0, 0, 1, 1}}, {0}, {}, {}, {1, 2}}) ==
+          "mean_average_precision: image 0 has 1 labels, 0 marks of crowds and 2 areas for objects (1, 4)" + every);
+    const std::string areas = "; neither may be negative or reversed";
+    CHECK(refusal(found, object, {.per_image = -1, .smallest_area = 1, .largest_area = 2}) ==
+          "mean_average_precision: at most -1 detections in an image, areas from 1.000000 to 2.000000" + areas);
+    CHECK(refusal(found, object, {.per_image = 0, .smallest_area = 1, .largest_area = 1}) == "");
+    const std::string each = " scores for objects; each found box needs a score and no mark, objects no score";
+    CHECK(refusal({{{0, 0, 1, 1}}, {0}}, object) ==
+          "mean_average_precision: image 0 has 0 scores and 0 marks of crowds for 1 boxes that were found, and 0" + each);
+    CHECK(refusal({{{0, 0, 1, 1}}, {0}, {0.9f}, {1}}, object) ==
+          "mean_average_precision: image 0 has 1 scores and 1 marks of crowds for 1 boxes that were found, and 0" + each);
+}
+
+TEST_CASE("mean_panoptic_quality: labels and segments below 0 are refused, one class is enough") {
+    const auto of = [](int id, int label) {
+        const PanopticImage image{{id}, {label}};
+        return error_of([&] { mean_panoptic_quality({image}, {image}, 1); });
+    };
+    CHECK(of(1, 0) == "");
+    CHECK(of(1, -1) == "mean_panoptic_quality: label -1 in image 0 is not one of 1 classes, counted from 0");
+    CHECK(of(1, 1) == "mean_panoptic_quality: label 1 in image 0 is not one of 1 classes, counted from 0");
+    CHECK(of(-1, 0) == "panoptic_quality: a pixel of segment -1, there are 1 labels, of segments from 1 on; 0 is not a segment");
+}
+
 TEST_SUITE_END();

@@ -314,4 +314,55 @@ TEST_CASE("make_weights: a focal alpha outside 0 to 1 and a negative gamma are r
     CHECK_NOTHROW(owl_vit::check(bounds));
 }
 
+TEST_CASE("forward, losses, detections: each comparison of the doors fails by itself, the limits are allowed") {
+    const owl_vit::Config config = tiny_config();
+    Random random(4);
+    const owl_vit::Weights w = owl_vit::make_weights(config, random);
+    const Image image = random_image(random);
+    const TokenBatch nothing{.sequences = 0, .length = 1, .ids = {}, .mask = {}};
+    CHECK(error_of([&] { owl_vit::forward({image}, nothing, w, config); }) ==
+          "owl_vit: 0 queries for 1 images; there must be an image, and equally many queries for each");
+    const auto long_texts = [&](int length) {
+        return TokenBatch{.sequences = 1, .length = length, .ids = std::vector<int>(length, 1), .mask = {}};
+    };
+    const int positions = config.clip.text.positions;
+    CHECK_NOTHROW(owl_vit::masked_text_tower(long_texts(positions), w.clip.text, config.clip.text));
+    CHECK(error_of([&] { owl_vit::masked_text_tower(long_texts(positions + 1), w.clip.text, config.clip.text); }) ==
+          "owl_vit: queries of " + std::to_string(positions + 1) + " tokens, the model has " + std::to_string(positions) +
+              " positions; cut the longest");
+
+    const owl_vit::Steps steps = owl_vit::forward({image}, one_and_none, w, config);
+    const auto refusal = [&](const std::vector<int>& labels, const Matrix& boxes) {
+        return error_of([&] { owl_vit::losses(steps, {{.labels = labels, .boxes = boxes}}, config); });
+    };
+    const std::string token = " targets, an image has 6 tokens; each target is four numbers and needs a token of its own";
+    CHECK(refusal({0}, Matrix(1, 4)) == "");  // an empty box, of the first query
+    CHECK(refusal({0}, Matrix(1, 5)) == "owl_vit: boxes (1, 5) for 1" + token);
+    CHECK(refusal(std::vector<int>(6, 1), Matrix(6, 4)) == "");
+    CHECK(refusal(std::vector<int>(7, 1), Matrix(7, 4)) == "owl_vit: boxes (7, 4) for 7" + token);
+    CHECK(refusal({0}, {{0.5f, 0.5f, 0.1f, -0.5f}}) ==
+          "owl_vit: target 0 is the box (0.500000, 0.500000, 0.100000, -0.500000), it must be finite: centre x and y, width and "
+          "height from 0 on, as fractions of the image");
+    CHECK(refusal({-1}, Matrix(1, 4)) == "owl_vit: label -1 is not one of 2 queries, counted from 0");
+    CHECK_NOTHROW(owl_vit::detections(steps, 0, 0));
+    CHECK_NOTHROW(owl_vit::detections(steps, 0, 1));
+    CHECK_THROWS_WITH(owl_vit::detections(steps, -1, 0.5f), "detections: there is no image -1 among 1, counted from 0");
+    CHECK_THROWS_WITH(owl_vit::detections(steps, 0, -0.5f), "detections: a threshold of -0.500000, a score lies between 0 and 1");
+}
+
+TEST_CASE("detections: a score that is equal to the threshold is found") {
+    owl_vit::Steps steps;
+    steps.logits = Matrix{{0}};  // a score of 1/2
+    steps.boxes = Matrix{{0.5f, 0.5f, 0.2f, 0.2f}};
+    steps.present = {1};
+    CHECK(owl_vit::detections(steps, 0, 0.5f).size() == 1);
+}
+
+TEST_CASE("repeated: texts without a mask stay without one") {
+    const TokenBatch twice = owl_vit::repeated({.sequences = 1, .length = 2, .ids = {3, 4}, .mask = {}}, 2);
+    CHECK(twice.ids == std::vector<int>{3, 4, 3, 4});
+    CHECK(twice.sequences == 2);
+    CHECK(twice.mask.empty());
+}
+
 TEST_SUITE_END();

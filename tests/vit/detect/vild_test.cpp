@@ -231,4 +231,24 @@ TEST_CASE("ensemble: tables of two shapes and probabilities below 0 or above 1 a
     CHECK(error_of([] { vild::ensemble({{0, 1.5f}}, {{1, 0}}, {0, 1}); }) == "ensemble: a probability of 1.500000" + between);
 }
 
+TEST_CASE("training_losses, config_of: regions of the wrong size, and sizes that do not divide the inputs, are refused") {
+    Random random(5);
+    const vild::Weights w = vild::make_weights(tiny, random);
+    CHECK_THROWS_WITH(vild::training_losses(Matrix(1, 6), {0}, {Matrix(0, 5), Matrix(0, 2), Matrix(0, 4)}, {}, w, tiny),
+                      "vild: regions (1, 6) and (0, 5), this model reads rows of 1 x 2 x 3 numbers");
+    const TemporaryFolder folder;
+    const std::string path = folder.path("vild.safetensors");
+    std::map<std::string, std::string> settings = vild::metadata(tiny);
+    const auto refusal = [&](const std::string& height, const std::string& width) {
+        settings["roi_height"] = height;
+        settings["roi_width"] = width;
+        save(vild::parameters(w, tiny), path, settings);
+        return error_of([&] { vild::config_of(Safetensors(path), {}); });
+    };
+    const std::string divide = " places do not divide the 6 inputs of the first layer; give its roi_height and roi_width";
+    CHECK(refusal("1", "2") == "");
+    CHECK(refusal("1", "4") == path + ": regions of 1 x 4" + divide);
+    CHECK(refusal("0", "2") == path + ": regions of 0 x 2" + divide);
+}
+
 TEST_SUITE_END();
