@@ -9,6 +9,7 @@
 #include "nn/training/optimizer.h"
 #include "tests/fixture_views.h"
 #include "tests/nn/data/given_settings.h"
+#include "tests/temporary_folder.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("mask2former");
@@ -589,6 +590,38 @@ TEST_CASE("sine_positions, forward, losses, panoptic: each argument check fails 
     const std::string row_of_both = "; each query needs a row of both, with at least one class beside \"no object\"";
     CHECK(error_of([&] { semantic(Matrix(1, 1), masks); }) == "semantic: class logits (1, 1) and masks (1, 1)" + row_of_both);
     CHECK(error_of([&] { semantic(classes, Matrix(1, 0)); }) == "semantic: class logits (1, 2) and masks (1, 0)" + row_of_both);
+}
+
+TEST_CASE("instances, panoptic: ties and limits: the first of equal queries, more than a threshold, a logit of 0 as published") {
+    const Matrix even{{0, 0}};                                       // 1/2 for class 0, 1/2 for no object
+    CHECK(panoptic(even, {{4}}, {true}, 0.5f, 0).segments.empty());  // not more than the threshold
+    CHECK(panoptic(even, {{4}}, {true}, 0.49f, 0).ids == std::vector<int>{1});
+    const Matrix twice{{9, 0}, {9, 0}};
+    const Panoptic first = panoptic(twice, {{4, 4}, {4, 4}}, {true}, 0.5f, 0.5f);
+    REQUIRE(first.segments.size() == 1);
+    CHECK(first.segments[0].query == 0);
+    // Probability 1/2 at the second pixel: inside the mask for panoptic, outside of it for instances.
+    CHECK(panoptic({{9, 0}}, {{4, 0}}, {true}, 0.5f, 0.5f).ids == std::vector<int>{1, 1});
+    CHECK(identical(instances({{9, 0}}, {{4, 0}}, 1)[0].mask, Matrix{{1, 0}}));
+}
+
+TEST_CASE("predict: a mask logit of 0, a probability of 1/2, blocks no pixel") {
+    Random random(6);
+    const Weights w = make_weights(tiny, random);
+    const Example example = random_example(random);
+    const Map nothing{Matrix(example.mask_features.pixels.rows(), tiny.mask_channels), example.mask_features.size};
+    const Prediction prediction = predict(normal_matrix(random, 2 * tiny.queries, tiny.width), nothing, {2, 1, 2}, w, tiny);
+    for (const float blocked : prediction.blocked) CHECK(blocked == 0);
+}
+
+TEST_CASE("config_of: a model without decoder layers is read back") {
+    Random random(6);
+    Config config = tiny;
+    config.layers = 0;
+    const TemporaryFolder folder;
+    const std::string path = folder.path("mask2former.safetensors");
+    save(parameters(make_weights(config, random), config), path, metadata(config));
+    CHECK(config_of(Safetensors(path), {}).layers == 0);
 }
 
 TEST_SUITE_END();

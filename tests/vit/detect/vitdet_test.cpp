@@ -9,6 +9,7 @@
 #include "nn/training/loss.h"
 #include "tests/fixture_views.h"
 #include "tests/nn/data/given_settings.h"
+#include "tests/temporary_folder.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("vitdet");
@@ -175,6 +176,9 @@ TEST_CASE("decomposed_bias: one row of two tokens, by hand") {
     const Var bias = vitdet::decomposed_bias(Matrix{{2}, {3}}, Matrix{{10}}, Matrix{{1}, {5}, {7}}, 1, 2, 1);
     CHECK(identical(bias.value(), Matrix{{30, 22}, {51, 45}}));
     CHECK(vitdet::offsets(2) == std::vector<int>{1, 0, 2, 1});
+    // the same numbers downwards
+    const Var below = vitdet::decomposed_bias(Matrix{{2}, {3}}, Matrix{{1}, {5}, {7}}, Matrix{{10}}, 2, 1, 1);
+    CHECK(identical(below.value(), Matrix{{30, 22}, {51, 45}}));
     CHECK(without_place(error_of([] { vitdet::decomposed_bias(Matrix(2, 1), Matrix(2, 1), Matrix(3, 1), 1, 2, 1); })) ==
           "decomposed_bias: tables (2, 1) and (3, 1) for a map of 1 x 2, which has 1 and 3 offsets");
     const auto refused = [](int a, int b) {
@@ -449,6 +453,61 @@ TEST_CASE("windows, decomposed_bias, block, forward: each argument check fails b
               "vitdet: an image of " + std::to_string(image.height) + " x " + std::to_string(image.width) + " x " +
                   std::to_string(image.channels) + ", this model reads " + std::to_string(tiny.channels) +
                   " channels and sides that 2 divides");
+}
+
+TEST_CASE("forward: without relative or absolute positions the result is that of tables of zeros") {
+    Random random(2);
+    const vitdet::Weights w = random_weights(tiny, random);
+    const Image image = random_image(random);
+    vitdet::Config neither = tiny;
+    neither.relative_positions = neither.absolute_positions = false;
+    const Matrix without = vitdet::forward({image}, w, neither).last.pixels.value();
+    for (const std::vector<Var>* const tables : {&w.tables_down, &w.tables_across})
+        for (Var table : *tables)
+            for (float& x : table.value()) x = 0;
+    Var positions = w.positions;
+    for (float& x : positions.value()) x = 0;
+    check_close("map", without, vitdet::forward({image}, w, tiny).last.pixels.value());
+}
+
+TEST_CASE("forward: positions are interpolated when only one side of the map has their number of tokens") {
+    Random random(3);
+    for (const int side : {5, 7}) {  // of 5 x 7 tokens
+        vitdet::Config config = tiny;
+        config.position_side = side;
+        const vitdet::Weights w = random_weights(config, random);
+        const vitdet::Steps steps = vitdet::forward({random_image(random)}, w, config);
+        CHECK(steps.positions.rows() == 5 * 7);
+    }
+}
+
+TEST_CASE("pyramid: no level has no top level") {
+    Random random(3);
+    vitdet::Config config = tiny;
+    config.scales = {};
+    config.top_level = true;
+    CHECK(vitdet::forward({random_image(random)}, random_weights(config, random), config).pyramid.empty());
+}
+
+TEST_CASE("config_of: patches of two pixels have no level of scale 4; positions that are no square are refused") {
+    Random random(1);
+    const auto table = [&](const vitdet::Config& config) { return vitdet::parameters(random_weights(config, random), config); };
+    const TemporaryFolder folder;
+    const std::string path = folder.path("vitdet.safetensors");
+    save(table(tiny), path, vitdet::metadata(tiny));
+    CHECK(vitdet::config_of(Safetensors(path), {}).scales == std::vector<double>{2, 0.5});
+
+    std::vector<TensorToWrite> tensors;
+    const Safetensors file(path);
+    for (const auto& [name, tensor] : file.tensors) {
+        const bool positions = name == "backbone.net.pos_embed";
+        tensors.push_back({.name = name,
+                           .shape = positions ? std::vector<long>{1, 18, 8} : tensor.shape,
+                           .floats = positions ? Matrix(18, 8) : file.matrix(name)});
+    }
+    write_safetensors(path, tensors, vitdet::metadata(tiny));
+    CHECK(error_of([&] { vitdet::config_of(Safetensors(path), {}); }) ==
+          path + ": 18 absolute positions are neither a square nor one more than a square");
 }
 
 TEST_SUITE_END();

@@ -331,6 +331,8 @@ TEST_CASE("dff: inconsistent configs, draws and queries throw an error that give
     Random random(1);
     CHECK_THROWS_WITH(dff::make_weights({.depth = 4, .skips = {3}}, random),
                       "dff: a skip after layer 3 of 4; it must have a layer after it");
+    CHECK_THROWS_WITH(dff::make_weights({.depth = 4, .skips = {-1}}, random),
+                      "dff: a skip after layer -1 of 4; it must have a layer after it");
     CHECK_THROWS_WITH(dff::make_weights({.coarse_samples = 2}, random),
                       "dff: 2 coarse and 128 fine samples; at least 3 and 1 are needed");
     CHECK_THROWS_WITH(
@@ -403,9 +405,11 @@ TEST_CASE("dff: every invalid size or factor is refused by itself, the smallest 
                                      .skips = {},
                                      .point_frequencies = 0,
                                      .direction_frequencies = 0,
+                                     .coarse_samples = 3,
+                                     .fine_samples = 1,
                                      .near = 0,
                                      .features = 1,
-                                     .feature_width = 2,
+                                     .feature_width = 1,
                                      .feature_frequencies = 0},
                                     random));
 }
@@ -414,6 +418,42 @@ TEST_CASE("points_at, select: a depth for another ray and a selection without a 
     CHECK_THROWS_WITH(dff::points_at(two_rays(), Matrix(1, 3)), "dff: depths (1, 3) for 2 rays, each needs a row");
     CHECK_THROWS_WITH(dff::select(Matrix(1, 2, 1.f), {.vectors = Matrix(1, 2, 1.f), .positive = {}}),
                       "dff: none of 1 queries is positive, nothing could be selected; name at least one");
+}
+
+TEST_CASE("dff: the fewest samples, queries and features that are allowed are accepted, one less is refused") {
+    dff::Config config = tiny;
+    const auto of_samples = [&](int samples) {
+        config.coarse_samples = samples;
+        return error_of([&] { dff::coarse_depths(1, config); });
+    };
+    CHECK(of_samples(2) == "");
+    CHECK(of_samples(1) == "dff: 1 coarse samples on each of 1 rays; at least 2 and 1 are needed");
+    config.coarse_samples = 4;
+    CHECK_THROWS_WITH(dff::coarse_depths(2, config, Matrix(1, 4)), "dff: draws of coarse depths are (1, 4), expected (2, 4)");
+
+    // weights 1 at the middle sample: the first and last middle enclose it, u = 0 is the first of them
+    CHECK(dff::importance_depths({{1, 2, 4}}, {{0, 1, 0}}, 1)(0, 0) == Approx(1.5));
+    const std::string samples = " must have the same shape, with at least 3 samples a ray";
+    CHECK(error_of([] { dff::importance_depths({{1, 2}}, {{0, 1}}, 1); }) == "dff: depths (1, 2) and weights (1, 2)" + samples);
+    CHECK(error_of([] {
+              dff::importance_depths({{1, 2, 4}}, {{0, 1}}, 1);
+          }) == "dff: depths (1, 3) and weights (1, 2)" + samples);
+    CHECK(dff::depth_standard_deviation({{3}})(0, 0) == 0);
+    CHECK(identical(dff::encode({{3, 4}}, 0), Matrix{{3, 4}}));
+
+    CHECK_THROWS_WITH(dff::select(Matrix(1, 2, 1.f), {.vectors = Matrix(0, 2)}),
+                      "dff: features (1, 2) and queries (0, 2) must be equally wide, and there must be a query");
+    CHECK_THROWS_WITH(dff::select(Matrix(1, 2, 1.f), {.vectors = Matrix(1, 2, 1.f), .threshold = NAN}),
+                      "dff: the threshold is nan, it must be a number");
+    CHECK_THROWS_WITH(dff::select(Matrix(1, 2, 1.f), {.vectors = Matrix(1, 2, 1.f), .positive = {-1}}),
+                      "dff: positive query -1 of 1, they are counted from 0");
+    CHECK_THROWS_WITH(dff::removed(Matrix(3, 1), Matrix(3, 2)),
+                      "dff: a selection (3, 2) for samples (3, 1), each needs one number");
+}
+
+TEST_CASE("select: a probability equal to the threshold is selected, one equal to that of another query is not") {
+    CHECK(dff::select({{1, 0}}, {.vectors = {{1, 0}}, .threshold = 1}).selected(0, 0) == 1);
+    CHECK(dff::select({{1, 1}}, {.vectors = {{1, 0}, {0, 1}}}).selected(0, 0) == 0);
 }
 
 TEST_SUITE_END();
