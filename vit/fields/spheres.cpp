@@ -38,7 +38,6 @@ static std::vector<double> numbers_of_line(const std::string& line) {
 static Sphere sphere_of_line(const std::string& line, const std::string& where) {
     const std::vector<double> n = numbers_of_line(line);
     require(n.size() == 7, where, ": ", brief_string(line), " is not 7 numbers: x y z radius red green blue");
-    for (const double number : n) require(std::isfinite(number), where, ": ", number, " is not finite, as all 7 numbers must be");
     require(n[3] > 0, where, ": the radius is ", n[3], ", it must be positive");
     for (int c = 4; c < 7; ++c) require(n[c] >= 0 && n[c] <= 1, where, ": the colour ", n[c], ", it must lie between 0 and 1");
     return {{n[0], n[1], n[2]}, n[3], {n[4], n[5], n[6]}};

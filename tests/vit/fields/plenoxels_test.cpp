@@ -264,7 +264,9 @@ TEST_CASE("total_variation: of chosen voxels; gradients agree with finite differ
         return plenoxels::total_variation(in[0], grid, plenoxels::Missing::zero, {1, 2, 3});
     };
     check_gradient_by_differences(all, {field});
-    CHECK_THROWS_WITH(of({8}), "total_variation: place 8 of a grid of 3 x 2 x 2 voxels has no next voxel along every axis");
+    for (const int last : {-1, 1, 2, 8})  // before the first, and the last along z, y, x
+        CHECK(error_of([&] { of({last}); }) == "total_variation: place " + std::to_string(last) +
+                                                   " of a grid of 3 x 2 x 2 voxels has no next voxel along every axis");
 }
 
 TEST_CASE("released_total_variation_gradient: differs from the derivative when the axes have different scales") {
@@ -314,10 +316,10 @@ TEST_CASE("Fitting: the loss is that of the batch plus both total variations, wi
     plenoxels::Scene scene{small_grid(), plenoxels::make_weights(small_grid(), {.harmonics = 1}, 0.5f)};
     scene.weights.density->value(0, 0) = 2.5f;  // three differences of 2
     scene.weights.harmonics->value(0, 1) = 1;   // three of 1, the other columns are flat
-    plenoxels::Fitting fitting(scene, one, {.harmonics = 1}, {.batch = 3, .tv_density = 10, .tv_harmonics = 100}, 1);
+    plenoxels::Fitting fitting(scene, one, {.harmonics = 1}, {.batch = 3, .tv_density = 0.5f, .tv_harmonics = 0.25f}, 1);
     const float loss = fitting.loss(0).value()(0, 0);
     const float rough = std::sqrt(12 + 1e-5f), flat = std::sqrt(1e-5f);
-    CHECK(loss - fitting.image_loss == Approx(10 * rough + 100 * (std::sqrt(3 + 1e-5f) + 2 * flat)));
+    CHECK(loss - fitting.image_loss == Approx(0.5 * rough + 0.25 * (std::sqrt(3 + 1e-5f) + 2 * flat)));
     const Var alone =
         plenoxels::image_loss(plenoxels::forward(one.rays, scene.grid, scene.weights, {.harmonics = 1}), one.colours);
     CHECK(fitting.image_loss == Approx(alone.value()(0, 0)));
@@ -500,6 +502,104 @@ TEST_CASE("Fitting, pruned, sample_rays: each argument check fails by itself, th
     const std::string least = " voxels; interpolation needs at least 2 along each axis";
     CHECK(error_of([] { plenoxels::full_grid({1, 2, 2}, {1, 1, 1}); }) == "plenoxels: a grid of 1 x 2 x 2" + least);
     CHECK(error_of([] { plenoxels::full_grid({2, 2, 1}, {1, 1, 1}); }) == "plenoxels: a grid of 2 x 2 x 1" + least);
+}
+
+TEST_CASE("plenoxels: a grid with more voxels than rows, an infinite box and weights of another grid are refused") {
+    plenoxels::Grid large = small_grid();
+    const auto of_size = [&](const std::array<int, 3>& size) {
+        large.size = size;
+        return error_of([&] { plenoxels::sample_rays(through_the_middle(), large, {}); });
+    };
+    // 2^28 - 1 = 435 * 4859 * 127 voxels are the most
+    CHECK(of_size({435, 4859, 127}) == "plenoxels: 8 links for a grid of 435 x 4859 x 127 voxels, each needs one");
+    CHECK(of_size({16384, 8192, 2}) == "plenoxels: a grid of 16384 x 8192 x 2 voxels is larger than rows can be numbered");
+    CHECK_THROWS_WITH(plenoxels::full_grid({2, 2, 2}, {1, INFINITY, 1}),
+                      "plenoxels: half a side of the box is inf, it must be positive and finite");
+    const auto of_weights = [](const Matrix& density, const Matrix& harmonics) {
+        const plenoxels::Weights w{density, harmonics};
+        return error_of([&] { plenoxels::forward(through_the_middle(), small_grid(), w, {.harmonics = 1}); });
+    };
+    const std::string rows = " for 8 voxels; each needs one row of both";
+    CHECK(of_weights(Matrix(8, 1), Matrix(8, 3)) == "");
+    CHECK(of_weights(Matrix(8, 2), Matrix(8, 3)) == "plenoxels: densities (8, 2) and harmonics (8, 3)" + rows);
+    CHECK(of_weights(Matrix(8, 1), Matrix(7, 3)) == "plenoxels: densities (8, 1) and harmonics (7, 3)" + rows);
+}
+
+TEST_CASE("read_grid: a radius or centre that is not three numbers is refused") {
+    const TemporaryFolder folder;
+    const std::string path = folder.path("scene.safetensors");
+    const auto error_with = [&](int radius, int centre) {
+        write_safetensors(path, {{"links", {2, 2, 2}, {}, {0, 1, 2, 3, 4, 5, 6, 7}},
+                                 {"radius", {radius}, Matrix(1, radius, 1)},
+                                 {"center", {centre}, Matrix(1, centre)}});
+        return error_of([&] { plenoxels::read_grid(Safetensors(path)); });
+    };
+    const std::string both = "; both are 3 numbers, one for each axis";
+    CHECK(error_with(3, 3) == "");
+    CHECK(error_with(4, 3) == path + ": radius (1, 4) and center (1, 3)" + both);
+    CHECK(error_with(3, 2) == path + ": radius (1, 3) and center (1, 2)" + both);
+}
+
+TEST_CASE("sample_rays: a ray that only touches an edge of the box has one sample there") {
+    // along (-1, 1, 0) through the edge x = y = 1 of a box that ends at 1: sqrt(2) from (2, 0), as two voxels are two long
+    const plenoxels::Samples samples = plenoxels::sample_rays({{{2, 0, 0}}, {{-1, 1, 0}}}, small_grid(), {});
+    REQUIRE(samples.t.rows == 1);
+    CHECK(samples.t(0, 0) == Approx(std::sqrt(2.0)));
+    CHECK(samples.entry(0, 0) == samples.exit(0, 0));
+}
+
+TEST_CASE("released_total_variation_gradient: does not depend on the order of the rows") {
+    const plenoxels::Grid grid = small_grid();
+    plenoxels::Grid reversed = grid;
+    std::reverse(reversed.links.begin(), reversed.links.end());
+    Random random(3);
+    const Matrix field = normal_matrix(random, 8, 2);
+    Matrix upside_down(8, 2);
+    for (int i = 0; i < 8; ++i) std::copy_n(field.row(i), 2, upside_down.row(7 - i));
+    const auto gradient = [](const Matrix& of, const plenoxels::Grid& in) {
+        return plenoxels::released_total_variation_gradient(of, in, plenoxels::Missing::zero, {1, 2, 3});
+    };
+    const Matrix straight = gradient(field, grid), turned = gradient(upside_down, reversed);
+    for (int i = 0; i < 8; ++i)
+        for (int c = 0; c < 2; ++c) CHECK(turned(7 - i, c) == straight(i, c));
+}
+
+TEST_CASE("Fitting: without total variation the loss is that of the batch") {
+    const PixelRays one{through_the_middle(), {{1, 0, 0}}};
+    const plenoxels::Scene scene{small_grid(), plenoxels::make_weights(small_grid(), {.harmonics = 1}, 0.5f)};
+    plenoxels::Fitting fitting(scene, one, {.harmonics = 1}, {.batch = 3, .tv_density = 0, .tv_harmonics = 0}, 1);
+    CHECK(fitting.loss(0).value()(0, 0) == fitting.picture_loss);
+}
+
+namespace {
+struct StopAfter : Watcher {
+    int last = 0, called = 0;
+    bool after_step(int step, float) override {
+        ++called;
+        return step < last;
+    }
+};
+}  // namespace
+
+TEST_CASE("fit: a watcher sees every step and can stop it") {
+    const PixelRays one{through_the_middle(), {{1, 0, 0}}};
+    const plenoxels::Scene scene{small_grid(), plenoxels::make_weights(small_grid(), {.harmonics = 1}, 0.5f)};
+    StopAfter all, some;
+    all.last = 9, some.last = 1;
+    plenoxels::fit(scene, one, {.harmonics = 1}, {.steps = 4, .batch = 1}, 1, &all);
+    plenoxels::fit(scene, one, {.harmonics = 1}, {.steps = 4, .batch = 1}, 1, &some);
+    CHECK(all.called == 4);
+    CHECK(some.called == 2);
+}
+
+TEST_CASE("largest_weights: empty voxels have no row and receive nothing") {
+    plenoxels::Grid grid = small_grid();
+    grid.links = {-1, 0, 1, 2, 3, 4, 5, 6};
+    const plenoxels::Config config{.harmonics = 1};
+    const plenoxels::Weights w = plenoxels::make_weights(grid, config, 500);
+    const Matrix seen = plenoxels::largest_weights(through_the_middle(), grid, w, config);
+    CHECK(seen.rows == 7);
+    CHECK(*std::max_element(seen.begin(), seen.end()) > 0.5f);
 }
 
 TEST_SUITE_END();

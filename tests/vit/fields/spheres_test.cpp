@@ -71,6 +71,10 @@ TEST_CASE("read_spheres: seven numbers per line; the error names a wrong line") 
           path + ": line 1: \"0 0 zero 1 1 1 1\" is not 7 numbers: x y z radius red green blue");
     CHECK(error_with("\n0 0 0 1 1 1 1 1\n") ==
           path + ": line 2: \"0 0 0 1 1 1 1 1\" is not 7 numbers: x y z radius red green blue");
+    CHECK(error_with("0 0 0 0 1 1 1\n") == path + ": line 1: the radius is 0.000000, it must be positive");
+    CHECK(error_with("0 0 0 1 -0.5 1 1\n") == path + ": line 1: the colour -0.500000, it must lie between 0 and 1");
+    CHECK(error_with("0 inf 0 1 1 1 1\n") ==
+          path + ": line 1: \"0 inf 0 1 1 1 1\" is not 7 numbers: x y z radius red green blue");
     CHECK(error_with("0 0 0 -1 1 1 1\n") == path + ": line 1: the radius is -1.000000, it must be positive");
     CHECK(error_with("0 0 0 1 1 1 2\n") == path + ": line 1: the colour 2.000000, it must lie between 0 and 1");
     CHECK(error_with("# nothing\n") == path + ": there are no spheres; give at least one line of x y z radius red green blue");
@@ -85,6 +89,18 @@ TEST_CASE("first_hit, views_of: a direction of length 0, no views and a distance
                       "views_of: 0 views from a distance of 3.000000, there must be at least 1, and the distance above 0");
     CHECK_THROWS_WITH(views_of(four_spheres(false), 2, 4, 0, 0, 40),
                       "views_of: 2 views from a distance of 0.000000, there must be at least 1, and the distance above 0");
+}
+
+TEST_CASE("first_hit: a ray that touches a sphere hits it, one that begins on it does not hit it again") {
+    const std::vector<Sphere> one{{{5, 1, 0}, 1, {}}};
+    CHECK(first_hit(one, {0, 0, 0}, {1, 0, 0}).sphere == 0);  // the discriminant is 0
+    CHECK(first_hit(one, {0, 0, 0}, {1, 0, 0}).distance == 5);
+    CHECK(first_hit(one, {4, 1, 0}, {1, 0, 0}).sphere == -1);  // t = 0
+    CHECK_THROWS_WITH(first_hit(one, {0, 0, 0}, {INFINITY, 0, 0}),
+                      "first_hit: the direction is (inf, 0.000000, 0.000000), it must be finite and not 0");
+    CHECK(views_of(one, 1, 2, 0, 0.5, 40).size() == 1);
+    CHECK_THROWS_WITH(draw_spheres(one, look_at({0, -3, 0}, {}, {0, 0, 1}, 2, 2, 45), 0),
+                      "draw_spheres: 0 samples a side of a pixel, at least 1 is needed");
 }
 
 TEST_SUITE_END();

@@ -59,6 +59,13 @@ TEST_CASE("read_views: a broken file throws with its path, the frame and the fau
           path + ": there are no frames; give at least one, with its file_path and transform_matrix");
     CHECK(error_with("{\"camera_angle_x\": 4, \"frames\": []}") ==
           path + ": camera_angle_x is 4.000000, it must lie between 0 and pi");
+    CHECK(error_with("{\"camera_angle_x\": 0, \"frames\": []}") ==
+          path + ": camera_angle_x is 0.000000, it must lie between 0 and pi");
+    CHECK(error_with("{\"camera_angle_x\": 3.141592653589793, \"frames\": []}") ==
+          path + ": camera_angle_x is 3.141593, it must lie between 0 and pi");
+    View narrow = small_view(0);
+    narrow.camera.focal *= 2;
+    CHECK(error_of([&] { write_views(path, {small_view(0), narrow}); }).starts_with(path + ": view 1 has a field of view of "));
     CHECK(error_of([&] { write_views(path, {}); }) == path + ": there are no views to write; give at least one");
 
     // The second frame is broken.
@@ -69,6 +76,8 @@ TEST_CASE("read_views: a broken file throws with its path, the frame and the fau
     };
     CHECK(error_of_frame("\"good\"", "[[1, 0], [0, 1]]") == frame_1 + ": a transform_matrix of 2 rows, it must be 4 x 4");
     CHECK(error_of_frame("\"good\"", "[[1], [0], [0], [0]]") ==
+          frame_1 + ": row 0 of transform_matrix does not hold 4 numbers, it must be 4 x 4");
+    CHECK(error_of_frame("\"good\"", "[1, 0, 0, 0]") ==
           frame_1 + ": row 0 of transform_matrix does not hold 4 numbers, it must be 4 x 4");
     CHECK(error_of_frame("\"good\"", "[[1, 0, 0, 0], [0, 1, 0, \"x\"], [0, 0, 1, 3], [0, 0, 0, 1]]") ==
           frame_1 + ": transform_matrix holds something that is not a number in row 1");
@@ -139,14 +148,17 @@ TEST_CASE("pixel_rays: stacks the pixels of all views, and chosen selects from t
     CHECK(identical(slice_rows(some.rays.directions, 0, 1), slice_rows(all.rays.directions, 9, 1)));
     CHECK(identical(some.colours, {{1, 1, 1}, {0, 0, 0}}));
     CHECK_THROWS_WITH(chosen(all, {16}), "chosen: ray 16 of 16, they are counted from 0");
+    CHECK_THROWS_WITH(chosen(all, {-1}), "chosen: ray -1 of 16, they are counted from 0");
 }
 
 TEST_CASE("pixel_rays: an image of another size than its camera's throws") {
     View view = small_view(0);
-    view.image = Image(2, 3, 3);
-    CHECK_THROWS_WITH(
-        pixel_rays({view}),
-        "pixel_rays: an image of 2 x 3 x 3 from a camera of 2 x 4 pixels; both must be equally large, with 3 channels");
+    for (const Image& image : {Image(2, 3, 3), Image(3, 4, 3), Image(2, 4, 1)}) {
+        view.image = image;
+        CHECK(error_of([&] { pixel_rays({view}); }) ==
+              "pixel_rays: an image of " + shape(image) +
+                  " from a camera of 2 x 4 pixels; both must be equally large, with 3 channels");
+    }
 }
 
 TEST_CASE("pixel_rays, points_on_sphere, chosen: an empty list and rays that do not exist are refused") {

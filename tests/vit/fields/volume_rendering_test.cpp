@@ -113,6 +113,10 @@ TEST_CASE("image_of: rows of pixels become an image, clamped, and pixels_of inve
 TEST_CASE("render: inconsistent sizes throw with the caller's line") {
     CHECK(without_place(error_of([] { render(Matrix(3, 1), Matrix(2, 3), Segments::one(2)); })) ==
           "render: optical depths (3, 1) and values (2, 3) on rays with 2 samples; every sample needs one row of each");
+    CHECK(without_place(error_of([] { render(Matrix(2, 2), Matrix(2, 3), Segments::one(2)); })) ==
+          "render: optical depths (2, 2) and values (2, 3) on rays with 2 samples; every sample needs one row of each");
+    CHECK(without_place(error_of([] { render(Matrix(2, 1), Matrix(2, 3), Segments::one(3)); })) ==
+          "render: optical depths (2, 1) and values (2, 3) on rays with 3 samples; every sample needs one row of each");
 }
 
 TEST_CASE("volume_rendering: invalid cameras, directions and densities are refused") {
@@ -126,6 +130,9 @@ TEST_CASE("volume_rendering: invalid cameras, directions and densities are refus
     CHECK_THROWS_WITH(
         look_at({0, 0, NAN}, {}, {0, 1, 0}, 2, 2, 40),
         "look_at: a direction of (0.000000, 0.000000, nan); position and target must be finite and not the same point");
+    CHECK_THROWS_WITH(
+        look_at({0, 0, INFINITY}, {}, {0, 1, 0}, 2, 2, 40),
+        "look_at: a direction of (0.000000, 0.000000, inf); position and target must be finite and not the same point");
     CHECK_THROWS_WITH(look_at({0, 0, 3}, {}, {0, 0, 1}, 2, 2, 40),
                       "look_at: a direction of (0.000000, 0.000000, 0.000000); the direction up must be finite and not lie on "
                       "the line of sight");
@@ -154,6 +161,7 @@ TEST_CASE("look_at, rays_of_pixels, unit_directions: each argument check fails b
     };
     const std::string rule = " degrees; sizes must be positive, the angle between 0 and 180";
     CHECK(refusal(1, 1, 179) == "");
+    CHECK(refusal(1, 1, 0.5) == "");
     CHECK(refusal(0, 1, 40) == "look_at: an image of 0 x 1 pixels and 40.000000" + rule);
     CHECK(refusal(1, 0, 40) == "look_at: an image of 1 x 0 pixels and 40.000000" + rule);
     CHECK(refusal(1, 1, 0) == "look_at: an image of 1 x 1 pixels and 0.000000" + rule);
@@ -176,6 +184,8 @@ TEST_CASE("rays_of, rays_of_pixels, psnr, image_of: images without pixels and pi
     Camera camera = look_at({0, 0, 3}, {}, {0, 1, 0}, 1, 1, 40);
     CHECK_THROWS_WITH(rays_of_pixels(camera, {-1}),
                       "rays_of_pixels: pixel -1 is outside an image of 1 x 1, they are counted from 0, row by row");
+    CHECK_NOTHROW(rays_of_pixels(camera, {0}));
+    camera.focal = 0.5;  // a wide view of a single pixel
     CHECK_NOTHROW(rays_of_pixels(camera, {0}));
     camera.focal = INFINITY;
     CHECK_THROWS_WITH(rays_of_pixels(camera, {0}),
