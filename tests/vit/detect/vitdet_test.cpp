@@ -8,6 +8,7 @@
 #include "nn/autograd/rearrange.h"
 #include "nn/training/loss.h"
 #include "tests/fixture_views.h"
+#include "tests/nn/data/changed_tensor.h"
 #include "tests/nn/data/given_settings.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
@@ -497,15 +498,7 @@ TEST_CASE("config_of: patches of two pixels have no level of scale 4; positions 
     save(table(tiny), path, vitdet::metadata(tiny));
     CHECK(vitdet::config_of(Safetensors(path), {}).scales == std::vector<double>{2, 0.5});
 
-    std::vector<TensorToWrite> tensors;
-    const Safetensors file(path);
-    for (const auto& [name, tensor] : file.tensors) {
-        const bool positions = name == "backbone.net.pos_embed";
-        tensors.push_back({.name = name,
-                           .shape = positions ? std::vector<long>{1, 18, 8} : tensor.shape,
-                           .floats = positions ? Matrix(18, 8) : file.matrix(name)});
-    }
-    write_safetensors(path, tensors, vitdet::metadata(tiny));
+    change_shape(path, "backbone.net.pos_embed", {1, 18, 8});
     CHECK(error_of([&] { vitdet::config_of(Safetensors(path), {}); }) ==
           path + ": 18 absolute positions are neither a square nor one more than a square");
 }

@@ -9,6 +9,7 @@
 #include "nn/autograd/rearrange.h"
 #include "nn/training/contrastive.h"
 #include "tests/fixture_views.h"
+#include "tests/nn/data/changed_tensor.h"
 #include "tests/nn/data/given_settings.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
@@ -287,12 +288,18 @@ TEST_CASE("load_rules: files of Hugging Face also hold position ids, and the sca
                     clip::embed_images(tiny_images(2), w, tiny).value()));
     GivenSettings five = heads_of_tiny;
     five["vision_config.num_attention_heads"] = "5";
+    GivenSettings none = heads_of_tiny;
+    none["vision_config.num_attention_heads"] = "0";
+    CHECK_THROWS_WITH(clip::config_of(checkpoint, none), doctest::Contains("vision_config: 0 heads do not divide a width of 12"));
     CHECK_THROWS_WITH(clip::config_of(checkpoint, five), doctest::Contains("vision_config: 5 heads do not divide a width of 12"));
     CHECK_THROWS_WITH(clip::config_of(checkpoint), doctest::Contains("missing setting: the number of heads (vision_config)"));
     CHECK(config.vision.activation == Activation::gelu_quick);
     GivenSettings exact = heads_of_tiny;
     exact["text_config.hidden_act"] = "gelu";
     CHECK(clip::config_of(checkpoint, exact).text.activation == Activation::gelu);
+    change_shape(path, "vision_model.embeddings.position_embedding.weight", {7, 12});
+    CHECK_THROWS_WITH(clip::config_of(Safetensors(path), heads_of_tiny),
+                      (path + ": 6 positions are not a square grid; state the image size").c_str());
 }
 
 // --- published files, built by hand: the expected numbers are those of another program (plain Python, double precision) ---
@@ -549,6 +556,8 @@ TEST_CASE("preprocess: resizes the shorter side, crops the centre, normalises ea
     CHECK(clip::preprocess(Image(5, 4, 1, 1), config).pixels == clip::preprocess(white, config).pixels);  // grey
     CHECK_THROWS_WITH(clip::preprocess(white, {.grid = {.height = 4, .width = 6, .patch_size = 2, .channels = 3}}),
                       "clip: photographs are prepared for square images of 3 channels, not for 4 x 6 x 3");
+    CHECK_THROWS_WITH(clip::preprocess(white, {.grid = {.height = 4, .width = 4, .patch_size = 2, .channels = 1}}),
+                      "clip: photographs are prepared for square images of 3 channels, not for 4 x 4 x 1");
 }
 
 // --- bad input ---
@@ -564,6 +573,8 @@ TEST_CASE("clip: an inconsistent config or batch throws an error that gives the 
     bad = tiny;
     bad.shared_width = 0;
     CHECK_THROWS_WITH(clip::make_weights(bad, random), "clip: a shared width of 0, it must be positive");
+    bad.shared_width = 1;
+    CHECK_NOTHROW(clip::make_weights(bad, random));
     const clip::Weights w = tiny_weights();
     CHECK_THROWS_WITH(clip::embed_texts(equal_batch({9, 1, 2, 3, 4, 5, 6, 10}, 8), w, tiny),
                       "clip: sentences of 8 tokens, the model has 7 positions; cut the longest");

@@ -143,6 +143,7 @@ TEST_CASE("clean: a numeric character reference ends before the first character 
     CHECK(clip::clean("&#x41g&#x41G&#x41@&#x41`&#x41/&#x41:") == "agaga@a`a/a:");
     CHECK(clip::clean("b&#x") == "b&#x");
     CHECK(clip::clean("b&#") == "b&#");
+    CHECK(clip::clean("a & b &65; &x41; &") == "a & b &65; &x41; &");  // no numbered character without #
 }
 
 TEST_CASE("make_sentences, read_vocabulary: a length without room and a number given twice are refused, the least is allowed") {
@@ -152,6 +153,23 @@ TEST_CASE("make_sentences, read_vocabulary: a length without room and a number g
     CHECK_THROWS_WITH(clip::read_vocabulary("{\"a\":0,\"b\":0}", "v", "", "m"), "v: the number 0 is given twice, also to \"b\"");
     CHECK_THROWS_WITH(clip::read_vocabulary("{\"a\":-1}", "v", "", "m"),
                       "v: line 1: the number of \"a\" is \"-1\", it must be one of 0 ... 0");
+}
+
+TEST_CASE("read_merges, read_vocabulary: files of another kind, halves of a merge and a merge given twice are refused") {
+    const clip::Tokenizer tokenizer = clip::read_merges(three_letters, "list");
+    CHECK(clip::read_merges(std::string(three_letters) + "\n\n", "list").size() == tokenizer.size());  // empty lines at the end
+    CHECK(clip::make_sentences({"abc"}, tokenizer, 3).ids == std::vector<int>{514, 513, 515});         // no place is left
+    const std::string json = vocab_json(tokenizer);
+    CHECK(error_of([&] {
+              clip::read_merges(json, "m");
+          }).starts_with("m: is not a merges.txt, which has a merge of two tokens in each line; it looks like "));
+    for (const std::string half : {" b", "a "})
+        CHECK(error_of([&] { clip::read_merges(half + "\n", "m"); }) ==
+              "m: line 1: \"" + half + "\" is not a merge, which is two tokens with one space between them");
+    CHECK_THROWS_WITH(clip::read_vocabulary(json, "v", "a b\nab c</w>\na b\n", "m"),
+                      "m: line 3: \"a\" and \"b\" are joined already by an earlier line; leave one out");
+    CHECK_THROWS_WITH(clip::read_vocabulary("[1]", "v", "", "m"),
+                      "v: an object of tokens and their numbers is needed, as {\"a\": 0, ...}");
 }
 
 TEST_SUITE_END();

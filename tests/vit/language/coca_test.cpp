@@ -218,6 +218,9 @@ TEST_CASE("coca: an inconsistent config or batch throws an error that gives the 
                       "coca: 2 images and 1 captions are not pairs; give one caption to each image");
     CHECK_THROWS_WITH(coca::read_texts(equal_batch({9}, 1), w, tiny),
                       "coca: captions of 1 tokens, there must be 2 to 7, its positions; cut the longest");
+    CHECK_NOTHROW(coca::read_texts(equal_batch(std::vector<int>(7, 9), 7), w, tiny));
+    CHECK_THROWS_WITH(coca::read_texts(equal_batch(std::vector<int>(8, 9), 8), w, tiny),
+                      "coca: captions of 8 tokens, there must be 2 to 7, its positions; cut the longest");
     CHECK_THROWS_WITH(coca::read_images({Image(4, 4, 3)}, w, tiny), "coca: image 0 is 4 x 4 x 3, this model reads 4 x 6 x 3");
     CHECK_THROWS_WITH(coca::Captioner(tiny_images(1), w, tiny, 7),
                       "coca: a caption of 7 tokens, at most 6 can be read; ask for fewer");
@@ -273,6 +276,22 @@ TEST_CASE("coca: every invalid size or factor is refused by itself, the smallest
                                 .decoder_heads = 1,
                                 .eps = 0};
     CHECK_NOTHROW(coca::make_weights(smallest, random));
+}
+
+TEST_CASE("config_of: a width of the heads that does not divide the image tower's is refused") {
+    Random random;
+    const coca::Weights w = coca::make_weights(tiny, random);
+    const TemporaryFolder folder;
+    const std::string path = folder.path("coca.safetensors");
+    save(coca::parameters(w, tiny), path, coca::metadata(tiny));
+    const auto refusal = [&](const std::string& head_width) {
+        return error_of([&] { coca::config_of(Safetensors(path), {{"vision_cfg.head_width", head_width}}); });
+    };
+    const std::string rule = " do not divide the image tower's width of 12; give its vision_cfg.head_width";
+    CHECK(refusal("1") == "");
+    CHECK(refusal("12") == "");
+    CHECK(refusal("0") == path + ": heads of width 0" + rule);
+    CHECK(refusal("5") == path + ": heads of width 5" + rule);
 }
 
 TEST_SUITE_END();

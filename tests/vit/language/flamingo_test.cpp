@@ -208,6 +208,17 @@ TEST_CASE("flamingo: an inconsistent config or batch throws an error that gives 
                       "many of them, and each text an image");
     CHECK_THROWS_WITH(flamingo::forward(equal_batch(std::vector<int>(13, 1), 13), tiny_features(1), 1, w, tiny),
                       "flamingo: a text of 13 tokens, the language model has 12 positions; cut the text");
+    CHECK_NOTHROW(flamingo::forward(equal_batch(std::vector<int>(12, 1), 12), tiny_features(1), 1, w, tiny));
+    const std::string wide = ", 6 wide; each image needs equally many of them, and each text an image";
+    CHECK(error_of([&] {
+              flamingo::forward(equal_batch({1, 2}, 2), tiny_features(1), 0, w, tiny);
+          }) == "flamingo: image features of shape (4, 6) for 1 texts with 0 images each" + wide);
+    CHECK(error_of([&] {
+              flamingo::forward(equal_batch({1, 2}, 2), Matrix(4, 5), 1, w, tiny);
+          }) == "flamingo: image features of shape (4, 5) for 1 texts with 1 images each" + wide);
+    CHECK_NOTHROW(flamingo::Reader(tiny_features(1), 1, 1, w, tiny, 12));
+    CHECK_THROWS_WITH(flamingo::Reader(tiny_features(1), 1, 1, w, tiny, 13),
+                      "flamingo: 13 tokens to read, the language model has 12 positions; ask for fewer");
     Random random;
     flamingo::Config bad = tiny;
     bad.every = 4;
@@ -281,6 +292,33 @@ TEST_CASE("make_weights: every invalid size of the gated layers is refused by it
     CHECK(refusal(&flamingo::Config::heads, 1) == "");
     CHECK(refusal(&flamingo::Config::head_width, 1) == "");
     CHECK(refusal(&flamingo::Config::mlp_width, 1) == "");
+}
+
+TEST_CASE("config_of: heads that do not divide the columns of queries are refused") {
+    const flamingo::Weights w = tiny_weights(0);
+    const TemporaryFolder folder;
+    const std::string path = folder.path("flamingo.safetensors");
+    const auto refusal = [&](const flamingo::Config& config) {
+        save(flamingo::parameters(w, tiny), path, flamingo::metadata(config));
+        return error_of([&] { flamingo::config_of(Safetensors(path), {}); });
+    };
+    CHECK(refusal(tiny) == "");
+    flamingo::Config resampler = tiny, gated = tiny;
+    resampler.resampler.heads = 3;
+    CHECK(refusal(resampler) == path + ": 3 heads of the resampler do not divide its 10 columns of queries");
+    gated.heads = 0;
+    CHECK(refusal(gated) == path + ": 0 heads of the gated layers do not divide its 12 columns of queries");
+}
+
+TEST_CASE("config_of: a file without gated layers is refused with the name of a tensor that is missing") {
+    const flamingo::Weights w = tiny_weights(0);
+    const TemporaryFolder folder;
+    const std::string path = folder.path("flamingo.safetensors");
+    Parameters table = flamingo::parameters(w, tiny);
+    std::erase_if(table, [](const Parameter& each) { return each.name.find("gated_cross_attn") != std::string::npos; });
+    save(table, path, flamingo::metadata(tiny));
+    CHECK(error_of([&] { flamingo::config_of(Safetensors(path), {}); }).find("gated_cross_attn_layer.ff.1.weight") !=
+          std::string::npos);
 }
 
 TEST_SUITE_END();

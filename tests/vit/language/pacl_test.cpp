@@ -171,4 +171,25 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("pacl: every size that cannot be is refused by itself, the least that can is accepted") {
+    Random random;
+    for (const auto& [config, text] : std::vector<std::pair<pacl::Config, std::string>>{
+             {{.rows = 0}, "pacl: 0 x 14 patches, widths 768, 512 and 512: sizes must be positive"},
+             {{.cols = 0}, "pacl: 14 x 0 patches, widths 768, 512 and 512: sizes must be positive"},
+             {{.vision_width = 0}, "pacl: 14 x 14 patches, widths 0, 512 and 512: sizes must be positive"},
+             {{.text_width = 0}, "pacl: 14 x 14 patches, widths 768, 0 and 512: sizes must be positive"},
+             {{.width = 0}, "pacl: 14 x 14 patches, widths 768, 512 and 0: sizes must be positive"}})
+        CHECK_THROWS_WITH(pacl::make_weights(config, random), text.c_str());
+    CHECK_NOTHROW(pacl::make_weights({.rows = 1, .cols = 1, .vision_width = 1, .text_width = 1, .width = 1}, random));
+    const pacl::Weights w = tiny_weights();
+    const auto refusal = [&](const Matrix& patches, const Matrix& texts) {
+        return error_of([&] { pacl::forward(patches, texts, w, tiny); });
+    };
+    const std::string whole = " are not whole images of 2 x 3 patches, each 5 wide";
+    CHECK(refusal(draws(6, 4, 1), draws(1, 4, 1)) == "pacl: features of shape (6, 4)" + whole);
+    CHECK(refusal(Matrix(0, 5), draws(1, 4, 1)) == "pacl: features of shape (0, 5)" + whole);
+    CHECK(refusal(draws(6, 5, 1), Matrix(0, 4)) ==
+          "pacl: sentences of shape (0, 4); there must be at least one, with features 4 wide");
+}
+
 TEST_SUITE_END();

@@ -67,4 +67,23 @@ TEST_CASE("centre_crop: half a pixel is rounded to the even number") {
     CHECK_THROWS_WITH(centre_crop(image, 7, 2), "centre_crop: 7 x 2 of an image of 6 x 4");
 }
 
+TEST_CASE("resize_bicubic_antialiased, resize_shorter_side, centre_crop: each size that cannot be is refused by itself") {
+    const Image pixel(1, 1, 1);
+    CHECK(shape(resize_bicubic_antialiased(pixel, 1, 1)) == "1 x 1 x 1");
+    CHECK(shape(resize_shorter_side(pixel, 1)) == "1 x 1 x 1");
+    CHECK(shape(centre_crop(pixel, 1, 1)) == "1 x 1 x 1");
+    const auto resize = [](const Image& image, int height, int width) {
+        return error_of([&] { resize_bicubic_antialiased(image, height, width); });
+    };
+    CHECK(resize(pixel, 1, 0) == "resize_bicubic_antialiased: from 1 x 1 to 1 x 0, all must be at least 1");
+    CHECK(resize(Image(0, 1, 1), 1, 1) == "resize_bicubic_antialiased: from 0 x 1 to 1 x 1, all must be at least 1");
+    CHECK(resize(Image(1, 0, 1), 1, 1) == "resize_bicubic_antialiased: from 1 x 0 to 1 x 1, all must be at least 1");
+    CHECK_THROWS_WITH(resize_shorter_side(Image(0, 1, 1), 1),
+                      "resize_shorter_side: from 0 x 1 to a shorter side of 1, all must be at least 1");
+    const auto crop = [&](int height, int width) { return error_of([&] { centre_crop(pixel, height, width); }); };
+    CHECK(crop(0, 1) == "centre_crop: 0 x 1 of an image of 1 x 1");
+    CHECK(crop(1, 0) == "centre_crop: 1 x 0 of an image of 1 x 1");
+    CHECK(crop(1, 2) == "centre_crop: 1 x 2 of an image of 1 x 1");
+}
+
 TEST_SUITE_END();
