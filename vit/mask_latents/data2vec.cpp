@@ -179,7 +179,7 @@ double spread(const Matrix& targets) {
 static void check(const Config& config) {
     require(config.heads > 0 && config.width > 0 && config.width % config.heads == 0, "data2vec: ", config.heads,
             " heads do not divide a width of ", config.width);
-    require(config.mlp_width > 0 && config.depth > 0 && config.average_layers > 0 && config.average_layers <= config.depth,
+    require(config.mlp_width > 0 && config.average_layers > 0 && config.average_layers <= config.depth,
             "data2vec: ", config.average_layers, " of ", config.depth, " blocks make the target, with MLPs of ", config.mlp_width,
             "; it needs at least one, and no more than there are");
     require(config.head_layers == 1 || config.head_layers == 2, "data2vec: a head of ", config.head_layers,

@@ -27,16 +27,11 @@ static void squared_distances_backward(Record& d) {
                 dx[static_cast<std::size_t>(i) * C + c] += pull;
                 de[static_cast<std::size_t>(k) * C + c] -= pull;
             }
-    if (x.requires_gradient()) {
-        Matrix share = Matrix::unset(n, C);
-        std::copy(dx.begin(), dx.end(), share.begin());
-        add_gradient(x, std::move(share));
-    }
-    if (codebook.requires_gradient()) {
-        Matrix share = Matrix::unset(K, C);
-        std::copy(de.begin(), de.end(), share.begin());
-        add_gradient(codebook, std::move(share));
-    }
+    Matrix of_vectors = Matrix::unset(n, C), of_codes = Matrix::unset(K, C);
+    std::copy(dx.begin(), dx.end(), of_vectors.begin());
+    std::copy(de.begin(), de.end(), of_codes.begin());
+    add_gradient(x, std::move(of_vectors));
+    add_gradient(codebook, std::move(of_codes));
 }
 
 static Explained squared_distances_explained(const Record&, const std::vector<Var>&) {

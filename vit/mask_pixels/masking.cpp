@@ -77,7 +77,7 @@ static std::vector<int> draw_rectangle(Random& random, int down, int across, flo
     const float ratio = std::exp(random.uniform(-most, most));  // height / width
     const int height = static_cast<int>(std::lround(std::sqrt(area * ratio)));
     const int width = static_cast<int>(std::lround(std::sqrt(area / ratio)));
-    if (height < 1 || width < 1 || height >= down || width >= across) return {};
+    if (height >= down || width >= across) return {};
     const int top = random.below(down - height + 1), left = random.below(across - width + 1);
     std::vector<int> places;
     for (int y = top; y < top + height; ++y)

@@ -240,9 +240,8 @@ static void check(const Config& config) {
     require(config.decoder_depth >= 0 && mlp_width(config, config.decoder_width) > 0, "videomae: a decoder of ",
             config.decoder_depth, " blocks with MLPs of ratio ", config.mlp_ratio,
             "; the depth may not be negative, the ratio must be positive");
-    require(config.mask_ratio >= 0 && masked_positions(config) > 0 && masked_positions(config) < config.grid.count(),
-            "videomae: a mask ratio of ", config.mask_ratio, " masks ", masked_positions(config), " of ", config.grid.count(),
-            " places");
+    require(masked_positions(config) > 0 && masked_positions(config) < config.grid.count(), "videomae: a mask ratio of ",
+            config.mask_ratio, " hides ", masked_positions(config), " of ", config.grid.count(), " places");
     require(config.channel_mean.size() == config.channel_std.size() &&
                 (config.channel_mean.empty() || static_cast<int>(config.channel_mean.size()) == config.grid.channels),
             "videomae: ", static_cast<int>(config.channel_mean.size()), " means and ",

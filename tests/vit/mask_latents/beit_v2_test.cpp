@@ -220,7 +220,21 @@ TEST_CASE("beit_v2: an inconsistent config, mask or teacher throws an error that
     beit_v2::TokenizerConfig tokenizer = tiny_tokenizer;
     tokenizer.heads = 3;
     CHECK_THROWS_WITH(beit_v2::make_weights(tokenizer, random), "beit_v2: tokenizer: 3 heads do not divide a width of 8");
+    const std::string branch = " blocks of the branch are negative";
+    config.early_block = 0;
+    CHECK(error_of([&] { beit_v2::make_weights(config, random); }) ==
+          "beit_v2: the early block 0 is not one of 3 blocks, or 1" + branch);
+    config.early_block = 3;
+    CHECK_NOTHROW(beit_v2::make_weights(config, random));
+    config.head_depth = -1;
+    CHECK(error_of([&] { beit_v2::make_weights(config, random); }) ==
+          "beit_v2: the early block 3 is not one of 3 blocks, or -1" + branch);
     const beit_v2::Weights w = beit_v2::make_weights(tiny, random);
+    CHECK_THROWS_WITH(beit_v2::forward(tiny_images(random, 2), Matrix(2, 5), w, tiny),
+                      "beit_v2: a mask (2, 5) for 2 images of 6 patches; each image needs a row, each patch a number");
+    const beit_v2::Steps last_hidden = beit_v2::forward(tiny_images(random, 1), {{0, 0, 0, 0, 0, 1}}, w, tiny);
+    CHECK(beit_v2::hidden_tokens({0, 1, 2, 3, 4, 5}, last_hidden) == std::vector<int>{5});
+    CHECK_THROWS_WITH(beit_v2::hidden_tokens({0, 1, 2, 3, 4}, last_hidden), "beit_v2: 5 tokens, but patch 5 is hidden");
     CHECK_THROWS_WITH(beit_v2::forward(tiny_images(random, 2), Matrix(1, 6), w, tiny),
                       "beit_v2: a mask (1, 6) for 2 images of 6 patches; each image needs a row, each patch a number");
     CHECK_THROWS_WITH(beit_v2::forward(tiny_images(random, 1), Matrix(1, 6), w, tiny),
@@ -243,6 +257,9 @@ TEST_CASE(
         beit_v2::Config config = golden_config(Golden(path));
         config.absolute_positions = false;
         check_given_settings(config, table_of, beit_v2::config_of, "the size of the images");
+        config.absolute_positions = true;
+        config.grid.height = config.grid.width;  // a square grid of positions tells the size
+        check_given_settings(config, table_of, beit_v2::config_of, "the number of heads");
         beit_v2::TokenizerConfig tokenizer = golden_tokenizer_config(Golden(path));
         tokenizer.grid.height = tokenizer.grid.width;  // a square grid of positions tells the size
         check_given_settings(tokenizer, tokenizer_table_of, beit_v2::tokenizer_config_of, "the number of heads");
@@ -282,6 +299,10 @@ TEST_CASE("beit_v2: every invalid size or factor of a tokenizer is refused by it
                                             .decay = 0,
                                             .eps = 0};
     CHECK_NOTHROW(beit_v2::make_weights(smallest, random));
+    CHECK_NOTHROW(beit_v2::make_weights(
+        beit_v2::TokenizerConfig{
+            .grid = smallest.grid, .width = 1, .encoder_depth = 0, .decoder_depth = 0, .heads = 1, .decay = 1},
+        random));
 }
 
 TEST_SUITE_END();

@@ -112,6 +112,7 @@ TEST_CASE("embed_text: the i-th token that is not padding has position row i + 2
     CHECK(steps.positions == std::vector<int>{2, 3, 4, 2, 1, 1});
     for (int j = 0; j < 8; ++j) CHECK(steps.rows.value()(4, j) == 0);
     CHECK(identical(slice_rows(steps.rows.value(), 0, 1), slice_rows(steps.rows.value(), 3, 1)));
+    CHECK(data2vec::embed_text({5, 5, 5, 5, 5, 5}, 6, w.student, config).positions.back() == 7);  // all six
     CHECK_THROWS_WITH(data2vec::embed_text({5, 5, 5, 5, 5, 5, 5}, 7, w.student, config),
                       "data2vec: text 0 has 7 tokens, there are 6 positions");
 }
@@ -234,6 +235,11 @@ TEST_CASE("data2vec: an inconsistent config or tokens throw an error that gives 
         "data2vec: the student reads token 5 at position 0, the teacher 6; they may differ only at masked positions");
     CHECK_THROWS_WITH(data2vec::forward({5, 11, 6}, {5, 6, 6}, 2, w, config),
                       "data2vec: 3 tokens are not a whole number of sequences of 2");
+    CHECK_THROWS_WITH(data2vec::token_mask({}, 2, config), "data2vec: 0 tokens are not a whole number of sequences of 2");
+    CHECK_THROWS_WITH(data2vec::token_mask({5}, 0, config), "data2vec: 1 tokens are not a whole number of sequences of 0");
+    CHECK(identical(data2vec::token_mask({5, 1}, 1, config), Matrix{{1}, {0}}));
+    CHECK_THROWS_WITH(data2vec::forward({11}, {5, 6}, 1, w, config),
+                      "data2vec: 1 tokens for the student, 2 for the teacher; both read equally many");
     config.average_layers = 4;
     CHECK_THROWS_WITH(
         data2vec::make_weights(config, random),
@@ -252,6 +258,12 @@ TEST_CASE(
     };
     for (const std::string& path : golden_files("data2vec"))
         check_given_settings(golden_config(Golden(path)), table, data2vec::config_of, "the number of heads");
+    data2vec::Config without_text = small_config();
+    without_text.vocabulary = 0;
+    const TemporaryFolder folder;
+    const std::string path = folder.path("data2vec.safetensors");
+    save(table(without_text), path, data2vec::metadata(without_text));
+    CHECK(data2vec::config_of(Safetensors(path), {}).vocabulary == 0);
 }
 
 TEST_CASE("data2vec: every invalid size or factor is refused by itself, the smallest valid one is accepted") {
@@ -277,6 +289,8 @@ TEST_CASE("data2vec: every invalid size or factor is refused by itself, the smal
               "vocabulary, and differ"},
              {{.mlp_width = 0},
               "data2vec: 10 of 12 blocks make the target, with MLPs of 0; it needs at least one, and no more than there are"},
+             {{.depth = 0},
+              "data2vec: 10 of 0 blocks make the target, with MLPs of 3072; it needs at least one, and no more than there are"},
              {{.average_layers = 0},
               "data2vec: 0 of 12 blocks make the target, with MLPs of 3072; it needs at least one, and no more than there are"},
              {{.heads = 0}, "data2vec: 0 heads do not divide a width of 768"},

@@ -169,7 +169,13 @@ TEST_CASE("eva: an inconsistent config, image, mask or feature throws an error t
                       "eva: features of 0 numbers, at least 1 is needed");
     CHECK_THROWS_WITH(eva::forward(c.images, Matrix(2, 9), c.w, c.config),
                       "eva: a mask (2, 9) for 2 images of 6 patches; each image needs a row, each patch a number");
+    CHECK_THROWS_WITH(eva::forward(c.images, Matrix(1, 6), c.w, c.config),
+                      "eva: a mask (1, 6) for 2 images of 6 patches; each image needs a row, each patch a number");
+    eva::Config narrow = c.config;
+    narrow.feature_width = 1;
+    CHECK_NOTHROW(eva::make_weights(narrow, random));
     const eva::Steps steps = eva::forward(c.images, c.mask, c.w, c.config);
+    CHECK_THROWS_WITH(eva::loss(steps, Matrix(11, 5)), "eva: features (11, 5) for 12 patches and predictions (4, 5)");
     CHECK_THROWS_WITH(eva::loss(steps, Matrix(12, 4)), "eva: features (12, 4) for 12 patches and predictions (4, 5)");
     CHECK_THROWS_WITH(eva::loss(eva::forward(c.images, Matrix(2, 6), c.w, c.config), Matrix(12, 5)),
                       "eva: no patch is masked, so there is nothing to predict");

@@ -377,4 +377,21 @@ TEST_CASE("masked_fraction, mask_tokens, weighted_loss: each argument check fail
                       "maskgit: id -2 is not one of 5 tokens, 3 classes, or -1 (masked)");
 }
 
+TEST_CASE("decode: of equal logits the first token is taken; one round and a choice temperature of 0 are enough") {
+    maskgit::Weights w = tiny_weights();
+    w.token_embedding = Var(Matrix(w.token_embedding.rows(), w.token_embedding.cols()));
+    w.bias = Var(Matrix(w.bias.rows(), w.bias.cols()));
+    const maskgit::Draws no_noise{Matrix(9, 5), Matrix(1, 9)};
+    const maskgit::Decoding once{.rounds = 1, .choice_temperature = 0};
+    const std::vector<maskgit::Round> rounds = maskgit::decode(maskgit::empty_images({1}, tiny), no_noise, w, tiny, once);
+    REQUIRE(rounds.size() == 1);
+    CHECK(maskgit::tokens_of(rounds[0].sampled, tiny) == std::vector<int>(8, 0));
+}
+
+TEST_CASE("schedule_of_name: a power may be below 1, not 0") {
+    CHECK(maskgit::schedule_of_name("pow0.5").exponent == 0.5);
+    CHECK_THROWS_WITH(maskgit::schedule_of_name("pow0"),
+                      "maskgit: 'pow0' is not one of cosine, uniform, pow2, pow2.5, ..., log, exp");
+}
+
 TEST_SUITE_END();

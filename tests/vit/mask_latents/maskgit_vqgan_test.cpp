@@ -170,6 +170,8 @@ TEST_CASE("paint: equals the reconstruction of forward for the same codes") {
     CHECK(identical(painted.pixels.value(), steps.reconstruction.pixels.value()));
     CHECK_THROWS_WITH(maskgit_vqgan::paint({0, 1}, {1, 2, 4}, w, config),
                       "maskgit_vqgan: 2 words for 1 image of 2 x 4, each pixel of the code needs one");
+    CHECK_THROWS_WITH(maskgit_vqgan::paint({}, {0, 2, 4}, w, config),
+                      "maskgit_vqgan: 0 words for 0 images of 2 x 4, each pixel of the code needs one");
     CHECK_THROWS_WITH(maskgit_vqgan::forward({Image(4, 8, 3)}, w, config),
                       "maskgit_vqgan: images of 3 channels, this model reads 2");
     Random other;

@@ -27,6 +27,17 @@ TEST_CASE("squared_distances: the gradients of vectors and codes agree with fini
     check_gradient_by_differences(distances_of_inputs, {normal_matrix(random, 4, 3), normal_matrix(random, 5, 3)});
 }
 
+TEST_CASE("squared_distances: vectors or codes that are not trained get no gradient") {
+    const auto gradient = [](const Var& x, const Var& codes, const Var& of) {
+        const Tape tape;
+        backward(squared_distances(x, codes));
+        return of.gradient();
+    };
+    const Var x = parameter({{3}}), codes = parameter({{1}});
+    CHECK(identical(gradient(x, Matrix{{1}}, x), Matrix{{4}}));  // 2 (3 - 1)
+    CHECK(identical(gradient(Matrix{{3}}, codes, codes), Matrix{{-4}}));
+}
+
 TEST_CASE("squared_distances: the distance of large, close vectors is accurate") {
     // 1000^2 + 1000.25^2 - 2 1000 1000.25 would be 0.0625 up to 0.06 in float; in double it is exact
     const Matrix d = squared_distances(Matrix{{1000}}, Matrix{{1000.25f}}).value();

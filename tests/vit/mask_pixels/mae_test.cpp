@@ -339,6 +339,9 @@ TEST_CASE("mae: every invalid size or factor is refused by itself, the smallest 
              {{.decoder_heads = 5}, "mae: a decoder width of 512 must be divisible by 5 heads and by 4 for the positions"},
              {{.decoder_width = 18, .decoder_heads = 1},
               "mae: a decoder width of 18 must be divisible by 1 heads and by 4 for the positions"},
+             {{.width = 8, .heads = 1, .decoder_width = 4, .decoder_heads = 1, .mlp_ratio = 0.125},  // MLPs of 1 and of 0
+              "mae: a decoder of 8 blocks with MLPs of ratio 0.125000; the depth may not be negative, the ratio must be "
+              "positive"},
              {{.decoder_depth = -1},
               "mae: a decoder of -1 blocks with MLPs of ratio 4.000000; the depth may not be negative, the ratio must "
               "be positive"},
@@ -355,6 +358,9 @@ TEST_CASE("mae: every invalid size or factor is refused by itself, the smallest 
                                .mask_ratio = 0,
                                .eps = 0};
     CHECK_NOTHROW(mae::make_weights(smallest, random));
+    const mae::Weights w = mae::make_weights(smallest, random);
+    CHECK_NOTHROW(mae::make_classifier(w, smallest, 1, random));
+    CHECK(error_of([&] { mae::make_classifier(w, smallest, 0, random); }).starts_with("mae: a classifier of 0 classes"));
 }
 
 TEST_SUITE_END();

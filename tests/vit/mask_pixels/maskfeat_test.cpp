@@ -154,6 +154,8 @@ TEST_CASE("maskfeat: an inconsistent config, image or mask throws an error that 
     CHECK_THROWS_WITH(maskfeat::make_weights({.heads = 5}, random), "maskfeat: 5 heads do not divide a width of 768");
     CHECK_THROWS_WITH(maskfeat::forward(c.images, Matrix(2, 9), c.w, c.config),
                       "maskfeat: a mask (2, 9) for 2 images of 6 patches; each image needs a row, each patch a number");
+    CHECK_THROWS_WITH(maskfeat::forward(c.images, Matrix(1, 6), c.w, c.config),
+                      "maskfeat: a mask (1, 6) for 2 images of 6 patches; each image needs a row, each patch a number");
     CHECK_THROWS_WITH(maskfeat::loss(maskfeat::forward(c.images, Matrix(2, 6), c.w, c.config), Matrix(12, 40)),
                       "maskfeat: no patch is masked, so there is nothing to predict");
     CHECK_THROWS_WITH(maskfeat::forward({Image(8, 8, 1), Image(8, 8, 1)}, c.mask, c.w, c.config),

@@ -298,6 +298,8 @@ TEST_CASE("average_distance, by hand: a masked square of 2 in a corner of 4 x 4 
     // patches 1 and 2: 2 1 2 1 each
     CHECK(simmim::average_distance({{1, 1, 1, 0}}, config) ==
           Approx((std::sqrt(2.0) + 2 * std::sqrt(5.0) + std::sqrt(8.0) + 12) / 12));
+    const simmim::Config pixels{.grid = {.height = 2, .width = 2, .patch_size = 1}, .mask_unit = 1};
+    CHECK(simmim::average_distance({{1, 0, 0, 0}}, pixels) == 1);  // a single hidden pixel
     CHECK_THROWS_WITH(simmim::average_distance(Matrix(1, 4, 1), config),
                       "average_distance: an image has no visible pixel; a smaller mask ratio leaves some");
     CHECK_THROWS_WITH(simmim::average_distance(Matrix(1, 4), config),
@@ -335,6 +337,8 @@ TEST_CASE("simmim: an inconsistent config, image or mask throws an error that gi
     CHECK_THROWS_WITH(simmim::make_weights({.heads = 5}, random), "simmim: 5 heads do not divide a width of 768");
     CHECK_THROWS_WITH(simmim::forward(c.images, Matrix(2, 9), c.w, c.config),
                       "simmim: a mask (2, 9) for 2 images of 16 patches; each image needs a row, each patch a number");
+    CHECK_THROWS_WITH(simmim::forward(c.images, Matrix(1, 16), c.w, c.config),
+                      "simmim: a mask (1, 16) for 2 images of 16 patches; each image needs a row, each patch a number");
     CHECK_THROWS_WITH(simmim::forward({Image(8, 8, 1), Image(8, 8, 1)}, c.mask, c.w, c.config),
                       "simmim: image 0 is 8 x 8 x 1, this model reads 8 x 8 x 2");
 }
@@ -365,6 +369,9 @@ TEST_CASE("simmim: every invalid size or factor is refused by itself, the smalle
                                   .mlp_ratio = 1,
                                   .eps = 0};
     CHECK_NOTHROW(simmim::make_weights(smallest, random));
+    simmim::Config all_hidden = smallest;
+    all_hidden.mask_ratio = 1;
+    CHECK_NOTHROW(simmim::make_weights(all_hidden, random));
 }
 
 TEST_SUITE_END();

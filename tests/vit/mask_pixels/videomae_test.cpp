@@ -174,7 +174,12 @@ TEST_CASE("forward: a mask need not be a tube, if equally many cubes of each cli
     Matrix uneven = random_mask;
     uneven(1, 11) = 0;
     CHECK_THROWS_WITH(videomae::forward(c.clips, uneven, c.w, c.config),
-                      "videomae: clip 1 has 4 masked cubes and clip 0 5; all clips must have equally many");
+                      "videomae: clip 1 hides 4 cubes and clip 0 5, all must hide equally many");
+    Matrix one(2, 12);
+    one(0, 3) = one(1, 5) = 1;
+    CHECK(videomae::forward(c.clips, one, c.w, c.config).prediction.rows() == 2);
+    CHECK_THROWS_WITH(videomae::forward(c.clips, Matrix(2, 12, 1), c.w, c.config),
+                      "videomae: a mask that hides 12 of 12 cubes; some must be visible, and some not");
     CHECK_THROWS_WITH(videomae::forward(c.clips, Matrix(2, 12), c.w, c.config),
                       "videomae: 0 masked cubes of 12; some must be visible, and some not");
 }
@@ -224,9 +229,18 @@ TEST_CASE("videomae: an inconsistent config, clip or mask throws an error that g
     broken.clips[1].pop_back();
     CHECK_THROWS_WITH(videomae::forward(broken.clips, c.mask, c.w, c.config),
                       "videomae: clip 1 has 3 frames, this model reads 4");
-    broken.clips[1].push_back(Image(4, 4, 2));
-    CHECK_THROWS_WITH(videomae::forward(broken.clips, c.mask, c.w, c.config),
-                      "videomae: frame 3 of clip 1 is 4 x 4 x 2, this model reads 4 x 6 x 2");
+    for (const Image& frame : {Image(4, 4, 2), Image(6, 6, 2), Image(4, 6, 1)}) {
+        broken.clips[1].push_back(frame);
+        CHECK(error_of([&] { videomae::forward(broken.clips, c.mask, c.w, c.config); }) ==
+              "videomae: frame 3 of clip 1 is " + shape(frame) + ", this model reads 4 x 6 x 2");
+        broken.clips[1].pop_back();
+    }
+    const std::string each = " clips of 12 cubes; each clip needs a row, each cube a number";
+    CHECK(error_of([&] { videomae::forward({}, Matrix(0, 12), c.w, c.config); }) == "videomae: a mask (0, 12) for 0" + each);
+    CHECK(error_of([&] { videomae::forward(c.clips, Matrix(1, 12), c.w, c.config); }) == "videomae: a mask (1, 12) for 2" + each);
+    for (const Matrix& cubes : {Matrix(11, 16), Matrix(12, 15)})
+        CHECK(error_of([&] { videomae::clip_of(cubes, c.config); }) ==
+              "videomae: cubes " + shape(cubes) + " for a clip of 12 cubes of 16 numbers");
 }
 
 TEST_CASE(
@@ -237,6 +251,14 @@ TEST_CASE(
     };
     for (const std::string& path : golden_files("videomae"))
         check_given_settings(golden_config(Golden(path)), table, videomae::config_of, "the size of the images");
+    videomae::Config scaled = small_case().config;
+    scaled.grid.channels = 3;
+    scaled.channel_mean = scaled.channel_std = {1, 1, 1};
+    scaled.layer_scale = 0.5f;
+    const TemporaryFolder folder;
+    const std::string path = folder.path("videomae.safetensors");
+    save(table(scaled), path, videomae::metadata(scaled));
+    CHECK(videomae::config_of(Safetensors(path), {}).layer_scale.has_value());
 }
 
 TEST_CASE("make_weights: a channel's standard deviation of 0 is refused") {
@@ -256,10 +278,14 @@ TEST_CASE("videomae: every invalid size or factor is refused by itself, the smal
              {{.decoder_width = 9, .decoder_heads = 1}, "videomae: widths of 768 and 9 must be even for the positions"},
              {{.decoder_heads = 0}, "videomae: 0 heads do not divide a decoder width of 384"},
              {{.decoder_width = 0}, "videomae: 6 heads do not divide a decoder width of 0"},
+             {{.width = 4, .heads = 1, .decoder_width = 2, .decoder_heads = 1, .mlp_ratio = 0.25},  // MLPs of 1 and of 0
+              "videomae: a decoder of 4 blocks with MLPs of ratio 0.250000; the depth may not be negative, the ratio must be "
+              "positive"},
              {{.decoder_depth = -1},
               "videomae: a decoder of -1 blocks with MLPs of ratio 4.000000; the depth may not be negative, the ratio "
               "must be positive"},
-             {{.mask_ratio = 0}, "videomae: a mask ratio of 0.000000 masks 0 of 196 places"},
+             {{.mask_ratio = -0.5}, "videomae: a mask ratio of -0.500000 hides -98 of 196 places"},
+             {{.mask_ratio = 0}, "videomae: a mask ratio of 0.000000 hides 0 of 196 places"},
              {{.channel_mean = {}}, "videomae: 0 means and 3 standard deviations for 3 channels"},
              {{.channel_mean = {1, 1}, .channel_std = {1, 1}}, "videomae: 2 means and 2 standard deviations for 3 channels"},
          })
