@@ -147,9 +147,8 @@ void set_image_size(PatchGrid& grid, int N, const ModelConfig& model_config, con
         set_image_size(grid, model_config, path);
     else
         grid.height = grid.width = side * grid.patch_size;
-    require(grid.height > 0 && grid.width > 0 && grid.count() == N, path, ": images of ", grid.height, " x ", grid.width,
-            " do not have the ", N, " patches of side ", grid.patch_size,
-            " that its table of positions is made for; an image size of ", side * grid.patch_size, " would");
+    require(grid.count() == N, path, ": images of ", grid.height, " x ", grid.width, " do not have the ", N, " patches of side ",
+            grid.patch_size, " that its table of positions is made for; an image size of ", side * grid.patch_size, " would");
 }
 
 Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {

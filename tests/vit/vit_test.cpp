@@ -133,8 +133,15 @@ TEST_CASE("class_attention: the class token's attention weights without its own,
         vit::class_attention(steps, tiny, 2, 0),
         "class_attention: there is no head 0 in block 2; this model has 2 blocks of 2 heads, counted from 0 (no blocks: make a "
         "KeepSteps before forward)");
-    CHECK(
-        error_of([&] { vit::class_attention(steps, tiny, 0, 0, 7); }).starts_with("class_attention: there is no image 7 among "));
+    const auto refusal = [&](int block, int head, int image) {
+        return error_of([&] { vit::class_attention(steps, tiny, block, head, image); });
+    };
+    CHECK(refusal(1, 1, 1) == "");
+    CHECK(refusal(-1, 0, 0).starts_with("class_attention: there is no head 0 in block -1; "));
+    CHECK(refusal(0, -1, 0).starts_with("class_attention: there is no head -1 in block 0; "));
+    CHECK(refusal(0, 2, 0).starts_with("class_attention: there is no head 2 in block 0; "));
+    CHECK(refusal(0, 0, 2) == "class_attention: there is no image 2 among 2, counted from 0");
+    CHECK(refusal(0, 0, -1) == "class_attention: there is no image -1 among 2, counted from 0");
 }
 
 TEST_CASE("parameters: the published base model has 86,567,656") {
@@ -188,6 +195,12 @@ TEST_CASE("config_of: a saved model loads with the same configuration and number
         }) ==
         path +
             ": images of 8 x 8 do not have the 6 patches of side 2 that its table of positions is made for; an image size of 4 would");
+    const auto with_size = [&](const std::string& size) {
+        return error_of([&] { vit::config_of(Safetensors(path), {{"image_size", size}, {"num_attention_heads", "2"}}); });
+    };
+    CHECK(with_size("6,4") == "");
+    CHECK(with_size("6,4,3") == path + ": an image size of 3 numbers, it is one side, or height and width");
+    CHECK(with_size("-6,-4").starts_with(path + ": an image of -6 x -4 does not split into patches of side 2"));
     CHECK(error_of([&] {
               vit::config_of(Safetensors(path), {{"image_size", "4,6"}});
           }).starts_with(path + ": missing setting: the number of heads"));

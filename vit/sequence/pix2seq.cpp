@@ -504,9 +504,7 @@ static void read_positions(const Safetensors& checkpoint, const ModelConfig& mod
     if (config.positions == Positions::learned) {
         vit::set_image_size(config.grid, size_of(checkpoint, positions, 0), model_config, checkpoint.path);
     } else {
-        const std::vector<int> size = model_config.integers(settings::image_size);
-        config.grid.height = size.front();
-        config.grid.width = size.back();
+        vit::set_image_size(config.grid, model_config, checkpoint.path);
     }
     if (checkpoint.has("model/proj_mlp/mlp_layers/0/dense1/kernel"))
         config.projection = Projection::mlp;

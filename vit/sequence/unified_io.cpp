@@ -64,7 +64,7 @@ int text_bucket(int offset, bool both_ways, const Config& config) {
 
 static int quadrant(int dx, int dy) {
     if (dx >= 0 && dy > 0) return 3;
-    if (dx > 0 && dy <= 0) return 2;
+    if (dx > 0) return 2;
     if (dx < 0 && dy >= 0) return 1;
     return 0;
 }

@@ -334,7 +334,7 @@ static void check(const Config& config) {
     require(!config.outputs.empty() && config.code_length > 0 && config.codebook_size > 0 && config.code_width > 0 &&
                 config.mlp_width > 0,
             "uvim: ", config.outputs.size(), " outputs, codes of ", config.code_length, " of ", config.codebook_size,
-            " tokens of width ", config.code_width, ": sizes must be positive");
+            " tokens of width ", config.code_width, ", inner width ", config.mlp_width, ": sizes must be positive");
     for (const Output& output : config.outputs)
         require(output.classes > 0, "uvim: the output ", output.name, " has ", output.classes,
                 " classes, it must have at least 1");

@@ -277,4 +277,22 @@ TEST_CASE("mean_panoptic_quality: labels and segments below 0 are refused, one c
     CHECK(of(-1, 0) == "panoptic_quality: a pixel of segment -1, there are 1 labels, of segments from 1 on; 0 is not a segment");
 }
 
+TEST_CASE("panoptic_quality: with two matches the segmentation quality is the mean of their IoU") {
+    const PanopticImage truth{{1, 1, 1, 1, 2, 2, 2, 2}, {0, 0}}, found{{1, 1, 1, 0, 2, 2, 2, 2}, {0, 0}};  // IoU 3/4 and 1
+    const PanopticQuality q = panoptic_quality({found}, {truth}, 0);
+    CHECK(q.true_positives == 2);
+    CHECK(q.segmentation == Approx(0.875));
+    CHECK(q.recognition == Approx(1));
+    CHECK(q.quality == Approx(0.875));
+    // The same as two classes, and a third that is missed: each quality is a mean over three.
+    const PanopticImage classes{{1, 1, 1, 1, 2, 2, 2, 2, 3}, {0, 1, 2}}, seen{{1, 1, 1, 0, 2, 2, 2, 2, 0}, {0, 1}};
+    const PanopticQuality mean = mean_panoptic_quality({seen}, {classes}, 3);
+    CHECK(mean.segmentation == Approx(1.75 / 3));
+    CHECK(mean.recognition == Approx(2.0 / 3));
+    CHECK(mean.quality == Approx(1.75 / 3));
+    CHECK(mean.true_positives == 2);
+    CHECK(mean.missed == 1);
+    CHECK(mean.false_positives == 0);
+}
+
 TEST_SUITE_END();

@@ -270,6 +270,8 @@ TEST_CASE("nucleus: the token that crosses p is dropped, but one is always kept"
     const std::vector<float> logits{std::log(0.5f), std::log(0.3f), std::log(0.2f)};
     CHECK(pix2seq::nucleus(logits.data(), 3, 0.9f) == std::vector<int>{1, 1, 0});
     CHECK(pix2seq::nucleus(logits.data(), 3, 0.4f) == std::vector<int>{1, 0, 0});
+    const std::vector<float> quarters(4, 0);
+    CHECK(pix2seq::nucleus(quarters.data(), 4, 0.5f) == std::vector<int>{1, 1, 0, 0});  // exactly p is not more than p
 }
 
 TEST_CASE("with_noise: without objects all boxes are random; everything added is labelled as noise") {
@@ -397,6 +399,19 @@ TEST_CASE(
         square.projection = projection;
         check_given_settings(square, table, pix2seq::config_of, "the number of bins");
     }
+    pix2seq::Config sines = square;
+    sines.positions = pix2seq::Positions::sine;
+    for (const pix2seq::Projection projection : {pix2seq::Projection::linear, pix2seq::Projection::linear_p}) {
+        sines.projection = projection;
+        sines.shared_embedding = sines.output_bias = projection == pix2seq::Projection::linear;
+        check_given_settings(sines, table, pix2seq::config_of, "the size of the images");
+    }
+    const TemporaryFolder folder;
+    const std::string path = folder.path("pix2seq.safetensors");
+    save(table(sines), path, pix2seq::metadata(sines));
+    CHECK(error_of([&] {
+              pix2seq::config_of(Safetensors(path), {{"image_size", "8,8,3"}});
+          }) == path + ": an image size of 3 numbers, it is one side, or height and width");
 }
 
 TEST_CASE("pix2seq: every invalid size or factor is refused by itself, the smallest valid one is accepted") {
@@ -449,6 +464,10 @@ TEST_CASE("make_sequence, corruption_of_name: draws for another number of object
     refused({{0}, {}, u, u}, "1, 0, 1 and 1");
     refused({{0}, u, {}, u}, "1, 1, 0 and 1");
     refused({{0}, u, u, {}}, "1, 1, 1 and 0");
+    CHECK(pix2seq::corruption_of_name("rand_cls") == pix2seq::Corruption::random);
+    CHECK(pix2seq::corruption_of_name("rand_n_fake_cls") == pix2seq::Corruption::random_or_fake);
+    CHECK(pix2seq::corruption_of_name("real_n_fake_cls") == pix2seq::Corruption::real_or_fake);
+    CHECK(pix2seq::corruption_of_name("real_n_rand_n_fake_cls") == pix2seq::Corruption::real_or_random_or_fake);
     CHECK_THROWS_WITH(pix2seq::corruption_of_name("rand"),
                       "pix2seq: 'rand' is not one of rand_cls, rand_n_fake_cls, real_n_fake_cls, real_n_rand_n_fake_cls");
 }
@@ -475,6 +494,24 @@ TEST_CASE("with_noise, make_sequence, detections, nucleus: each argument check f
     CHECK(noise(one, 2, {.tiles = {0, 2}}) == "pix2seq: a permutation of 2 tiled objects names number 2" + named);
     CHECK(noise(one, 2, {.tiles = {0, -1}}) == "pix2seq: a permutation of 2 tiled objects names number -1" + named);
     CHECK(noise(one, 2, {.tiles = {0, 0}}) == "pix2seq: a permutation of 2 tiled objects names number 0" + named);
+
+    // one slot without an object needs one shifted and one random box
+    const auto with_boxes = [&](const Matrix& shifted, const Matrix& centres, const Matrix& sizes) {
+        return noise(one, 2,
+                     {.tiles = {0, 1},
+                      .again = {0, 1},
+                      .shifted_centres = shifted,
+                      .random_centres = centres,
+                      .random_sizes = sizes,
+                      .bad = {0, 1},
+                      .noise = {0}});
+    };
+    const Matrix pair(1, 2);
+    CHECK(with_boxes(pair, pair, pair) == "");
+    CHECK(with_boxes(Matrix(2, 2), pair, pair) == "pix2seq: the draws of shifted centres are (2, 2), (1, 2) are needed");
+    CHECK(with_boxes(pair, Matrix(1, 3), pair) == "pix2seq: the draws of random centres are (1, 3), (1, 2) are needed");
+    CHECK(with_boxes(pair, pair, Matrix(0, 2)) == "pix2seq: the draws of random sizes are (0, 2), (1, 2) are needed");
+    CHECK(pix2seq::make_sequence({}, 3, pix2seq::Corruption::random, {}, {}, small).target == std::vector<int>{0, 0, 0});
 
     const std::vector<float> u{0.5f};
     const auto sequence = [&](const pix2seq::Objects& objects, int drawn_class, int length) {
@@ -528,8 +565,20 @@ TEST_CASE("make_weights, forward, detect: a vocabulary, tokens and lengths that 
     CHECK(error_of([&] { pix2seq::forward(two_images(), std::vector<int>(16, 1), w, tiny); }) ==
           "pix2seq: 16 tokens for 2" + equally);
     CHECK_NOTHROW(pix2seq::forward(two_images(), std::vector<int>(14, 1), w, tiny));
+    CHECK_NOTHROW(pix2seq::detect(two_images(), w, tiny, 1));
+    CHECK_NOTHROW(pix2seq::detect(two_images(), w, tiny, 7));
     CHECK_THROWS_WITH(pix2seq::detect(two_images(), w, tiny, 8),
                       "pix2seq: 8 new tokens, it must be 1 to 7, the longest sequence");
+}
+
+TEST_CASE("encode: with Projection::linear the decoder reads the projected rows, as they are") {
+    Random random(2);
+    pix2seq::Config config = tiny;
+    config.projection = pix2seq::Projection::linear;
+    const pix2seq::Weights w = pix2seq::make_weights(config, random, {.stddev = 0.5f});
+    const pix2seq::EncoderSteps steps = pix2seq::encode(two_pictures(), w, config);
+    const Var projected = layer_norm(linear(steps.output, w.projection), w.projection_norm, config.eps);
+    CHECK(identical(steps.encoded.value(), projected.value()));
 }
 
 TEST_SUITE_END();

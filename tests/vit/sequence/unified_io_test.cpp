@@ -289,6 +289,12 @@ TEST_CASE("pose_of: unlabelled and missing joints get the mean of the others") {
     CHECK_FALSE(unified_io::pose_of({32990, 32980, 301, 1}, tokens, 1000, 1000).found);
     CHECK_THROWS_WITH(unified_io::pose_of({32990, 32980, 7, 1}, tokens, 1000, 1000),
                       "unified_io: token 2 of a pose must be a joint's label, it is 7");
+    std::vector<int> whole;
+    for (int k = 0; k < unified_io::joints; ++k) whole.insert(whole.end(), {32990, 32980, 303});
+    CHECK_FALSE(unified_io::pose_of(whole, tokens, 1000, 1000).invalid);
+    whole.insert(whole.end(), {32990, 32980, 303});
+    CHECK_THROWS_WITH(unified_io::pose_of(whole, tokens, 1000, 1000),
+                      "unified_io: token 51 begins joint 18 of a pose, it has at most 17");
     // the first joint is not seen, the second is, at (x, y) = (40, 30)
     const unified_io::Pose second = unified_io::pose_of({32500, 32500, 301, 32970, 32960, 302, 1}, tokens, 1000, 1000);
     CHECK(second.labels[0] == 0);
@@ -403,6 +409,8 @@ TEST_CASE("losses: without an image the loss is that of the text") {
     const unified_io::Losses of_words = unified_io::losses(without, tokens);
     const Matrix each = of_words.text.value();
     CHECK(each(5, 0) == 0);
+    const unified_io::Losses one = unified_io::losses(without, {.tokens = {0, 0, 0, 0, 5, 0}});
+    CHECK(one.total.value()(0, 0) == one.text.value()(4, 0));  // a single token is asked for
     CHECK(of_words.total.value()(0, 0) == doctest::Approx((each[0] + each[1] + each[2] + each[3] + each[4]) / 5));
     CHECK_FALSE(of_words.image);
 }
@@ -555,6 +563,12 @@ TEST_CASE(
     for (const std::string& path : golden_files("unified_io")) {
         const unified_io::Config config = config_of_fixture(Golden(path));
         check_given_settings(config, table, unified_io::config_of, "the size of the images");
+        const TemporaryFolder folder;
+        const std::string saved = folder.path("unified_io.safetensors");
+        save(table(config), saved, unified_io::metadata(config));
+        CHECK(error_of([&] {
+                  unified_io::config_of(Safetensors(saved), {{"patch_size", "0"}});
+              }) == saved + ": patches of side 0, it must be at least 1");
     }
 }
 

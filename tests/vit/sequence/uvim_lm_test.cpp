@@ -87,6 +87,7 @@ TEST_CASE("tokens_of, codes_of: code k is token k + 1; 0 starts the text and is 
     CHECK(uvim_lm::tokens_of({0, 4}) == std::vector<int>{1, 5});
     CHECK(uvim_lm::codes_of({1, 5}) == std::vector<int>{0, 4});
     CHECK(uvim_lm::shifted({1, 2, 3, 4, 5, 6}, 3) == std::vector<int>{0, 1, 2, 0, 4, 5});
+    CHECK(uvim_lm::shifted({1, 2}, 1) == std::vector<int>{0, 0});
     CHECK_THROWS_WITH(uvim_lm::codes_of({1, 0}), "uvim_lm: token 0 is not a code: it starts a text");
 }
 

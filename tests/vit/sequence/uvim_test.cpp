@@ -370,4 +370,127 @@ TEST_CASE("sine_positions, kept_positions: a width without two frequencies and a
     CHECK_THROWS_WITH(uvim::kept_positions({0.5f}, {}, 0), "uvim: codes of 0 tokens, there must be at least 1");
 }
 
+TEST_CASE("uvim: every size that cannot be is refused by itself, the least that can is accepted") {
+    Random random;
+    const std::string grid = " has no pixels; all must be at least 1", split = "; they must divide it",
+                      sizes = ": sizes must be positive";
+    const auto with = [](const auto& change) {
+        uvim::Config config = tiny;
+        change(config);
+        return config;
+    };
+    for (const auto& [config, text] : std::vector<std::pair<uvim::Config, std::string>>{
+             {with([](auto& c) { c.grid.height = 0; }), "uvim: an image of 0 x 6 x 3" + grid},
+             {with([](auto& c) { c.grid.width = 0; }), "uvim: an image of 4 x 0 x 3" + grid},
+             {with([](auto& c) { c.grid.channels = 0; }), "uvim: an image of 4 x 6 x 0" + grid},
+             {with([](auto& c) { c.grid.patch_height = 0; }),
+              "uvim: an image of 4 x 6 does not split into patches of 0 x 3" + split},
+             {with([](auto& c) { c.grid.patch_width = 0; }),
+              "uvim: an image of 4 x 6 does not split into patches of 2 x 0" + split},
+             {with([](auto& c) { c.grid.patch_height = 3; }),
+              "uvim: an image of 4 x 6 does not split into patches of 3 x 3" + split},
+             {with([](auto& c) { c.heads = 0; }), "uvim: 0 heads do not divide a width of 8"},
+             {with([](auto& c) { c.width = 0; }), "uvim: 2 heads do not divide a width of 0"},
+             {with([](auto& c) { c.heads = 3; }), "uvim: 3 heads do not divide a width of 8"},
+             {with([](auto& c) { c.outputs.clear(); }),
+              "uvim: 0 outputs, codes of 4 of 5 tokens of width 3, inner width 12" + sizes},
+             {with([](auto& c) { c.code_length = 0; }),
+              "uvim: 2 outputs, codes of 0 of 5 tokens of width 3, inner width 12" + sizes},
+             {with([](auto& c) { c.codebook_size = 0; }),
+              "uvim: 2 outputs, codes of 4 of 0 tokens of width 3, inner width 12" + sizes},
+             {with([](auto& c) { c.code_width = 0; }),
+              "uvim: 2 outputs, codes of 4 of 5 tokens of width 0, inner width 12" + sizes},
+             {with([](auto& c) { c.mlp_width = 0; }),
+              "uvim: 2 outputs, codes of 4 of 5 tokens of width 3, inner width 0" + sizes},
+             {with([](auto& c) { c.outputs[1].classes = 0; }),
+              "uvim: the output instances has 0 classes, it must have at least 1"},
+             {with([](auto& c) { c.oracle_depth = -1; }), "uvim: depths -1 and 1, neither may be negative"},
+             {with([](auto& c) { c.base_depth = -1; }), "uvim: depths 1 and -1, neither may be negative"},
+             {with([](auto& c) { c.standardise_eps = -1; }),
+              "uvim: bottleneck: an eps of -1, it is added to a variance and must be a number from 0 on; 1e-5 is usual"}})
+        CHECK_THROWS_WITH(uvim::make_weights(config, random), text.c_str());
+    const uvim::Config least{.grid = {.height = 1, .width = 1, .patch_height = 1, .patch_width = 1, .channels = 1},
+                             .outputs = {{"one", 1}},
+                             .width = 8,
+                             .oracle_depth = 0,
+                             .base_depth = 0,
+                             .heads = 1,
+                             .mlp_width = 1,
+                             .code_length = 1,
+                             .codebook_size = 1,
+                             .code_width = 1};
+    CHECK_NOTHROW(uvim::make_weights(least, random));
+}
+
+TEST_CASE("cut, one_hot, base, losses: each comparison of the doors fails by itself") {
+    Random random;
+    const uvim::Weights w = uvim::make_weights(tiny, random);
+    const Image image(4, 6, 3);
+    CHECK_THROWS_WITH(uvim::cut({}, tiny.grid, "uvim"), "uvim: there is no image; give at least one");
+    for (const Image& other : {Image(5, 6, 3), Image(4, 7, 3), Image(4, 6, 1)})
+        CHECK(error_of([&] {
+                  uvim::cut({image, other}, tiny.grid, "uvim");
+              }) == "uvim: image 1 is " + shape(other) + ", this model reads 4 x 6 x 3");
+    CHECK_THROWS_WITH(uvim::one_hot({}, 3, tiny.grid), "uvim: 0 labels are not whole images of 4 x 6");
+    const uvim::Grid pair{.height = 1, .width = 2, .patch_height = 1, .patch_width = 2};
+    CHECK(identical(uvim::one_hot({-1, 3}, 3, pair), Matrix(1, 6)));  // neither is one of three classes
+    const auto refusal = [&](const Matrix& code) { return error_of([&] { uvim::base(code, {image}, w, tiny); }); };
+    const std::string codes = " for codes of 4 tokens of width 3";
+    CHECK(refusal(Matrix(4, 3)) == "");
+    CHECK(refusal(Matrix(0, 3)) == "uvim: code vectors (0, 3)" + codes);
+    CHECK(refusal(Matrix(3, 3)) == "uvim: code vectors (3, 3)" + codes);
+
+    const std::vector<Matrix> labels{uvim::one_hot(some_labels(3), 3, tiny.grid), uvim::one_hot(some_labels(2), 2, tiny.grid)};
+    uvim::Steps steps = uvim::forward(labels, {image}, {}, w, tiny);
+    CHECK_NOTHROW(uvim::losses(steps, labels, tiny));
+    CHECK_THROWS_WITH(uvim::losses(steps, {labels[0]}, tiny),
+                      "uvim: labels of 1 outputs and logits of 2 for a model of 2, each needs its own");
+    CHECK_THROWS_WITH(uvim::output_loss(Matrix(4, 18), Matrix(4, 12), {"semantics", 3}),
+                      "uvim: logits (4, 18) for labels (4, 12), the shapes must be equal");
+    steps.base.logits.pop_back();
+    CHECK_THROWS_WITH(uvim::losses(steps, labels, tiny),
+                      "uvim: labels of 2 outputs and logits of 1 for a model of 2, each needs its own");
+}
+
+TEST_CASE("classes_of, depth_classes, depths_of, kept_positions: each comparison of the doors fails by itself") {
+    const uvim::Grid pixel{.height = 1, .width = 1, .patch_height = 1, .patch_width = 1};
+    const auto classes = [](const Matrix& logits, int count, const uvim::Grid& grid) {
+        return error_of([&] { uvim::classes_of(logits, count, grid); });
+    };
+    const std::string one = " classes; images of 1 patches need rows for all of them, and 1 columns for each class";
+    CHECK(classes(Matrix(1, 1), 1, pixel) == "");
+    CHECK(classes(Matrix(1, 0), 0, pixel) == "uvim: logits (1, 0) for 0" + one);
+    CHECK(classes(Matrix(0, 1), 1, pixel) == "uvim: logits (0, 1) for 1" + one);
+    CHECK(classes(Matrix(1, 2), 1, pixel) == "uvim: logits (1, 2) for 1" + one);
+    CHECK(classes(Matrix(3, 6), 1, tiny.grid) ==
+          "uvim: logits (3, 6) for 1 classes; images of 4 patches need rows for all of them, and 6 columns for each class");
+    CHECK(uvim::classes_of({{2, 2}}, 2, pixel) == std::vector<int>{0});  // of equal classes the first
+
+    const std::string depths = "; there must be at least 1, and the first depth below the last";
+    CHECK(uvim::depth_classes({0.5f}, 0, 1, 1) == std::vector<int>{0});
+    CHECK(uvim::depths_of({0}, 0, 1, 1) == std::vector<float>{0.5f});
+    CHECK(error_of([] { uvim::depth_classes({0.5f}, 0, 1, 0); }) == "uvim: 0 bins of depth from 0.000000 to 1.000000" + depths);
+    CHECK(error_of([] { uvim::depths_of({}, 0, 1, 0); }) == "uvim: 0 bins of depth from 0.000000 to 1.000000" + depths);
+    CHECK(error_of([] { uvim::depths_of({}, 1, 1, 4); }) == "uvim: 4 bins of depth from 1.000000 to 1.000000" + depths);
+    CHECK_THROWS_WITH(uvim::depths_of({-1}, 0, 1, 4), "uvim: bin -1 of 4 bins of depth, they are counted from 0");
+
+    CHECK(identical(uvim::kept_positions({0.5f, 0.49f}, {}, 1), Matrix{{0}, {1}}));  // importance 1/2
+    CHECK_THROWS_WITH(uvim::kept_positions({NAN}, {}, 1), "uvim: a threshold of nan, it must be a number");
+    CHECK_THROWS_WITH(uvim::kept_positions({0.5f}, {-1}, 1), "uvim: a permutation names position -1 of 1, counted from 0");
+    CHECK_THROWS_WITH(uvim::kept_positions({0.5f}, {1}, 1), "uvim: a permutation names position 1 of 1, counted from 0");
+    CHECK_THROWS_WITH(uvim::kept_positions({0.5f}, {0, 0}, 1),
+                      "uvim: 2 numbers are not permutations of 1 positions for 1 images");
+}
+
+TEST_CASE("base, oracle: a model that does not see the image reads none") {
+    Random random(5);
+    uvim::Config blind = tiny;
+    blind.oracle_sees_image = blind.base_sees_image = false;
+    const uvim::Weights w = uvim::make_weights(blind, random);
+    const std::vector<Matrix> labels{uvim::one_hot(some_labels(3), 3, tiny.grid), uvim::one_hot(some_labels(2), 2, tiny.grid)};
+    const uvim::Steps without = uvim::forward(labels, {}, {}, w, blind);
+    const uvim::Steps with = uvim::forward(labels, {Image(4, 6, 3, 0.5f)}, {}, w, blind);
+    CHECK(identical(without.base.logits[0].value(), with.base.logits[0].value()));
+}
+
 TEST_SUITE_END();
