@@ -1,7 +1,8 @@
-// given_settings.h: a check for every system that reads its configuration from a checkpoint.
+// given_settings.h: checks for every system that reads its configuration from a checkpoint.
 #pragma once
 #include <map>
 #include <string>
+#include <vector>
 
 #include "nn/data/parameters.h"
 #include "nn/layers/model_config.h"
@@ -26,4 +27,24 @@ void check_given_settings(const Config& config, TableOf table_of, Config config_
     const std::string error = error_of([&] { config_of(Safetensors(path), {}); });
     CHECK(error.substr(0, error.find(", which tensor shapes")) ==
           (missing.empty() ? "" : path + ": missing setting: " + missing));
+}
+
+// Writes the file again, its metadata too; the tensor `name` has the given shape and holds zeros.
+inline void change_shape(const std::string& path, const std::string& name, const std::vector<long>& shape) {
+    long numbers = 1;
+    for (const long size : shape) numbers *= size;
+    std::vector<TensorToWrite> tensors;
+    std::map<std::string, std::string> metadata;
+    {
+        const Safetensors file(path);
+        metadata = file.metadata;
+        for (const auto& [each, info] : file.tensors)
+            tensors.push_back({.name = each, .shape = info.shape, .floats = file.matrix(each)});
+    }
+    for (TensorToWrite& tensor : tensors)
+        if (tensor.name == name) {
+            tensor.shape = shape;
+            tensor.floats = Matrix(1, static_cast<int>(numbers));
+        }
+    write_safetensors(path, tensors, metadata);
 }

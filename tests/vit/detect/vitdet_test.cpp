@@ -8,7 +8,6 @@
 #include "nn/autograd/rearrange.h"
 #include "nn/training/loss.h"
 #include "tests/fixture_views.h"
-#include "tests/nn/data/changed_tensor.h"
 #include "tests/nn/data/given_settings.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
