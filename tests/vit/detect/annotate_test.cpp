@@ -25,6 +25,8 @@ TEST_CASE("draw_box: an outline inside the box, clipped to the image") {
     CHECK(red_pixels(beyond) == "...###\n...###\n......\n......\n");
     Image outside(2, 2, 3);
     draw_box(outside, {{2, 2, 3, 3}}, {1, 0, 0});
+    draw_box(outside, {{0, 2, 1, 3}}, {1, 0, 0});  // below the image
+    draw_box(outside, {{2, 0, 3, 1}}, {1, 0, 0});  // on its right
     CHECK(red_pixels(outside) == "..\n..\n");
     CHECK(error_of([&] { draw_box(image, Matrix(2, 4), {}); }) ==
           "draw_box: a box (2, 4) on an image of 4 x 6 x 3, it must be (1, 4) on three channels");

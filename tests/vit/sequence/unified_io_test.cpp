@@ -573,8 +573,8 @@ TEST_CASE(
 }
 
 TEST_CASE("coordinate_of: an image without pixels is refused") {
-    CHECK_THROWS_WITH(unified_io::coordinate_of(32500, 0, 0),
-                      "unified_io: a place in an image of 0 x 0, both must be at least 1");
+    CHECK_THROWS_WITH(unified_io::coordinate_of(32500, 0, 1),
+                      "unified_io: a place in an image of 0 x 1, both must be at least 1");
 }
 
 TEST_CASE("make_weights: every invalid size is refused by itself, the smallest valid one is accepted") {
