@@ -116,8 +116,8 @@ TEST_CASE(
         rows += in_row;
         columns += in_column;
     }
-    CHECK(rows >= 11);
-    CHECK(columns >= 11);
+    CHECK(rows == 13);  // 6.5 pixels to both sides, leaning: 6.28 rows above and below the middle
+    CHECK(columns == 13);
     CHECK(upright(7, 7, 0) == 1);
     const Image weak = drawn(Matrix{{0, 0, 0, 0.25f, 0, 0}});
     CHECK(std::count(weak.pixels.begin(), weak.pixels.end(), 0.25f) <
@@ -182,6 +182,18 @@ TEST_CASE("describe, roses, of_patches: each argument check fails by itself, the
                       "hog: descriptors (4, 2) for 1 patches of 4 cells with 3 numbers");
     CHECK_THROWS_WITH(hog::of_patches(Matrix(3, 3), grid, {.bins = 3, .cell = 1}),
                       "hog: descriptors (3, 3) for 1 patches of 4 cells with 3 numbers");
+}
+
+TEST_CASE("roses: each cell has its own square of the picture, and its channels are averaged") {
+    Matrix descriptors(6, 2);  // 2 x 3 cells of two channels with one bin
+    descriptors(4, 1) = 1;     // the middle cell of the lower row, in one of them
+    const Image picture = hog::roses(descriptors, 2, 3, 1, 5);
+    REQUIRE(shape(picture) == "10 x 15 x 1");
+    for (int y = 0; y < 10; ++y)
+        for (int x = 0; x < 15; ++x) {
+            const bool bright = x == 7 && y >= 6 && y <= 8;  // upright: half as strong, so 0.75 pixels to both sides
+            CHECK(picture(y, x, 0) == (bright ? 0.5f : 0.0f));
+        }
 }
 
 TEST_SUITE_END();

@@ -109,4 +109,17 @@ TEST_CASE("restoration, contact_sheet, errors: each argument check fails by itse
                       "errors: image 0 is 1 x 1 x 1, its prediction 1 x 2 x 1, the first image 1 x 1 x 1");
 }
 
+TEST_CASE("restoration, errors: patches are numbered row by row") {
+    Image original(4, 6, 1, 1), predicted(4, 6, 1, 2);  // 2 x 3 patches
+    for (int y = 2; y < 4; ++y)
+        for (int x = 0; x < 2; ++x) predicted(y, x, 0) = 5;  // patch 3, at the lower left
+    const Matrix mask{{0, 0, 0, 1, 0, 0}};
+    const Triple triple = restoration(original, predicted, mask, 2);
+    for (int y = 0; y < 4; ++y)
+        for (int x = 0; x < 6; ++x) CHECK(triple.restored(y, x, 0) == (y >= 2 && x < 2 ? 5 : 1));
+    const Errors absolute = errors({predicted}, {original}, mask, 2, Measure::absolute);
+    CHECK(absolute.hidden == 4);
+    CHECK(absolute.visible == 1);
+}
+
 TEST_SUITE_END();
