@@ -408,7 +408,8 @@ struct TokenizerNames {
 static void set_name(TokenizerNames& all, const std::string& name, const Json& number, bool is_added, std::string_view source) {
     const int id = number.as_int();
     const bool in_range = id >= 0 && id < static_cast<int>(all.names.size());
-    require(in_range && !name.empty(), source, ": the number ", id, " of ", json_string(name), " is not one of 0 ... ",
+    require(!name.empty(), source, ": line ", number.line, ": a token without a name");
+    require(in_range, source, ": the number ", id, " of ", json_string(name), " is not one of 0 ... ",
             static_cast<int>(all.names.size()) - 1);
     require(all.names[id].empty() || all.names[id] == name, source, ": the number ", id, " is given to ",
             json_string(all.names[id]), " and to ", json_string(name));

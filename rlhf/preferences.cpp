@@ -89,8 +89,8 @@ float gumbel(float u) {
 std::vector<int> rank(const std::vector<float>& scores, const Person& person, const std::vector<float>& draws) {
     require(scores.size() == draws.size(), "rank: ", scores.size(), " scores and ", draws.size(),
             " draws, each answer needs both");
-    require(person.noise >= 0 && person.tie_margin >= 0, "rank: noise ", person.noise, " and a tie margin of ", person.tie_margin,
-            ", neither may be negative");
+    require(person.noise >= 0 && std::isfinite(person.noise) && person.tie_margin >= 0, "rank: noise ", person.noise,
+            " and a tie margin of ", person.tie_margin, ", neither may be negative, and the noise not infinite");
     for (std::size_t k = 0; k < scores.size(); ++k)
         require(std::isfinite(scores[k]), "rank: the score of answer ", k, " is ", scores[k], ", it must be a number");
     std::vector<float> noisy;

@@ -55,6 +55,7 @@ static const Json* member_at(const Json& config, std::string_view key) {
 }
 
 std::optional<ModelConfig::Found> ModelConfig::found(const Setting& setting) const {
+    if (given.asked != nullptr) given.asked->insert(setting.keys.begin(), setting.keys.end());
     for (const std::string& key : setting.keys)
         if (const auto entry = given.find(key); entry != given.end()) return Found{entry->second, key, "the given settings"};
     for (const std::string& key : setting.keys)

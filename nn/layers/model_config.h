@@ -13,6 +13,7 @@
 #pragma once
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -24,7 +25,11 @@
 #include "nn/layers/activation.h"
 
 // Settings given by the caller, which override all files: {"num_attention_heads", "4"}.
-using GivenSettings = std::map<std::string, std::string>;
+struct GivenSettings : std::map<std::string, std::string> {
+    using std::map<std::string, std::string>::map;
+    // Every key that is looked up is added here, so that a program can name a given key that nothing reads; nullptr: not noted.
+    std::set<std::string>* asked = nullptr;
+};
 
 struct Setting {
     std::string what;               // for messages: "the number of heads"

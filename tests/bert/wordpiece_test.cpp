@@ -227,6 +227,7 @@ TEST_SUITE("tokenizer_bert") {
         CHECK(error("") ==
               "v: a vocabulary without entries; it needs a line for each, [PAD] [UNK] [CLS] [SEP] [MASK] among them");
         CHECK(error(good + "x\ny\nx\n") == "v: line 8: the entry \"x\" is already in line 6");
+        CHECK(error(good + "[PAD]\n") == "v: line 6: the entry \"[PAD]\" is already in line 1");
         CHECK(error(good + "a\xFF\n") == "v: line 6: the entry is not valid UTF-8");
         CHECK(
             error("[PAD]\n[UNK]\n[CLS]\n[SEP]\n") ==
@@ -265,6 +266,7 @@ TEST_SUITE("tokenizer_bert") {
         CHECK(wordpiece::learn_vocabulary("abc abc", 9, {}).entries ==
               Pieces{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "##b", "##c", "a", "##bc"});
         CHECK(wordpiece::learn_vocabulary("abc", 100, {}).joinings.empty());  // nothing occurs twice
+        CHECK(wordpiece::learn_vocabulary("abc abc", 8, {}).entries.size() == 8);
         CHECK(wordpiece::learn_vocabulary("abc", 100, {}, 1).entries.back() == "abc");
         CHECK(wordpiece::learn_vocabulary("aaaa aaaa", 100, {}).entries.back() == "aaaa");
         CHECK_THROWS_WITH(
@@ -423,6 +425,8 @@ TEST_SUITE("tokenizer_bert") {
                           "wordpiece: a vocabulary without entries; make it with load_vocabulary or make_vocabulary");
         CHECK_THROWS_WITH(wordpiece::encode("ab", vocabulary, {.longest_word = 0}),
                           "wordpiece: a longest word of 0 characters, it must be at least 1; 200 in BERT");
+        CHECK(wordpiece::encode("ab", vocabulary, {.longest_word = 1}) == std::vector<int>{1});
+        CHECK(wordpiece::make_sequence({0}, {}, 3, vocabulary).ids == std::vector<int>{2, 0, 3});
         CHECK_THROWS_WITH(wordpiece::make_sequence({5}, {6}, 9, vocabulary),
                           "wordpiece::make_sequence: id 6 is not in a vocabulary of 6, counted from 0");
         CHECK_THROWS_WITH(wordpiece::make_sequence({-1}, {}, 9, vocabulary),

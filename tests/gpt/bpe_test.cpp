@@ -236,6 +236,7 @@ TEST_SUITE("tokenizer_gpt2") {
         CHECK(bpe::id_of(vocabulary, "tt") == -1);
         CHECK(bpe::read_merges("", "m").size() == 257);
         CHECK(bpe::read_merges("# #\r\n", "m").tokens[256] == "##");  // only "#version" is a heading
+        CHECK(bpe::read_merges("\u0100 \u0101\n", "m").tokens[256] == std::string("\0\1", 2));
     }
 
     TEST_CASE("read_merges: errors give source, line and reason") {
@@ -292,6 +293,8 @@ TEST_SUITE("tokenizer_gpt2") {
         CHECK(error("{\"a\": 0.5}", "") == "v: line 1: the number of \"a\" is \"0.5\", it must be one of 0 ... 0");
         CHECK(error("{\"a\": \"0\"}", "") == "v: line 1: the number of \"a\" is \"\\\"0\\\"\", it must be one of 0 ... 0");
         CHECK(error("{\"\": 0}", "") == "v: line 1: a token without a name");
+        // the bytes C3 A9 of "<é>" written as symbols, and as they are
+        CHECK(error(json_with({"Ã©", "<Ã©", "<Ã©>", "<é>"}), "Ã ©\n< Ã©\n<Ã© >\n") == "v: \"<é>\" is also made of merges");
         CHECK(error("[]", "") == "v: an object of tokens and their numbers is needed, as {\"a\": 0, ...}");
     }
 
@@ -362,6 +365,16 @@ TEST_SUITE("tokenizer_gpt2") {
               "t: the number 258 is given to \"lo\" and to \"<|endoftext|>\"");
         CHECK(error(with(&File::added, R"([{"id": 300, "content": "[PAD]"}])")) ==
               "t: the number 300 of \"[PAD]\" is not one of 0 ... 258");
+        CHECK(error(with(&File::added, R"([{"id": -1, "content": "[PAD]"}])")) ==
+              "t: the number -1 of \"[PAD]\" is not one of 0 ... 258");
+        CHECK(error(with(&File::added, R"([{"id": 258, "content": ""}])")) == "t: line 1: a token without a name");
+        CHECK(error(with(&File::added, R"([{"id": 258, "content": "end"}, {"id": 258, "content": "end"}])")) ==
+              "t: no token has the number 259");
+        const std::string other =
+            R"(t: holds no "model", as every tokenizer.json of the tokenizers library does; is it another file?)";
+        for (const std::string words : {"[]", "{}", R"({"model": null})"})
+            CHECK(error_of([&] { bpe::read_tokenizer(words, "t"); }) == other);
+        CHECK(error(with(&File::around, "null")).empty());
         CHECK(error(with(&File::merges, R"(["h e"])")) == "t: no merge of t makes \"hel\"");
         CHECK(error(with(&File::merges, R"(["h e l"])")) ==
               "t: line 1: \"h e l\" is not a merge, which is two tokens with one space between them");
@@ -586,7 +599,13 @@ TEST_SUITE("bpe_training") {
         }
     }
 
-    TEST_CASE("encode: a vocabulary without tokens throws") {
+    TEST_CASE("encode, train: a vocabulary without tokens and a text of more bytes than an int counts throw") {
+        // The length alone is read, before any byte.
+        const std::string_view too_long("", 2'000'000'001);
+        CHECK_THROWS_WITH(bpe::encode_piece(too_long, bpe::make_vocabulary({})),
+                          "bpe::encode: 2000000001 bytes in one piece; at most 2000000000");
+        CHECK_THROWS_WITH(bpe::train(too_long, 1),
+                          "bpe::train: a text of 2000000001 bytes, at most 2000000000; learn from a part of it");
         CHECK_THROWS_WITH(bpe::encode("abc", bpe::Vocabulary{}),
                           "bpe::encode: a vocabulary without tokens; load or train one first");
     }

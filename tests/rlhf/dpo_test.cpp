@@ -218,6 +218,8 @@ TEST_CASE("join, log_probabilities, loss: each argument check fails by itself") 
                       "dpo: 0 labels are not those of 0 pairs of two answers in 1 tokens; join makes such a batch");
     CHECK_THROWS_WITH(dpo::log_probabilities({.tokens = {}, .labels = {}, .length = 0, .pairs = 1}, w, config),
                       "dpo: 0 labels are not those of 1 pairs of two answers in 0 tokens; join makes such a batch");
+    CHECK_THROWS_WITH(dpo::log_probabilities(dpo::join({1}, {1}, {1}, {1}, 1), w, config),
+                      "dpo: the chosen answer of pair 0 has no labelled token; leave the pair out");
 
     dpo::LogProbabilities both, chosen, rejected;
     both.chosen = both.rejected = chosen.chosen = rejected.rejected = Matrix(1, 1);

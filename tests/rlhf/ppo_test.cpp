@@ -402,6 +402,7 @@ TEST_CASE("generalised_advantages, next_kl_coefficient: each setting alone is re
                       "next_kl_coefficient: a mean KL of 1.000000 over 0 episodes; it must be a number, of at least 1 episode");
     // a mean KL of 12 is 1 above the target of 6, clipped to 0.2; one episode of a horizon of 2
     CHECK(ppo::next_kl_coefficient(1, 12, 1, {.kl_target = 6, .kl_horizon = 2}) == Approx(1.1f));
+    CHECK(ppo::next_kl_coefficient(1, 12, 1, {.kl_target = 0.5f, .kl_horizon = 1}) == Approx(1.2f));
     CHECK(ppo::next_kl_coefficient(0, 12, 1, {}) == 0);
     CHECK_THROWS_WITH(ppo::next_kl_coefficient(INFINITY, 1, 1, {}),
                       "ppo: a KL coefficient of inf, it must be a number from 0 on; 0.2 is usual, 0 turns the penalty off");
@@ -427,6 +428,12 @@ TEST_CASE("rewards_and_advantages, loss, kl_of_episodes: each matrix of another 
     CHECK(loss_refusal(x, wide, x, x) == "ppo: log-probabilities (1, 2) and (1, 3), values (1, 2) and (1, 2)" + needs);
     CHECK(loss_refusal(x, x, wide, x) == "ppo: log-probabilities (1, 2) and (1, 2), values (1, 3) and (1, 2)" + needs);
     CHECK(loss_refusal(x, x, x, wide) == "ppo: log-probabilities (1, 2) and (1, 2), values (1, 2) and (1, 3)" + needs);
+
+    ppo::RewardSteps rewards;
+    rewards.advantages = rewards.returns = x;
+    CHECK_THROWS_WITH(ppo::loss(policy_of(x, x), x, x, rewards, Matrix(1, 2), fixed),
+                      "ppo: none of 2 tokens belongs to an answer; at least one must");
+    CHECK_NOTHROW(ppo::loss(policy_of(x, x), x, x, rewards, Matrix{{0, 1}}, fixed));
 
     CHECK_THROWS_WITH(ppo::kl_of_episodes(wide, x, x),
                       "ppo: log-probabilities (1, 3) and (1, 2) for a mask (1, 2), the shapes must be equal");

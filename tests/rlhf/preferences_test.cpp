@@ -170,7 +170,7 @@ TEST_CASE("differences, rank: rewards that are not a column, negative noise and 
     CHECK_THROWS_WITH(preferences::differences(Matrix(2, 2), {.list = {{0, 1}}, .group = {0}, .groups = 1}),
                       "differences: rewards (2, 2), they must be one column, a row for each answer");
     CHECK_THROWS_WITH(preferences::rank({1, 2}, {.noise = -1}, {0.5f, 0.5f}),
-                      "rank: noise -1.000000 and a tie margin of 0.000000, neither may be negative");
+                      "rank: noise -1.000000 and a tie margin of 0.000000, neither may be negative, and the noise not infinite");
     CHECK_THROWS_WITH(preferences::rank({1, std::nanf("")}, {}, {0.5f, 0.5f}),
                       "rank: the score of answer 1 is nan, it must be a number");
 }
@@ -196,7 +196,9 @@ TEST_CASE("gumbel, rank, agreement, correlation: each argument check fails by it
     CHECK_THROWS_WITH(preferences::gumbel(0), "gumbel: the draw is 0.000000, it must lie between 0 and 1");
     CHECK_THROWS_WITH(preferences::gumbel(1), "gumbel: the draw is 1.000000, it must lie between 0 and 1");
     CHECK_THROWS_WITH(preferences::rank({1, 2}, {.tie_margin = -1}, {0.5f, 0.5f}),
-                      "rank: noise 0.500000 and a tie margin of -1.000000, neither may be negative");
+                      "rank: noise 0.500000 and a tie margin of -1.000000, neither may be negative, and the noise not infinite");
+    CHECK(error_of([] { preferences::rank({1}, {.noise = INFINITY}, {0.5f}); }).starts_with("rank: noise inf"));
+    CHECK(preferences::rank({1, 2}, {.noise = 0, .tie_margin = INFINITY}, {0.5f, 0.5f}) == std::vector<int>{1, 1});
     CHECK(preferences::rank({1, 2}, {.noise = 0, .tie_margin = 0}, {0.5f, 0.5f}) == std::vector<int>{2, 1});
     const auto refusal = [](int better, int worse) {
         return error_of([&] { preferences::agreement({1, 2}, {.list = {{better, worse}}, .group = {0}, .groups = 1}); });

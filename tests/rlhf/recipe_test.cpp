@@ -176,6 +176,12 @@ TEST_CASE("supervised_fine_tuning: demonstrations without an answer throw") {
     Random random(1);
     CHECK_THROWS_WITH(rlhf::supervised_fine_tuning(some_weights(4), config, no_answers, {}, random),
                       "rlhf: the demonstrations have no answer tokens");
+    struct OneToken : rlhf::Demonstrations {
+        ppo::Episodes draw(int, Random&) override {
+            return {.tokens = {1, 3}, .length = 2, .prompt_lengths = {1}, .answer_lengths = {1}};
+        }
+    } one_token;
+    CHECK_NOTHROW(rlhf::supervised_fine_tuning(some_weights(4), config, one_token, {.schedule = {.steps = 1}}, random));
 }
 
 // --- step 2 ---
@@ -210,6 +216,7 @@ TEST_CASE("train_reward_model: a batch of ties neither trains nor counts") {
                       "rlhf: no ranking says that one answer is better than another; rank answers that differ");
     CHECK_THROWS_WITH(rlhf::train_reward_model(w, config, ranked_texts(1), {.epochs = -1}, random),
                       "rlhf: -1 epochs of reward model training, it must not be negative");
+    CHECK(rlhf::train_reward_model(w, config, ranked_texts(1), {.epochs = 0}, random).empty());
 }
 
 // --- step 3 ---
@@ -309,7 +316,8 @@ static std::string refused(const rlhf::PpoRecipe& recipe) {
 TEST_CASE("PpoTrainer: an invalid recipe throws") {
     CHECK(refused({.epochs = -1}) == "rlhf: -1 epochs on each rollout, it must not be negative; 4 is usual");
     CHECK(refused({.objective = {.kl_coefficient = -1}}) ==
-          "rlhf: a KL coefficient of -1.000000, it must not be negative; 0 turns the penalty off");
+          "rlhf: a KL coefficient of -1.000000, it must be a number from 0 on; 0 turns the penalty off");
+    CHECK(refused({.objective = {.kl_coefficient = INFINITY}}).starts_with("rlhf: a KL coefficient of inf"));
     CHECK(refused({.objective = {.kl_target = 0}}) ==
           "rlhf: a KL target of 0.000000 and a horizon of 10000.000000, both must be above 0; 6 and 10000 are usual");
     CHECK(refused({.objective = {.trace = 2}}) ==
@@ -317,7 +325,8 @@ TEST_CASE("PpoTrainer: an invalid recipe throws") {
     CHECK(refused({.objective = {.clip = 0}}) ==
           "rlhf: ratios clipped at 0.000000 and values at 0.200000, both must be above 0; 0.2 is usual");
     CHECK(refused({.objective = {.value_weight = -1}}) ==
-          "rlhf: a value loss of weight -1.000000, it must not be negative; 0.1 is usual");
+          "rlhf: a value loss of weight -1.000000, it must be a number from 0 on; 0.1 is usual");
+    CHECK(refused({.objective = {.value_weight = INFINITY}}).starts_with("rlhf: a value loss of weight inf"));
     CHECK(refused({.training = {.batch = 0}}) == "train: a batch of 0, a step needs at least 1 example");
     CHECK(refused({.objective = {.kl_horizon = 0}}) ==
           "rlhf: a KL target of 6.000000 and a horizon of 0.000000, both must be above 0; 6 and 10000 are usual");
@@ -339,6 +348,7 @@ TEST_CASE("PpoTrainer: an invalid recipe throws") {
                                                   .value_weight = 0},
                                     .epochs = 0,
                                     .rollout = {.new_tokens = 1}}));
+    CHECK_NOTHROW(rlhf::PpoTrainer(some_weights(1), config, {.objective = {.kl_target = 0.5f, .kl_horizon = 1, .trace = 1}}));
     rlhf::PpoTrainer run(some_weights(1), config, small_ppo(0));
     OneScore one;
     Random random(1);
@@ -423,6 +433,9 @@ TEST_CASE("dpo_epoch: with a learning rate of 0 every loss is log 2") {
     Random random(1);
     for (const rlhf::DpoStep& step : rlhf::dpo_epoch(run, pairs, random)) CHECK(step.loss == Approx(std::log(2.0)));
     CHECK(same_weights(run.policy, reference));
+    // a ranking of three makes three pairs; the batch is four
+    CHECK_THROWS_WITH(rlhf::dpo_epoch(run, rlhf::preference_pairs(ranked_texts(1)), random),
+                      "rlhf: 3 preference pairs, a batch needs 4; rank more answers or take a smaller batch");
 }
 
 static std::string refused(const rlhf::DpoRecipe& recipe, int pairs) {
@@ -433,7 +446,8 @@ static std::string refused(const rlhf::DpoRecipe& recipe, int pairs) {
 
 TEST_CASE("DpoTrainer: an invalid recipe throws") {
     CHECK(refused({.epochs = -1}, 64) == "rlhf: -1 epochs of DPO, it must not be negative");
-    CHECK(refused({.objective = {.beta = 0}}, 64) == "rlhf: a beta of 0.000000, it must be above 0; 0.1 is usual");
+    CHECK(refused({.objective = {.beta = 0}}, 64) == "rlhf: a beta of 0.000000, it must be a number above 0; 0.1 is usual");
+    CHECK(refused({.objective = {.beta = INFINITY}}, 64).starts_with("rlhf: a beta of inf"));
     CHECK(refused({.objective = {.label_smoothing = 0.5f}}, 64) ==
           "rlhf: labels smoothed by 0.500000, it must be from 0 to below 0.5; 0 turns it off");
     CHECK(refused({.objective = {.label_smoothing = -0.5f}}, 64) ==

@@ -215,7 +215,7 @@ void ModelOptions::declare_image_size(Options& options) {
                 10'000);
 }
 
-std::map<std::string, std::string> ModelOptions::settings() const {
+GivenSettings ModelOptions::settings() const {
     GivenSettings given;
     if (heads > 0) given[settings::heads.keys[0]] = text(heads);
     if (eps > 0) given[settings::eps.keys[0]] = setting_text(static_cast<float>(eps));

@@ -93,6 +93,8 @@ private:
     static void require_outputs_writable(const Option& option);
 };
 
+struct GivenSettings;
+
 // Options for settings that a checkpoint's tensor shapes do not determine (nn/layers/model_config.h): --heads, --eps, --activation,
 // --image-size.
 //   use  ModelOptions model;
@@ -109,5 +111,5 @@ struct ModelOptions {
     void declare_image_size(Options& options);
 
     int heads_or(int usual_heads) const { return heads > 0 ? heads : usual_heads; }
-    std::map<std::string, std::string> settings() const;
+    GivenSettings settings() const;
 };

@@ -30,8 +30,7 @@ void DatasetFiles::declare(Options& options, bool with_labels) {
 }
 
 static void require_one_size(const std::vector<Image>& images, const Image& first, const std::string& path) {
-    require(!images.empty(), path, ": holds no image");
-    const Image& image = images[0];  // all images of a file have one size
+    const Image& image = images.at(0);  // all images of a file have one size
     require(image.height == first.height && image.width == first.width, path, ": images of ", shape(image),
             ", those to learn from are ", shape(first));
 }
@@ -40,15 +39,14 @@ static void keep_first(std::vector<Image>& images, int count) {
     if (count > 0 && count < static_cast<int>(images.size())) images.resize(count);
 }
 
-Dataset images_to_restore(const DatasetFiles& files) {
-    Dataset dataset;
-    dataset.one = files.own() ? "image" : "digit";
-    dataset.train = read_idx_images(files.train_images);
-    dataset.test = read_idx_images(files.test_images);
-    require(!dataset.train.empty(), files.train_images, ": holds no image");
-    require_one_size(dataset.test, dataset.train[0], files.test_images);
-    keep_first(dataset.train, files.train_count);
-    keep_first(dataset.test, 500);
+Images images_to_restore(const ImageFiles& files) {
+    Images images;
+    images.one = files.own() ? "image" : "digit";
+    images.train = read_idx_images(files.train_images);
+    images.test = read_idx_images(files.test_images);
+    require_one_size(images.test, images.train.at(0), files.test_images);
+    keep_first(images.train, files.train_count);
+    keep_first(images.test, 500);
     double sum = 0, squares = 0, count = 0;
     for (const Image& image : dataset.train)
         for (const float x : image.pixels) {
@@ -87,8 +85,9 @@ Image as_light(const Image& image, const Dataset& dataset) {
     return light;
 }
 
-std::vector<Image> draw_batch(const Dataset& dataset, int count, Random& random) {
-    if (dataset.train.empty()) return plane_waves(random, count, dataset.test.at(0).height, dataset.test[0].channels);
+std::vector<Image> draw_batch(const Images& images, int count, Random& random) {
+    const Image& like = images.test.at(0);
+    if (images.train.empty()) return plane_waves(random, count, like.height, like.channels);
     std::vector<Image> batch;
     for (int b = 0; b < count; ++b) batch.push_back(dataset.train[random.below(static_cast<int>(dataset.train.size()))]);
     return batch;

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -262,9 +263,20 @@ static const std::vector<Family> families{
     {"glm", load_glm},  {"glm130b", load_glm},    {"opt", load_galactica}, {"galactica", load_galactica}, {"biogpt", load_biogpt},
     {"t5", load_t5},    {"mt5", load_t5},         {"gato", load_gato}};
 
+// A mistyped key would otherwise leave the value of a file, or the default, in force.
+static void require_all_asked(const GivenSettings& given, const std::string& family) {
+    std::string known;
+    for (const std::string& key : *given.asked) known += (known.empty() ? "" : ", ") + key;
+    for (const auto& [key, value] : given)
+        require(given.asked->count(key) > 0, "--settings, or an option: ", key, "=", value, " is given, but a model of family ",
+                family, " reads no such setting; it reads ", known);
+}
+
 static std::unique_ptr<Model> load_model(const Choices& choices) {
     const Safetensors file(choices.weights);
-    const GivenSettings given = given_settings(choices);
+    std::set<std::string> asked;
+    GivenSettings given = given_settings(choices);
+    given.asked = &asked;
     const ModelConfig config(file, given);
     const std::string name = config.string({"the family of the model", {"model_type"}, "--family NAME"});
     std::string known;
@@ -276,6 +288,7 @@ static std::unique_ptr<Model> load_model(const Choices& choices) {
         const std::optional<std::string> end = config.find({"the end of a text", {"eos_token_id"}});
         const std::optional<long> id = end ? whole_number(*end) : std::nullopt;
         if (id && *id >= 0 && *id < model->vocabulary) model->end = static_cast<int>(*id);
+        require_all_asked(given, name);
         return model;
     }
     fail({choices.weights, ": its family is ", name, "; this program writes with ", known});

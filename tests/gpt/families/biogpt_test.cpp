@@ -1,5 +1,6 @@
 #include "gpt/families/biogpt.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "nn/autograd/operations.h"
@@ -141,6 +142,8 @@ TEST_CASE("add_virtual_tokens: enlarges the token embedding, shares all other we
     CHECK(identical(slice_cols(after, 0, 11), before));
     CHECK(biogpt::with_soft_prompt({5, 6}, 2, config) == std::vector<int>{5, 6, 11, 12});
     CHECK_THROWS_WITH(biogpt::add_virtual_tokens(w, config, 0, random), "biogpt: 0 virtual tokens, at least one is needed");
+    biogpt::add_virtual_tokens(w, config, 1, random);
+    CHECK(config.vocabulary == 14);
 }
 
 TEST_CASE("biogpt: error messages name biogpt") {
@@ -185,12 +188,29 @@ TEST_CASE("biogpt: config_of restores what metadata wrote, for the sizes of ever
                              biogpt::load_rules());
 }
 
+TEST_CASE("biogpt::config_of: a file without biases, or without the gains of its norms, is not a BioGPT") {
+    const biogpt::Config config = tiny();
+    const TemporaryFolder folder;
+    const auto refusal_without = [&](const std::string& ending) {
+        std::vector<PublishedTensor> tensors = tensors_of(biogpt::parameters(tiny_weights(config), config));
+        std::erase_if(tensors, [&](const PublishedTensor& tensor) { return tensor.name.ends_with(ending); });
+        const Safetensors file(write_published(folder, tensors, {}, R"({"num_attention_heads": 3})"));
+        const std::string error = error_of([&] { biogpt::config_of(file); });
+        return error.substr(std::min(error.size(), file.path.size()));
+    };
+    CHECK(refusal_without("no such tensor").empty());
+    CHECK(refusal_without(".fc1.bias") == ": a BioGPT has biases and norms with gains, this file does not");
+    CHECK(refusal_without(".final_layer_norm.weight") == ": a BioGPT has biases and norms with gains, this file does not");
+}
+
 TEST_CASE("with_soft_prompt: more virtual tokens than the vocabulary holds, and fewer than 0, are refused") {
     const biogpt::Config config{.vocabulary = 9};
     CHECK_THROWS_WITH(biogpt::with_soft_prompt({1}, 10, config),
                       "with_soft_prompt: 10 virtual tokens, the vocabulary with them has 9; call add_virtual_tokens first");
     CHECK_THROWS_WITH(biogpt::with_soft_prompt({1}, -1, config),
                       "with_soft_prompt: -1 virtual tokens, the vocabulary with them has 9; call add_virtual_tokens first");
+    CHECK(biogpt::with_soft_prompt({1}, 0, config) == std::vector<int>{1});
+    CHECK(biogpt::with_soft_prompt({}, 9, config) == std::vector<int>{0, 1, 2, 3, 4, 5, 6, 7, 8});
 }
 
 TEST_SUITE_END();

@@ -189,8 +189,10 @@ TEST_CASE("to_be_continued: new tokens have the mask's position; after [gMASK] o
     CHECK(integers_of(last.may) == std::vector<int>{1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 0, 1, 1, 1, 0, 0, 1, 1, 1, 1});
     CHECK_THROWS_WITH(glm::to_be_continued(make_batch({{6, 1, 8}}), old),
                       "glm: sequence 0 has no [sop], token 4, where its blank is filled");
-    CHECK_THROWS_WITH(glm::to_be_continued(make_batch({{6, 8, 4}}), old),
-                      "glm: sequence 0 has no [MASK], [gMASK] or [sMASK] before its [sop]");
+    for (const std::vector<int>& no_mask : {std::vector<int>{6, 8, 4}, {4, 1}})
+        CHECK_THROWS_WITH(glm::to_be_continued(make_batch({no_mask}), old),
+                          "glm: sequence 0 has no [MASK], [gMASK] or [sMASK] before its [sop]");
+    CHECK(glm::to_be_continued(make_batch({{1, 4}}), old).positions == std::vector<int>{0, 0});
 }
 
 // --- properties of both models ---
@@ -352,6 +354,21 @@ TEST_CASE("glm: rejects an inconsistent config or batch, and names the reason") 
     CHECK_THROWS_WITH(glm::forward(batch, tiny_weights(glm::Version::glm), config),
                       "glm: 1 sequences of 3 tokens, but 3 tokens, 2 positions, 3 block positions, and a mask for 3 queries; "
                       "there must be one of each for every token, see make_batch");
+    const auto refusal = [&](const auto& change) {
+        glm::Batch changed = glm::to_be_continued(make_batch({{6, 1, 4}}), config);
+        change(changed);
+        const std::string error = error_of([&] { glm::forward(changed, tiny_weights(glm::Version::glm), config); });
+        return error.substr(0, error.find("; there must be one of each for every token"));
+    };
+    CHECK(refusal([](glm::Batch&) {}).empty());
+    CHECK(refusal([](glm::Batch& one) { one.tokens.pop_back(); }) ==
+          "glm: 1 sequences of 3 tokens, but 2 tokens, 3 positions, 3 block positions, and a mask for 3 queries");
+    CHECK(refusal([](glm::Batch& one) { one.block_positions.pop_back(); }) ==
+          "glm: 1 sequences of 3 tokens, but 3 tokens, 3 positions, 2 block positions, and a mask for 3 queries");
+    CHECK(refusal([](glm::Batch& one) { one.may.queries = 2; }) ==
+          "glm: 1 sequences of 3 tokens, but 3 tokens, 3 positions, 3 block positions, and a mask for 2 queries");
+    CHECK(refusal([](glm::Batch& one) { one = {}; }) ==
+          "glm: 0 sequences of 0 tokens, but 0 tokens, 0 positions, 0 block positions, and a mask for 0 queries");
     CHECK(without_place(error_of([&] {
               glm::forward(glm::to_be_continued(make_batch({{13, 1, 4}}), config), tiny_weights(glm::Version::glm), config);
           })) == "embed: id 13 is outside a table of 13 rows, counted from 0");

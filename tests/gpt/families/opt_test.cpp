@@ -75,6 +75,7 @@ TEST_CASE("opt: rejects an inconsistent config or batch, and names the reason") 
     const opt::Weights w = tiny_weights(config);
     CHECK_THROWS_WITH(opt::forward(equal_batch(std::vector<int>(10, 1), 10), w, config),
                       "opt: a text of 10 tokens, but there are 9 positions; cut the text");
+    CHECK_NOTHROW(opt::forward(equal_batch(std::vector<int>(9, 1), 9), w, config));
     CHECK(without_place(error_of([&] {
               opt::forward(make_batch({{1, 11}}), w, config);
           })) == "embed: id 11 is outside a table of 11 rows, counted from 0");

@@ -143,13 +143,16 @@ TEST_CASE("palm::config_of: infers heads, head width and inner width from the sh
     load(palm::parameters(other, config), file);
     CHECK(identical(palm::forward(make_batch({{1, 2, 3}}), other, config).logits.value(), logits));
 
-    std::vector<PublishedTensor> odd = tensors_of(table);
-    for (PublishedTensor& tensor : odd)
-        if (tensor.name == "1.fn.fused_attn_ff_proj.weight") tensor = {tensor.name, {47, 10}, slice_rows(tensor.numbers, 0, 47)};
-    const Safetensors broken(write_published(folder, odd, {}, ""));
-    CHECK(error_of([&] {
-              palm::config_of(broken);
-          }).starts_with(broken.path + ": 47 rows of 1.fn.fused_attn_ff_proj.weight are not 12 of queries, two of 14"));
+    // 12 of queries, 28 of the MLP; the rest is a key and a value: 7 are odd, 0 are none, halves of 10 do not divide 12
+    for (const long rows : {47, 40, 50}) {
+        std::vector<PublishedTensor> odd = tensors_of(table);
+        for (PublishedTensor& tensor : odd)
+            if (tensor.name == "1.fn.fused_attn_ff_proj.weight")
+                tensor = {tensor.name, {rows, 10}, Matrix(static_cast<int>(rows), 10)};
+        const Safetensors broken(write_published(folder, odd, {}, ""));
+        const std::string place = broken.path + ": " + std::to_string(rows) + " rows of 1.fn.fused_attn_ff_proj.weight";
+        CHECK(error_of([&] { palm::config_of(broken); }).starts_with(place + " are not 12 of queries, two of 14"));
+    }
 }
 
 TEST_CASE("palm: rejects an inconsistent config or batch, and names the reason") {

@@ -190,6 +190,7 @@ TEST_CASE("chain_of_thought: invalid tasks, ids and steps throw") {
     CHECK_THROWS_WITH(chain_of_thought::solve_with_changed_step(w, config, small, two, 0, 1),
                       "solve_with_changed_step: step 0 of 3, they are counted from 1");
     CHECK_NOTHROW(chain_of_thought::solve_with_changed_step(w, config, small, two, 1, 1));
+    CHECK_NOTHROW(chain_of_thought::solve_with_changed_step(w, config, small, two, 3, 1));
     CHECK_THROWS_WITH(chain_of_thought::prompts_of({.digits = 0, .count = 1}, {1}, Format::direct),
                       "chain_of_thought: 1 digits are not a whole number of questions of 1");
     CHECK_THROWS_WITH(chain_of_thought::prompts_of({.digits = 5, .count = 0}, {1}, Format::direct),

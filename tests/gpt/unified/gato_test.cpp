@@ -336,6 +336,8 @@ TEST_CASE(
         CHECK(stream[i].is_target == expected[i].is_target);
     }
     CHECK_THROWS_WITH(gato::tokens_of_ids({1, 22}, tiny()), "gato: token 22 is outside 0 ... 21");
+    CHECK_THROWS_WITH(gato::tokens_of_ids({1, -3}, tiny()), "gato: token -3 is outside 0 ... 21");
+    CHECK(gato::tokens_of_ids({}, tiny()).empty());
     CHECK_THROWS_WITH(gato::tokens_of_ids({1, -1, 20, -1}, tiny()),
                       "gato: a second separator in one time step; a step is an observation, a separator, actions");
     CHECK_THROWS_WITH(gato::tokens_of_ids({1, -2, 2}, tiny()),
@@ -527,6 +529,10 @@ TEST_CASE("mu_law, bin_of, patch_position, token_of_discrete: each argument chec
     CHECK_NOTHROW(gato::embed_images({Image(12, 12, 3)}, w, config));
     gato::Reader reader({{.text = {{1}}}}, gato::Next::text, w, config, 9);
     CHECK_THROWS_WITH(reader.select({0}), "gato: sequences can be chosen once the prompts are read");
+    reader.read(reader.prompts());
+    CHECK_NOTHROW(reader.select({0}));  // one token was read
+    for (int position = 1; position < config.observation_positions; ++position) reader.read(equal_batch({1}, 1));
+    CHECK_THROWS_WITH(reader.read(equal_batch({1}, 1)), "gato: an observation of more than 7 tokens");
     CHECK_THROWS_WITH(gato::generate({}, gato::Next::text, w, config, {}, {}, {}), "gato: there is no episode");
     CHECK(error_of([&] { gato::forward({{.text = {{-1}}}}, w, config); }).starts_with("gato: text token -1 is outside 0 ... "));
     CHECK_NOTHROW(gato::forward({{.text = {std::vector<int>(7, 1)}}}, w, config));  // as many as positions

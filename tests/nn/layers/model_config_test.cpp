@@ -28,6 +28,20 @@ TEST_CASE("ModelConfig: the caller overrides metadata, metadata overrides config
     CHECK(model_config.integer(settings::key_value_heads, 7) == 7);
 }
 
+TEST_CASE("ModelConfig: notes every name that is looked up, wherever the value comes from") {
+    const TemporaryFolder folder;
+    std::set<std::string> asked;
+    GivenSettings given{{"rope_theta", "5"}, {"rope_teta", "6"}};
+    given.asked = &asked;
+    const ModelConfig model_config(checkpoint(folder, {{"rotary_emb_base", "4"}}), given);
+    CHECK(asked.empty());
+    CHECK(model_config.real(settings::rotary_base) == 5);
+    CHECK(asked == std::set<std::string>{"rope_theta", "rotary_emb_base"});
+    CHECK_FALSE(model_config.has(settings::classes));
+    model_config.require_only("mlp_bias", "false");
+    CHECK(asked == std::set<std::string>{"mlp_bias", "num_labels", "rope_theta", "rotary_emb_base"});
+}
+
 TEST_CASE("ModelConfig: a name with a dot is a member of a member, a pair of numbers may be written 16,12") {
     const TemporaryFolder folder;
     write_file_atomically(folder.path("config.json"), R"({"vision_config": {"hidden_size": 24}, "text_config": 3})");

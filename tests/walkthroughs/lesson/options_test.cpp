@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "nn/layers/model_config.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
 

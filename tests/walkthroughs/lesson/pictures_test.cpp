@@ -1,6 +1,11 @@
 #include "walkthroughs/lesson/pictures.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cmath>
+#include <cstdio>
+#include <cstdlib>
 
 #include "tests/test.h"
 
@@ -45,6 +50,35 @@ TEST_CASE("picture: 256 colours: greys use the grey ramp") {
               .starts_with("\x1b[38;5;231m"));  // white of the cube
 }
 
+// A row of 17 pixels, which is not enlarged, the first of these colours.
+static Image row_of(const std::vector<std::vector<int>>& colours) {
+    Image image(1, 17, 3);
+    for (std::size_t x = 0; x < colours.size(); ++x)
+        for (int c = 0; c < 3; ++c) image(0, static_cast<int>(x), c) = static_cast<float>(colours[x][c]) / 255;
+    return image;
+}
+
+TEST_CASE("picture: 256 colours: the nearest step of the cube and of the grey ramp, at the border between two") {
+    // by hand: 16 + 36 r + 6 g + b; steps of the cube begin at 0, 48, 115, 155, 195, 235; greys from 4 to 246 at 232 + (v - 3) / 10
+    const std::vector<std::pair<std::vector<int>, int>> expected{
+        {{48, 47, 114}, 53},    {{115, 154, 155}, 103}, {{47, 195, 235}, 45}, {{194, 234, 255}, 153},
+        {{3, 3, 3}, 16},        {{4, 4, 4}, 232},       {{12, 12, 12}, 232},  {{13, 13, 13}, 233},
+        {{246, 246, 246}, 255}, {{247, 247, 247}, 231}, {{9, 9, 8}, 16},      {{9, 8, 8}, 16}};
+    std::vector<std::vector<int>> colours;
+    std::string start;
+    for (const auto& [colour, code] : expected) {
+        colours.push_back(colour);
+        start += "\x1b[38;5;" + std::to_string(code) + "m\u2580";
+    }
+    CHECK(picture(row_of(colours), Colours::few).lines[0].starts_with(start));
+}
+
+TEST_CASE("picture: plain: a colour is as bright as it looks, green most and blue least") {
+    // 0.299, 0.587 and 0.114 of 9 are 2.7, 5.3 and 1.0; two colours add
+    const Image image = row_of({{255, 0, 0}, {0, 255, 0}, {0, 0, 255}, {255, 255, 0}, {0, 255, 255}, {255, 0, 255}});
+    CHECK(picture(image, Colours::none).lines[0].starts_with("--++..%%**=="));
+}
+
 TEST_CASE("picture: small images are enlarged in colour, large ones reduced") {
     CHECK(picture(Image(8, 8, 1), Colours::all).width == 16);
     CHECK(picture(Image(8, 8, 1), Colours::all).lines.size() == 8);
@@ -53,11 +87,28 @@ TEST_CASE("picture: small images are enlarged in colour, large ones reduced") {
     CHECK(picture(Image(500, 10, 3), Colours::all).lines.size() == 35);
     CHECK(picture(Image(500, 500, 3), Colours::none).width == 70);
     CHECK(picture(Image(1, 100000, 1), Colours::none).lines.size() == 1);
+    const std::vector<std::pair<int, int>> widths{{1, 4}, {3, 12}, {4, 16}, {5, 15}, {6, 12}, {9, 9}, {70, 70}, {71, 70}};
+    for (const auto& [side, width] : widths) CHECK(picture(Image(side, side, 1), Colours::all).width == width);
+    for (const auto& [side, lines] : std::vector<std::pair<int, int>>{{1, 1}, {35, 35}, {36, 35}})
+        CHECK(picture(Image(side, side, 1), Colours::none).lines.size() == lines);
+    CHECK(picture(Image(20, 100, 1), Colours::none).lines.size() == 7);
+    CHECK(picture(Image(100, 20, 1), Colours::none).width == 14);
+    CHECK(picture(Image(100000, 1, 1), Colours::none).width == 2);
+    // enlarged four times: each pixel is four columns and two lines
+    const std::string black = "\x1b[38;2;0;0;0m\x1b[48;2;0;0;0m\u2580";
+    const std::string white = "\x1b[38;2;255;255;255m\x1b[48;2;255;255;255m\u2580";
+    const std::string line = black + black + black + black + white + white + white + white + "\x1b[0m";
+    CHECK(picture(grey(1, 2, {0, 1}), Colours::all).lines == Lines{line, line});
+    // three rows: nothing is behind the last
+    CHECK(picture(Image(3, 17, 1), Colours::all).lines[0].find("[48;") != std::string::npos);
+    CHECK(picture(Image(3, 17, 1), Colours::all).lines[1].find("[48;") == std::string::npos);
 }
 
 TEST_CASE("picture: rejects images without pixels or with 2 channels") {
     CHECK_THROWS_WITH(picture(Image(2, 2, 2), Colours::none),
                       "picture: a 2 x 2 x 2 image, it must have pixels and 1 or 3 channels");
+    CHECK_THROWS_WITH(picture(Image(2, 0, 1), Colours::none),
+                      "picture: a 2 x 0 x 1 image, it must have pixels and 1 or 3 channels");
     CHECK_THROWS_WITH(picture(Image(0, 2, 1), Colours::none),
                       "picture: a 0 x 2 x 1 image, it must have pixels and 1 or 3 channels");
 }
@@ -71,6 +122,21 @@ TEST_CASE("heat_map: scaled from the smallest to the largest element") {
     CHECK(colours(0, 1, 0) > colours(0, 0, 0));
     const Image half = heat_colours(Matrix{{5}}, 0, 10), middle = heat_colours(Matrix{{0, 5, 10}});
     CHECK(half(0, 0, 0) == middle(0, 1, 0));
+}
+
+TEST_CASE("heat_colours: five colours with straight lines between them; outside the range the ends, NaN is black") {
+    const Image colours = heat_colours(Matrix{{0, 0.25f, 0.5f, 0.75f, 1, 0.125f, 0.875f, -1, 2, NAN}}, 0, 1);
+    const std::vector<std::vector<float>> expected{
+        {0.02f, 0.02f, 0.08f},    {0.33f, 0.07f, 0.43f},  {0.76f, 0.21f, 0.32f}, {0.97f, 0.58f, 0.13f}, {0.99f, 0.99f, 0.75f},
+        {0.175f, 0.045f, 0.255f}, {0.98f, 0.785f, 0.44f}, {0.02f, 0.02f, 0.08f}, {0.99f, 0.99f, 0.75f}, {0, 0, 0}};
+    for (int j = 0; j < 10; ++j)
+        for (int c = 0; c < 3; ++c) CHECK(colours(0, j, c) == Approx(expected[j][c]).epsilon(1e-5));
+    const Image range = heat_colours(Matrix{{-1, INFINITY}, {3, -INFINITY}}), equal = heat_colours(Matrix{{7, 7}});
+    CHECK(range(0, 0, 1) == Approx(0.02));
+    CHECK(range(0, 1, 1) == Approx(0.99));
+    CHECK(range(1, 0, 1) == Approx(0.99));
+    CHECK(range(1, 1, 1) == Approx(0.02));
+    CHECK(equal(0, 1, 1) == Approx(0.21));
 }
 
 TEST_CASE(
@@ -88,6 +154,12 @@ TEST_CASE(
     CHECK(coloured[0].ends_with("  \x1b[0m"));
     const std::vector<std::string> many(29, "t");
     CHECK(heat_map(Matrix(29, 29), Colours::none, many, many).lines[0].size() == 58);  // no room: without names
+    CHECK(heat_map(Matrix(29, 1), Colours::none, many, many).lines.size() == 29);
+    CHECK(heat_map(Matrix(1, 29), Colours::none, many, many).lines.size() == 1);
+    CHECK(heat_map(Matrix(28, 28), Colours::none, many, many).lines.size() == 29);
+    CHECK(heat_map(Matrix(28, 28), Colours::none, many, many).lines[0].starts_with("t "));
+    CHECK(heat_map(Matrix{{1}}, Colours::none, {"abcdefghijkl"}).lines[0] == "abcdefghijkl ++");
+    CHECK(heat_map(Matrix{{1}}, Colours::none, {}, {"abcdefghi"}).lines.size() == 9);  // the map, and 8 of 9 letters
 }
 
 TEST_CASE("side_by_side: blocks in rows, captions above; a new row when there is no room") {
@@ -97,6 +169,11 @@ TEST_CASE("side_by_side: blocks in rows, captions above; a new row when there is
     CHECK(side_by_side({{"long", high}, {"y", low}}) == Lines{"long   y", "aa     cccc", "bb"});
     CHECK(side_by_side({{"x", high}, {"y", low}}, 8) == Lines{"x", "aa", "bb", "y", "cccc"});
     CHECK(side_by_side({}).empty());
+    // a block takes its columns and a gap of 3: 2 + 3 + 4 + 3
+    CHECK(side_by_side({{"x", high}, {"y", low}}, 12).size() == 3);
+    CHECK(side_by_side({{"x", high}, {"y", low}}, 11).size() == 5);
+    CHECK(side_by_side({{"x", high}, {"y", low}, {"z", low}}, 12).size() == 5);
+    CHECK(side_by_side({{"x", high}}, 1) == Lines{"x", "aa", "bb"});
 }
 
 TEST_CASE("smoothed: means of groups; the last group may be shorter") {
@@ -158,11 +235,95 @@ TEST_CASE("curves: names of the axes above and below the frame; a long legend ta
     CHECK(curves({{"a long name", {0}, {0}}, {"another", {1}, {1}}}, Colours::none, 16, 2).size() == 6);
 }
 
+TEST_CASE("curves: the legend takes a new line when the next name would exceed the frame; marks begin again after six") {
+    const auto size_with = [](const std::string& a, const std::string& b) {
+        return curves({{a, {0}, {0}}, {b, {1}, {1}}}, Colours::none, 16, 2).size();
+    };
+    // by hand: a margin of 3, each name with its mark, a space and three spaces; together at most 1 + 5 + 16 = 22
+    CHECK(size_with("four", "fives") == 5);
+    CHECK(size_with("fives", "fives") == 6);
+    std::vector<Series> seven;
+    for (int s = 0; s < 7; ++s) seven.push_back({"", {static_cast<float>(s)}, {0}});
+    CHECK(curves(seven, Colours::none, 64, 2)[0] == "   *    o    +    x    #    %    *");
+    const std::string legend = curves(seven, Colours::few, 64, 2)[0];
+    std::size_t at = 0;
+    for (const int code : {45, 214, 120, 205, 229, 141, 45}) {
+        at = legend.find("[38;5;" + std::to_string(code) + "m", at);
+        REQUIRE(at != std::string::npos);
+        ++at;
+    }
+}
+
+TEST_CASE("curves: points are joined by straight lines, without gaps; the smallest frame is 16 x 2") {
+    CHECK(curves({{"a", {0, 1, 2}, {0, 0, 4}}}, Colours::none, 16, 5) ==
+          Lines{"   * a", "4 |               *", "  |             **", "  |           **", "  |         **", "0 |*********",
+                "  +----------------", "   0              2"});
+    CHECK(curves({{"a", {0, 1}, {2, 2}}}, Colours::none, 16, 3)[2] == "  |****************");
+    CHECK_THROWS_WITH(curves({}, Colours::none, 15, 2), "curves: 15 x 2 letters are too few, 16 x 2 are the least");
+    CHECK_THROWS_WITH(curves({}, Colours::none, 16, 1), "curves: 16 x 1 letters are too few, 16 x 2 are the least");
+}
+
+TEST_CASE("bar: # in proportion to the most, - for a number below 0") {
+    CHECK(bar(5, 10, 4) == "##");
+    CHECK(bar(-10, 10, 4) == "----");
+    CHECK(bar(20, 10, 4) == "####");
+    CHECK(bar(0, 10, 4).empty());
+    CHECK(bar(0.5, 0.5) == std::string(20, '#'));
+    CHECK(bar(1, 0, 4).empty());
+}
+
 TEST_CASE("table: a limited width narrows the gaps and wraps words, not numbers") {
     const std::vector<std::vector<std::string>> rows{{"what it is", "n"}, {"one two three", "1000000"}};
     CHECK(table(rows, 20) == Lines{"what it is         n", "-----------  -------", "one two      1000000", "three"});
     CHECK(table(rows, 1) == Lines{"what        n", "it is", "----- -------", "one   1000000", "two", "three"});
     CHECK(table(rows, 23) == table(rows));
+}
+
+namespace {
+// A variable of the environment, as it was at the end.
+struct Variable {
+    const std::string name;
+    const char* const before = std::getenv(name.c_str());
+    const std::string kept = before == nullptr ? "" : before;
+
+    Variable(const std::string& name, const char* value) : name(name) { set(value); }
+    ~Variable() { set(before == nullptr ? nullptr : kept.c_str()); }
+    void set(const char* value) const {
+        if (value == nullptr)
+            unsetenv(name.c_str());
+        else
+            setenv(name.c_str(), value, 1);
+    }
+};
+}  // namespace
+
+TEST_CASE("terminal_colours: all of them where COLORTERM says so, else 256; none with NO_COLOR") {
+    const Variable no_color("NO_COLOR", nullptr), force("FORCE_COLOR", "1"), colorterm("COLORTERM", "truecolor");
+    CHECK(terminal_colours() == Colours::all);
+    colorterm.set("24bit");
+    CHECK(terminal_colours() == Colours::all);
+    colorterm.set("yes");
+    CHECK(terminal_colours() == Colours::few);
+    colorterm.set(nullptr);
+    CHECK(terminal_colours() == Colours::few);
+    no_color.set("1");
+    CHECK(terminal_colours() == Colours::none);
+}
+
+TEST_CASE("terminal_width: without a terminal COLUMNS, from 72 to 120; 80 without it") {
+    std::fflush(stdout);
+    const int kept = dup(STDOUT_FILENO), nowhere = open("/dev/null", O_WRONLY);
+    dup2(nowhere, STDOUT_FILENO);
+    const Variable columns("COLUMNS", nullptr);
+    std::vector<int> widths{terminal_width()};
+    for (const char* const value : {"100", "71", "121", "0", "-5", "1"}) {
+        columns.set(value);
+        widths.push_back(terminal_width());
+    }
+    dup2(kept, STDOUT_FILENO);
+    close(nowhere);
+    close(kept);
+    CHECK(widths == std::vector<int>{80, 100, 72, 120, 80, 80, 72});
 }
 
 TEST_CASE("terminal_width: 80 columns unless the environment or the terminal names another width") {
@@ -182,6 +343,7 @@ TEST_CASE("table: text is left-aligned, numbers are right-aligned") {
 
 TEST_CASE("display_width, wrapped: count characters and not colours; lines break at spaces") {
     CHECK(display_width("\x1b[1mab\x1b[0m") == 2);
+    CHECK(display_width("\x1b[1mm\x1b[0m m") == 3);
     CHECK(display_width("\u00e9\u2580") == 2);
     CHECK(wrapped("one two three", 7) == Lines{"one two", "three"});
     CHECK(wrapped("muchtoolong a", 4) == Lines{"muchtoolong", "a"});

@@ -60,10 +60,61 @@ TEST_CASE("images_to_restore: the user's own images, in patches that divide both
     files.test_images = idx_file(folder, "other", 2, 12, 12);
     CHECK(error_of([&] { images_to_restore(files); }) ==
           folder.path("other") + ": images of 12 x 12 x 1, those to learn from are 12 x 20 x 1");
+    files.test_images = idx_file(folder, "other", 2, 20, 20);
+    CHECK(error_of([&] { images_to_restore(files); }) ==
+          folder.path("other") + ": images of 20 x 20 x 1, those to learn from are 12 x 20 x 1");
+    files.test_images = idx_file(folder, "none", 0, 12, 20);
+    CHECK(error_of([&] { images_to_restore(files); }).starts_with(folder.path("none") + ": dimension 1 is 0"));
     files.train_images = idx_file(folder, "one", 2, 1, 1);
     files.test_images = files.train_images;
     CHECK(error_of([&] { images_to_restore(files); }) ==
           files.train_images + ": all pixels are 1.000000, there is nothing to restore");
+}
+
+TEST_CASE("pictures_to_restore: normalised by mean and standard deviation of the training pictures, the test pictures too") {
+    const TemporaryFolder folder;
+    PictureFiles files;
+    files.train_images = idx_file(folder, "train", 3, 1, 4);  // 1 0 0 0: mean 1/4, variance 3/16
+    files.test_images = idx_file(folder, "test", 1, 1, 4);
+    const Pictures pictures = pictures_to_restore(files);
+    CHECK(pictures.one == "picture");
+    CHECK(pictures.train.size() == 3);
+    CHECK(pictures.mean == Approx(0.25));
+    CHECK(pictures.standard_deviation == Approx(std::sqrt(3.0 / 16)));
+    CHECK(pictures.train[2].pixels[0] == Approx(std::sqrt(3.0)));
+    CHECK(pictures.test[0].pixels[1] == Approx(-1 / std::sqrt(3.0)));
+    CHECK(grid_of(pictures, files).patch_size == 1);  // a quarter of a height of 1, but not 0
+    CHECK(digits_to_restore().one == "digit");
+}
+
+TEST_CASE("PictureFiles: own files are those that are not the digits; --train-labels only with labels") {
+    for (const std::string name : {"--train-images", "--test-images"}) {
+        PictureFiles files;
+        Options options("toy", "Shows a toy.", "1 second");
+        files.declare(options);
+        options.read({name, "mine", "--train-count", "0", "--patch-size", "64"});
+        CHECK(files.own());
+        CHECK(files.patch_size == 64);
+        CHECK(error_of([&] { options.read({"--train-labels", "mine"}); }).starts_with("unknown option --train-labels"));
+    }
+    PictureFiles labelled;
+    Options options("toy", "Shows a toy.", "1 second");
+    labelled.declare(options, true);
+    options.read({"--train-labels", "a", "--test-labels", "b", "--patch-size", "0"});
+    CHECK(labelled.train_labels == "a");
+    CHECK(labelled.test_labels == "b");
+    CHECK(!labelled.own());
+}
+
+TEST_CASE("restoring_recipe: warm-up over a twentieth of the steps, then cosine decay to 5 % of the peak") {
+    const Recipe recipe = restoring_recipe(400);
+    CHECK(recipe.batch == 32);
+    CHECK(recipe.beta2 == 0.95f);
+    CHECK(recipe.schedule.steps == 400);
+    CHECK(recipe.schedule.warm_up == 20);
+    CHECK(recipe.schedule.peak == 5e-3f);
+    CHECK(recipe.schedule.floor == 0.05f);
+    CHECK(recipe.schedule.descent == Descent::cosine);
 }
 
 TEST_CASE("waves_to_restore: determined by the seed; each batch draws new ones") {
@@ -76,18 +127,39 @@ TEST_CASE("waves_to_restore: determined by the seed; each batch draws new ones")
     CHECK(batch[0].width == 12);
     CHECK(batch[0].pixels != batch[1].pixels);
     CHECK(draw_batch(two_images(), 5, random).size() == 5);
+    const Images coloured{.one = "wave", .train = {}, .test = {Image(6, 6, 3)}};
+    CHECK(shape(draw_batch(coloured, 1, random)[0]) == "6 x 6 x 3");
 }
 
 TEST_CASE("errors_with_baselines: mean 1/3 (-1 -1 + 1), median -1, copy of the neighbour") {
     const Dataset dataset = two_images();
     const Matrix mask{{0, 1}, {1, 0}};
     const std::vector<Image> predicted(2, Image(2, 4, 1, 0));
-    const ErrorsWithBaselines found = errors_with_baselines(dataset, predicted, mask, 2, Measure::absolute);
-    CHECK(found.model.masked == Approx(1));
-    CHECK(found.mean.masked == Approx((2.0 / 3 + 4.0 / 3) / 2));
-    CHECK(found.median.masked == Approx((0 + 2) / 2.0));
-    CHECK(found.copy.masked == Approx(0));  // both images are flat
-    CHECK(error_table(found)[1][1] == "1.0000");
+    const ErrorsWithBaselines found = errors_with_baselines(images, predicted, mask, 2, Measure::absolute);
+    CHECK(found.model.hidden == Approx(1));
+    CHECK(found.mean.hidden == Approx((2.0 / 3 + 4.0 / 3) / 2));
+    CHECK(found.median.hidden == Approx((0 + 2) / 2.0));
+    CHECK(found.copy.hidden == Approx(0));  // both images are flat
+    CHECK(found.copy.visible == Approx(0));
+    CHECK(found.model.visible == Approx(1));
+    CHECK(found.mean.visible == Approx((2.0 / 3 + 4.0 / 3) / 2));
+    CHECK(found.median.visible == Approx((0 + 2) / 2.0));
+    // without training images, the test images: -1 and 1
+    Images waves = images;
+    waves.train.clear();
+    CHECK(errors_with_baselines(waves, predicted, mask, 2, Measure::absolute).mean.hidden == Approx(1));
+}
+
+TEST_CASE("error_table: a line for the model and for each baseline, masked patches before visible ones") {
+    const ErrorsWithBaselines found{.model = {.hidden = 1, .visible = 2},
+                                    .mean = {.hidden = 3, .visible = 4},
+                                    .median = {.hidden = 5, .visible = 6},
+                                    .copy = {.hidden = 7, .visible = 8}};
+    CHECK(error_table(found) == std::vector<std::vector<std::string>>{{"error on", "masked patches", "visible patches"},
+                                                                      {"this model", "1.0000", "2.0000"},
+                                                                      {"the mean image", "3.0000", "4.0000"},
+                                                                      {"the median image", "5.0000", "6.0000"},
+                                                                      {"copy of the nearest visible patch", "7.0000", "8.0000"}});
 }
 
 TEST_CASE("triples, write_triples: three for each image, and a file only on request") {
@@ -103,6 +175,35 @@ TEST_CASE("triples, write_triples: three for each image, and a file only on requ
     write_triples(path, shown);
     CHECK(read_image(path).width == 3 * 4 * 8 + 2 * 4);
     CHECK(read_image(path).channels == 3);
+    CHECK(read_image(path).height == 2 * 2 * 8 + 4);
+    // a grey pixel is grey in all three channels, a colour stays
+    const std::vector<Image> grey(3, Image(1, 1, 1, 1)), red(3, Image(1, 1, 3));
+    std::vector<Image> coloured = red;
+    for (Image& image : coloured) image(0, 0, 0) = 1;
+    write_triples(path, grey);
+    for (int c = 0; c < 3; ++c) CHECK(read_image(path)(0, 0, c) == 1);
+    write_triples(path, coloured);
+    for (int c = 0; c < 3; ++c) CHECK(read_image(path)(7, 7, c) == (c == 0 ? 1 : 0));
+}
+
+TEST_CASE("show_triples: masked, restored and original in a row, an empty line after each row") {
+    const TemporaryFolder folder;
+    const Options options("toy", "Shows a toy.", "1 second");
+    std::FILE* const out = std::fopen(folder.path("out").c_str(), "w");
+    Lesson lesson(options, out, stdin, Colours::none);
+    const std::vector<Image> dark(3, Image(1, 4, 1, 0)), bright(3, Image(1, 4, 1, 1));
+    std::vector<Image> both = dark;
+    both.insert(both.end(), bright.begin(), bright.end());
+    show_triples(lesson, both);
+    std::fclose(out);
+    CHECK(read_file(folder.path("out"))
+              .ends_with("second\n"
+                         "         masked     restored   original\n"
+                         "\n"
+                         "\n"
+                         "         masked     restored   original\n"
+                         "         @@@@@@@@   @@@@@@@@   @@@@@@@@\n"
+                         "\n"));
 }
 
 namespace {
@@ -126,6 +227,9 @@ TEST_CASE("train_to_restore: one number reaches 3, with 16 evaluations on the wa
     CHECK(curve.x.back() == 1600);
     CHECK(curve.y.front() > 2);
     CHECK(curve.y.back() < 0.01f);
+    BecomeThree shorter;
+    CHECK(train_to_restore(shorter, {{"x", {1, 1}, Stored::as_it_is, {shorter.x}}}, 8, "distance").x ==
+          std::vector<float>{1, 2, 3, 4, 5, 6, 7, 8});
 }
 
 TEST_CASE("list_text: the format that the option reads") { CHECK(list_text({14, 15, 8}) == "14 15 8"); }

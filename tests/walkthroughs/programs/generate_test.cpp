@@ -275,6 +275,10 @@ TEST_CASE("generate: rejects a file of unknown family, heads or tokens, and name
     CHECK(refusal(call + " --format f16").find("weight format f16 is unknown; it may be f32, bf16 or int8") != std::string::npos);
     CHECK(refusal(call + " --settings heads").find("--settings: heads is not KEY=VALUE") != std::string::npos);
     CHECK(run_command(call + " --family bloom --settings n_head=3 --tokens 2").status == 0);
+    const std::string unread = refusal(call + " --family bloom --heads 3 --settings n_haed=4");
+    CHECK(unread.find("n_haed=4 is given, but a model of family bloom reads no such setting; it reads ") != std::string::npos);
+    CHECK(unread.find(", n_head, ") != std::string::npos);
+    CHECK(std::count(unread.begin(), unread.end(), '\n') == 1);
 }
 
 TEST_CASE("generate: reads and writes text with a tokenizer.json beside the checkpoint") {

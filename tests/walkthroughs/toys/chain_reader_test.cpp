@@ -55,6 +55,10 @@ TEST_CASE("learn_chain: a few steps bring a small LLaMA below the uniform baseli
 TEST_CASE("mean_between, grouped: worked by hand") {
     CHECK(mean_between({1, 2, 3, 8}, 1, 4) == Approx(13.0 / 3));
     CHECK_THROWS_WITH(mean_between({1, 2}, 1, 3), "mean_between: numbers 1 to 3 of 2");
+    CHECK_THROWS_WITH(mean_between({1, 2}, 1, 1), "mean_between: numbers 1 to 1 of 2");
+    CHECK_THROWS_WITH(mean_between({1, 2}, -1, 1), "mean_between: numbers -1 to 1 of 2");
+    CHECK(mean_between({1, 2}, 0, 2) == 1.5);
+    CHECK(grouped({1, 3, 5, 9, 7, 2}, 3).x == std::vector<float>{1, 4});
     const Grouped two = grouped({1, 3, 5, 9, 7}, 2);  // the last, alone, is left out
     CHECK(two.x == std::vector<float>{0.5f, 2.5f});
     CHECK(two.y == std::vector<float>{2, 7});

@@ -1,6 +1,8 @@
 #include "walkthroughs/toys/coloured_shapes.h"
 
 #include <algorithm>
+#include <cmath>
+#include <set>
 
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
@@ -41,6 +43,41 @@ TEST_CASE("paint_shape: how many pixels each shape has") {
     }
 }
 
+TEST_CASE("paint_shape: adds the colour of the shape to its pixels, in an image of three channels") {
+    const float values[shape_colours][3] = {
+        {0.9f, 0.15f, 0.15f}, {0.15f, 0.8f, 0.2f}, {0.2f, 0.3f, 0.95f}, {0.9f, 0.85f, 0.1f}, {0.95f, 0.95f, 0.95f}};
+    for (int colour = 0; colour < shape_colours; ++colour) {
+        Image image(3, 3, 3, 1);
+        paint_shape(image, {colour, 0}, 1, 2, 0);
+        for (int c = 0; c < 3; ++c) {
+            CHECK(image(1, 2, c) == 1 + values[colour][c]);
+            CHECK(image(1, 1, c) == 1);
+            CHECK(image(2, 2, c) == 1);
+        }
+    }
+    Image grey(3, 3, 1);
+    CHECK_THROWS_WITH(paint_shape(grey, {0, 0}, 1, 1, 1), "paint_shape: an image of 1 channels, colours need three");
+}
+
+TEST_CASE("image_of: 25 centres from (5, 5) to (9, 9), on noise of standard deviation 0.05") {
+    Random random(3);
+    std::set<std::pair<int, int>> corners;
+    double squares = 0;
+    for (int trial = 0; trial < 400; ++trial) {
+        const Image image = image_of({4, 0}, random);
+        int top = image.height, left = image.width;
+        for (int y = 0; y < image.height; ++y)
+            for (int x = 0; x < image.width; ++x)
+                if (image(y, x, 0) > 0.5f) top = std::min(top, y), left = std::min(left, x);
+        corners.insert({top, left});
+        squares += image(15, 15, 1) * image(15, 15, 1) / 400;  // no shape reaches the last row and column
+    }
+    CHECK(corners.size() == 25);
+    CHECK(*corners.begin() == std::pair(0, 0));
+    CHECK(*corners.rbegin() == std::pair(4, 4));
+    CHECK(std::sqrt(squares) == Approx(0.05).epsilon(0.15));
+}
+
 TEST_CASE("image_of: the whole shape is inside the image for every centre") {
     Random random(3);
     for (int trial = 0; trial < 50; ++trial) CHECK(bright_pixels(image_of({4, 0}, random), 0) == 121);
@@ -61,6 +98,7 @@ TEST_CASE("sentence_tokens: start, words, end, padded with 0; rejects a longer t
     const TokenBatch batch = sentence_tokens({"red cross", "a"}, list, 5);
     CHECK(batch.sequences == 2);
     CHECK(list.text(batch.ids) == "<start> red cross <end> <pad> <start> a <end> <pad> <pad>");
+    CHECK(list.text(sentence_tokens({"a photo of"}, list, 5).ids) == "<start> a photo of <end>");
     CHECK_THROWS_WITH(sentence_tokens({"a photo of red"}, list, 5), "\"a photo of red\" has more than 3 words");
     CHECK(list.text(caption_tokens({{0, 2}}, list).ids) == "<start> a photo of a red cross <end>");
 }

@@ -31,6 +31,32 @@ TEST_CASE("draw: eight different symbols, then a walk that steps to the next of 
     CHECK(followed < 200 * 12 * 0.7);
 }
 
+TEST_CASE(
+    "draw: a walk jumps with probability 0.3 and at the last symbol, to one of the first seven alike; all 16 symbols occur") {
+    Random random(5);
+    int from_before_last = 0, jumped = 0;
+    std::vector<int> landed(8);
+    std::set<int> symbols;
+    for (int n = 0; n < 2000; ++n) {
+        const jumping_walk::Text text = jumping_walk::draw(random);
+        symbols.insert(text.ids.begin(), text.ids.end());
+        CHECK(!text.follows[8]);
+        for (int t = 8; t < 21; ++t) {
+            if (!text.follows[t]) ++landed[place_of(text, t)];
+            if (t == 8) continue;
+            if (place_of(text, t - 1) == 7) CHECK(!text.follows[t]);
+            from_before_last += place_of(text, t - 1) < 7;
+            jumped += place_of(text, t - 1) < 7 && !text.follows[t];
+        }
+    }
+    CHECK(symbols.size() == 16);
+    CHECK(static_cast<double>(jumped) / from_before_last == Approx(0.3).epsilon(0.05));
+    int all = 0;
+    for (const int count : landed) all += count;
+    CHECK(landed[7] == 0);
+    for (int place = 0; place < 7; ++place) CHECK(landed[place] == Approx(all / 7.0).epsilon(0.1));
+}
+
 TEST_CASE("draw: the query comes last, after a jump; hidden positions are not visited before it") {
     Random random(2);
     for (int n = 0; n < 200; ++n) {
@@ -42,6 +68,15 @@ TEST_CASE("draw: the query comes last, after a jump; hidden positions are not vi
         for (int t = 8; t < 19; ++t) CHECK((place_of(text, t) == 0 || place_of(text, t) > 4));
     }
     CHECK_THROWS_WITH(jumping_walk::draw(random, {.query = 7}), "jumping_walk: the symbol at position 7 has no successor");
+    CHECK_THROWS_WITH(jumping_walk::draw(random, {.query = -2}), "jumping_walk: the symbol at position -2 has no successor");
+    for (const int query : {0, 6}) {
+        const jumping_walk::Text text = jumping_walk::draw(random, {.query = query});
+        CHECK(place_of(text, 19) == query);
+        CHECK(place_of(text, 20) == query + 1);
+    }
+    // one place to land on, and its successor
+    const jumping_walk::Text narrow = jumping_walk::draw(random, {.hidden = {0, 1, 2, 3, 4, 5}});
+    for (int t = 8; t < 21; ++t) CHECK(place_of(narrow, t) == (narrow.follows[t] ? 7 : 6));
     CHECK_THROWS_WITH(jumping_walk::draw(random, {.hidden = {0, 1, 2, 3, 4, 5, 6}}), "jumping_walk: the walk has nowhere to go");
 }
 

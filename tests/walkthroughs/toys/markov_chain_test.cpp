@@ -55,13 +55,39 @@ TEST_CASE("MarkovChain: a long sample has the computed entropy; equal seeds give
 TEST_CASE("MarkovChain: rejects a matrix whose rows are not distributions") {
     CHECK_THROWS_WITH(markov_chain_of({{1, 0}}),
                       "markov_chain_of: transitions are (1, 2), they must be square with two symbols or more");
+    CHECK_THROWS_WITH(markov_chain_of({{1}}),
+                      "markov_chain_of: transitions are (1, 1), they must be square with two symbols or more");
+    CHECK_THROWS_WITH(markov_chain_of({{0.5f, 0.25f, 0.25f}, {0, 1, 0}}),
+                      "markov_chain_of: transitions are (2, 3), they must be square with two symbols or more");
     CHECK_THROWS_WITH(markov_chain_of({{0.5f, 0.25f}, {0, 1}}), "markov_chain_of: row 0 sums to 0.750000, not to 1");
     CHECK_THROWS_WITH(markov_chain_of({{2, -1}, {0, 1}}), "markov_chain_of: a probability of -1.000000 in row 0");
     Random random;
     CHECK_THROWS_WITH(make_markov_chain(random, 1), "make_markov_chain: 1 symbols, two are needed");
     CHECK_THROWS_WITH(make_markov_chain(random, 3, 0), "make_markov_chain: a concentration of 0.000000, it must be positive");
     CHECK_THROWS_WITH(make_markov_chain(random, 3, 1, 2), "make_markov_chain: a uniform fraction of 2.000000 is outside 0 ... 1");
-    CHECK_THROWS_WITH(between(make_markov_chain(random, 3), 0, 3), "between: symbols 0 and 3 of 3");
+    CHECK_THROWS_WITH(make_markov_chain(random, 3, 1, -0.5f),
+                      "make_markov_chain: a uniform fraction of -0.500000 is outside 0 ... 1");
+    CHECK(make_markov_chain(random, 2, 1, 0).symbols() == 2);
+    for (const float p : make_markov_chain(random, 4, 1, 1).transitions) CHECK(p == 0.25f);
+    const MarkovChain three = make_markov_chain(random, 3);
+    CHECK_THROWS_WITH(between(three, 0, 3), "between: symbols 0 and 3 of 3");
+    CHECK_THROWS_WITH(between(three, 3, 0), "between: symbols 3 and 0 of 3");
+    CHECK_THROWS_WITH(between(three, -1, 0), "between: symbols -1 and 0 of 3");
+    CHECK_THROWS_WITH(between(three, 0, -1), "between: symbols 0 and -1 of 3");
+    CHECK_NOTHROW(between(three, 2, 0));
+    // after 0 only 1 follows, after 1 only 0: nothing stands between 0 and 1
+    for (const float p : between(markov_chain_of({{0, 1}, {1, 0}}), 0, 1)) CHECK(p == 0);
+}
+
+TEST_CASE("make_markov_chain: rows are Dirichlet draws: mean 1/S, variance (1/S) (1 - 1/S) / (S a + 1)") {
+    const int S = 60;
+    for (const float concentration : {0.3f, 1.0f, 2.5f}) {
+        Random random(1);
+        const MarkovChain chain = make_markov_chain(random, S, concentration, 0);
+        double variance = 0;
+        for (const float p : chain.transitions) variance += (p - 1.0 / S) * (p - 1.0 / S) / (S * S);
+        CHECK(variance == Approx(1.0 / S * (1 - 1.0 / S) / (S * concentration + 1)).epsilon(0.1));
+    }
 }
 
 TEST_CASE("span_entropy: one symbol is the two-sided entropy, two can be worked out by hand, a long span is nearly causal") {
@@ -102,6 +128,8 @@ TEST_CASE("SecondOrderChain: a long sample has the computed entropy; one symbol 
             surprise -= std::log(chain.transitions(text[t - 2] * 6 + text[t - 1], text[t]));
         CHECK(surprise / 29998 == Approx(causal_entropy(chain)).epsilon(0.03));
     }
+    CHECK_THROWS_WITH(second_order_chain_of({{1}}),
+                      "second_order_chain_of: transitions are (1, 1), they must be (S * S, S) with two symbols or more");
     CHECK_THROWS_WITH(second_order_chain_of({{1, 0}, {0, 1}}),
                       "second_order_chain_of: transitions are (2, 2), they must be (S * S, S) with two symbols or more");
 }

@@ -50,6 +50,21 @@ TEST_CASE("plane_waves: no wavelength below 6 pixels, where 2 cos(2 pi / 6) = 1;
     CHECK(most > 1.999);
 }
 
+TEST_CASE("plane_waves, oriented_patches: the phase takes every value of a full turn") {
+    const PatchGrid one_patch{.height = 6, .width = 6, .patch_size = 6, .channels = 1};
+    Random random(2);
+    double least[2] = {1, 1}, most[2] = {-1, -1};
+    for (int trial = 0; trial < 300; ++trial) {
+        const float first[2] = {plane_wave(random, 2, 1)(0, 0, 0), oriented_patches(random, one_patch, {0})(0, 0, 0)};
+        for (int k = 0; k < 2; ++k)
+            least[k] = std::min<double>(least[k], first[k]), most[k] = std::max<double>(most[k], first[k]);
+    }
+    for (int k = 0; k < 2; ++k) {
+        CHECK(least[k] < -0.99);
+        CHECK(most[k] > 0.99);
+    }
+}
+
 static const PatchGrid four_patches{.height = 12, .width = 12, .patch_size = 6, .channels = 2};
 
 TEST_CASE("oriented_patches: direction 0 is vertical stripes: equal rows, different columns; random phase") {
@@ -60,6 +75,15 @@ TEST_CASE("oriented_patches: direction 0 is vertical stripes: equal rows, differ
     CHECK(image(0, 0, 0) == Approx(image(0, 5, 0)).epsilon(1e-4));  // a wavelength of 5 pixels
     CHECK(image(0, 0, 1) == image(0, 0, 0));
     CHECK(image(0, 6, 0) != image(0, 0, 0));
+    // a quarter turn: horizontal stripes in the second patch, which is at the right, and no others
+    const Image mixed = oriented_patches(random, four_patches, {0, 1.57079633f, 0, 0});
+    for (int x = 7; x < 12; ++x) CHECK(mixed(2, x, 0) == Approx(mixed(2, 6, 0)).epsilon(1e-4));
+    CHECK(mixed(2, 6, 0) != Approx(mixed(3, 6, 0)));
+    for (int y = 7; y < 12; ++y) CHECK(mixed(y, 2, 0) == mixed(6, 2, 0));
+    // an eighth: the same along lines from the lower left to the upper right
+    const Image slanted = oriented_patches(random, four_patches, {0.78539816f, 0.78539816f, 0.78539816f, 0.78539816f});
+    CHECK(slanted(0, 3, 0) == Approx(slanted(3, 0, 0)).epsilon(1e-4));
+    CHECK(slanted(0, 0, 0) != Approx(slanted(3, 3, 0)));
 }
 
 TEST_CASE(

@@ -75,6 +75,17 @@ TEST_CASE("reviews: samples follow the probabilities") {
     CHECK(drawn.empty());
 }
 
+TEST_CASE("human_texts: the four prompts in turn, with drawn answers") {
+    Random random(1), same(1);
+    const ppo::Episodes texts = reviews::human_texts(6, random);
+    REQUIRE(texts.count() == 6);
+    for (int b = 0; b < 6; ++b) {
+        const auto row = texts.tokens.begin() + b * texts.length;
+        CHECK(std::vector<int>(row, row + reviews::prompt_length) == reviews::prompt_of(b % 4));
+        CHECK(reviews::answer_of(texts, b) == reviews::draw_answer(same));
+    }
+}
+
 TEST_CASE("reviews: texts in rows round-trip") {
     const reviews::Answer shorter = reviews::ids_of("was fine ."), longer = reviews::ids_of("was very bad and not poor .");
     const ppo::Episodes episodes = reviews::episodes_of({0, 3}, {shorter, longer});
@@ -87,6 +98,10 @@ TEST_CASE("reviews: texts in rows round-trip") {
     CHECK(reviews::share_of_sentences(episodes) == 1);
     CHECK_THROWS_WITH(reviews::ids_of("was splendid ."), "reviews: \"splendid\" is not one of the 20 words of this language");
     CHECK_THROWS_WITH(reviews::episodes_of({0}, {}), "reviews: 1 nouns and 0 answers");
+    CHECK(reviews::episodes_of({0}, {reviews::Answer(8, 3)}).answer_lengths == std::vector<int>{8});
+    const ppo::Episodes half = reviews::episodes_of({0, 0}, {shorter, reviews::ids_of("was very very good .")});
+    CHECK(reviews::share_of_sentences(half) == 0.5);
+    CHECK(reviews::true_scores(half) == std::vector<float>{1, -3});
     CHECK_THROWS_WITH(reviews::episodes_of({0}, {reviews::Answer(9, 3)}), "reviews: answer 0 has 9 words, 8 are the most");
 }
 
