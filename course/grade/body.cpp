@@ -141,12 +141,11 @@ std::string with_body(const std::string& text, const std::string& signature, con
 // The index after the statement that begins at tokens[k].
 static std::size_t after_statement(const std::vector<Token>& tokens, std::size_t k) {
     int depth = 0;
-    const bool has_block = tokens[k].word == "for" || tokens[k].word == "if" || tokens[k].word == "while";
     for (; k < tokens.size(); ++k) {
         const std::string& word = tokens[k].word;
         depth += word == "(" || word == "{" || word == "[";
         depth -= word == ")" || word == "}" || word == "]";
-        if (depth == 0 && (word == ";" || (word == "}" && has_block))) return k + 1;
+        if (depth == 0 && word == ";") return k + 1;
     }
     return tokens.size();
 }

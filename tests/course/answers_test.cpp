@@ -3,6 +3,8 @@
 #include <limits>
 
 #include "nn/base/random.h"
+#include "nn/data/file.h"
+#include "tests/temporary_folder.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("answers");
@@ -25,6 +27,38 @@ TEST_CASE("text_of, read_answers: round trip without losing a bit, thrown errors
     CHECK(identical(read[2].value, Matrix{{3, -100}}));
     CHECK(read[3].value(0, 0) != read[3].value(0, 0));
     CHECK(read[4].error == "f: 3 of 2");
+}
+
+TEST_CASE("Answers: an error is kept as one line of at most 300 characters; a file receives each answer at once") {
+    const TemporaryFolder folder;
+    std::FILE* const file = std::fopen(folder.path("answers").c_str(), "w");
+    Answers answers(file);
+    answers.ask("long", []() -> Matrix { throw std::invalid_argument(std::string(301, 'x')); });
+    answers.ask("control", []() -> Matrix { throw std::invalid_argument("a\tb\x1f" + std::string("c d")); });
+    answers.ask("number", [] { return 0.5f; });
+    CHECK(answers.list[0].error == std::string(300, 'x'));
+    CHECK(answers.list[1].error == "a b c d");
+    const std::string written = read_file(folder.path("answers"));  // before the file is closed
+    std::fclose(file);
+    CHECK(written == text_of(answers.list[0]) + text_of(answers.list[1]) + text_of(answers.list[2]));
+    CHECK(text_of(answers.list[2]) == "number\t1 1 1p-1\n");
+}
+
+TEST_CASE("read_answers: names of up to 100 characters, errors of up to 300, up to 200000 numbers") {
+    CHECK(read_answers(std::string(100, 'n') + "\t1 1 1p+0\n").size() == 1);
+    CHECK(read_answers(std::string(101, 'n') + "\t1 1 1p+0\n").empty());
+    CHECK(read_answers("x\t! " + std::string(301, 'e') + "\n")[0].error == std::string(300, 'e'));
+    const auto zeros = [](int count) {
+        std::string line = "x\t1 " + std::to_string(count);
+        for (int k = 0; k < count; ++k) line += " 0";
+        return line + "\n";
+    };
+    CHECK(read_answers(zeros(200000)).size() == 1);
+    CHECK(read_answers(zeros(200001)).empty());
+    for (const char* const sizes : {"200000 0", "0 200000", "0 0"})
+        CHECK(read_answers("x\t" + std::string(sizes) + "\n").size() == 1);
+    for (const char* const sizes : {"200001 0", "0 200001", "1 -1", "-1 1"})
+        CHECK(read_answers("x\t" + std::string(sizes) + "\n").empty());
 }
 
 TEST_CASE("read_answers: reads arbitrary text up to the first line that is not an answer") {

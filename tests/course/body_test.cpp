@@ -25,6 +25,45 @@ TEST_CASE("body_of: finds a function by its signature, whatever comments and str
     CHECK(error_of([] { body_of("int f() { {", "int f()", "a.cpp"); }) == "a.cpp: the braces of int f() do not close");
 }
 
+TEST_CASE("tokens_of: words, numbers, single characters and where they stand; comments and what is in quotes are none") {
+    const auto words_of = [](const std::string& text) {
+        std::vector<std::string> words;
+        for (const Token& token : tokens_of(text)) words.push_back(token.word);
+        return words;
+    };
+    using Words = std::vector<std::string>;
+    CHECK(words_of("int _a1+\u00e9t\u00e9;") == Words{"int", "_a1", "+", "\u00e9t\u00e9", ";"});
+    CHECK(words_of("1'000 0x1p-3f 1e+5 2E-1 1.5f 0x1P+2") == Words{"1'000", "0x1p-3f", "1e+5", "2E-1", "1.5f", "0x1P+2"});
+    CHECK(words_of("1+2 3-4 5") == Words{"1", "+", "2", "3", "-", "4", "5"});
+    CHECK(words_of("7'a' 8") == Words{"7'a"});  // as the compiler reads it: then a quote that does not end
+    CHECK(words_of("x // y\nz /* a */ b") == Words{"x", "z", "b"});
+    CHECK(words_of("x // to the end") == Words{"x"});
+    CHECK(words_of("a /*/ b */ c / d") == Words{"a", "c", "/", "d"});
+    CHECK(words_of(R"(f("a\"b", '\'', "\\") + 1)") == Words{"f", "(", "\"", ",", "'", ",", "\"", ")", "+", "1"});
+    CHECK(words_of("R\"x(a)\" b)x\" c") == Words{"R", "R\"", "c"});
+    CHECK(words_of("u8R\"(a \" b)\" c") == Words{"u8R", "R\"", "c"});
+    CHECK(words_of("R \"(a\" b") == Words{"R", "\"", "b"});       // a space: no raw text
+    CHECK(words_of("WXYR\"(a\" b") == Words{"WXYR", "\"", "b"});  // no such prefix
+    const std::vector<Token> tokens = tokens_of(" ab\t\"c\" 12");
+    REQUIRE(tokens.size() == 3);
+    CHECK(tokens[0].begin == 1);
+    CHECK(tokens[0].end == 3);
+    CHECK(tokens[1].begin == 4);
+    CHECK(tokens[1].end == 7);
+    CHECK(tokens[2].end == 10);
+    std::string complaint = "from before";
+    tokens_of("a", &complaint);
+    CHECK(complaint.empty());
+    for (const char* const text : {"\"a\n\"", "\"a", "'a", "\"a\\\"", "R\"x(a)\"", "R\"x"}) {
+        tokens_of(text, &complaint);
+        CHECK(complaint == "a text in quotes does not end");
+    }
+    tokens_of("a /* b", &complaint);
+    CHECK(complaint == "a comment does not end");
+    tokens_of("a /*/", &complaint);
+    CHECK(complaint == "a comment does not end");
+}
+
 TEST_CASE("leading_checks: keeps leading require() calls, loops of them and their constants, nothing after") {
     CHECK(leading_checks("\n  const int n = x;\n  require(n > 0, \"n\");\n  const int m = n;\n  return m;\n") ==
           "\n  const int n = x;\n  require(n > 0, \"n\");");
@@ -32,6 +71,16 @@ TEST_CASE("leading_checks: keeps leading require() calls, loops of them and thei
           " for (const int x : all) require(x > 0, \"x\");");
     CHECK(leading_checks(" for (const int x : all) { sum += x; } require(sum > 0, \"\"); ") == "");
     CHECK(leading_checks(" const int n = 1; return n; ") == "");
+    CHECK(leading_checks(" require_sizes(a); check(b); required(c); ") == " require_sizes(a); check(b);");
+    const std::string loop = " for (int i = 0; i < size(); ++i) require_at(i);";
+    CHECK(leading_checks(loop + " return 1; ") == loop);
+    CHECK(leading_checks(" for (int i = 0; i < size(); ++i) sum += i; require(sum); ") == "");
+    CHECK(leading_checks(" for (int i = 0; i < size(); ++i) { require(i); } ") == "");
+    const std::string constant = " const auto f = [](int a[]) { return a[0]; }; require(f(x), \"\");";
+    CHECK(leading_checks(constant + " return 1; ") == constant);
+    CHECK(leading_checks(" if (x) require(x); require(y); ") == "");
+    CHECK(leading_checks(" require(x)") == " require(x)");  // cut off
+    CHECK(leading_checks(" for (") == "");
 }
 
 TEST_CASE("blanked: keeps the checks; the rest throws \"not implemented\"") {
@@ -69,7 +118,17 @@ TEST_CASE("objection: rejects code that leaves its function body at compile time
     CHECK(why(" // a comment \\\n return 1; ") == "a backslash may not end a line");
     CHECK(why(" ex\\\nit(0); ") == "a backslash may only stand inside of quotes");
     CHECK(why(" \\u0065xit(0); ") == "a backslash may only stand inside of quotes");
-    CHECK(why(std::string(30000, ' ')) == "it has 30000 characters, at most 20000 are read");
+    CHECK(why(std::string(20001, ' ')) == "it has 20001 characters, at most 20000 are read");
+    CHECK(why(std::string(20000, ' ')) == "");
+    CHECK(why(" x %> ") == "%> stands for another character and is not read here");
+    CHECK(why(" x ?" + std::string("?/ ")) == "?? stands for another character and is not read here");
+    CHECK(why(" return a < % b ? ? c : d; ") == "");  // with a space between them, no pair
+    CHECK(why(" int a__b; ") == "");
+    CHECK(why(" { } } { ") == "a brace } closes the function early");
+    CHECK(why(" // a comment \\ \t\n return 1; ") == "a backslash may not end a line");
+    CHECK(why(" // a comment \\") == "a backslash may not end a line");
+    CHECK(why(" // \\ b \\ \n") == "a backslash may not end a line");
+    CHECK(why(" // \\ b \n") == "");
 }
 
 TEST_SUITE_END();

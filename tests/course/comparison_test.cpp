@@ -47,6 +47,36 @@ TEST_CASE("compare: names a mistake if it explains every answer, else possibly a
     CHECK(guessed.cause == "fits: yours = expected * 2, twice");
 }
 
+TEST_CASE("compare: the first element that differs is named by row and column") {
+    std::vector<Answer> wrong = expected.answers;
+    wrong[0].value(1, 0) = 3;
+    wrong[0].value(1, 2) = 4;
+    CHECK(compare(wrong, expected).name == "first");
+    CHECK(compare(wrong, expected).difference == "element (1, 0) of (2, 3): yours 3, expected 0.5; 2 of 6 differ");
+    wrong[1].value(0, 0) = 9;
+    CHECK(compare(wrong, expected).name == "first");  // and not a later one
+    CHECK(compare(wrong, expected).right == 1);
+}
+
+TEST_CASE("compare: up to three mistakes that answer so are named; four say nothing") {
+    const auto with_mistakes = [](int count) {
+        Expected several{.answers = {answer("x", Matrix{{1}})}, .mistakes = {}};
+        for (int k = 0; k < count; ++k) {
+            const std::string name(1, static_cast<char>('a' + k));
+            several.mistakes.push_back({name, "it is " + name, "look at " + name, {answer("x", Matrix{{5}})}});
+        }
+        return compare({answer("x", Matrix{{5}})}, several);
+    };
+    CHECK(with_mistakes(1).mistake == "a");
+    CHECK(with_mistakes(3).mistake == "a b c");
+    CHECK(with_mistakes(3).cause == "it is a; or: it is b; or: it is c");
+    CHECK(with_mistakes(3).hint == "look at a");
+    CHECK(with_mistakes(4).mistake.empty());
+    CHECK(with_mistakes(4).hint.empty());
+    CHECK(with_mistakes(0).mistake.empty());
+    CHECK(Comparison{}.share() == 0);  // nothing was asked
+}
+
 TEST_CASE("compare: missing, misnamed, misshapen and failed answers are wrong") {
     CHECK(compare({}, expected).right == 0);
     CHECK(compare({}, expected).difference == "it throws: no answer came");
@@ -66,6 +96,12 @@ TEST_CASE("text_of, read_expected: round trip through a file") {
     CHECK(read.mistakes[0].says == "the sign is wrong");
     write_file_atomically(folder.path("e"), "nothing\n");
     CHECK(error_of([&] { read_expected(folder.path("e")); }) == folder.path("e") + ": there are no answers");
+    write_file_atomically(folder.path("e"), "x\t1 1 1p+0\nmistake\ta\tsays\thint\n");
+    CHECK(error_of([&] { read_expected(folder.path("e")); }) == folder.path("e") + ": there are no answers of a");
+    for (const char* const line : {"mistake\ta\tsays\n", "mistake\ta\tsays\thint\tmore\n"}) {
+        write_file_atomically(folder.path("e"), std::string("x\t1 1 1p+0\n") + line);
+        CHECK(error_of([&] { read_expected(folder.path("e")); }).find(": a line of a mistake has ") != std::string::npos);
+    }
 }
 
 TEST_SUITE_END();

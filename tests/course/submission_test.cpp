@@ -35,6 +35,25 @@ TEST_CASE("handed_in: found by path or by name; rejects duplicates and links out
     std::filesystem::create_symlink(folder.path("secret"), place + "/linked");
     CHECK(handed_in(place, "b.cpp") == "");
     CHECK(handed_in(place, "linked/b.cpp") == "");
+    write_file_atomically(place + "/largest.cpp", std::string(1 << 20, 'x'));
+    write_file_atomically(place + "/larger.cpp", std::string((1 << 20) + 1, 'x'));
+    CHECK(handed_in(place, "largest.cpp").size() == 1 << 20);
+    CHECK(handed_in(place, "larger.cpp") == "");
+}
+
+TEST_CASE("read_exam: the seed, and what is expected of every task; a file without a number is refused") {
+    const TemporaryFolder folder;
+    const Expected expected{.answers = {{"one", Matrix{{1}}, ""}}, .mistakes = {}};
+    write_file_atomically(folder.path("down.txt"), text_of(expected));
+    write_file_atomically(folder.path("seed"), "2027\n");
+    const Exam exam = read_exam(folder.path(""), {a_task()});
+    CHECK(exam.seed == 2027);
+    CHECK(exam.tasks.size() == 1);
+    CHECK(text_of(exam.expected.at("down")) == text_of(expected));
+    for (const char* const words : {"", "no number\n"}) {
+        write_file_atomically(folder.path("seed"), words);
+        CHECK(error_of([&] { read_exam(folder.path(""), {}); }).ends_with("/seed: holds no number"));
+    }
 }
 
 TEST_CASE("handed_body: rejects a missing, unwritten or forbidden body in one line") {
@@ -107,6 +126,14 @@ TEST_CASE("read_steps_line: reads what steps_line() writes, and no other line of
     for (const char* const numbers : {"5 of 4", "-1 of 4", "0 of 0", "x of 4", "3 of", "3 of 4 of 4", "3 of 1000000"})
         CHECK_FALSE(read_steps_line(numbers + words).has_value());
     CHECK_FALSE(read_steps_line("1 passed, 0 failed").has_value());
+    for (const char* const numbers : {"3 at 4", "3 of 100001", "4 of 3", "1 of -1"})
+        CHECK_FALSE(read_steps_line(numbers + words).has_value());
+    for (const auto& [agreed, all] : std::vector<std::pair<int, int>>{{0, 1}, {1, 1}, {0, 100000}}) {
+        const std::optional<StepsCompared> least = read_steps_line(steps_line({.agreed = agreed, .all = all}));
+        REQUIRE(least.has_value());
+        CHECK(least->agreed == agreed);
+        CHECK(least->all == all);
+    }
 }
 
 TEST_CASE("compare_step: a fixture's steps count once, and no longer after the first that differs") {

@@ -71,6 +71,28 @@ TEST_CASE("read_task: rejects missing, unknown and repeated keys, and names the 
     CHECK(error(example + "case     3 a: b\n") ==
           path + ": the cases take 6 of 6 points, something must be left for the questions of the seed");
     CHECK(error("title    Down\n") == path + ": there is no line of module");
+    const auto changed = [&](const std::string& line, const std::string& other) {
+        std::string text = example;
+        return text.replace(text.find(line), line.size(), other);
+    };
+    CHECK(error(changed("minutes  20\n", "minutes  1000\n")) == "");
+    CHECK(error(changed("minutes  20\n", "minutes  0\n")) == "");
+    for (const std::string minutes : {"1001", "-1", "ten"})
+        CHECK(error(changed("minutes  20\n", "minutes  " + minutes + "\n")) ==
+              path + ": minutes is \"" + minutes + "\", expected a number from 0 to 1000");
+    for (const std::string value : {"2down", "2 down", "2a: b c"})
+        CHECK(error(changed("case     2 a: down: by one, always\n", "case     " + value + "\n")) ==
+              path + ":9: case is \"" + value + "\", expected \"points suite: title of a test\"");
+    CHECK(error(changed("contract a.h down\n", "contract a.h\n")) ==
+          path + ":7: contract is \"a.h\", expected \"file function\"");
+    CHECK(error(changed("contract a.h down\n", "")) == path + ": there is no line of contract or code");
+    CHECK(error(changed("code     if (x == 0) return -1;\ncode         return x - 1;\n", "")) ==
+          path + ": there is no line of contract or code");
+    CHECK(error(changed("title    Down\n", "title Down, and more\n")) == path + ":1: the value begins in column 10");
+    CHECK(error(changed("title    Down\n", "title\n")) == "");
+    CHECK(error(changed("hint     by how much?\n", "")) == path + ": 1 lines of hint, expected 2; the third hint is the code");
+    CHECK(error(changed("case     2", "case     4")) == "");  // one point is left
+    CHECK(error(changed("case     2", "case     5")).starts_with(path + ": the cases take 6 of 6 points"));
 }
 
 TEST_CASE("course/tasks: every task has one function, a contract, public tests and drawn questions") {

@@ -38,6 +38,49 @@ TEST_CASE("Change: replaces a file's text during its lifetime, then restores fil
     CHECK(error_of([&] { const Change change(tree, "b.cpp", ""); }).find("there is no file") != std::string::npos);
 }
 
+TEST_CASE("Change: an object that was not there before, and the library of the change, are gone afterwards") {
+    const TemporaryFolder folder;
+    const Tree tree = small_tree(folder);
+    std::filesystem::create_directories(folder.path("deep"));
+    folder.file("deep/b.cpp", "right\n");
+    {
+        const Change change(tree, "deep/b.cpp", "wrong\n");
+        std::filesystem::create_directories(folder.path("out/objects/deep"));
+        folder.file("out/objects/deep/b.o", "of the wrong one\n");
+        folder.file("out/library.a", "with the wrong one\n");
+    }
+    CHECK(read_file(folder.path("deep/b.cpp")) == "right\n");
+    CHECK_FALSE(is_file(folder.path("out/objects/deep/b.o")));
+    CHECK_FALSE(is_file(folder.path("out/library.a")));
+}
+
+TEST_CASE("build: of what the compiler said the first error or warning, and eight lines at most; without one, the beginning") {
+    const TemporaryFolder folder;
+    Tree tree = small_tree(folder);
+    const auto said = [&](const std::string& words) {
+        tree.make = {"sh", "-c", "printf '" + words + "'; exit 1"};
+        return build(tree, false);
+    };
+    CHECK(said("in a.cpp\\na.cpp:1: error: no\\n  1 | x\\n") == "a.cpp:1: error: no\n  1 | x\n");
+    CHECK(said("1\\n2: warning\\n3\\n") == "2: warning\n3\n");
+    CHECK(said("an error\\n1\\n2\\n3\\n4\\n5\\n6\\n7\\n8\\n") == "an error\n1\n2\n3\n4\n5\n6\n7\n");
+    CHECK(said("stopped") == "stopped");
+    CHECK(said(std::string(601, 'x')) == std::string(600, 'x'));
+}
+
+TEST_CASE("build: only the answers, or the tests too; programs_of names both") {
+    const TemporaryFolder folder;
+    Tree tree = small_tree(folder);
+    CHECK(build(tree, false) == "");
+    CHECK(is_file(folder.path("out/run_answers")));
+    CHECK_FALSE(is_file(folder.path("out/tests/run")));
+    CHECK(build(tree, true) == "");
+    CHECK(is_file(folder.path("out/tests/run")));
+    CHECK(programs_of(tree).folder == tree.folder);
+    CHECK(programs_of(tree).answers == "out/run_answers");
+    CHECK(programs_of(tree).tests == "out/tests/run");
+}
+
 TEST_CASE("build: a failed build returns the compiler's lines, and a build that takes too long is stopped") {
     const TemporaryFolder folder;
     Tree tree = small_tree(folder);

@@ -103,6 +103,7 @@ TEST_CASE("majority: the most frequent answer; of ties, the first") {
     CHECK(chain_of_thought::majority({3, 1, 3}) == 3);
     CHECK(chain_of_thought::majority({1, 3, 3}) == 3);
     CHECK(chain_of_thought::majority({2, 1, 1, 2}) == 2);
+    CHECK(chain_of_thought::majority({2, 1, 2, 1}) == 2);
     CHECK(chain_of_thought::majority({4}) == 4);
     CHECK_THROWS_WITH(chain_of_thought::majority({}), "majority: no answers; give at least one");
 }
