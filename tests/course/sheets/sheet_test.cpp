@@ -22,7 +22,8 @@ TEST_CASE("number_of: fractions, decimals and logarithms; nothing else") {
     CHECK(number_of("ln 3").value() == Approx(std::log(3)));
     CHECK(number_of("-ln 2").value() == Approx(-std::log(2)));
     CHECK(number_of("1/2 ln 3/2").value() == Approx(0.5 * std::log(1.5)));
-    for (const char* const words : {"", "x", "1/0", "ln 0", "ln", "1/2/3", "ln x"}) CHECK_FALSE(number_of(words).has_value());
+    for (const char* const words : {"", "x", "1/0", "ln 0", "ln", "1/2/3", "ln x", "ln -1", "x/2", "2/x", "x ln 2"})
+        CHECK_FALSE(number_of(words).has_value());
 }
 
 TEST_CASE("make_sheet: twelve worksheets whose keys are right, whose other answers are wrong, for thirty seeds") {
@@ -55,7 +56,9 @@ TEST_CASE("make_sheet: the same seed gives the same sheet, other seeds other num
     CHECK_THROWS_WITH(make_sheet("x", 1),
                       "unknown worksheet x; available: attention softmax_backward layer_norm patchify "
                       "causal_and_padding bpe wordpiece cross_entropy adamw gae bradley_terry kl");
-    CHECK(seed_of("Ann") == seed_of("Ann"));
+    // FNV-1a: the published values of "" and "a" are 811C9DC5 and E40C292C, of which 31 bits are kept
+    CHECK(seed_of("") == 0x011C9DC5);
+    CHECK(seed_of("a") == 0x640C292C);
     CHECK(seed_of("Ann") != seed_of("Ben"));
 }
 
@@ -70,6 +73,22 @@ TEST_CASE("sheet_text: fits 80 columns and holds no answer unless it is the key"
     }
 }
 
+TEST_CASE("sheet_text, sheet_html: a small sheet as a whole, with and without its key") {
+    Sheet sheet;
+    sheet.title = "Sums", sheet.equation = "a < b & c", sheet.header = "a.h", sheet.given = {"1 > 0", "2"};
+    sheet.ask("the sum", 2.0 / 3);
+    sheet.ask_words("the words", "a b");
+    CHECK(sheet_text(sheet) ==
+          "Sums\n====\na < b & c\n\n1 > 0\n2\n\nA   the sum\n    A = ____________\n\nB   the words\n    B = ____________\n\n"
+          "The function is in a.h\n");
+    CHECK(sheet_text(sheet, true).find("    A = 0.6667\n\nB   the words\n    B = a b\n") != std::string::npos);
+    const std::string page = sheet_html(sheet, true);
+    CHECK(page.find("<p>a &lt; b &amp; c</p>\n<pre>1 &gt; 0\n2\n</pre>") != std::string::npos);
+    CHECK(page.find("<dt>A. the sum</dt><dd>A = 0.6667</dd>\n<dt>B. the words</dt><dd>B = a b</dd>\n") != std::string::npos);
+    CHECK(sheet_html(sheet).find("0.6667") == std::string::npos);
+    CHECK(logarithm_rows({{1, 2}, {3, 10}}) == std::vector<std::string>{"     0  ln 2", "  ln 3 ln 10"});
+}
+
 TEST_CASE("check_answers: missing answers, text that is not a number, and lines that are not answers") {
     Sheet sheet;
     sheet.ask("one", 0.5);
@@ -82,6 +101,10 @@ TEST_CASE("check_answers: missing answers, text that is not a number, and lines 
     CHECK(check_answers(sheet, "C =  a b \r\n")[2].right);
     CHECK(check_answers(sheet, "A = 0.504")[0].right);
     CHECK_FALSE(check_answers(sheet, "A = 0.506")[0].right);
+    CHECK_FALSE(check_answers(sheet, "A = 0.494")[0].right);
+    CHECK(check_answers(sheet, "A =")[0].comment == "missing");
+    CHECK(check_answers(sheet, "A = " + std::string(50, 'x'))[0].comment == "not a number: " + std::string(40, 'x'));
+    CHECK(check_answers(sheet, "C = a c")[2].comment == "wrong");
 }
 
 TEST_CASE("make_sheet: the attention weights of a query sum to 1, and the patches hold every pixel's row and column") {
