@@ -54,6 +54,10 @@ TEST_CASE("read_mistake: rejects a missing or repeated key, and names the line")
     CHECK(error(example + "says     again\n") == path + ":8: a second line of says");
     CHECK(error("sais     x\n") == path + ":1: there is no key sais");
     CHECK(error("says the sign\n") == path + ":1: the value begins in column 10");
+    CHECK(error(example.substr(0, example.find("caught")) + "caught   nothing\n") ==
+          path + ": caught is \"nothing\", expected \"suite: title of a test\"");
+    CHECK(error(example + "\n") == "");
+    CHECK(error("says     \n" + example.substr(example.find("hint"))) == "");  // nine columns, no value
 }
 
 TEST_CASE("course/mistakes: every mistake applies to the current source, and the test that catches it exists") {

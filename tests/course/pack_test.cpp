@@ -24,6 +24,24 @@ TEST_CASE("zip_bytes: the example of the format by hand, and what other programs
     CHECK(read_file(folder.path("a")) == "123456789");
 }
 
+TEST_CASE("zip_bytes: every byte of an archive of two files") {
+    const auto bytes = [](const char* hexadecimal) {
+        std::string result;
+        for (const std::string& word : split(hexadecimal, ' ')) result += static_cast<char>(std::stoi(word, nullptr, 16));
+        return result;
+    };
+    // version 2.0, no flags, stored, midnight, 1 January 2020 as 40 << 9 | 1 << 5 | 1
+    const std::string common = bytes("14 00 00 00 00 00 00 00 21 50");
+    const std::string nine = bytes("26 39 F4 CB 09 00 00 00 09 00 00 00 01 00 00 00");   // CRC-32, sizes, length of the name
+    const std::string empty = bytes("00 00 00 00 00 00 00 00 00 00 00 00 02 00 00 00");  // and of the extra field
+    const std::string first = "PK\3\4" + common + nine + "a" + "123456789", second = "PK\3\4" + common + empty + "sh";
+    const std::string unix = bytes("14 03"), none = bytes("00 00 00 00 00 00");  // made on Unix; comment, disk, attributes
+    const std::string directory = "PK\1\2" + unix + common + nine + none + bytes("00 00 A4 81 00 00 00 00") + "a" +   // 0100644
+                                  "PK\1\2" + unix + common + empty + none + bytes("00 00 ED 81 28 00 00 00") + "sh";  // 0100755
+    const std::string end = "PK\5\6" + bytes("00 00 00 00 02 00 02 00 5F 00 00 00 48 00 00 00 00 00");  // 95 bytes from 72 on
+    CHECK(zip_bytes({{"a", "123456789", false}, {"sh", "", true}}) == first + second + directory + end);
+}
+
 TEST_CASE("closure: a header brings its source along, and what that includes") {
     const std::set<std::string> files = closure({"nn/layers/mask.h"});
     for (const char* const file : {"nn/layers/mask.h", "nn/layers/mask.cpp", "nn/base/matrix.cpp", "nn/base/require.cpp"})
@@ -45,6 +63,51 @@ TEST_CASE("contract_text: the comment above a declaration, the declaration, and 
               contract_text({"nn/layers/mask.h", "nothing"});
           }) == "nn/layers/mask.h: there is no declaration of nothing");
     CHECK(opening_comment("nn/layers/mask.h").starts_with("mask.h: "));
+}
+
+TEST_CASE("contract_text, opening_comment: from a small header and its source") {
+    const TemporaryFolder folder;
+    const std::string header =
+                          folder.file("a.h",
+                                      "// Small things.\n//\n//   more\n#include <b>\n// Of nothing.\nint early(int x);\n\n"
+                                      "// What f does, and not g(x).\n//   more\nint f(int x,\n      int y);\n\n"
+                                      "    int g(int x);\n// g(x)\nint mg(int x);\nint g(int x);\n}\nint last();\n\n"
+                                      "// What S is.\nstruct S {\n    int a;\n};\nenum class E { a, b };\n"),
+                      source = folder.file("a.cpp", "// Sums.\nstatic int h(int x) {\n    return x;\n}\n");
+    CHECK(contract_text({header, "f"}) == "// What f does, and not g(x).\n//   more\nint f(int x,\n      int y);\n");
+    CHECK(contract_text({header, "early"}) == "// Of nothing.\nint early(int x);\n");
+    CHECK(contract_text({header, "g"}) == "    int g(int x);\n// g(x)\nint mg(int x);\nint g(int x);\n");
+    CHECK(contract_text({header, "last"}) == "int last();\n");
+    CHECK(contract_text({header, "S"}) == "// What S is.\nstruct S {\n    int a;\n};\n");
+    CHECK(contract_text({header, "E"}) == "enum class E { a, b };\n");
+    CHECK(contract_text({source, "h"}) == "// Sums.\nstatic int h(int x);\n");
+    CHECK(opening_comment(header) == "Small things.\n\n  more\n");
+}
+
+TEST_CASE("handout_html: sums of points and minutes, what the points are for, names that are not allowed; each header once") {
+    Task one, two;
+    one.name = "one", one.title = "A < B", one.points = 6, one.minutes = 20, one.file = "nn/layers/mask.cpp";
+    one.contracts = {{"nn/layers/mask.h", "causal"}};
+    one.cases = {{.points = 2, .suite = "mask", .title = "a & b"},
+                 {.points = 1, .suite = "vit", .title = "parity", .by_steps = true}};
+    one.without = {"attend", "rotate"};
+    two = one;
+    two.name = "two", two.points = 3, two.minutes = 30, two.cases.clear(), two.without.clear();
+    const std::string page = handout_html("attention", 7, {one, two}, {});
+    const auto count = [&](const std::string& words) {
+        int found = 0;
+        for (std::size_t at = page.find(words); at != std::string::npos; at = page.find(words, at + 1)) ++found;
+        return found;
+    };
+    CHECK(count("<p>2 functions, 9 points, about 50 minutes. Handout of seed 7.") == 1);
+    CHECK(count("<tr><td><a href=\"#one\">A &lt; B</a></td><td>6</td><td>20</td><td><code>nn/layers/mask.cpp</code></td></tr>") ==
+          1);
+    CHECK(count("<p>3 points for right answers to the questions of the grader's seed; 2 for the public test <i>mask: a &amp; "
+                "b</i>; 1 for the steps of the public test <i>vit: parity</i>.</p>") == 1);
+    CHECK(count("<p>3 points for right answers to the questions of the grader's seed.</p>") == 1);
+    CHECK(count("<p>Not to be used, because it is the answer: <code>attend</code> <code>rotate</code></p>") == 1);
+    CHECK(count("<summary>nn/layers/mask.h begins with</summary>") == 1);
+    CHECK(count("In this course, other than in the paper") == 0);
 }
 
 TEST_CASE("handout_html: every task with its equation, a twist if there is one, and no part of a solution") {
@@ -70,6 +133,34 @@ TEST_CASE(
         }
         CHECK(gift_text(questions) != gift_text(quiz_of(readme, 4)));
         CHECK(paper_text(questions, 3).find("key: 1") != std::string::npos);
+    }
+    const TemporaryFolder folder;
+    const std::string other = "| a table | of | others |\n| --- | --- | --- |\n| nothing | for a | quiz |\n\n";
+    const std::string head = "| the paper says | we do | test |\n|---|---|---|\n";
+    const std::string rows = "| said one | done one | t |\n| said two | done two | t |\n| said three | done three | t |\n";
+    const std::string unfit =
+        "| abc | done four | t |\n| said five | the |  t |\n| equal | equal | t |\n| said six | done six |\n"
+        "| said seven | the same | t |\n";
+    const std::string readme = folder.file("README.md", other + head + rows + unfit + "\n" + other);
+    for (int seed = 1; seed <= 10; ++seed) {
+        const std::vector<QuizQuestion> questions = quiz_of(readme, seed, 5);
+        CHECK(questions.size() == 3);  // one of "the same" would have an answer that tells
+        std::set<std::string> all;
+        for (const QuizQuestion& question : questions) {
+            all.insert({question.asked, question.right});
+            std::set<std::string> three{question.right, question.wrong.at(0), question.wrong.at(1)};
+            CHECK(three == std::set<std::string>{"done one", "done two", "done three"});
+        }
+        CHECK(all.count("In the paper, or usually: said two. What is done in the code that is compared with here?") == 1);
+        CHECK(quiz_of(readme, seed, 2).size() == 2);
+        // the letters of the key are those of the right answers
+        const std::string paper = paper_text(questions, seed), key = paper.substr(paper.rfind("key: ") + 5);
+        for (int k = 0; k < 3; ++k) {
+            CHECK(key[3 * k] == static_cast<char>('1' + k));
+            const std::size_t asked = paper.find(std::to_string(k + 1) + ". In the paper");
+            CHECK(paper.substr(paper.find(std::string("   ") + key[3 * k + 1] + ") ", asked) + 6)
+                      .starts_with(questions[k].right + "\n"));
+        }
     }
     CHECK(gift_text({{"a = b?", "{x}", {"~y", "z:"}}}) == "::Q1:: a \\= b? {\n    =\\{x\\}\n    ~\\~y\n    ~z\\:\n}\n\n");
 }

@@ -12,6 +12,12 @@ TEST_CASE("same_failure: equal text, and numbers within 2 in 1000") {
     CHECK_FALSE(same_failure("element (2, 1): ours 0.7311, golden 0.5927", "element (2, 2): ours 0.7311, golden 0.5927"));
     CHECK_FALSE(same_failure("grad.wte", "grad.wpe"));
     CHECK_FALSE(same_failure("0.5 and 1", "0.5 and"));
+    CHECK(same_failure("500", "501"));
+    CHECK_FALSE(same_failure("500", "502"));
+    CHECK(same_failure("0 and -0.0000009", "0 and 0"));
+    CHECK_FALSE(same_failure("0.000002", "0"));
+    CHECK_FALSE(same_failure("1", "x"));
+    CHECK(same_failure("(-3, 2)", "(-3, 2)"));
 }
 
 TEST_CASE("same_failure: digits inside a name are text: block.1 is not block.2, and -3 is not 3") {
@@ -24,6 +30,10 @@ TEST_CASE("suspected: a failure without numbers has no suspects") {
     CHECK_FALSE(is_specific("identical(a, b) is false"));
     CHECK_FALSE(is_specific("a == 3 is 2 == 3"));
     CHECK(is_specific("w.value()(0, 0) is 1.9 == Approx( 1.825 )"));
+    CHECK(is_specific("1, 2 and 3"));
+    CHECK_FALSE(is_specific("1, 2 and 2"));
+    CHECK(is_specific("it says \"no\""));
+    CHECK_FALSE(is_specific("a_1.5"));  // digits of a name
     const std::vector<Suspect> suspects{{"no_scale", "the scale", "identical(a, b) is false"}};
     CHECK(suspected(suspects, "the scale", "identical(a, b) is false").empty());
 }
@@ -35,12 +45,16 @@ TEST_CASE("suspected: a suspect failed the same test; up to three are named") {
     CHECK(suspected(suspects, "another", "0.1 == 0.25").empty());
     suspects.push_back({"third", "the scale", "0.1 == 0.25"});
     CHECK(suspected(suspects, "the scale", "0.1 == 0.25").size() == 3);
+    suspects.push_back(suspects[0]);  // the same one again
+    CHECK(suspected(suspects, "the scale", "0.1 == 0.25").size() == 3);
     suspects.push_back({"fourth", "the scale", "0.1 == 0.25"});
     CHECK(suspected(suspects, "the scale", "0.1 == 0.25").empty());
 }
 
 TEST_CASE("suspects: the cause finder's text is not compared, and line ends do not break the file") {
     CHECK(comparable("gpt-a, qkv: ours 0.5\n    cause    fits: twice") == "gpt-a, qkv: ours 0.5");
+    CHECK(comparable("a\tb\rc\nd") == "a b c d");
+    CHECK(comparable(std::string(401, 'x')) == std::string(400, 'x'));
     const TemporaryFolder folder;
     const std::vector<Suspect> suspects{{"sign", "title", comparable("a\n\tb")}};
     write_file_atomically(folder.path("s"), suspects_text(suspects));
