@@ -29,7 +29,7 @@ Corpus make_corpus(const std::string& text, int merges, int length) {
 Corpus make_corpus(const std::string& text, const bpe::Vocabulary& vocabulary, int length) {
     const std::vector<int> ids = bpe::encode(text, vocabulary);
     Corpus corpus{.vocabulary = vocabulary, .train = {}, .test = {}};
-    corpus.bytes_per_token = static_cast<double>(text.size()) / static_cast<double>(std::max<std::size_t>(1, ids.size()));
+    corpus.bytes_per_token = static_cast<double>(text.size()) / static_cast<double>(ids.size());
     const std::size_t stretch = 4 * (static_cast<std::size_t>(length) + 1);
     for (std::size_t first = 0; first < ids.size(); first += stretch) {
         std::vector<int>& part = first / stretch % 20 == 10 ? corpus.test : corpus.train;

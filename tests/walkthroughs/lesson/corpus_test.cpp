@@ -1,9 +1,12 @@
 #include "walkthroughs/lesson/corpus.h"
 
 #include <cmath>
+#include <filesystem>
 #include <set>
 
+#include "nn/data/file.h"
 #include "nn/text/batch.h"
+#include "tests/temporary_folder.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("corpus");
@@ -37,6 +40,29 @@ TEST_CASE("make_corpus: merges shorten a text; rejects a text that is too short"
                       "corpus: 3 tokens are too few to train on and to test with, take a longer text or a smaller --length");
 }
 
+TEST_CASE("make_corpus: two stretches and a token are needed to train on and to test with") {
+    const bpe::Vocabulary bytes = bpe::make_vocabulary({});
+    // a stretch is 36 tokens, the test text begins with token 360; two texts of 8 + 1 tokens are 18
+    CHECK_THROWS_WITH(make_corpus(std::string(378, 'x'), bytes, 8),
+                      "corpus: 378 tokens are too few to train on and to test with, take a longer text or a smaller --length");
+    CHECK(make_corpus(std::string(379, 'x'), bytes, 8).test.size() == 19);
+    CHECK_THROWS_WITH(make_corpus("", bytes, 8),
+                      "corpus: 0 tokens are too few to train on and to test with, take a longer text or a smaller --length");
+}
+
+TEST_CASE("own_text: the README and the sources of this project; outside of its folder it is refused") {
+    const std::string text = own_text();
+    CHECK(text.starts_with(read_file("README.md") + "\n"));
+    for (const std::string file : {"nn/README.md", "bert/bert.h", "gpt/gpt.cpp", "vit/vit.cpp", "rlhf/dpo.cpp"})
+        CHECK(text.find("\n" + read_file(file) + "\n") != std::string::npos);
+    const TemporaryFolder folder;
+    const std::filesystem::path before = std::filesystem::current_path();
+    std::filesystem::current_path(folder.path(""));
+    const std::string error = error_of([] { own_text(); });
+    std::filesystem::current_path(before);
+    CHECK(error.starts_with("corpus: no sources found below this folder; run it from the top of the project"));
+}
+
 TEST_CASE("random_stretches: each is part of the text, and every position is drawn") {
     std::vector<int> text;
     for (int i = 0; i < 20; ++i) text.push_back(i);
@@ -56,6 +82,18 @@ TEST_CASE("held_out_loss: ln V for a uniform model; the last incomplete stretch 
     const gpt::Config config{.vocabulary = 7, .positions = 4, .width = 4, .depth = 1, .heads = 1, .mlp_width = 4};
     const gpt::Weights w = gpt::empty_weights(config);
     CHECK(held_out_loss({0, 1, 2, 3, 4, 5, 6, 0, 1}, 4, w, config) == doctest::Approx(std::log(7.0)));
+}
+
+TEST_CASE("held_out_loss: the mean over all stretches, though they are read sixteen at once") {
+    const gpt::Config config{.vocabulary = 7, .positions = 4, .width = 4, .depth = 1, .heads = 1, .mlp_width = 4};
+    Random random(1);
+    const gpt::Weights w = gpt::make_weights(config, random, {.stddev = 0.5f, .embedding_stddev = 0.5f});
+    std::vector<int> text;
+    for (int t = 0; t < 4 * 37; ++t) text.push_back(random.below(7));
+    const float all = gpt::loss(gpt::forward(text, 4, w, config), next_tokens(text, 4)).value()[0];
+    CHECK(held_out_loss(text, 4, w, config) == Approx(all).epsilon(1e-5));
+    text.insert(text.end(), {1, 2, 3});
+    CHECK(held_out_loss(text, 4, w, config) == Approx(all).epsilon(1e-5));
 }
 
 TEST_CASE("NextTokensOfText: the loss of a batch is that of its stretches") {

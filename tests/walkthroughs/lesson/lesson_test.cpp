@@ -279,6 +279,73 @@ TEST_CASE("Lesson: long equations wrap, wide matrices show fewer columns; a line
               "         here\n");
 }
 
+static const std::string forty(40, 'e');
+
+static void as_wide_as_the_page(Lesson& lesson) {
+    // 9 columns of "step 1   ", a question in 31, an equation in 40
+    lesson.step("Twenty letters here?", forty);
+    lesson.step("Twenty letters here?", forty + "e");
+    lesson.step("A question of 29 letters, so?", forty.substr(1));  // three spaces follow it
+    lesson.step("A question of 29 letters, so?", forty);
+    lesson.say(std::string(35, 'a') + " " + std::string(35, 'b'));  // 71
+    lesson.say(std::string(35, 'a') + " " + std::string(36, 'b'));
+    lesson.why(std::string(30, 'a') + " " + std::string(30, 'b'));  // 61
+    lesson.why(std::string(30, 'a') + " " + std::string(31, 'b'));
+    lesson.claim(std::string(31, 'a') + " " + std::string(31, 'b'), true);  // 63
+    lesson.claim(std::string(31, 'a') + " " + std::string(32, 'b'), true);
+    lesson.picture(std::string(35, 'a') + " " + std::string(35, 'b'), Image(1, 1, 1, 1.f));
+    lesson.picture(std::string(35, 'a') + " " + std::string(36, 'b'), Image(1, 1, 1, 1.f));
+}
+
+TEST_CASE("Lesson: lines are broken only where they would exceed 80 columns") {
+    const std::string words = printed(as_wide_as_the_page).words, spaces(9, ' '), a35(35, 'a'), b35(35, 'b');
+    CHECK(words.substr(words.find("\nstep 1")) ==
+          "\nstep 1   Twenty letters here?           " + forty + "\n" +                 //
+              "\nstep 2   Twenty letters here?\n" + spaces + forty + "e\n" +            //
+              "\nstep 3   A question of 29 letters, so?   " + forty.substr(1) + "\n" +  //
+              "\nstep 4   A question of 29 letters, so?\n" + spaces + forty + "\n" +    //
+              spaces + a35 + " " + b35 + "\n" +                                         //
+              spaces + a35 + "\n" + spaces + b35 + "b\n" +                              //
+              spaces + "why       " + std::string(30, 'a') + " " + std::string(30, 'b') + "\n" + spaces + "why       " +
+              std::string(30, 'a') + "\n" + spaces + "          " + std::string(31, 'b') + "\n" +  //
+              "\nclaim    holds   " + std::string(31, 'a') + " " + std::string(31, 'b') + "\n" + "claim    holds   " +
+              std::string(31, 'a') + "\n" + std::string(17, ' ') + std::string(32, 'b') + "\n" +  //
+              spaces + a35 + " " + b35 + "\n" + spaces + "@@\n" +                                 //
+              spaces + a35 + "\n" + spaces + b35 + "b\n" + spaces + "@@\n");
+}
+
+static void code_of_every_width(Lesson& lesson) {
+    lesson.code();
+    const int sixty_one_columns_of_code_fit_into_the_pagexxx = 0;
+    lesson.code();
+    const int sixty_two_columns_of_code_do_not_fit_into_itxxx = 1;
+    lesson.say(sixty_one_columns_of_code_fit_into_the_pagexxx + sixty_two_columns_of_code_do_not_fit_into_itxxx);
+}
+
+TEST_CASE("Lesson::code: a line that is wider than the page continues below, four columns further in") {
+    const std::string words = printed(code_of_every_width).words;
+    CHECK(words.find("         code      const int sixty_one_columns_of_code_fit_into_the_pagexxx = 0;\n") != std::string::npos);
+    CHECK(words.find("         code      const int sixty_two_columns_of_code_do_not_fit_into_itxxx\n"
+                     "                       = 1;\n") != std::string::npos);
+}
+
+static void several_replies(Lesson& lesson) {
+    lesson.step("How many?");
+    for (int k = 0; k < 5; ++k) lesson.predict("How many of 9?", {7, 0.5});
+    lesson.predict("Which word?", {"cat"});
+    lesson.predict("Which word?", {"cat"});
+    lesson.predict("Which word?", {"cat"});
+}
+
+TEST_CASE("predict: a number within its tolerance is right, words without the spaces around them; no reply is no answer") {
+    const std::string words = printed(several_replies, true, "7.5\n 6.5 \n7.51\nseven\n\n cat\t\ncats\nca t\n").words;
+    std::vector<std::string> verdicts;
+    for (std::size_t at = words.find("answer    "); at != std::string::npos; at = words.find("answer    ", at + 1))
+        verdicts.push_back(words.substr(at + 10, words.find('\n', at) - at - 10));
+    CHECK(verdicts ==
+          std::vector<std::string>{"right: 7", "right: 7", "no: 7", "no: 7", "7", "right: cat", "no: cat", "no: cat"});
+}
+
 static void nothing(Lesson&) {}
 static void refuse(Lesson&) { throw std::invalid_argument("x.ppm: is not a PPM file"); }
 static void break_down(Lesson&) { throw std::runtime_error("no memory"); }

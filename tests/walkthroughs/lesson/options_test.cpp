@@ -1,5 +1,6 @@
 #include "walkthroughs/lesson/options.h"
 
+#include <array>
 #include <filesystem>
 
 #include "nn/layers/model_config.h"
@@ -57,6 +58,17 @@ TEST_CASE("Options: values as the next argument or after =, flags without") {
 TEST_CASE("Options: rejects a wrong command line in one line") {
     CHECK(refusal({"--stps", "7"}) == "unknown option --stps; did you mean --steps?");
     CHECK(refusal({"--something-else"}) == "unknown option --something-else; --help lists all options");
+    CHECK(refusal({"--stepsab"}) == "unknown option --stepsab; did you mean --steps?");  // two letters too many
+    CHECK(refusal({"--stepsabc"}) == "unknown option --stepsabc; --help lists all options");
+    CHECK(refusal({"--stes"}) == "unknown option --stes; did you mean --step?");  // the first of two that are as near
+    CHECK(refusal({"--x"}) == "unknown option --x; --help lists all options");
+    CHECK(refusal({"--steps", "1"}) == "");
+    CHECK(refusal({"--steps", "1000"}) == "");
+    CHECK(refusal({"--rate", "0"}) == "");
+    CHECK(refusal({"--rate", "1"}) == "");
+    CHECK(refusal({"--rate", "1.5"}) == "--rate 1.5: the number must be from 0 to 1");
+    CHECK(refusal({"--seed", "2147483647"}) == "");
+    CHECK(refusal({"--seed", "-1"}) == "--seed -1: the number must be from 0 to 2147483647");
     CHECK(refusal({"--" + std::string(10000, 'x')}).size() < 10100);
     CHECK(refusal({"steps"}) == "\"steps\" is not an option; options begin with --, see --help");
     CHECK(refusal({""}) == "\"\" is not an option; options begin with --, see --help");
@@ -100,6 +112,9 @@ TEST_CASE("command: the make command that repeats the run, without --page") {
     given.options.read({"--steps", "5", "--page", "/tmp/x.html", "--no-positions"});
     CHECK(given.options.command() == "make walk-toy ARGS=\"--steps 5 --no-positions\"");
     CHECK(Given().options.command() == "make walk-toy");
+    Given joined;
+    joined.options.read({"--page=/tmp/x.html", "--steps", "5"});
+    CHECK(joined.options.command() == "make walk-toy ARGS=\"--steps 5\"");
 }
 
 TEST_CASE("ModelOptions: settings holds the options that were given, under the published keys") {
@@ -114,6 +129,27 @@ TEST_CASE("ModelOptions: settings holds the options that were given, under the p
     CHECK(model.settings() ==
           std::map<std::string, std::string>{
               {"num_attention_heads", "3"}, {"layer_norm_eps", "1e-05"}, {"hidden_act", "relu"}, {"image_size", "8"}});
+    for (const auto& [option, most, least_too_many] : std::vector<std::array<std::string, 3>>{
+             {"--heads", "256", "257"}, {"--eps", "1", "1.1"}, {"--image-size", "10000", "10001"}}) {
+        Options other("toy", "Shows a toy.", "1 second");
+        ModelOptions limits;
+        limits.declare(other, 4);
+        limits.declare_image_size(other);
+        CHECK(error_of([&] { other.read({option, most}); }) == "");
+        CHECK(limits.settings().size() == 1);
+        Options beyond("toy", "Shows a toy.", "1 second");
+        limits.declare(beyond, 4);
+        limits.declare_image_size(beyond);
+        CHECK(error_of([&] {
+                  beyond.read({option, least_too_many});
+              }).find("the number must be from 0 to " + most) != std::string::npos);
+        Options none("toy", "Shows a toy.", "1 second");
+        ModelOptions zero;
+        zero.declare(none, 4);
+        zero.declare_image_size(none);
+        none.read({option, "0"});
+        CHECK(zero.settings().empty());
+    }
 }
 
 TEST_CASE("Options: a repeated or empty name is a programming error") {

@@ -21,7 +21,12 @@ TEST_CASE("read_published_gpt: restores a model and its tokens; tokens of anothe
     CHECK(identical(model.w.token_embedding.value(), w.token_embedding.value()));
     CHECK(model.ids("low") == bpe::encode("low", vocabulary));
     CHECK(model.name(vocabulary.size()) == "<" + std::to_string(vocabulary.size()) + ">");
+    CHECK(model.name(vocabulary.size() - 1) == "<|endoftext|>");
+    CHECK(model.name(bpe::encode("z", vocabulary)[0]) == "z");
     CHECK_THROWS_WITH(model.ids("zyxw"), "\"zyxw\" has 4 tokens, this model can read 1 to 3");
+    CHECK(model.ids("zyx").size() == 3);
+    CHECK(model.ids("z").size() == 1);
+    CHECK_THROWS_WITH(model.ids(""), "\"\" has 0 tokens, this model can read 1 to 3");
     CHECK_THROWS_WITH(read_published_gpt(weights, "", "", {}),
                       "gpt: --weights needs --merges, the merges.txt of the same model, to read the prompt");
     const std::string longer = folder.file("longer.txt", "l o\nlo w\nw e\ne r\ne s\ns t\n");

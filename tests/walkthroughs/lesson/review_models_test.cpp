@@ -39,6 +39,20 @@ TEST_CASE("questions: K answers each, which ask ranks by score without noise") {
     CHECK(asked[0].ranks == std::vector<int>{2, 1});
     CHECK(asked[1].prompt == "the song");
     CHECK(asked[1].ranks == std::vector<int>{1, 2});
+    CHECK(asked[1].answers == std::vector<std::string>{"was not bad .", "was very bad ."});
+    CHECK(reviews::questions(texts, 3).size() == 1);  // the fourth answer is left over
+    CHECK(reviews::questions(texts, 5).empty());
+}
+
+TEST_CASE("evaluate: a reward model that gives every answer the same reward agrees with nobody and has a loss of log 2") {
+    const reviews::RewardModel flat{
+        .w = reward_model::from_language_model(gpt::empty_weights(reviews::model_config()), reviews::model_config()),
+        .shift = 0.5f,
+        .losses = {}};
+    const reviews::Evaluation evaluation = reviews::evaluate(flat, two_rankings());
+    CHECK(evaluation.loss == Approx(std::log(2.0)));
+    const ppo::Episodes texts = reviews::ranked_rows(two_rankings()).episodes;
+    CHECK(reviews::rewards_of(flat, texts) == std::vector<float>(5, -0.5f));
 }
 
 TEST_CASE("dpo_batch: chosen rows first, labels on the answers only") {

@@ -25,6 +25,24 @@ TEST_SUITE("tokens") {
     TEST_CASE("token_lines: no wider than requested, unless a single token is") {
         CHECK(token_lines({"abc", "def", "g"}, Colours::none, 6) == Lines{"abc|", "def|g|"});
         CHECK(token_lines({"abcdefgh", "i"}, Colours::none, 4) == Lines{"abcdefgh|", "i|"});
+        CHECK(token_lines({"abc", "def"}, Colours::none, 8) == Lines{"abc|def|"});
+        CHECK(token_lines({"abc", "def"}, Colours::none, 7).size() == 2);
+        CHECK(token_lines({"abc", "def"}, Colours::few, 6).size() == 1);
+        CHECK(token_lines({"abc", "def"}, Colours::few, 5).size() == 2);
+        CHECK(token_lines({"abc\n", "def"}, Colours::none, 80).size() == 2);
+    }
+
+    TEST_CASE("token_lines: six backgrounds, then the first again") {
+        std::string line;
+        for (const int background : {223, 152, 187, 182, 151, 217, 223})
+            line += "\x1b[30;48;5;" + std::to_string(background) + "mx\x1b[0m";
+        CHECK(token_lines(Lines(7, "x"), Colours::few) == Lines{line});
+    }
+
+    TEST_CASE("shown_token: which characters are control characters") {
+        CHECK(shown_token("\x1f ~\x7f") == "\u00B7 ~\u00B7");
+        CHECK(shown_token("\u0080\u009f\u00a0") == "\u00B7\u00B7\u00a0");
+        CHECK(shown_token("\xff" + std::string("a")) == "<FF>a");
     }
 
     TEST_CASE("only_english, ascii_lines: en keeps the lines without Russian letters") {
