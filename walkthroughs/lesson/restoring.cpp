@@ -39,14 +39,14 @@ static void keep_first(std::vector<Image>& images, int count) {
     if (count > 0 && count < static_cast<int>(images.size())) images.resize(count);
 }
 
-Images images_to_restore(const ImageFiles& files) {
-    Images images;
-    images.one = files.own() ? "image" : "digit";
-    images.train = read_idx_images(files.train_images);
-    images.test = read_idx_images(files.test_images);
-    require_one_size(images.test, images.train.at(0), files.test_images);
-    keep_first(images.train, files.train_count);
-    keep_first(images.test, 500);
+Dataset images_to_restore(const DatasetFiles& files) {
+    Dataset dataset;
+    dataset.one = files.own() ? "image" : "digit";
+    dataset.train = read_idx_images(files.train_images);
+    dataset.test = read_idx_images(files.test_images);
+    require_one_size(dataset.test, dataset.train.at(0), files.test_images);
+    keep_first(dataset.train, files.train_count);
+    keep_first(dataset.test, 500);
     double sum = 0, squares = 0, count = 0;
     for (const Image& image : dataset.train)
         for (const float x : image.pixels) {
@@ -85,9 +85,9 @@ Image as_light(const Image& image, const Dataset& dataset) {
     return light;
 }
 
-std::vector<Image> draw_batch(const Images& images, int count, Random& random) {
-    const Image& like = images.test.at(0);
-    if (images.train.empty()) return plane_waves(random, count, like.height, like.channels);
+std::vector<Image> draw_batch(const Dataset& dataset, int count, Random& random) {
+    const Image& like = dataset.test.at(0);
+    if (dataset.train.empty()) return plane_waves(random, count, like.height, like.channels);
     std::vector<Image> batch;
     for (int b = 0; b < count; ++b) batch.push_back(dataset.train[random.below(static_cast<int>(dataset.train.size()))]);
     return batch;

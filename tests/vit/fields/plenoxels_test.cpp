@@ -568,7 +568,7 @@ TEST_CASE("Fitting: without total variation the loss is that of the batch") {
     const PixelRays one{through_the_middle(), {{1, 0, 0}}};
     const plenoxels::Scene scene{small_grid(), plenoxels::make_weights(small_grid(), {.harmonics = 1}, 0.5f)};
     plenoxels::Fitting fitting(scene, one, {.harmonics = 1}, {.batch = 3, .tv_density = 0, .tv_harmonics = 0}, 1);
-    CHECK(fitting.loss(0).value()(0, 0) == fitting.picture_loss);
+    CHECK(fitting.loss(0).value()(0, 0) == fitting.image_loss);
 }
 
 namespace {

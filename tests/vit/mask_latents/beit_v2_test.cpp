@@ -232,9 +232,9 @@ TEST_CASE("beit_v2: an inconsistent config, mask or teacher throws an error that
     const beit_v2::Weights w = beit_v2::make_weights(tiny, random);
     CHECK_THROWS_WITH(beit_v2::forward(tiny_images(random, 2), Matrix(2, 5), w, tiny),
                       "beit_v2: a mask (2, 5) for 2 images of 6 patches; each image needs a row, each patch a number");
-    const beit_v2::Steps last_hidden = beit_v2::forward(tiny_images(random, 1), {{0, 0, 0, 0, 0, 1}}, w, tiny);
-    CHECK(beit_v2::hidden_tokens({0, 1, 2, 3, 4, 5}, last_hidden) == std::vector<int>{5});
-    CHECK_THROWS_WITH(beit_v2::hidden_tokens({0, 1, 2, 3, 4}, last_hidden), "beit_v2: 5 tokens, but patch 5 is hidden");
+    const beit_v2::Steps last_masked = beit_v2::forward(tiny_images(random, 1), {{0, 0, 0, 0, 0, 1}}, w, tiny);
+    CHECK(beit_v2::masked_tokens({0, 1, 2, 3, 4, 5}, last_masked) == std::vector<int>{5});
+    CHECK_THROWS_WITH(beit_v2::masked_tokens({0, 1, 2, 3, 4}, last_masked), "beit_v2: 5 tokens, but patch 5 is masked");
     CHECK_THROWS_WITH(beit_v2::forward(tiny_images(random, 2), Matrix(1, 6), w, tiny),
                       "beit_v2: a mask (1, 6) for 2 images of 6 patches; each image needs a row, each patch a number");
     CHECK_THROWS_WITH(beit_v2::forward(tiny_images(random, 1), Matrix(1, 6), w, tiny),

@@ -203,6 +203,6 @@ TEST_CASE("make_mask, draw_block_masks, denormalise_patches, masked_mean: each a
           "masked_mean: losses (3, 1) for a mask (1, 2), one is needed for each patch");
 }
 
-TEST_CASE("masked_mean: one hidden patch is enough") { CHECK(masked_mean(Matrix{{3}, {5}}, {{1, 0}}).value()(0, 0) == 3); }
+TEST_CASE("masked_mean: one masked patch is enough") { CHECK(masked_mean(Matrix{{3}, {5}}, {{1, 0}}).value()(0, 0) == 3); }
 
 TEST_SUITE_END();

@@ -118,7 +118,7 @@ TEST_CASE("restoration, errors: patches are numbered row by row") {
     for (int y = 0; y < 4; ++y)
         for (int x = 0; x < 6; ++x) CHECK(triple.restored(y, x, 0) == (y >= 2 && x < 2 ? 5 : 1));
     const Errors absolute = errors({predicted}, {original}, mask, 2, Measure::absolute);
-    CHECK(absolute.hidden == 4);
+    CHECK(absolute.masked == 4);
     CHECK(absolute.visible == 1);
 }
 

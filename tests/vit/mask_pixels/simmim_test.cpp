@@ -299,7 +299,7 @@ TEST_CASE("average_distance, by hand: a masked square of 2 in a corner of 4 x 4 
     CHECK(simmim::average_distance({{1, 1, 1, 0}}, config) ==
           Approx((std::sqrt(2.0) + 2 * std::sqrt(5.0) + std::sqrt(8.0) + 12) / 12));
     const simmim::Config pixels{.grid = {.height = 2, .width = 2, .patch_size = 1}, .mask_unit = 1};
-    CHECK(simmim::average_distance({{1, 0, 0, 0}}, pixels) == 1);  // a single hidden pixel
+    CHECK(simmim::average_distance({{1, 0, 0, 0}}, pixels) == 1);  // a single masked pixel
     CHECK_THROWS_WITH(simmim::average_distance(Matrix(1, 4, 1), config),
                       "average_distance: an image has no visible pixel; a smaller mask ratio leaves some");
     CHECK_THROWS_WITH(simmim::average_distance(Matrix(1, 4), config),
@@ -369,9 +369,9 @@ TEST_CASE("simmim: every invalid size or factor is refused by itself, the smalle
                                   .mlp_ratio = 1,
                                   .eps = 0};
     CHECK_NOTHROW(simmim::make_weights(smallest, random));
-    simmim::Config all_hidden = smallest;
-    all_hidden.mask_ratio = 1;
-    CHECK_NOTHROW(simmim::make_weights(all_hidden, random));
+    simmim::Config all_masked = smallest;
+    all_masked.mask_ratio = 1;
+    CHECK_NOTHROW(simmim::make_weights(all_masked, random));
 }
 
 TEST_SUITE_END();

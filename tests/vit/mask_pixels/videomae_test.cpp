@@ -174,12 +174,12 @@ TEST_CASE("forward: a mask need not be a tube, if equally many cubes of each cli
     Matrix uneven = random_mask;
     uneven(1, 11) = 0;
     CHECK_THROWS_WITH(videomae::forward(c.clips, uneven, c.w, c.config),
-                      "videomae: clip 1 hides 4 cubes and clip 0 5, all must hide equally many");
+                      "videomae: clip 1 has 4 masked cubes and clip 0 5; all clips must have equally many");
     Matrix one(2, 12);
     one(0, 3) = one(1, 5) = 1;
     CHECK(videomae::forward(c.clips, one, c.w, c.config).prediction.rows() == 2);
     CHECK_THROWS_WITH(videomae::forward(c.clips, Matrix(2, 12, 1), c.w, c.config),
-                      "videomae: a mask that hides 12 of 12 cubes; some must be visible, and some not");
+                      "videomae: 12 masked cubes of 12; some must be visible, and some not");
     CHECK_THROWS_WITH(videomae::forward(c.clips, Matrix(2, 12), c.w, c.config),
                       "videomae: 0 masked cubes of 12; some must be visible, and some not");
 }
@@ -284,8 +284,8 @@ TEST_CASE("videomae: every invalid size or factor is refused by itself, the smal
              {{.decoder_depth = -1},
               "videomae: a decoder of -1 blocks with MLPs of ratio 4.000000; the depth may not be negative, the ratio "
               "must be positive"},
-             {{.mask_ratio = -0.5}, "videomae: a mask ratio of -0.500000 hides -98 of 196 places"},
-             {{.mask_ratio = 0}, "videomae: a mask ratio of 0.000000 hides 0 of 196 places"},
+             {{.mask_ratio = -0.5}, "videomae: a mask ratio of -0.500000 masks -98 of 196 places"},
+             {{.mask_ratio = 0}, "videomae: a mask ratio of 0.000000 masks 0 of 196 places"},
              {{.channel_mean = {}}, "videomae: 0 means and 3 standard deviations for 3 channels"},
              {{.channel_mean = {1, 1}, .channel_std = {1, 1}}, "videomae: 2 means and 2 standard deviations for 3 channels"},
          })

@@ -576,7 +576,7 @@ TEST_CASE("encode: with Projection::linear the decoder reads the projected rows,
     pix2seq::Config config = tiny;
     config.projection = pix2seq::Projection::linear;
     const pix2seq::Weights w = pix2seq::make_weights(config, random, {.stddev = 0.5f});
-    const pix2seq::EncoderSteps steps = pix2seq::encode(two_pictures(), w, config);
+    const pix2seq::EncoderSteps steps = pix2seq::encode(two_images(), w, config);
     const Var projected = layer_norm(linear(steps.output, w.projection), w.projection_norm, config.eps);
     CHECK(identical(steps.encoded.value(), projected.value()));
 }

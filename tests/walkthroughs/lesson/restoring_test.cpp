@@ -71,25 +71,25 @@ TEST_CASE("images_to_restore: the user's own images, in patches that divide both
           files.train_images + ": all pixels are 1.000000, there is nothing to restore");
 }
 
-TEST_CASE("pictures_to_restore: normalised by mean and standard deviation of the training pictures, the test pictures too") {
+TEST_CASE("images_to_restore: normalised by mean and standard deviation of the training images, the test images too") {
     const TemporaryFolder folder;
-    PictureFiles files;
+    DatasetFiles files;
     files.train_images = idx_file(folder, "train", 3, 1, 4);  // 1 0 0 0: mean 1/4, variance 3/16
     files.test_images = idx_file(folder, "test", 1, 1, 4);
-    const Pictures pictures = pictures_to_restore(files);
-    CHECK(pictures.one == "picture");
-    CHECK(pictures.train.size() == 3);
-    CHECK(pictures.mean == Approx(0.25));
-    CHECK(pictures.standard_deviation == Approx(std::sqrt(3.0 / 16)));
-    CHECK(pictures.train[2].pixels[0] == Approx(std::sqrt(3.0)));
-    CHECK(pictures.test[0].pixels[1] == Approx(-1 / std::sqrt(3.0)));
-    CHECK(grid_of(pictures, files).patch_size == 1);  // a quarter of a height of 1, but not 0
+    const Dataset dataset = images_to_restore(files);
+    CHECK(dataset.one == "image");
+    CHECK(dataset.train.size() == 3);
+    CHECK(dataset.mean == Approx(0.25));
+    CHECK(dataset.standard_deviation == Approx(std::sqrt(3.0 / 16)));
+    CHECK(dataset.train[2].pixels[0] == Approx(std::sqrt(3.0)));
+    CHECK(dataset.test[0].pixels[1] == Approx(-1 / std::sqrt(3.0)));
+    CHECK(grid_of(dataset, files).patch_size == 1);  // a quarter of a height of 1, but not 0
     CHECK(digits_to_restore().one == "digit");
 }
 
-TEST_CASE("PictureFiles: own files are those that are not the digits; --train-labels only with labels") {
+TEST_CASE("DatasetFiles: own files are those that are not the digits; --train-labels only with labels") {
     for (const std::string name : {"--train-images", "--test-images"}) {
-        PictureFiles files;
+        DatasetFiles files;
         Options options("toy", "Shows a toy.", "1 second");
         files.declare(options);
         options.read({name, "mine", "--train-count", "0", "--patch-size", "64"});
@@ -97,7 +97,7 @@ TEST_CASE("PictureFiles: own files are those that are not the digits; --train-la
         CHECK(files.patch_size == 64);
         CHECK(error_of([&] { options.read({"--train-labels", "mine"}); }).starts_with("unknown option --train-labels"));
     }
-    PictureFiles labelled;
+    DatasetFiles labelled;
     Options options("toy", "Shows a toy.", "1 second");
     labelled.declare(options, true);
     options.read({"--train-labels", "a", "--test-labels", "b", "--patch-size", "0"});
@@ -127,7 +127,7 @@ TEST_CASE("waves_to_restore: determined by the seed; each batch draws new ones")
     CHECK(batch[0].width == 12);
     CHECK(batch[0].pixels != batch[1].pixels);
     CHECK(draw_batch(two_images(), 5, random).size() == 5);
-    const Images coloured{.one = "wave", .train = {}, .test = {Image(6, 6, 3)}};
+    const Dataset coloured{.one = "wave", .train = {}, .test = {Image(6, 6, 3)}};
     CHECK(shape(draw_batch(coloured, 1, random)[0]) == "6 x 6 x 3");
 }
 
@@ -135,26 +135,26 @@ TEST_CASE("errors_with_baselines: mean 1/3 (-1 -1 + 1), median -1, copy of the n
     const Dataset dataset = two_images();
     const Matrix mask{{0, 1}, {1, 0}};
     const std::vector<Image> predicted(2, Image(2, 4, 1, 0));
-    const ErrorsWithBaselines found = errors_with_baselines(images, predicted, mask, 2, Measure::absolute);
-    CHECK(found.model.hidden == Approx(1));
-    CHECK(found.mean.hidden == Approx((2.0 / 3 + 4.0 / 3) / 2));
-    CHECK(found.median.hidden == Approx((0 + 2) / 2.0));
-    CHECK(found.copy.hidden == Approx(0));  // both images are flat
+    const ErrorsWithBaselines found = errors_with_baselines(dataset, predicted, mask, 2, Measure::absolute);
+    CHECK(found.model.masked == Approx(1));
+    CHECK(found.mean.masked == Approx((2.0 / 3 + 4.0 / 3) / 2));
+    CHECK(found.median.masked == Approx((0 + 2) / 2.0));
+    CHECK(found.copy.masked == Approx(0));  // both images are flat
     CHECK(found.copy.visible == Approx(0));
     CHECK(found.model.visible == Approx(1));
     CHECK(found.mean.visible == Approx((2.0 / 3 + 4.0 / 3) / 2));
     CHECK(found.median.visible == Approx((0 + 2) / 2.0));
     // without training images, the test images: -1 and 1
-    Images waves = images;
+    Dataset waves = dataset;
     waves.train.clear();
-    CHECK(errors_with_baselines(waves, predicted, mask, 2, Measure::absolute).mean.hidden == Approx(1));
+    CHECK(errors_with_baselines(waves, predicted, mask, 2, Measure::absolute).mean.masked == Approx(1));
 }
 
 TEST_CASE("error_table: a line for the model and for each baseline, masked patches before visible ones") {
-    const ErrorsWithBaselines found{.model = {.hidden = 1, .visible = 2},
-                                    .mean = {.hidden = 3, .visible = 4},
-                                    .median = {.hidden = 5, .visible = 6},
-                                    .copy = {.hidden = 7, .visible = 8}};
+    const ErrorsWithBaselines found{.model = {.masked = 1, .visible = 2},
+                                    .mean = {.masked = 3, .visible = 4},
+                                    .median = {.masked = 5, .visible = 6},
+                                    .copy = {.masked = 7, .visible = 8}};
     CHECK(error_table(found) == std::vector<std::vector<std::string>>{{"error on", "masked patches", "visible patches"},
                                                                       {"this model", "1.0000", "2.0000"},
                                                                       {"the mean image", "3.0000", "4.0000"},
