@@ -52,7 +52,7 @@ static int run(int argc, char** argv) {
             const std::string given = value();
             const std::optional<double> number = decimal_number(given);
             require(number.has_value() && *number >= 0 && *number <= 2147483647 && *number == static_cast<int>(*number),
-                    "--seed ", given, " must be a whole number from 0 on");
+                    "--seed ", given, " must be a whole number, 0 or more");
             seed = static_cast<int>(*number);
         } else {
             require(name.empty() && !word.starts_with("--"), "unknown option ", word, "; --help lists them");

@@ -60,7 +60,7 @@ Matrix probabilities(const Matrix& log_probabilities) { return exp(log_probabili
 static void require_probabilities(const char* place, const Matrix& p) {
     for (std::size_t y = 0; y < p.size(); ++y)
         require(p[y] >= 0 && std::isfinite(p[y]), place, ": the probability of answer ", y, " is ", p[y],
-                ", it must be a number from 0 on");
+                ", it must be finite and at least 0");
 }
 
 double expected_reward(const Matrix& p, const Matrix& rewards) {
@@ -84,7 +84,7 @@ double kl(const Matrix& p, const Matrix& q) {
 }
 
 double objective(const Matrix& p, const Matrix& q, const Matrix& rewards, float beta) {
-    require(beta >= 0 && std::isfinite(beta), "objective: beta is ", beta, ", it must be a number from 0 on");
+    require(beta >= 0 && std::isfinite(beta), "objective: beta is ", beta, ", it must be finite and at least 0");
     return expected_reward(p, rewards) - beta * kl(p, q);  // [DPO 3]
 }
 

@@ -137,7 +137,7 @@ static float penalty_of(float log_ratio, Penalty penalty) {
 
 static void require_kl_coefficient(float beta) {
     require(beta >= 0 && std::isfinite(beta), "ppo: a KL coefficient of ", beta,
-            ", it must be a number from 0 on; 0.2 is usual, 0 turns the penalty off");
+            ", it must be finite and at least 0; 0.2 is usual, 0 turns the penalty off");
 }
 
 RewardSteps rewards_and_advantages(const std::vector<float>& scores, const Matrix& old_log_probabilities,

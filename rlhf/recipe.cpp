@@ -207,7 +207,7 @@ static const PpoRecipe& sound(const PpoRecipe& recipe, Where where) {
     require(recipe.rollout.new_tokens > 0, where, "rlhf: answers of up to ", recipe.rollout.new_tokens,
             " tokens, each must be at least 1");
     require(c.kl_coefficient >= 0 && std::isfinite(c.kl_coefficient), where, "rlhf: a KL coefficient of ", c.kl_coefficient,
-            ", it must be a number from 0 on; 0 turns the penalty off");
+            ", it must be finite and at least 0; 0 turns the penalty off");
     require(!c.adaptive || (c.kl_target > 0 && c.kl_horizon > 0), where, "rlhf: a KL target of ", c.kl_target,
             " and a horizon of ", c.kl_horizon, ", both must be above 0; 6 and 10000 are usual");
     require(c.discount >= 0 && c.discount <= 1 && c.trace >= 0 && c.trace <= 1, where, "rlhf: a discount of ", c.discount,
@@ -215,7 +215,7 @@ static const PpoRecipe& sound(const PpoRecipe& recipe, Where where) {
     require(c.clip > 0 && c.value_clip > 0, where, "rlhf: ratios clipped at ", c.clip, " and values at ", c.value_clip,
             ", both must be above 0; 0.2 is usual");
     require(c.value_weight >= 0 && std::isfinite(c.value_weight), where, "rlhf: a value loss of weight ", c.value_weight,
-            ", it must be a number from 0 on; 0.1 is usual");
+            ", it must be finite and at least 0; 0.1 is usual");
     return recipe;
 }
 
@@ -305,7 +305,7 @@ dpo::Batch dpo_batch(const PreferencePairs& pairs, const std::vector<int>& order
 static DpoRecipe sound(DpoRecipe recipe, int pairs, Where where) {
     require(recipe.epochs >= 0, where, "rlhf: ", recipe.epochs, " epochs of DPO, it must not be negative");
     const float beta = recipe.objective.beta;
-    require(beta > 0 && std::isfinite(beta), where, "rlhf: a beta of ", beta, ", it must be a number above 0; 0.1 is usual");
+    require(beta > 0 && std::isfinite(beta), where, "rlhf: a beta of ", beta, ", it must be above 0 and finite; 0.1 is usual");
     require(recipe.objective.label_smoothing >= 0 && recipe.objective.label_smoothing < 0.5f, where, "rlhf: labels smoothed by ",
             recipe.objective.label_smoothing, ", it must be from 0 to below 0.5; 0 turns it off");
     require_sound(recipe.training, where);

@@ -59,7 +59,7 @@ Matrix uniform_matrix(Random& random, int rows, int cols, float low, float high)
 
 static void require_spread(const char* who, float standard_deviation) {
     require(standard_deviation >= 0 && std::isfinite(standard_deviation), who, ": a standard deviation of ", standard_deviation,
-            ", it must be a number from 0 on");
+            ", it must be finite and at least 0");
 }
 
 Matrix normal_matrix(Random& random, int rows, int cols, float standard_deviation) {

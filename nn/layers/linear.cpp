@@ -11,7 +11,7 @@
 Var make_weight(Random& random, int in, int out, const Init& init, int fan_out) {
     require(in > 0 && out > 0, "make_weight: a matrix from ", in, " to ", out, " features, both must be at least 1");
     require(init.stddev >= 0 && std::isfinite(init.stddev), "make_weight: a standard deviation of ", init.stddev,
-            ", it must be a number from 0 on; 0.02 is usual");
+            ", it must be finite and at least 0; 0.02 is usual");
     if (init.draw == Draw::xavier_uniform) {
         const float bound = std::sqrt(6.0f / static_cast<float>(in + (fan_out > 0 ? fan_out : out)));
         return parameter(uniform_matrix(random, in, out, -bound, bound));

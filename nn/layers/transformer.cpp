@@ -117,7 +117,7 @@ void require_depth(std::string_view who, int depth, const std::vector<Block>& bl
 
 void require_eps(std::string_view who, float eps) {
     require(eps >= 0 && std::isfinite(eps), who, ": an eps of ", short_digits(eps, 6),
-            ", it is added to a variance and must be a number from 0 on; 1e-5 is usual");
+            ", it is added to a variance and must be finite and at least 0; 1e-5 is usual");
 }
 
 // --- initial weights ---

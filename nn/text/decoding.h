@@ -46,7 +46,7 @@ Matrix sampling_probabilities(const Matrix& logits, const Sampling& sampling);
 // Top-p filter: keeps tokens in order of probability (of equal ones the smaller id first) up to and including the one with which
 // the sum reaches p, at least one; sets the others to 0. Sums in double; p from 1 on keeps all. keep_top_p does it without
 // sorting; the other is its specification.
-//   probabilities  V numbers from 0 on, in the order of the ids
+//   probabilities  V numbers, each at least 0, in the order of the ids
 void keep_top_p_textbook(float* probabilities, int V, float p);
 void keep_top_p(float* probabilities, int V, float p);
 

@@ -52,16 +52,16 @@ static bool is_from_0(float x) { return x >= 0 && std::isfinite(x); }
 
 static void require_rate(const char* name, float learning_rate) {
     require(is_from_0(learning_rate), name, ": a learning rate of ", learning_rate,
-            ", it must be a number from 0 on; 0.001 is usual");
+            ", it must be finite and at least 0; 0.001 is usual");
 }
 
 static void require_sound(const AdamWConfig& config) {
     require_rate("AdamW", config.learning_rate);
     for (const float beta : {config.beta1, config.beta2})
         require(beta >= 0 && beta < 1, "AdamW: a beta of ", beta, ", it must be from 0 to below 1; 0.9 and 0.999 are usual");
-    require(is_from_0(config.eps), "AdamW: an eps of ", config.eps, ", it must be a number from 0 on; 1e-8 is usual");
+    require(is_from_0(config.eps), "AdamW: an eps of ", config.eps, ", it must be finite and at least 0; 1e-8 is usual");
     require(is_from_0(config.weight_decay), "AdamW: a weight decay of ", config.weight_decay,
-            ", it must be a number from 0 on; 0 turns it off");
+            ", it must be finite and at least 0; 0 turns it off");
 }
 
 AdamW::AdamW(std::vector<Var> decayed, std::vector<Var> not_decayed, AdamWConfig given) : config(given) {

@@ -10,7 +10,7 @@ float learning_rate(const Schedule& schedule, int step) {
     require(step >= 0 && schedule.warm_up >= 0 && schedule.steps >= 1, "learning_rate: step ", step, " of ", schedule.steps,
             " with ", schedule.warm_up, " of warm-up; none may be negative, and there must be at least 1 step");
     require(schedule.peak >= 0 && std::isfinite(schedule.peak), "learning_rate: a peak of ", schedule.peak,
-            ", it must be a number from 0 on; 0.001 is usual");
+            ", it must be finite and at least 0; 0.001 is usual");
     require(schedule.floor >= 0 && schedule.floor <= 1, "learning_rate: a floor of ", schedule.floor, ", it must be from 0 to 1");
     if (step < schedule.warm_up) return schedule.peak * static_cast<float>(step + 1) / static_cast<float>(schedule.warm_up);
     if (schedule.descent == Descent::none) return schedule.peak;

@@ -12,17 +12,17 @@ void require_sound(const Recipe& recipe, Where where) {
             " steps of warm-up, there cannot be fewer than 0; 0 turns it off");
     require(recipe.batch >= 1, where, "train: a batch of ", recipe.batch, ", a step needs at least 1 example");
     require(is_from_0(schedule.peak), where, "train: a learning rate of ", schedule.peak,
-            ", it must be a number from 0 on; 0.001 is usual");
+            ", it must be finite and at least 0; 0.001 is usual");
     require(schedule.floor >= 0 && schedule.floor <= 1, where, "train: the learning rate ends at ", schedule.floor,
             " of its peak, it must be a share from 0 to 1");
     require(recipe.clip_norm > 0, where, "train: gradients clipped to a norm of ", recipe.clip_norm,
             ", it must be above 0; 1 is usual, no_clipping turns it off");
     require(is_from_0(recipe.weight_decay), where, "train: a weight decay of ", recipe.weight_decay,
-            ", it must be a number from 0 on; 0 turns it off");
+            ", it must be finite and at least 0; 0 turns it off");
     for (const float beta : {recipe.beta1, recipe.beta2})
         require(beta >= 0 && beta < 1, where, "train: a beta of ", beta,
                 ", it must be from 0 to below 1; 0.9 and 0.999 are usual");
-    require(is_from_0(recipe.eps), where, "train: an eps of ", recipe.eps, ", it must be a number from 0 on; 1e-8 is usual");
+    require(is_from_0(recipe.eps), where, "train: an eps of ", recipe.eps, ", it must be finite and at least 0; 1e-8 is usual");
 }
 
 bool ShowProgress::after_step(int step, float loss) {

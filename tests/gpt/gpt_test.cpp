@@ -526,7 +526,7 @@ TEST_CASE("forward: a configuration that does not match the weights throws") {
           }).starts_with("gpt: vocabulary 11, 9 positions, width 8, depth -1, "));
     CHECK(error_of([&] { gpt::forward(some_ids, 5, w, odd); }) == "gpt: 3 heads do not divide a width of 8");
     CHECK(error_of([&] { gpt::forward(some_ids, 5, w, negative); }) ==
-          "gpt: an eps of -1, it is added to a variance and must be a number from 0 on; 1e-5 is usual");
+          "gpt: an eps of -1, it is added to a variance and must be finite and at least 0; 1e-5 is usual");
     Random random;
     CHECK(error_of([&] { gpt::make_weights(negative, random); }).starts_with("gpt: an eps of -1"));
     gpt::Cache cache = gpt::make_cache(tiny, 1, 4);

@@ -116,16 +116,16 @@ TEST_CASE("exact: an empty answer, and probabilities, rewards and coefficients t
                       "exact: answer 1 of 2 is empty; an answer has at least one token");
     const Matrix half(2, 1, 0.5f);
     CHECK_THROWS_WITH(exact::kl(Matrix{{0.5f}, {nan}}, half),
-                      "kl: the probability of answer 1 is nan, it must be a number from 0 on");
+                      "kl: the probability of answer 1 is nan, it must be finite and at least 0");
     CHECK_THROWS_WITH(exact::kl(half, Matrix{{-1}, {2}}),
-                      "kl: the probability of answer 0 is -1.000000, it must be a number from 0 on");
+                      "kl: the probability of answer 0 is -1.000000, it must be finite and at least 0");
     CHECK(error_of([&] {
               exact::optimal_policy(half, Matrix{{1}, {nan}}, 1);
           }).starts_with("optimal_policy: the rewards (2, 1) hold nan"));
     CHECK(error_of([&] {
               exact::optimal_policy(half, Matrix{{INFINITY}, {1}}, 1);
           }).starts_with("optimal_policy: the rewards (2, 1) hold inf"));
-    CHECK_THROWS_WITH(exact::objective(half, half, half, -1), "objective: beta is -1.000000, it must be a number from 0 on");
+    CHECK_THROWS_WITH(exact::objective(half, half, half, -1), "objective: beta is -1.000000, it must be finite and at least 0");
 }
 
 TEST_CASE("all_answers, kl, objective, optimal_policy: each limit is allowed, what lies beyond it is refused") {
@@ -142,9 +142,9 @@ TEST_CASE("all_answers, kl, objective, optimal_policy: each limit is allowed, wh
     CHECK_THROWS_WITH(exact::kl(half, one), "kl: probabilities (2, 1) and (1, 1), the shapes must be equal");
     CHECK(exact::expected_reward(half, Matrix{{2}, {4}}) == 3);
     CHECK_THROWS_WITH(exact::kl(Matrix{{INFINITY}, {1}}, half),
-                      "kl: the probability of answer 0 is inf, it must be a number from 0 on");
+                      "kl: the probability of answer 0 is inf, it must be finite and at least 0");
     CHECK(exact::objective(half, half, Matrix{{2}, {4}}, 0) == 3);
-    CHECK_THROWS_WITH(exact::objective(one, one, zero, INFINITY), "objective: beta is inf, it must be a number from 0 on");
+    CHECK_THROWS_WITH(exact::objective(one, one, zero, INFINITY), "objective: beta is inf, it must be finite and at least 0");
     // p = (1, 0), q = (1/2, 1/2): KL = ln 2; E[r] = 2
     CHECK(exact::objective(Matrix{{1}, {0}}, half, Matrix{{2}, {4}}, 0.5f) == Approx(2 - 0.5 * std::log(2.0)));
     CHECK_THROWS_WITH(exact::optimal_policy(half, one, 1),

@@ -313,7 +313,7 @@ TEST_CASE("rewards_and_advantages: a score or a KL coefficient of NaN is refused
     CHECK_THROWS_WITH(ppo::rewards_and_advantages({std::nanf("")}, x, x, x, x, 0.1f, {}),
                       "ppo: the score of episode 0 is nan, it must be a number; look for a NaN in the reward model");
     CHECK_THROWS_WITH(ppo::rewards_and_advantages({1}, x, x, x, x, std::nanf(""), {}),
-                      "ppo: a KL coefficient of nan, it must be a number from 0 on; 0.2 is usual, 0 turns the penalty off");
+                      "ppo: a KL coefficient of nan, it must be finite and at least 0; 0.2 is usual, 0 turns the penalty off");
     CHECK(error_of([&] {
               ppo::rewards_and_advantages({1}, x, x, x, x, -1, {});
           }).starts_with("ppo: a KL coefficient of -1.000000"));
@@ -405,7 +405,7 @@ TEST_CASE("generalised_advantages, next_kl_coefficient: each setting alone is re
     CHECK(ppo::next_kl_coefficient(1, 12, 1, {.kl_target = 0.5f, .kl_horizon = 1}) == Approx(1.2f));
     CHECK(ppo::next_kl_coefficient(0, 12, 1, {}) == 0);
     CHECK_THROWS_WITH(ppo::next_kl_coefficient(INFINITY, 1, 1, {}),
-                      "ppo: a KL coefficient of inf, it must be a number from 0 on; 0.2 is usual, 0 turns the penalty off");
+                      "ppo: a KL coefficient of inf, it must be finite and at least 0; 0.2 is usual, 0 turns the penalty off");
 }
 
 TEST_CASE("rewards_and_advantages, loss, kl_of_episodes: each matrix of another shape is refused by itself") {

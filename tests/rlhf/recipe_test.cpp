@@ -316,7 +316,7 @@ static std::string refused(const rlhf::PpoRecipe& recipe) {
 TEST_CASE("PpoTrainer: an invalid recipe throws") {
     CHECK(refused({.epochs = -1}) == "rlhf: -1 epochs on each rollout, it must not be negative; 4 is usual");
     CHECK(refused({.objective = {.kl_coefficient = -1}}) ==
-          "rlhf: a KL coefficient of -1.000000, it must be a number from 0 on; 0 turns the penalty off");
+          "rlhf: a KL coefficient of -1.000000, it must be finite and at least 0; 0 turns the penalty off");
     CHECK(refused({.objective = {.kl_coefficient = INFINITY}}).starts_with("rlhf: a KL coefficient of inf"));
     CHECK(refused({.objective = {.kl_target = 0}}) ==
           "rlhf: a KL target of 0.000000 and a horizon of 10000.000000, both must be above 0; 6 and 10000 are usual");
@@ -325,7 +325,7 @@ TEST_CASE("PpoTrainer: an invalid recipe throws") {
     CHECK(refused({.objective = {.clip = 0}}) ==
           "rlhf: ratios clipped at 0.000000 and values at 0.200000, both must be above 0; 0.2 is usual");
     CHECK(refused({.objective = {.value_weight = -1}}) ==
-          "rlhf: a value loss of weight -1.000000, it must be a number from 0 on; 0.1 is usual");
+          "rlhf: a value loss of weight -1.000000, it must be finite and at least 0; 0.1 is usual");
     CHECK(refused({.objective = {.value_weight = INFINITY}}).starts_with("rlhf: a value loss of weight inf"));
     CHECK(refused({.training = {.batch = 0}}) == "train: a batch of 0, a step needs at least 1 example");
     CHECK(refused({.objective = {.kl_horizon = 0}}) ==

@@ -178,7 +178,7 @@ static void check_targets(const std::vector<Target>& targets, int images, int to
             const float* const b = target.boxes.row(i);
             const bool finite = std::isfinite(b[0]) && std::isfinite(b[1]) && std::isfinite(b[2]) && std::isfinite(b[3]);
             require(finite && b[2] >= 0 && b[3] >= 0, "owl_vit: target ", i, " is the box (", b[0], ", ", b[1], ", ", b[2], ", ",
-                    b[3], "), it must be finite: centre x and y, width and height from 0 on, as fractions of the image");
+                    b[3], "), it must be finite: centre x and y, width and height at least 0, as fractions of the image");
         }
         for (const int label : target.labels)
             require(label >= 0 && label < queries, "owl_vit: label ", label, " is not one of ", queries,

@@ -192,7 +192,7 @@ Samples sample_rays(const Rays& rays, const Grid& grid, const Config& config) {
     require(config.step > 0 && std::isfinite(config.step), "plenoxels: the step is ", config.step,
             " voxels, it must be positive and finite; 0.5 is usual");
     require(config.near_clip >= 0 && std::isfinite(config.near_clip), "plenoxels: rays begin at ", config.near_clip,
-            " voxels, it must be a finite number from 0 on");
+            " voxels, it must be finite and at least 0");
     require(same_shape(rays.origins, rays.directions), "plenoxels: origins ", rays.origins, " and directions ", rays.directions,
             " must be equally many");
     require_finite(rays.origins, "plenoxels", "origins of rays");
@@ -425,7 +425,7 @@ Fitting::Fitting(const Scene& scene, const PixelRays& pixels, const Config& conf
             pixels.rays.count(), ", both must be positive");
     require(recipe.steps >= 0, "plenoxels: ", recipe.steps, " steps of fitting, there cannot be fewer than 0");
     for (const float rate : {recipe.density_rate, recipe.harmonics_rate, recipe.last_rate})
-        require(rate >= 0 && std::isfinite(rate), "plenoxels: a learning rate of ", rate, ", it must be a number from 0 on");
+        require(rate >= 0 && std::isfinite(rate), "plenoxels: a learning rate of ", rate, ", it must be finite and at least 0");
     require(recipe.keep >= 0 && recipe.keep < 1, "plenoxels: RMSProp keeps ", recipe.keep,
             " of its memory, it must be from 0 to below 1; 0.95 is usual");
 }

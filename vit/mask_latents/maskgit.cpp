@@ -220,7 +220,7 @@ std::vector<Round> decode(const std::vector<int>& ids, const Draws& draws, const
     require(rounds > 0 && how.first_round >= 0, "maskgit: decoding from round ", how.first_round, " of ", how.rounds,
             "; no round is left, they are counted from 0");
     require(how.choice_temperature >= 0 && std::isfinite(how.choice_temperature), "maskgit: a choice temperature of ",
-            how.choice_temperature, ", it must be a number from 0 on; 4.5 is usual");
+            how.choice_temperature, ", it must be finite and at least 0; 4.5 is usual");
     require(!ids.empty() && ids.size() % length == 0, "maskgit: ", ids.size(), " ids are not whole sequences of a class and ",
             length - 1, " tokens");
     require(draws.tokens.rows == rounds * B * length && draws.tokens.cols == config.codebook_size &&

@@ -396,7 +396,7 @@ TEST_CASE("glm: a depth that the weights do not have, an eps below 0 and a seque
         glm::forward(batch, w, deeper),
         "glm: the configuration says 3 blocks, the weights hold 2; pass the configuration that the weights were made with");
     CHECK_THROWS_WITH(glm::forward(batch, w, no_eps),
-                      "glm: an eps of -1, it is added to a variance and must be a number from 0 on; 1e-5 is usual");
+                      "glm: an eps of -1, it is added to a variance and must be finite and at least 0; 1e-5 is usual");
     CHECK_THROWS_WITH(glm::make_batch({{}}), "glm: sequence 0 of 1 has no token; leave it out");
     CHECK_THROWS_WITH(glm::make_batch({}), "glm: there is no sequence; give at least one");
 }

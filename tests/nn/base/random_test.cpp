@@ -186,11 +186,11 @@ TEST_CASE("uniform_matrix, normal_matrix, truncated_normal_matrix: invalid range
         "uniform_matrix: numbers from 3.000000 to 1.000000, both must be finite and the first not above the second");
     CHECK_THROWS(uniform_matrix(random, 1, 2, 0, NAN));
     CHECK_THROWS_WITH(normal_matrix(random, 1, 2, -1),
-                      "normal_matrix: a standard deviation of -1.000000, it must be a number from 0 on");
+                      "normal_matrix: a standard deviation of -1.000000, it must be finite and at least 0");
     CHECK_THROWS_WITH(normal_matrix(random, 1, 2, NAN),
-                      "normal_matrix: a standard deviation of nan, it must be a number from 0 on");
+                      "normal_matrix: a standard deviation of nan, it must be finite and at least 0");
     CHECK_THROWS_WITH(truncated_normal_matrix(random, 1, 2, INFINITY),
-                      "truncated_normal_matrix: a standard deviation of inf, it must be a number from 0 on");
+                      "truncated_normal_matrix: a standard deviation of inf, it must be finite and at least 0");
     CHECK(std::abs(normal_matrix(random, 1, 2, 0)(0, 1)) == 0);
 }
 

@@ -85,7 +85,7 @@ TEST_CASE("make_weight: empty matrices and standard deviations that are negative
     Random random(1);
     CHECK_THROWS_WITH(make_weight(random, 0, 3), "make_weight: a matrix from 0 to 3 features, both must be at least 1");
     CHECK_THROWS_WITH(make_weight(random, 2, 3, {.stddev = -1}),
-                      "make_weight: a standard deviation of -1.000000, it must be a number from 0 on; 0.02 is usual");
+                      "make_weight: a standard deviation of -1.000000, it must be finite and at least 0; 0.02 is usual");
 }
 
 TEST_SUITE_END();

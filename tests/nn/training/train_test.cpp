@@ -176,8 +176,8 @@ TEST_CASE("require_sound: every value of a recipe is checked, with place, value,
     CHECK(refusal({.schedule = {.steps = -1}}) == "train: -1 steps of training, there cannot be fewer than 0");
     CHECK(refusal({.schedule = {.warm_up = -2}}) == "train: -2 steps of warm-up, there cannot be fewer than 0; 0 turns it off");
     CHECK(refusal({.schedule = {.peak = -1}}) ==
-          "train: a learning rate of -1.000000, it must be a number from 0 on; 0.001 is usual");
-    CHECK(refusal({.schedule = {.peak = NAN}}) == "train: a learning rate of nan, it must be a number from 0 on; 0.001 is usual");
+          "train: a learning rate of -1.000000, it must be finite and at least 0; 0.001 is usual");
+    CHECK(refusal({.schedule = {.peak = NAN}}) == "train: a learning rate of nan, it must be finite and at least 0; 0.001 is usual");
     CHECK(refusal({.schedule = {.floor = 1.5f}}) ==
           "train: the learning rate ends at 1.500000 of its peak, it must be a share from 0 to 1");
     CHECK(refusal({.batch = 0}) == "train: a batch of 0, a step needs at least 1 example");
@@ -185,10 +185,10 @@ TEST_CASE("require_sound: every value of a recipe is checked, with place, value,
           "train: gradients clipped to a norm of 0.000000, it must be above 0; 1 is usual, no_clipping turns it off");
     CHECK(refusal({.clip_norm = NAN}).starts_with("train: gradients clipped to a norm of nan"));
     CHECK(refusal({.weight_decay = -0.1f}) ==
-          "train: a weight decay of -0.100000, it must be a number from 0 on; 0 turns it off");
+          "train: a weight decay of -0.100000, it must be finite and at least 0; 0 turns it off");
     CHECK(refusal({.beta1 = 1}) == "train: a beta of 1.000000, it must be from 0 to below 1; 0.9 and 0.999 are usual");
     CHECK(refusal({.beta2 = -0.5f}) == "train: a beta of -0.500000, it must be from 0 to below 1; 0.9 and 0.999 are usual");
-    CHECK(refusal({.eps = INFINITY}) == "train: an eps of inf, it must be a number from 0 on; 1e-8 is usual");
+    CHECK(refusal({.eps = INFINITY}) == "train: an eps of inf, it must be finite and at least 0; 1e-8 is usual");
 }
 
 TEST_CASE("train: an invalid recipe is reported with the caller's line, and nothing is trained") {

@@ -496,7 +496,7 @@ TEST_CASE("make_weights: every invalid size or weight is refused by itself, the 
     CHECK(refusal(&Config::dice_weight, -1.0f) == "mask2former: weights 2.000000, 5.000000, -1.000000, 0.100000" + negative);
     CHECK(refusal(&Config::no_object_weight, -1.0f) == "mask2former: weights 2.000000, 5.000000, 5.000000, -1.000000" + negative);
     CHECK(refusal(&Config::eps, -1.0f) ==
-          "mask2former: an eps of -1, it is added to a variance and must be a number from 0 on; 1e-5 is usual");
+          "mask2former: an eps of -1, it is added to a variance and must be finite and at least 0; 1e-5 is usual");
     const Config least{.feature_channels = 1,
                        .width = 4,
                        .mask_channels = 1,

@@ -279,15 +279,15 @@ TEST_CASE("owl_vit: a depth that the weights do not have, invalid boxes and thre
         owl_vit::forward({image}, one_and_none, w, deeper),
         "owl_vit: the configuration says 2 blocks, the weights hold 1; pass the configuration that the weights were made with");
     CHECK_THROWS_WITH(owl_vit::forward({image}, one_and_none, w, no_eps),
-                      "owl_vit: an eps of -1, it is added to a variance and must be a number from 0 on; 1e-5 is usual");
+                      "owl_vit: an eps of -1, it is added to a variance and must be finite and at least 0; 1e-5 is usual");
     CHECK_THROWS_WITH(owl_vit::forward({}, one_and_none, w, config),
                       "owl_vit: 2 queries for 0 images; there must be an image, and equally many queries for each");
     CHECK_THROWS_WITH(owl_vit::losses(steps, {target({{0.5f, 0.5f, -0.1f, 0.2f}}, 0)}, config),
                       "owl_vit: target 0 is the box (0.500000, 0.500000, -0.100000, 0.200000), it must be finite: centre x and "
-                      "y, width and height from 0 on, as fractions of the image");
+                      "y, width and height at least 0, as fractions of the image");
     CHECK_THROWS_WITH(owl_vit::losses(steps, {target({{0.5f, NAN, 0.1f, 0.2f}}, 0)}, config),
                       "owl_vit: target 0 is the box (0.500000, nan, 0.100000, 0.200000), it must be finite: centre x and y, "
-                      "width and height from 0 on, as fractions of the image");
+                      "width and height at least 0, as fractions of the image");
     CHECK_THROWS_WITH(owl_vit::losses(steps, {target({{0.5f, 0.5f, 0.1f, 0.2f}}, 2)}, config),
                       "owl_vit: label 2 is not one of 2 queries, counted from 0");
     CHECK_THROWS_WITH(owl_vit::losses(steps, {}, config),
@@ -342,7 +342,7 @@ TEST_CASE("forward, losses, detections: each comparison of the doors fails by it
     CHECK(refusal(std::vector<int>(7, 1), Matrix(7, 4)) == "owl_vit: boxes (7, 4) for 7" + token);
     CHECK(refusal({0}, {{0.5f, 0.5f, 0.1f, -0.5f}}) ==
           "owl_vit: target 0 is the box (0.500000, 0.500000, 0.100000, -0.500000), it must be finite: centre x and y, width and "
-          "height from 0 on, as fractions of the image");
+          "height at least 0, as fractions of the image");
     CHECK(refusal({-1}, Matrix(1, 4)) == "owl_vit: label -1 is not one of 2 queries, counted from 0");
     CHECK_NOTHROW(owl_vit::detections(steps, 0, 0));
     CHECK_NOTHROW(owl_vit::detections(steps, 0, 1));

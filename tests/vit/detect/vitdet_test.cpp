@@ -328,7 +328,7 @@ TEST_CASE("vitdet: depths, blocks and axes that the weights do not have are refu
         vitdet::forward(images, w, deeper),
         "vitdet: the configuration says 3 blocks, the weights hold 2; pass the configuration that the weights were made with");
     CHECK_THROWS_WITH(vitdet::forward(images, w, no_eps),
-                      "vitdet: an eps of nan, it is added to a variance and must be a number from 0 on; 1e-5 is usual");
+                      "vitdet: an eps of nan, it is added to a variance and must be finite and at least 0; 1e-5 is usual");
     CHECK_THROWS_WITH(vitdet::block(Matrix(4, 8), w, tiny, 2, {1, 2, 2}), "vitdet: there is no block 2 among 2, counted from 0");
     CHECK_THROWS_WITH(vitdet::offsets(0), "offsets: an axis of 0 tokens, it must have at least 1");
     CHECK(without_place(error_of([&] { vitdet::table_for(Matrix(3, 4), 0); })) ==
@@ -396,7 +396,7 @@ TEST_CASE("check: every invalid size is refused by itself, the smallest valid on
              {{.mlp_width = 0}, "vitdet: depth 12, inner width 0, window 14, 256 channels of the pyramid" + inner},
              {{.window = -1}, "vitdet: depth 12, inner width 3072, window -1, 256 channels of the pyramid" + inner},
              {{.pyramid_channels = -1}, "vitdet: depth 12, inner width 3072, window 14, -1 channels of the pyramid" + inner},
-             {{.eps = -1}, "vitdet: an eps of -1, it is added to a variance and must be a number from 0 on; 1e-5 is usual"},
+             {{.eps = -1}, "vitdet: an eps of -1, it is added to a variance and must be finite and at least 0; 1e-5 is usual"},
              {{.windowed = {-1}}, "vitdet: block -1 shall be windowed, there are 12 blocks, counted from 0"},
              {{.windowed = {12}}, "vitdet: block 12 shall be windowed, there are 12 blocks, counted from 0"},
              {{.residual = {-1}}, "vitdet: block -1 shall have convolutions, there are 12 blocks, counted from 0"},

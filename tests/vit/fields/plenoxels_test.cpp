@@ -462,7 +462,7 @@ TEST_CASE("plenoxels: NaN in rays and points, and invalid recipes, are refused")
     CHECK_THROWS_WITH(plenoxels::sample_rays(through_the_middle(), grid, {.step = INFINITY}),
                       "plenoxels: the step is inf voxels, it must be positive and finite; 0.5 is usual");
     CHECK_THROWS_WITH(plenoxels::sample_rays(through_the_middle(), grid, {.near_clip = NAN}),
-                      "plenoxels: rays begin at nan voxels, it must be a finite number from 0 on");
+                      "plenoxels: rays begin at nan voxels, it must be finite and at least 0");
     CHECK_THROWS_WITH(plenoxels::released_total_variation_gradient(Matrix(3, 1), grid, plenoxels::Missing::zero, {1, 1, 1}),
                       "released_total_variation_gradient: a field (3, 1) for 8 voxels, each needs one row");
     CHECK_THROWS_WITH(plenoxels::full_grid({2, 2, 2}, {1, 1, 1}, {0, NAN, 0}),
@@ -478,7 +478,7 @@ TEST_CASE("Fitting, pruned, sample_rays: each argument check fails by itself, th
     };
     CHECK(refusal({.steps = 0, .batch = 1, .density_rate = 0, .harmonics_rate = 0, .last_rate = 0, .keep = 0}) == "");
     CHECK(refusal({.steps = -1}) == "plenoxels: -1 steps of fitting, there cannot be fewer than 0");
-    const std::string from_0 = ", it must be a number from 0 on";
+    const std::string from_0 = ", it must be finite and at least 0";
     CHECK(refusal({.density_rate = -1}) == "plenoxels: a learning rate of -1.000000" + from_0);
     CHECK(refusal({.harmonics_rate = INFINITY}) == "plenoxels: a learning rate of inf" + from_0);
     CHECK(refusal({.last_rate = -1}) == "plenoxels: a learning rate of -1.000000" + from_0);
@@ -494,7 +494,7 @@ TEST_CASE("Fitting, pruned, sample_rays: each argument check fails by itself, th
     CHECK_THROWS_WITH(plenoxels::sample_rays({Matrix(1, 3), Matrix(2, 3, 1)}, grid, {}),
                       "plenoxels: origins (1, 3) and directions (2, 3) must be equally many");
     CHECK_THROWS_WITH(plenoxels::sample_rays(through_the_middle(), grid, {.near_clip = INFINITY}),
-                      "plenoxels: rays begin at inf voxels, it must be a finite number from 0 on");
+                      "plenoxels: rays begin at inf voxels, it must be finite and at least 0");
     plenoxels::Grid unlinked = grid;
     unlinked.links.pop_back();
     CHECK_THROWS_WITH(plenoxels::sample_rays(through_the_middle(), unlinked, {}),

@@ -300,9 +300,9 @@ TEST_CASE("decode: an invalid choice temperature, first round, id or draw is ref
     const maskgit::Weights w = maskgit::make_weights(tiny, random);
     const std::vector<int> ids = maskgit::empty_images({0}, tiny);
     CHECK_THROWS_WITH(maskgit::decode(ids, {}, w, tiny, {.rounds = 2, .choice_temperature = -1}),
-                      "maskgit: a choice temperature of -1.000000, it must be a number from 0 on; 4.5 is usual");
+                      "maskgit: a choice temperature of -1.000000, it must be finite and at least 0; 4.5 is usual");
     CHECK_THROWS_WITH(maskgit::decode(ids, {}, w, tiny, {.rounds = 2, .choice_temperature = INFINITY}),
-                      "maskgit: a choice temperature of inf, it must be a number from 0 on; 4.5 is usual");
+                      "maskgit: a choice temperature of inf, it must be finite and at least 0; 4.5 is usual");
     CHECK_THROWS_WITH(maskgit::decode(ids, {}, w, tiny, {.rounds = 2, .first_round = -1}),
                       "maskgit: decoding from round -1 of 2; no round is left, they are counted from 0");
     CHECK_THROWS_WITH(maskgit::decode({}, {}, w, tiny, {.rounds = 2}),
@@ -325,7 +325,7 @@ TEST_CASE("make_weights: every invalid size is refused by itself, the smallest v
              {{.across = 0}, "maskgit: 1024 tokens, 1000 classes, a grid of 16 x 0, depth 24, inner width 3072" + rule},
              {{.depth = -1}, "maskgit: 1024 tokens, 1000 classes, a grid of 16 x 16, depth -1, inner width 3072" + rule},
              {{.mlp_width = 0}, "maskgit: 1024 tokens, 1000 classes, a grid of 16 x 16, depth 24, inner width 0" + rule},
-             {{.eps = -1}, "maskgit: an eps of -1, it is added to a variance and must be a number from 0 on; 1e-5 is usual"},
+             {{.eps = -1}, "maskgit: an eps of -1, it is added to a variance and must be finite and at least 0; 1e-5 is usual"},
              {{.heads = 0}, "maskgit: 0 heads do not divide a width of 768"},
              {{.width = 0}, "maskgit: 16 heads do not divide a width of 0"},
              {{.label_smoothing = -0.5f}, "maskgit: a label smoothing of -0.500000 is outside [0, 1)"},

@@ -435,7 +435,7 @@ TEST_CASE("pix2seq: every invalid size or factor is refused by itself, the small
               "pix2seq: depths 12 and 6, inner widths 3072 and 0, sequences of 512 tokens: sizes must be positive"},
              {{.length = 0},
               "pix2seq: depths 12 and 6, inner widths 3072 and 2048, sequences of 0 tokens: sizes must be positive"},
-             {{.eps = -1}, "pix2seq: an eps of -1, it is added to a variance and must be a number from 0 on; 1e-5 is usual"},
+             {{.eps = -1}, "pix2seq: an eps of -1, it is added to a variance and must be finite and at least 0; 1e-5 is usual"},
          })
         CHECK_THROWS_WITH(pix2seq::make_weights(config, random), text.c_str());
     const pix2seq::Config smallest{.grid = {.height = 1, .width = 1, .patch_size = 1, .channels = 1},

@@ -308,7 +308,7 @@ TEST_CASE("uvim: depths, codes and logits that would silently give class 0 are r
                       "uvim: base: the configuration says 2 blocks, the weights hold 1; pass the configuration that the weights "
                       "were made with");
     CHECK_THROWS_WITH(uvim::base(code, {Image(4, 6, 3)}, w, no_eps),
-                      "uvim: an eps of -1, it is added to a variance and must be a number from 0 on; 1e-5 is usual");
+                      "uvim: an eps of -1, it is added to a variance and must be finite and at least 0; 1e-5 is usual");
     CHECK_THROWS_WITH(uvim::oracle({}, {}, w, tiny), "uvim: labels of 0 outputs for a model of 2, each needs its own");
     CHECK_THROWS_WITH(uvim::depth_classes({NAN}, 0, 1, 4), "uvim: a depth of nan, it must be a number");
     CHECK_THROWS_WITH(
@@ -407,7 +407,7 @@ TEST_CASE("uvim: every size that cannot be is refused by itself, the least that 
              {with([](auto& c) { c.oracle_depth = -1; }), "uvim: depths -1 and 1, neither may be negative"},
              {with([](auto& c) { c.base_depth = -1; }), "uvim: depths 1 and -1, neither may be negative"},
              {with([](auto& c) { c.standardise_eps = -1; }),
-              "uvim: bottleneck: an eps of -1, it is added to a variance and must be a number from 0 on; 1e-5 is usual"}})
+              "uvim: bottleneck: an eps of -1, it is added to a variance and must be finite and at least 0; 1e-5 is usual"}})
         CHECK_THROWS_WITH(uvim::make_weights(config, random), text.c_str());
     const uvim::Config least{.grid = {.height = 1, .width = 1, .patch_height = 1, .patch_width = 1, .channels = 1},
                              .outputs = {{"one", 1}},
