@@ -67,12 +67,11 @@ TEST_CASE("contract_text: the comment above a declaration, the declaration, and 
 
 TEST_CASE("contract_text, opening_comment: from a small header and its source") {
     const TemporaryFolder folder;
-    const std::string header =
-                          folder.file("a.h",
-                                      "// Small things.\n//\n//   more\n#include <b>\n// Of nothing.\nint early(int x);\n\n"
-                                      "// What f does, and not g(x).\n//   more\nint f(int x,\n      int y);\n\n"
-                                      "    int g(int x);\n// g(x)\nint mg(int x);\nint g(int x);\n}\nint last();\n\n"
-                                      "// What S is.\nstruct S {\n    int a;\n};\nenum class E { a, b };\n"),
+    const std::string header = folder.file("a.h",
+                                           "// Small things.\n//\n//   more\n#include <b>\n// Of nothing.\nint early(int x);\n\n"
+                                           "// What f does, and not g(x).\n//   more\nint f(int x,\n      int y);\n\n"
+                                           "    int g(int x);\n// g(x)\nint mg(int x);\nint g(int x);\n}\nint last();\n\n"
+                                           "// What S is.\nstruct S {\n    int a;\n};\nenum class E { a, b };\n"),
                       source = folder.file("a.cpp", "// Sums.\nstatic int h(int x) {\n    return x;\n}\n");
     CHECK(contract_text({header, "f"}) == "// What f does, and not g(x).\n//   more\nint f(int x,\n      int y);\n");
     CHECK(contract_text({header, "early"}) == "// Of nothing.\nint early(int x);\n");

@@ -62,8 +62,9 @@ void check_refusals(const std::string& name, const Weights& w, const Config& con
                       (name + ": the configuration says " + text(deeper.depth) + " blocks, the weights hold " +
                        text(config.depth) + "; pass the configuration that the weights were made with")
                           .c_str());
-    CHECK_THROWS_WITH(forward(text_of_two, w, no_eps),
-                      (name + ": an eps of -1, it is added to a variance and must be finite and at least 0; 1e-5 is usual").c_str());
+    CHECK_THROWS_WITH(
+        forward(text_of_two, w, no_eps),
+        (name + ": an eps of -1, it is added to a variance and must be finite and at least 0; 1e-5 is usual").c_str());
     CHECK_THROWS_WITH(forward(padding, w, config), (name + ": sequence 0 of 1 is all padding; leave it out").c_str());
 }
 

@@ -446,7 +446,7 @@ static std::string refused(const rlhf::DpoRecipe& recipe, int pairs) {
 
 TEST_CASE("DpoTrainer: an invalid recipe throws") {
     CHECK(refused({.epochs = -1}, 64) == "rlhf: -1 epochs of DPO, it must not be negative");
-    CHECK(refused({.objective = {.beta = 0}}, 64) == "rlhf: a beta of 0.000000, it must be a number above 0; 0.1 is usual");
+    CHECK(refused({.objective = {.beta = 0}}, 64) == "rlhf: a beta of 0.000000, it must be above 0 and finite; 0.1 is usual");
     CHECK(refused({.objective = {.beta = INFINITY}}, 64).starts_with("rlhf: a beta of inf"));
     CHECK(refused({.objective = {.label_smoothing = 0.5f}}, 64) ==
           "rlhf: labels smoothed by 0.500000, it must be from 0 to below 0.5; 0 turns it off");

@@ -177,7 +177,8 @@ TEST_CASE("require_sound: every value of a recipe is checked, with place, value,
     CHECK(refusal({.schedule = {.warm_up = -2}}) == "train: -2 steps of warm-up, there cannot be fewer than 0; 0 turns it off");
     CHECK(refusal({.schedule = {.peak = -1}}) ==
           "train: a learning rate of -1.000000, it must be finite and at least 0; 0.001 is usual");
-    CHECK(refusal({.schedule = {.peak = NAN}}) == "train: a learning rate of nan, it must be finite and at least 0; 0.001 is usual");
+    CHECK(refusal({.schedule = {.peak = NAN}}) ==
+          "train: a learning rate of nan, it must be finite and at least 0; 0.001 is usual");
     CHECK(refusal({.schedule = {.floor = 1.5f}}) ==
           "train: the learning rate ends at 1.500000 of its peak, it must be a share from 0 to 1");
     CHECK(refusal({.batch = 0}) == "train: a batch of 0, a step needs at least 1 example");
