@@ -14,7 +14,7 @@ void require_sound(const Recipe& recipe, Where where) {
     require(is_from_0(schedule.peak), where, "train: a learning rate of ", schedule.peak,
             ", it must be finite and at least 0; 0.001 is usual");
     require(schedule.floor >= 0 && schedule.floor <= 1, where, "train: the learning rate ends at ", schedule.floor,
-            " of its peak, it must be a share from 0 to 1");
+            " of its peak, it must be a fraction from 0 to 1");
     require(recipe.clip_norm > 0, where, "train: gradients clipped to a norm of ", recipe.clip_norm,
             ", it must be above 0; 1 is usual, no_clipping turns it off");
     require(is_from_0(recipe.weight_decay), where, "train: a weight decay of ", recipe.weight_decay,

@@ -148,7 +148,7 @@ static void check(const TokenizerConfig& config) {
             "beit_v2: tokenizer: codes ", config.code_width, " wide, teacher ", config.teacher_width, ", depths ",
             config.encoder_depth, " and ", config.decoder_depth, ": none may be negative, and no width 0");
     require(config.decay >= 0 && config.decay <= 1, "beit_v2: tokenizer: a decay of ", config.decay,
-            ", it must be a share from 0 to 1");
+            ", it must be a fraction from 0 to 1");
 }
 
 TokenizerWeights make_weights(const TokenizerConfig& config, Random& random, const Init& init) {

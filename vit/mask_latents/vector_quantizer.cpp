@@ -125,7 +125,7 @@ void average_directions(Matrix& codes, Matrix& cluster_size, const Matrix& z, co
     require(z.cols == C && cluster_size.rows == 1 && cluster_size.cols == K, "average_directions: vectors ", z,
             " and cluster sizes ", cluster_size, " for codes ", codes,
             "; vectors must be as wide as codes, and each code have a size");
-    require(decay >= 0 && decay <= 1, "average_directions: a decay of ", decay, ", it must be a share from 0 to 1");
+    require(decay >= 0 && decay <= 1, "average_directions: a decay of ", decay, ", it must be a fraction from 0 to 1");
     const std::vector<int> counts = code_counts(ids, K);
     Matrix directions = sums_by_code(z, ids, K);  // (K, C)  the mean has the direction of the sum
     for (int k = 0; k < K; ++k) {

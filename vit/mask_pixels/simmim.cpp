@@ -82,7 +82,7 @@ static void check(const Config& config) {
             "simmim: a mask unit of ", config.mask_unit, " pixels must be a multiple of the patch side ", grid.patch_size,
             " and divide the image, ", grid.height, " x ", grid.width);
     require(config.mask_ratio >= 0 && config.mask_ratio <= 1, "simmim: a mask ratio of ", config.mask_ratio,
-            " is not a share, from 0 to 1");
+            " is not a fraction from 0 to 1");
     require_eps("simmim", config.eps);
 }
 

@@ -180,7 +180,7 @@ TEST_CASE("require_sound: every value of a recipe is checked, with place, value,
     CHECK(refusal({.schedule = {.peak = NAN}}) ==
           "train: a learning rate of nan, it must be finite and at least 0; 0.001 is usual");
     CHECK(refusal({.schedule = {.floor = 1.5f}}) ==
-          "train: the learning rate ends at 1.500000 of its peak, it must be a share from 0 to 1");
+          "train: the learning rate ends at 1.500000 of its peak, it must be a fraction from 0 to 1");
     CHECK(refusal({.batch = 0}) == "train: a batch of 0, a step needs at least 1 example");
     CHECK(refusal({.clip_norm = 0}) ==
           "train: gradients clipped to a norm of 0.000000, it must be above 0; 1 is usual, no_clipping turns it off");

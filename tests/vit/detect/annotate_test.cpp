@@ -80,7 +80,7 @@ TEST_CASE("annotate: invalid boxes, opacities above 1 and gaps below 0 are refus
     CHECK_THROWS_WITH(with_segments(image, std::vector<int>(16, 1), {}),
                       "with_segments: segment 1 has no colour, there are 0, for segments from 1 on");
     CHECK_THROWS_WITH(with_segments(image, std::vector<int>(16), {}, 7),
-                      "with_segments: 7.000000 of the colour in the mixture, it must be a share from 0 to 1");
+                      "with_segments: 7.000000 of the colour in the mixture, it must be a fraction from 0 to 1");
     CHECK_THROWS_WITH(in_a_row({image}, -1),
                       "in_a_row: 1 images with -1 pixels between them; there must be at least 1, and the gap not negative");
     CHECK_THROWS_WITH(in_a_row({}),
@@ -108,7 +108,7 @@ TEST_CASE("enlarged, draw_box, with_segments, in_a_row: each argument check fail
     CHECK(with_segments(image, {1}, {{1, 1, 1}}, 0)(0, 0, 0) == 0);
     CHECK(with_segments(image, {1}, {{1, 1, 1}}, 1)(0, 0, 0) == 1);
     CHECK_THROWS_WITH(with_segments(image, {1}, {{1, 1, 1}}, -0.5f),
-                      "with_segments: -0.500000 of the colour in the mixture, it must be a share from 0 to 1");
+                      "with_segments: -0.500000 of the colour in the mixture, it must be a fraction from 0 to 1");
     CHECK_THROWS_WITH(with_segments(image, {-1}, {{1, 1, 1}}),
                       "with_segments: segment -1 has no colour, there are 1, for segments from 1 on");
     CHECK_THROWS_WITH(with_segments(image, {2}, {{1, 1, 1}}),

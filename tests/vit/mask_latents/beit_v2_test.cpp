@@ -283,8 +283,8 @@ TEST_CASE("beit_v2: every invalid size or factor of a tokenizer is refused by it
              {{.mlp_ratio = 0}, "beit_v2: tokenizer: MLP ratio 0.000000, 8192 codes: sizes must be positive"},
              {{.codes = 0}, "beit_v2: tokenizer: MLP ratio 4.000000, 0 codes: sizes must be positive"},
              {{.eps = -1}, "beit_v2: an eps of -1, it is added to a variance and must be finite and at least 0; 1e-5 is usual"},
-             {{.decay = 1.5f}, "beit_v2: tokenizer: a decay of 1.500000, it must be a share from 0 to 1"},
-             {{.decay = -0.5f}, "beit_v2: tokenizer: a decay of -0.500000, it must be a share from 0 to 1"},
+             {{.decay = 1.5f}, "beit_v2: tokenizer: a decay of 1.500000, it must be a fraction from 0 to 1"},
+             {{.decay = -0.5f}, "beit_v2: tokenizer: a decay of -0.500000, it must be a fraction from 0 to 1"},
          })
         CHECK_THROWS_WITH(beit_v2::make_weights(config, random), text.c_str());
     const beit_v2::TokenizerConfig smallest{.grid = {.height = 1, .width = 1, .patch_size = 1, .channels = 1},

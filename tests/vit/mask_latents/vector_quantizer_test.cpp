@@ -142,7 +142,7 @@ TEST_CASE("vector_quantizer: inconsistent shapes, ids and rates throw an error t
     CHECK_THROWS_WITH(sums_by_code(Matrix(2, 3), {0}, 3), "sums_by_code: 1 ids for the rows of (2, 3), each needs one");
     Matrix codes(3, 2), sizes(1, 3);
     CHECK_THROWS_WITH(average_directions(codes, sizes, Matrix(2, 2), {0, 1}, 1.5f),
-                      "average_directions: a decay of 1.500000, it must be a share from 0 to 1");
+                      "average_directions: a decay of 1.500000, it must be a fraction from 0 to 1");
     SummedCodebook book = two_codes();
     CHECK_THROWS_WITH(average_sums(book, Matrix(1, 2), {0}, 1), "average_sums: a momentum of 1.000000 is outside [0, 1)");
     CHECK_THROWS_WITH(
@@ -172,7 +172,7 @@ TEST_CASE("average_directions, average_sums, split_busiest: each argument check 
     CHECK(refusal(Matrix(1, 3, 1), Matrix(1, 3), 0) ==
           "average_directions: vectors (1, 3) and cluster sizes (1, 3) for codes (2, 3)" + rule);
     CHECK(refusal(Matrix(1, 3, 1), Matrix(1, 2), -0.5f) ==
-          "average_directions: a decay of -0.500000, it must be a share from 0 to 1");
+          "average_directions: a decay of -0.500000, it must be a fraction from 0 to 1");
 
     SummedCodebook book = two_codes();
     CHECK_THROWS_WITH(average_sums(book, Matrix(1, 3), {0}, 0),

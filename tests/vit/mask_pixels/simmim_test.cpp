@@ -333,7 +333,7 @@ TEST_CASE("simmim: an inconsistent config, image or mask throws an error that gi
     CHECK_THROWS_WITH(simmim::make_weights({.grid = {.height = 48, .width = 48}, .mask_unit = 32}, random),
                       "simmim: a mask unit of 32 pixels must be a multiple of the patch side 16 and divide the image, 48 x 48");
     CHECK_THROWS_WITH(simmim::make_weights({.mask_ratio = 1.5}, random),
-                      "simmim: a mask ratio of 1.500000 is not a share, from 0 to 1");
+                      "simmim: a mask ratio of 1.500000 is not a fraction from 0 to 1");
     CHECK_THROWS_WITH(simmim::make_weights({.heads = 5}, random), "simmim: 5 heads do not divide a width of 768");
     CHECK_THROWS_WITH(simmim::forward(c.images, Matrix(2, 9), c.w, c.config),
                       "simmim: a mask (2, 9) for 2 images of 16 patches; each image needs a row, each patch a number");
@@ -351,7 +351,7 @@ TEST_CASE("simmim: every invalid size or factor is refused by itself, the smalle
              {{.depth = -1}, "simmim: depth -1, MLP ratio 4.000000; the depth may not be negative, the ratio must be positive"},
              {{.mlp_ratio = 0},
               "simmim: depth 12, MLP ratio 0.000000; the depth may not be negative, the ratio must be positive"},
-             {{.mask_ratio = -0.5}, "simmim: a mask ratio of -0.500000 is not a share, from 0 to 1"},
+             {{.mask_ratio = -0.5}, "simmim: a mask ratio of -0.500000 is not a fraction from 0 to 1"},
              {{.mask_unit = 0},
               "simmim: a mask unit of 0 pixels must be a multiple of the patch side 16 and divide the image, 224 x 224"},
              {{.grid = {.height = 64, .width = 48}, .mask_unit = 32},
