@@ -1,7 +1,7 @@
 // functions.h: exp, tanh and the normal distribution that the compiler can vectorise in plain loops, without fast-math.
 //
 //   why     std::exp handles one number per call. These functions contain no branch and no call, so a loop over a row compiles to
-//           vector instructions: more than ten times as fast.
+//           vector instructions: about ten times as fast.
 //   exact   Error over all of float: fast_exp 1, fast_tanh 2 units in the last place (ulp), fast_normal_cdf 1e-7. exp(-infinity)
 //           is exactly 0, because masks rely on it; NaN stays NaN.
 //   source  exp and tanh: method of Moshier's Cephes library, as are the constants of tanh; the others were fitted for this file
