@@ -29,7 +29,7 @@ OUT := build/$(BUILD)$(compiler)
 known = $(foreach option,$(1),$(shell $(CXX) -Werror $(option) -E -x c++ /dev/null >/dev/null 2>&1 && echo $(option)))
 # This processor's instructions, and its largest registers, of which g++ uses half: exp then takes 0.7 of the time.
 ARCH := $(call known,-march=native -mprefer-vector-width=512)
-# The user's CXXFLAGS and LDFLAGS stand in front, without the options under which a NaN may pass for a number.
+# The user's CXXFLAGS and LDFLAGS come first, without the options under which a NaN may pass for a number.
 FAST_MATH := -ffast-math -Ofast -funsafe-math-optimizations -ffinite-math-only -fassociative-math
 # g++ 12 warns of an overlap inside std::string that cannot happen. No code here reads errno after a square root, or the flags
 # that arithmetic sets.

@@ -57,7 +57,7 @@ std::vector<Mistake> all_mistakes(const std::string& folder) {
 std::string with_mistake(const std::string& text, const Mistake& mistake) {
     int count = 0;
     for (std::size_t at = text.find(mistake.before); at != std::string::npos; at = text.find(mistake.before, at + 1)) ++count;
-    require(count == 1, "course/mistakes/", mistake.name, ".txt: `before` stands ", count, " times in ", mistake.file,
+    require(count == 1, "course/mistakes/", mistake.name, ".txt: `before` appears ", count, " times in ", mistake.file,
             ", expected once: ", mistake.before);
     std::string changed = text;
     return changed.replace(text.find(mistake.before), mistake.before.size(), mistake.after);

@@ -5,7 +5,7 @@
 //                says     the 1 / sqrt(h) of the attention weights is missing
 //                hint     how large is a product of h random terms?
 //                file     nn/layers/attention.cpp
-//                before   ...          the text that is taken out; it stands exactly once in the file
+//                before   ...          the text that is taken out; it occurs exactly once in the file
 //                after    ...          what is put in its place; several lines of before or after are lines of text
 //                caught   attention: the scale is 1 / sqrt(head width), not 1 / sqrt(D)     suite and title of a test
 //   next     run_mistakes.cpp plants them, suspects.h recognises them by the numbers that they give
@@ -26,5 +26,5 @@ Mistake read_mistake(const std::string& path);
 std::vector<Mistake> all_mistakes(const std::string& folder = "course/mistakes");
 
 // The text of mistake.file with the mistake in it.
-//   throws std::invalid_argument when `before` does not stand exactly once in the text
+//   throws std::invalid_argument when `before` does not occur exactly once in the text
 std::string with_mistake(const std::string& text, const Mistake& mistake);

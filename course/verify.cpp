@@ -46,7 +46,7 @@ static std::vector<Task> chosen_tasks(const VerifyOptions& options) {
 
 static std::string body_in(const std::string& text, const Task& task) { return body_of(text, task.body, task.file); }
 
-// Every task as the tree has it: nothing is cut out and put in.
+// Every task with the tree's own solution: nothing is cut out or put in.
 static std::vector<Graded> graded_as_built(const Exam& exam, const Tree& tree, bool with_cases) {
     const std::string complaint = build(tree, with_cases);
     require(complaint.empty(), "course: the solution does not compile: ", complaint);

@@ -32,9 +32,10 @@ static void require_matching(const Weights& w, const Config& config) {
     require_shape("gpt", "position embedding", w.positions, config.positions, config.width);
     for (const Block& block : w.blocks)
         require_shape("gpt", "first matrix of an MLP", block.mlp.expand.weight, config.width, config.mlp_width);
-    require(!config.tied || w.output.same_as(w.token_embedding),
-            "gpt: the configuration says that the output matrix is the token embedding, in the weights it is another; set tied = "
-            "false, or the weights' output = words");
+    require(
+        !config.tied || w.output.same_as(w.token_embedding),
+        "gpt: the configuration says that the output matrix is the token embedding, in the weights it is a different one; set tied = "
+        "false, or make the output matrix the token embedding");
     require(config.order == Order::pre || config.order == Order::post,
             "gpt: its blocks are pre-norm (GPT-2) or post-norm (GPT 2018), this configuration has another order");
     if (config.order == Order::pre) require_shape("gpt", "gain of the last norm", w.norm.gain, 1, config.width);

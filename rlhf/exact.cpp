@@ -17,10 +17,10 @@ std::vector<std::vector<int>> all_answers(int vocabulary, int end_token, int lon
     for (int length = 1; length <= longest; ++length) {
         std::vector<std::vector<int>> longer;
         for (const std::vector<int>& beginning : open)
-            for (int word = 0; word < vocabulary; ++word) {
+            for (int token = 0; token < vocabulary; ++token) {
                 std::vector<int> answer = beginning;
-                answer.push_back(word);
-                (word == end_token || length == longest ? finished : longer).push_back(std::move(answer));
+                answer.push_back(token);
+                (token == end_token || length == longest ? finished : longer).push_back(std::move(answer));
                 require(static_cast<int>(finished.size() + longer.size()) <= most, "all_answers: ", vocabulary, " tokens and ",
                         longest, " positions make more than ", most, " answers; take fewer tokens or shorter answers");
             }

@@ -150,7 +150,7 @@ float kendall_tau(const std::vector<float>& rewards, const std::vector<int>& ran
 }
 
 float correlation(const std::vector<float>& a, const std::vector<float>& b) {
-    require(a.size() == b.size() && !a.empty(), "correlation: ", a.size(), " numbers beside ", b.size(),
+    require(a.size() == b.size() && !a.empty(), "correlation: ", a.size(), " numbers and ", b.size(),
             ", there must be equally many, at least 1");
     const double mean_a = std::accumulate(a.begin(), a.end(), 0.0) / a.size(),
                  mean_b = std::accumulate(b.begin(), b.end(), 0.0) / b.size();

@@ -535,7 +535,7 @@ TEST_CASE("Makefile: a build folder from another processor is rebuilt") {
     fs::remove_all("build/release-cxx");
 }
 
-TEST_CASE("Makefile: the user's CXXFLAGS and LDFLAGS stand in front of its own options, which stay, and fast-math goes") {
+TEST_CASE("Makefile: the user's CXXFLAGS and LDFLAGS come before its own options, which stay, and fast-math is removed") {
     const TemporaryFolder folder;
     const std::string compiler = folder.file("cxx", "#!/bin/sh\n");
     fs::permissions(compiler, fs::perms::owner_all);

@@ -60,7 +60,7 @@ static int moved(const std::vector<int>& from) {
     return count;
 }
 
-// "the first of each group stands at the end", for an order that is the same in every group; "" when it has no such name.
+// "the first of each group comes last", for an order that is the same in every group; "" when it has no such name.
 static std::string name_of_order(const std::vector<int>& from, const char* row) {
     const int n = static_cast<int>(from.size());
     for (const int g : groups_of(n)) {
@@ -69,8 +69,8 @@ static std::string name_of_order(const std::vector<int>& from, const char* row) 
             for (int i = 0; i < n && all; ++i) all = from[i] == i / g * g + (i % g + shift) % g;
             if (!all) continue;
             const std::string where = in_groups(g, n);
-            if (shift == 1) return where + " the first " + row + " stands at the end";
-            if (shift == g - 1) return where + " the last " + row + " stands first";
+            if (shift == 1) return where + " the first " + row + " comes last";
+            if (shift == g - 1) return where + " the last " + row + " comes first";
             return where + " every " + row + " is moved by " + std::to_string(shift < g - shift ? shift : g - shift);
         }
         bool reversed = true;
@@ -94,7 +94,7 @@ static std::string first_moved(const std::vector<int>& from, const char* row) {
     for (std::size_t i = 0; i < from.size(); ++i)
         if (from[i] != static_cast<int>(i))
             return " in another order, " + std::to_string(moved(from)) + " of " + std::to_string(from.size()) + ": " + row + " " +
-                   std::to_string(i) + " of yours belongs to place " + std::to_string(from[i]);
+                   std::to_string(i) + " of yours belongs at position " + std::to_string(from[i]);
     return "";
 }
 
@@ -103,7 +103,7 @@ std::string rows_moved(const Compared& c) {
     const std::vector<int> from = row_order(c.ours, c.expected);
     if (from.empty() || moved(from) < 2) return "";
     const std::string name = name_of_order(from, "row");
-    return "fits: your rows are right but stand" + (name.empty() ? first_moved(from, "row") : " elsewhere:" + name);
+    return "fits: your rows are right but" + (name.empty() ? first_moved(from, "row") : " in other positions:" + name);
 }
 
 std::string columns_moved(const Compared& c) {
@@ -111,7 +111,7 @@ std::string columns_moved(const Compared& c) {
     const std::vector<int> from = row_order(transpose(c.ours), transpose(c.expected));
     if (from.empty() || moved(from) < 2) return "";
     const std::string name = name_of_order(from, "column");
-    return "fits: your columns are right but stand" + (name.empty() ? first_moved(from, "column") : " elsewhere:" + name);
+    return "fits: your columns are right but" + (name.empty() ? first_moved(from, "column") : " in other positions:" + name);
 }
 
 static bool same_numbers(std::vector<float> a, std::vector<float> b) {
@@ -129,7 +129,7 @@ std::string numbers_moved(const Compared& c) {
         in_rows = same_numbers({c.ours.row(i), c.ours.row(i + 1)}, {c.expected.row(i), c.expected.row(i + 1)});
     if (in_rows) return "fits: each row holds the right numbers in other columns";
     const bool all = same_numbers({c.ours.begin(), c.ours.end()}, {c.expected.begin(), c.expected.end()});
-    return all ? "fits: all numbers are right, in other places" : "";
+    return all ? "fits: all numbers are right, in other positions" : "";
 }
 
 // --- the positions of the wrong numbers ---

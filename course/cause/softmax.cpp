@@ -148,7 +148,7 @@ std::string softmax_over_columns(const Compared& c) {
             const int more = additive(d, block, T);
             checked = checked < 0 || more < 0 ? -1 : checked + more;
         }
-        if (checked >= 2 && sums >= 2) return "fits: in yours the columns sum to 1, not the rows: softmax over the wrong axis";
+        if (checked >= 2 && sums >= 2) return "fits: your columns sum to 1, not your rows: softmax over the wrong axis";
     }
     return "";
 }
@@ -211,11 +211,11 @@ std::string mask_differs(const Compared& c) {
     std::string sentence;
     if (added > 0) {
         const std::string where = region_of(c, more);
-        sentence = "you attend to places that the mask excludes" + (where.empty() ? "" : ", " + where);
+        sentence = "you attend to positions that the mask excludes" + (where.empty() ? "" : ", " + where);
     }
     if (missing > 0) {
         const std::string where = region_of(c, fewer);
-        sentence += std::string(sentence.empty() ? "" : "; ") + "you exclude places that may be attended to" +
+        sentence += std::string(sentence.empty() ? "" : "; ") + "you exclude positions that may be attended to" +
                     (where.empty() ? "" : ", " + where);
     }
     return "fits: " + sentence + "; the scores themselves are right";
@@ -239,5 +239,5 @@ std::string weights_taken_away_after(const Compared& c) {
     }
     if (checked < 3 || least > 0.999) return "";
     return "fits: rows of yours sum to less than 1, down to " + short_number(least) +
-           ": weights were taken away after the softmax instead of scores before it";
+           ": weights were masked after the softmax instead of scores before it";
 }

@@ -207,9 +207,9 @@ std::string stretched_columns(const Compared& c) {
     double sum = 0;  // the mean slope is more accurate than that of each column
     for (int j = 0; j < D; ++j) sum += line_through(column(c.expected, j), column(c.ours, j)).slope;
     slope = sum / D;
-    if (std::abs(slope - 1) < 1e-5) return "fits: every column is moved by a constant of its own";
+    if (std::abs(slope - 1) < 1e-5) return "fits: every column is shifted by its own constant";
     return "fits: in every column yours = expected * " + factor_text(slope, c.known.sizes) +
-           " around a constant: the spread is measured otherwise";
+           " around a constant: the spread is measured differently";
 }
 
 // Whether every differing row is a multiple of the expected one, after subtracting `center` from both.
@@ -241,8 +241,8 @@ std::string stretched_rows(const Compared& c) {
     if (D < 4 || c.evidence < 4) return "";
     double least, most;
     const auto words = [&](const std::string& around) {
-        return "fits: every row that differs has a factor of its own, " + short_number(least) + " to " + short_number(most) +
-               around + ": what the row is divided by is measured otherwise (an eps, a sum, a norm)";
+        return "fits: every row that differs has its own factor, " + short_number(least) + " to " + short_number(most) + around +
+               ": what the row is divided by is measured differently (an eps, a sum, a norm)";
     };
     if (rows_are_multiples(c, Matrix(1, D), least, most)) return words("");
     for (const auto& [name, other] : c.known.others)

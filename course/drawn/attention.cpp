@@ -1,4 +1,4 @@
-// attention.cpp: what the tasks of the module attention are asked.
+// attention.cpp: the questions for the tasks of the module attention.
 #include "nn/layers/attention.h"
 #include "course/drawn/drawn.h"
 #include "nn/autograd/operations.h"
@@ -21,7 +21,7 @@ static Matrix ones_and_zeros(Random& random, int rows, int cols) {
     return m;
 }
 
-// Written out here, so that one task does not wait for another.
+// Written out here, so that one task does not depend on another.
 static MayAttend triangle(int n, int m) {
     Matrix may(n, m);
     for (int i = 0; i < n; ++i)

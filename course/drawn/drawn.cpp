@@ -19,7 +19,7 @@ int between(Random& random, int low, int high) { return low + random.below(high 
 
 void answer_all(const std::string& task, int seed, Answers& answers) {
     const auto found = known().find(task);
-    require(found != known().end(), "course: nothing is drawn for the task ", task);
+    require(found != known().end(), "course: there are no questions for the task ", task);
     for (int round = 0; round < rounds; ++round) {
         Random random(static_cast<std::uint64_t>(seed) * 100 + static_cast<std::uint64_t>(round));
         found->second(random, round, answers);

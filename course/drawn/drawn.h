@@ -16,7 +16,7 @@ using Questions = void (*)(Random& random, int round, Answers& answers);
 
 inline constexpr int rounds = 3;
 
-// Makes the questions of a task known.
+// Registers the questions of a task.
 struct Drawn {
     Drawn(const char* task, Questions questions);
 };
@@ -25,7 +25,7 @@ struct Drawn {
 //   throws  std::invalid_argument for a task without questions
 void answer_all(const std::string& task, int seed, Answers& answers);
 
-// The tasks that are asked about in this program.
+// The tasks for which this program has questions.
 std::vector<std::string> drawn_tasks();
 
 // low ... high, both included

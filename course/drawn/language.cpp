@@ -1,4 +1,4 @@
-// language.cpp: what the tasks of the module language are asked.
+// language.cpp: the questions for the tasks of the module language.
 #include <set>
 #include <string>
 

@@ -1,4 +1,4 @@
-// rlhf.cpp: what the tasks of the module rlhf are asked.
+// rlhf.cpp: the questions for the tasks of the module rlhf.
 #include "course/drawn/drawn.h"
 #include "nn/autograd/operations.h"
 #include "rlhf/dpo.h"
@@ -41,7 +41,7 @@ static const Drawn pairs("all_pairs", [](Random& random, int round, Answers& ans
 });
 
 static const Drawn reward_loss("reward_loss", [](Random& random, int round, Answers& answers) {
-    // Written out here, so that one task does not wait for another. The third ranking is all ties.
+    // Written out here, so that one task does not depend on another. The third ranking is all ties.
     preferences::Pairs pairs;
     pairs.list = {{0, 1}, {0, 2}, {0, 3}, {1, 2}, {3, 2}, {5, 4}, {6, 7}, {6, 8}, {7, 8}};
     pairs.group = {0, 0, 0, 0, 0, 1, 3, 3, 3};

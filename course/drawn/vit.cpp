@@ -1,4 +1,4 @@
-// vit.cpp: what the tasks of the module vit are asked.
+// vit.cpp: the questions for the tasks of the module vit.
 #include "vit/vit.h"
 #include "course/drawn/drawn.h"
 #include "nn/data/patches.h"

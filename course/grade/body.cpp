@@ -77,7 +77,7 @@ std::vector<Token> tokens_of(const std::string& text, std::string* complaint) {
                              tokens.back().word.size() <= 3;
             end = raw ? after_raw(text, at) : after_quoted(text, at);
             if (end == std::string::npos) {
-                why = "a text in quotes does not end";
+                why = "a string does not end";
                 return tokens;
             }
             word = raw ? "R\"" : std::string(1, c);
@@ -94,7 +94,7 @@ std::vector<Token> tokens_of(const std::string& text, std::string* complaint) {
 
 namespace {
 struct Found {
-    std::size_t begin = 0, end = 0;  // of what stands between the braces
+    std::size_t begin = 0, end = 0;  // of the text between the braces
 };
 }  // namespace
 
@@ -122,7 +122,7 @@ static Found find(const std::string& text, const std::string& signature, const s
         found = {tokens[open].end, tokens[close].begin};
         ++count;
     }
-    require(count == 1, place, ": the function ", signature, " stands there ", count, " times, expected once");
+    require(count == 1, place, ": the function ", signature, " appears ", count, " times, expected once");
     return found;
 }
 
@@ -223,11 +223,11 @@ std::string objection(const std::string& body, const std::vector<std::string>& w
         const Token& token = tokens[k];
         const std::string& word = token.word;
         const std::string pair = k + 1 < tokens.size() && tokens[k + 1].begin == token.end ? word + tokens[k + 1].word : word;
-        if (word == "#" || pair == "%:") return "a line for the preprocessor (#) may not stand in a function";
-        if (word == "\\") return "a backslash may only stand inside of quotes";
-        if (word == "R\"") return "a raw text, R\"...\", may not stand in a function";
+        if (word == "#" || pair == "%:") return "a preprocessor line (#) is not allowed in a function";
+        if (word == "\\") return "a backslash is allowed only inside quotes";
+        if (word == "R\"") return "a raw string, R\"...\", is not allowed in a function";
         if (pair == "<%" || pair == "%>" || pair == "??") return pair + " stands for another character and is not read here";
-        if (word.starts_with("__")) return word + " is a name of the compiler's own";
+        if (word.starts_with("__")) return word + " is a name reserved for the compiler";
         if (std::find(never.begin(), never.end(), word) != never.end()) return word + " is not allowed in an answer";
         if (std::find(without.begin(), without.end(), word) != without.end())
             return word + " may not be used in this task: it is what the task asks for";

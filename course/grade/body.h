@@ -1,5 +1,5 @@
-// body.h: the body of one function in the text of a source file: found by its signature, taken out, put back in. No marks stand
-// in the pages that people read.
+// body.h: the body of one function in the text of a source file: found by its signature, taken out, put back in. There are no
+// marks in the pages that people read.
 //
 //   shows    that an assignment can be made from a solution, and a submission graded inside it, by moving one piece of text
 //   safety   what a student wrote is text until it is compiled. `objection` refuses everything by which a body could reach beyond
@@ -14,12 +14,12 @@ struct Token {
     std::size_t begin, end;
 };
 
-// The tokens of C++ source. Comments, and what stands inside of literals, are not tokens.
+// The tokens of C++ source. Comments and the contents of literals are not tokens.
 //   complaint  if given: why the text ends inside of a comment or a literal, "" when it does not
 std::vector<Token> tokens_of(const std::string& text, std::string* complaint = nullptr);
 
-// What stands between the braces of the function with this signature; white space in it does not matter.
-//   throws  std::invalid_argument, beginning with `place`, when the signature does not stand there exactly once
+// The text between the braces of the function with this signature; white space in it does not matter.
+//   throws  std::invalid_argument, beginning with `place`, when the signature does not occur exactly once
 std::string body_of(const std::string& text, const std::string& signature, const std::string& place);
 
 // The same text with another body.

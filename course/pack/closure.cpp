@@ -3,7 +3,7 @@
 #include "nn/data/file.h"
 #include "nn/data/text.h"
 
-// What stands between the quotes of an #include line; "" when it is not a file of this project.
+// The text between the quotes of an #include line; "" when it is not a file of this project.
 static std::string included(const std::string& line) {
     const std::string mark = "#include \"";
     if (!line.starts_with(mark)) return "";

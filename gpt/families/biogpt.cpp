@@ -13,8 +13,8 @@ namespace biogpt {
 
 static const opt::Names names{.prefix = "biogpt.", .last_norm = "layer_norm"};
 
-// OPT's decoder with what the paper decides otherwise. Positions are not scaled, so the factor decides how much a word weighs
-// beside its position.
+// OPT's decoder with what the paper decides otherwise. Positions are not scaled, so the factor decides how much a token
+// embedding weighs against its position.
 static opt::Config decoder(const Config& config) {
     return {.vocabulary = config.vocabulary,
             .width = config.width,
@@ -93,7 +93,7 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     require(found.biases && found.affine_norms, checkpoint.path,
             ": a BioGPT has biases and norms with gains, this file does not");
     const ModelConfig model_config(checkpoint, given);
-    const Setting scaled{"whether words are multiplied by sqrt(E)", {"scale_embedding"}};
+    const Setting scaled{"whether token embeddings are multiplied by sqrt(E)", {"scale_embedding"}};
     return {.vocabulary = found.vocabulary,
             .width = found.width,
             .depth = found.depth,

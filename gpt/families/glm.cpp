@@ -31,7 +31,7 @@ static void check_spans(const std::vector<int>& text, const std::vector<Span>& s
             " spans once");
 }
 
-// Appends one token with everything that stands beside it.
+// Appends one token with its entries in all lists.
 static void append(Sequence& sequence, int token, int target, int in_loss, int position, int block_position) {
     sequence.tokens.push_back(token);
     sequence.targets.push_back(target);

@@ -98,7 +98,7 @@ private:
     Formula named() {
         const std::size_t first = at;
         while (at < words.size() && (std::isalnum(static_cast<unsigned char>(words[at])) || words[at] == '_')) ++at;
-        require(at > first, place(), "a number, a name or a bracket should stand here");
+        require(at > first, place(), "a number, a name or a bracket is expected here");
         const std::string name(words.substr(first, at - first));
         if (!take("(")) return {Formula::Kind::name, 0, name, {}};
         Formula made = call(name, {compared()});
@@ -219,7 +219,7 @@ private:
         if (x.size() == 1 && table(name) != nullptr) {
             const std::vector<float>& numbers = *table(name);
             require(x[0] >= 0 && x[0] < static_cast<double>(numbers.size()), "formula: ", name, " has ", numbers.size(),
-                    " numbers, not number ", x[0]);
+                    " numbers, there is no number ", x[0]);
             return numbers[static_cast<std::size_t>(x[0])];
         }
         if (x.size() == 2) {

@@ -8,7 +8,7 @@
 Segments Segments::equal(int count, int length) {
     require(count >= 0, "Segments: ", count, " sequences of ", length, " rows, there cannot be fewer than 0");
     require(long{count} * length <= std::numeric_limits<int>::max(), "Segments: ", count, " sequences of ", length,
-            " rows are more than 2147483647 rows, the most of a matrix");
+            " rows are more than 2147483647 rows, the maximum of a matrix");
     return of(std::vector<int>(count, length));
 }
 

@@ -58,7 +58,7 @@ static std::vector<int> shown(int count, int most) {
 }
 
 std::string grid_text(const Matrix& m, int most) {
-    require(most >= 2, "grid_text: ", most, " rows and columns are too few to show, 2 is the least");
+    require(most >= 2, "grid_text: ", most, " rows and columns are too few to show, 2 is the minimum");
     std::string words = shape(m) + "\n";
     if (m.empty()) return words;
     const std::vector<int> rows = shown(m.rows, most), cols = shown(m.cols, most);

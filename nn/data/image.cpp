@@ -277,7 +277,8 @@ Image resize_bilinear_antialiased(const Image& image, int height, int width) {
 Image normalise(const Image& image, const std::vector<float>& mean, const std::vector<float>& standard_deviation) {
     const std::size_t C = static_cast<std::size_t>(image.channels);
     require(mean.size() == C && standard_deviation.size() == C, "normalise: ", mean.size(), " means and ",
-            standard_deviation.size(), " deviations for a ", shape(image), " image, one of each for every channel is needed");
+            standard_deviation.size(), " standard deviations for a ", shape(image),
+            " image, one of each for every channel is needed");
     for (const float deviation : standard_deviation)
         require(deviation > 0, "normalise: a standard deviation of ", deviation,
                 ", it must be above 0; 1 leaves a channel as it is");

@@ -402,7 +402,7 @@ std::string brief_string(std::string_view words) {
 // The fewest digits that read back as the same number.
 static std::string number_text(const Json& value) {
     if (value.whole) return std::to_string(value.integer);
-    require(std::isfinite(value.number), "json: ", value.number, " cannot be written, JSON has no word for it");
+    require(std::isfinite(value.number), "json: ", value.number, " cannot be written, JSON has no way to write it");
     std::string digits;
     for (int precision = 15; precision <= 17; ++precision) {
         digits = short_digits(value.number, precision);

@@ -68,7 +68,7 @@ public:
         int open = 1;  // words of the length that no shorter word begins
         for (int length = 1; length <= longest; ++length) {
             open = 2 * open - counts[length];
-            require(open >= 0, source, ": a Huffman code has more words of ", length, " bits than there can be");
+            require(open >= 0, source, ": a Huffman code has more codewords of ", length, " bits than there can be");
         }
         for (int length = 1; length <= longest; ++length)
             for (std::size_t symbol = 0; symbol < lengths.size(); ++symbol)
@@ -86,7 +86,7 @@ public:
             first = (first + count) << 1;
             word <<= 1;
         }
-        fail({source, ": the compressed bytes hold a word that is in no Huffman code"});
+        fail({source, ": the compressed bytes hold a codeword that is in no Huffman code"});
     }
 
 private:
@@ -169,14 +169,15 @@ private:
                 lengths.push_back(symbol);
                 continue;
             }
-            require(symbol != 16 || !lengths.empty(), source, ": a block begins its codes with a repetition of nothing");
+            require(symbol != 16 || !lengths.empty(), source,
+                    ": a block's code lengths begin with a repetition, and there is none to repeat");
             const int repeated = symbol == 16 ? lengths.back() : 0;
             const int times = symbol == 16 ? 3 + bits.number(2) : symbol == 17 ? 3 + bits.number(3) : 11 + bits.number(7);
             require(static_cast<std::size_t>(times) <= wanted - lengths.size(), source, ": a block gives its codes more than ",
                     wanted, " lengths");
             lengths.insert(lengths.end(), static_cast<std::size_t>(times), repeated);
         }
-        require(lengths[256] > 0, source, ": a block has no word for its end");
+        require(lengths[256] > 0, source, ": a block has no codeword for its end");
         block({lengths.begin(), lengths.begin() + literals}, {lengths.begin() + literals, lengths.end()});
     }
 
@@ -203,7 +204,7 @@ private:
             const int extra = number < 2 ? 0 : number / 2 - 1;
             const int base = number < 2 ? number + 1 : ((2 + (number & 1)) << extra) + 1;
             const std::size_t distance = static_cast<std::size_t>(base + bits.number(extra));
-            require(distance <= bytes.size(), source, ": the compressed bytes repeat what stood ", distance, " bytes ago, after ",
+            require(distance <= bytes.size(), source, ": the compressed bytes copy from ", distance, " bytes back, after ",
                     bytes.size());
             require_room(static_cast<std::size_t>(length));
             for (int k = 0; k < length; ++k) bytes += bytes[bytes.size() - distance];  // may overlap itself

@@ -70,7 +70,7 @@ Inspection follow(const std::function<Var()>& run, const Inside& inside, const s
         Matrix chosen(outputs.rows(), outputs.cols());  // 1 at what was asked
         for (const Asked& one : asked) {
             require(one.row >= 0 && one.row < chosen.rows && one.column >= 0 && one.column < chosen.cols, "follow: output ",
-                    one.row, ", ", one.column, " was asked, the run has returned ", outputs.value());
+                    one.row, ", ", one.column, " was requested, the run has returned ", outputs.value());
             chosen(one.row, one.column) = 1;
         }
         backward(sum(multiply(outputs, chosen)));

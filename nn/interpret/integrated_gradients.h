@@ -29,7 +29,7 @@ public:
 // While it exists, replaces a step before the first block by x, which makes an Output of any model. The step is
 // "token_embeddings" in every language model; "embeddings", the sum with positions, in BERT, Gato and T5's encoder; "patches" in
 // a ViT.
-// In a model with several stacks the name of the stack stands before it: "text token_embeddings".
+// In a model with several stacks the name of the stack precedes it: "text token_embeddings".
 class InputAt : public Hook {
 public:
     InputAt(std::string step, Var x) : name(std::move(step)), x(std::move(x)) {}

@@ -194,7 +194,7 @@ std::vector<Part> parts_of(const Inspection& trace, const Inside& inside) {
         "logit_lens: the last residual stream is the sum of what the blocks write only with pre-norm or parallel blocks and a plain residual");
     for (const Block& block : inside.blocks)
         require(!block.scale1 && !block.scale2 && !block.cross.query.weight,
-                "logit_lens: no parts are known for blocks with layer scale or cross-attention");
+                "logit_lens: parts are not defined for blocks with layer scale or cross-attention");
     const Matrix& embedded = trace.residual_streams.at(0);
     std::vector<Part> parts = parts_of(trace.steps, inside.blocks, options.heads, embedded, Matrix(embedded.rows, embedded.cols));
     parts.erase(parts.end() - 2);  // "pos_embed": the input of the first block already contains the positions

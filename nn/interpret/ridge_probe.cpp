@@ -25,7 +25,7 @@ static void solve(Table& A, Table& B) {
         for (double& x : B[k]) x /= A[k][k];
 }
 
-// The rows with a column of ones behind them, in double: (n, D + 1).
+// The rows with a column of ones after them, in double: (n, D + 1).
 static Table with_ones(const Matrix& x) {
     Table rows;
     for (int i = 0; i < x.rows; ++i) {

@@ -122,8 +122,7 @@ static double max_flow(Graph graph, int source, int sink) {
 std::vector<Matrix> max_flows(const std::vector<Matrix>& layers) {
     require_layers(layers);
     for (const Matrix& layer : layers)
-        for (const float x : layer)
-            require(x >= 0, "max_flows: an attention weight of ", x, ", what flows through a pipe is not negative");
+        for (const float x : layer) require(x >= 0, "max_flows: an attention weight of ", x, ", it must not be negative");
     std::vector<Matrix> result;
     for (int l = 0; l < static_cast<int>(layers.size()); ++l) {
         const int n = layers[l].rows;
@@ -365,11 +364,11 @@ Matrix relevance_product(const std::vector<Matrix>& weighted, int start, bool no
 // The sequence and the row of the asked output.
 static int asked_row(const Inspection& trace, const Inside& inside) {
     require(!trace.asked.empty() && !trace.weights.empty(),
-            "rollout: nothing was asked, or there is no block; give follow() the output");
+            "rollout: no output was requested, or there is no block; give follow() the output");
     const int row = trace.asked[0].row, n = trace.residual_streams[0].rows;
     require(trace.weights[0].rows == inside.options.heads * n && trace.weights[0].cols == n, "rollout: attention weights ",
             trace.weights[0], " of ", inside.options.heads, " heads and ", n, " tokens; one sequence at a time can be explained");
-    require(row < n, "rollout: output row ", row, " was asked, the stack has ", n, " tokens");
+    require(row < n, "rollout: output row ", row, " was requested, the stack has ", n, " tokens");
     return row;
 }
 

@@ -440,7 +440,7 @@ KeyValueCache make_cache(int sequences, int capacity, int key_width, int value_w
     require(sequences > 0 && capacity > 0 && key_width > 0, "make_cache: ", sequences, " sequences of ", capacity,
             " tokens with keys of width ", key_width, ", each must be at least 1");
     require(long{sequences} * capacity <= std::numeric_limits<int>::max(), "make_cache: ", sequences, " sequences of ", capacity,
-            " tokens are more than 2147483647 rows, the most of a matrix");
+            " tokens are more than 2147483647 rows, the maximum of a matrix");
     KeyValueCache cache{.sequences = sequences, .capacity = capacity};
     cache.keys = Var(Matrix(sequences * capacity, key_width));
     cache.values = Var(Matrix(sequences * capacity, value_width > 0 ? value_width : key_width));

@@ -105,7 +105,7 @@ Var normalise(const Var& x, const Norm& w, NormKind kind, float eps, Where where
     const char* const name = kind == NormKind::layer ? "layer_norm" : "rms_norm";
     const int D = x.cols();
     require(D > 0, where, name, ": an input of shape ", x.value(), " has no features");
-    require(eps >= 0, where, name, ": eps is ", eps, ", it stands under a root and cannot be negative; 1e-5 is usual");
+    require(eps >= 0, where, name, ": eps is ", eps, ", it is under a root and cannot be negative; 1e-5 is usual");
     require_row(name, "gain", w.gain, x, where);
     require_row(name, "bias", w.bias, x, where);
     NormRecord* const kept = new NormRecord;

@@ -31,7 +31,7 @@ Map group_norm(const Map& x, const Norm& w, int groups, float eps, Where where) 
     const int C = x.channels();
     require(groups > 0 && C % groups == 0, where, "group_norm: ", C, " channels do not split into ", groups,
             " groups; their number must divide the channels");
-    require(eps >= 0, where, "group_norm: eps is ", eps, ", it stands under a root and cannot be negative; 1e-5 is usual");
+    require(eps >= 0, where, "group_norm: eps is ", eps, ", it is under a root and cannot be negative; 1e-5 is usual");
     require_one_row("gain", w.gain, C, where);
     require_one_row("bias", w.bias, C, where);
     const std::vector<int> images = image_of_pixels(x.size);

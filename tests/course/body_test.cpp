@@ -19,9 +19,9 @@ TEST_CASE("body_of: finds a function by its signature, whatever comments and str
     CHECK(body_of(source, "int other(int x)", "a.cpp") == " return '{' + 1'000 + x; ");
     CHECK(with_body(source, "int other(int x)", " return x; ", "a.cpp").ends_with("int other(int x) { return x; }\n"));
     CHECK(error_of([] { body_of(source, "int third(int x)", "a.cpp"); }) ==
-          "a.cpp: the function int third(int x) stands there 0 times, expected once");
+          "a.cpp: the function int third(int x) appears 0 times, expected once");
     CHECK(error_of([] { body_of(source + source, "int twice(int x)", "a.cpp"); }) ==
-          "a.cpp: the function int twice(int x) stands there 2 times, expected once");
+          "a.cpp: the function int twice(int x) appears 2 times, expected once");
     CHECK(error_of([] { body_of("int f() { {", "int f()", "a.cpp"); }) == "a.cpp: the braces of int f() do not close");
 }
 
@@ -56,7 +56,7 @@ TEST_CASE("tokens_of: words, numbers, single characters and where they stand; co
     CHECK(complaint.empty());
     for (const char* const text : {"\"a\n\"", "\"a", "'a", "\"a\\\"", "R\"x(a)\"", "R\"x"}) {
         tokens_of(text, &complaint);
-        CHECK(complaint == "a text in quotes does not end");
+        CHECK(complaint == "a string does not end");
     }
     tokens_of("a /* b", &complaint);
     CHECK(complaint == "a comment does not end");
@@ -99,25 +99,25 @@ TEST_CASE("objection: rejects code that leaves its function body at compile time
     const auto why = [](const std::string& body) { return objection(body, {"attend"}); };
     CHECK(why(" return std::vector<int>{1, 2}.size() - '}'; // } \n") == "");
     CHECK(why(" const auto f = [&](int x) { return x; }; return f(1'000); ") == "");
-    CHECK(why("\n#include \"solution.cpp\"\n") == "a line for the preprocessor (#) may not stand in a function");
-    CHECK(why("\n%: define x\n") == "a line for the preprocessor (#) may not stand in a function");
+    CHECK(why("\n#include \"solution.cpp\"\n") == "a preprocessor line (#) is not allowed in a function");
+    CHECK(why("\n%: define x\n") == "a preprocessor line (#) is not allowed in a function");
     CHECK(why(" return 1; } static int hook = start(); int f() { return 1; ") == "a brace } closes the function early");
     CHECK(why(" if (x) { return 1; ") == "a brace { is not closed");
     CHECK(why(" if (x) <% return 1; } ") == "<% stands for another character and is not read here");
     CHECK(why(" asm(\".incbin \\\"file\\\"\"); ") == "asm is not allowed in an answer");
-    CHECK(why(" __builtin_exit(0); ") == "__builtin_exit is a name of the compiler's own");
+    CHECK(why(" __builtin_exit(0); ") == "__builtin_exit is a name reserved for the compiler");
     CHECK(why(" std::exit(0); ") == "exit is not allowed in an answer");
     CHECK(why(" static int x [[gnu::section(\".data\\n.incbin \\\"file\\\"\")]] = 1; ") == "gnu is not allowed in an answer");
     CHECK(why(" std::basic_ifstream<char> in(\"solution\"); ") == "basic_ifstream is not allowed in an answer");
     CHECK(why(" return attend(q, k, v, 1); ") == "attend may not be used in this task: it is what the task asks for");
     CHECK(why(" return attended; ") == "");
     CHECK(why(" /* ") == "a comment does not end");
-    CHECK(why(" \" ") == "a text in quotes does not end");
-    CHECK(why(" return R\"(})\"; ") == "a raw text, R\"...\", may not stand in a function");
+    CHECK(why(" \" ") == "a string does not end");
+    CHECK(why(" return R\"(})\"; ") == "a raw string, R\"...\", is not allowed in a function");
     CHECK(why(" // a comment \\\n } int g() { ") == "a brace } closes the function early");
     CHECK(why(" // a comment \\\n return 1; ") == "a backslash may not end a line");
-    CHECK(why(" ex\\\nit(0); ") == "a backslash may only stand inside of quotes");
-    CHECK(why(" \\u0065xit(0); ") == "a backslash may only stand inside of quotes");
+    CHECK(why(" ex\\\nit(0); ") == "a backslash is allowed only inside quotes");
+    CHECK(why(" \\u0065xit(0); ") == "a backslash is allowed only inside quotes");
     CHECK(why(std::string(20001, ' ')) == "it has 20001 characters, at most 20000 are read");
     CHECK(why(std::string(20000, ' ')) == "");
     CHECK(why(" x %> ") == "%> stands for another character and is not read here");

@@ -123,19 +123,20 @@ TEST_CASE("cause: attention weights: scaled scores, exchanged queries and keys, 
                         by_column(head * 6 + i, j) = static_cast<float>(std::exp(0.5 * score) / total);
                 }
         }
-    CHECK(cause(by_column, right, known) == "fits: in yours the columns sum to 1, not the rows: softmax over the wrong axis");
+    CHECK(cause(by_column, right, known) == "fits: your columns sum to 1, not your rows: softmax over the wrong axis");
     CHECK(cause(Matrix(18, 6, 1.0f / 6), right, known) ==
           "fits: in each row all of your weights are equal, as if every score were the same");
 }
 
 TEST_CASE("cause: attention weights: a mask that is missing, off by one, or applied after softmax") {
     const Matrix causal_weights = weights_of(0.5f, false, future);
-    CHECK(cause(weights_of(0.5f, false, nothing_hidden), causal_weights, {}) ==
-          "fits: you attend to places that the mask excludes, above the diagonal: the future; the scores themselves are right");
+    CHECK(
+        cause(weights_of(0.5f, false, nothing_hidden), causal_weights, {}) ==
+        "fits: you attend to positions that the mask excludes, above the diagonal: the future; the scores themselves are right");
     CHECK(cause(weights_of(0.5f, false, beyond_the_next), causal_weights, {}).find("a causal mask off by one") !=
           std::string::npos);
     CHECK(cause(causal_weights, weights_of(0.5f, false, nothing_hidden), {}) ==
-          "fits: you exclude places that may be attended to, above the diagonal: the future; the scores themselves are right");
+          "fits: you exclude positions that may be attended to, above the diagonal: the future; the scores themselves are right");
     CHECK(cause(weights_of(0.5f, false, past), causal_weights, {}) ==
           "fits: your mask is the other way round: you attend where expected is 0, and not where it is not");
     Matrix too_late = weights_of(0.5f, false, nothing_hidden);
@@ -192,9 +193,9 @@ TEST_CASE("cause: norms: another variance, eps at another position, no norm") {
     const Known known{.sizes = {{"width", 12}}, .others = {{"weights.norm.bias", w.bias.value()}}};
     CHECK(cause(other_spread, right, known) ==
           "fits: in every column yours = expected * 0.9574 = sqrt((width - 1) / width), width = 12 "
-          "around a constant: the spread is measured otherwise");
+          "around a constant: the spread is measured differently");
     CHECK(cause(other_eps, right, known)
-              .starts_with("fits: every row that differs has a factor of its own, 1.01 to 1.09, around weights"));
+              .starts_with("fits: every row that differs has its own factor, 1.01 to 1.09, around weights"));
     CHECK(cause(x, right, known) == "fits: expected is the layer norm of yours: a norm is missing");
     CHECK(cause(right, x, known) == "fits: yours is the layer norm of what is expected: a norm too many");
 }
@@ -212,20 +213,20 @@ TEST_CASE("cause: the right numbers in the wrong positions") {
     const Matrix m = some(6, 4);
     CHECK(cause(transpose(m), m, {}) == "fits: yours is the transpose of what is expected");
     CHECK(cause(rows_from(m, {1, 2, 0, 4, 5, 3}), m, {}) ==
-          "fits: your rows are right but stand elsewhere: in every group of 3 rows the first row stands at the end");
+          "fits: your rows are right but in other positions: in every group of 3 rows the first row comes last");
     CHECK(cause(rows_from(m, {5, 4, 3, 2, 1, 0}), m, {}) ==
-          "fits: your rows are right but stand elsewhere: the order is reversed");
+          "fits: your rows are right but in other positions: the order is reversed");
     CHECK(cause(rows_from(m, {0, 3, 1, 2, 4, 5}), m, {}) ==
-          "fits: your rows are right but stand in another order, 3 of 6: row 1 of yours belongs to place 3");
+          "fits: your rows are right but in another order, 3 of 6: row 1 of yours belongs at position 3");
     // Two by three pixels read column by column: 0 3 1 4 2 5.
     const Matrix wide = some(5, 6);
     CHECK(cause(transpose(rows_from(transpose(wide), {0, 3, 1, 4, 2, 5})), wide, {}) ==
-          "fits: your columns are right but stand elsewhere: the columns are 2 by 3 and were read as 3 by 2");
+          "fits: your columns are right but in other positions: the columns are 2 by 3 and were read as 3 by 2");
     Matrix mixed = m;
     std::swap(mixed(0, 0), mixed(3, 2));
     std::swap(mixed(1, 1), mixed(5, 0));
     std::swap(mixed(2, 3), mixed(4, 1));
-    CHECK(cause(mixed, m, {}) == "fits: all numbers are right, in other places");
+    CHECK(cause(mixed, m, {}) == "fits: all numbers are right, in other positions");
 }
 
 TEST_CASE("cause: where the wrong numbers are is reported as a fact, not a guess") {

@@ -29,7 +29,7 @@ TEST_CASE("answer_all: the reference solution answers every question; equal seed
     CHECK(error_of([] {
               Answers answers;
               answer_all("cooking", 1, answers);
-          }) == "course: nothing is drawn for the task cooking");
+          }) == "course: there are no questions for the task cooking");
 }
 
 TEST_CASE("answer_all: no answer is all zeros or the same for every question") {

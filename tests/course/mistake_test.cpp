@@ -38,9 +38,9 @@ TEST_CASE("with_mistake: `before` must occur exactly once") {
     Mistake mistake;
     mistake.name = "sign", mistake.file = "a.cpp", mistake.before = "x + y", mistake.after = "x - y";
     CHECK_THROWS_WITH(with_mistake("x - y", mistake),
-                      "course/mistakes/sign.txt: `before` stands 0 times in a.cpp, expected once: x + y");
+                      "course/mistakes/sign.txt: `before` appears 0 times in a.cpp, expected once: x + y");
     CHECK_THROWS_WITH(with_mistake("x + y, x + y", mistake),
-                      "course/mistakes/sign.txt: `before` stands 2 times in a.cpp, expected once: x + y");
+                      "course/mistakes/sign.txt: `before` appears 2 times in a.cpp, expected once: x + y");
 }
 
 TEST_CASE("read_mistake: rejects a missing or repeated key, and names the line") {

@@ -61,7 +61,7 @@ TEST_CASE("handed_body: rejects a missing, unwritten or forbidden body in one li
     CHECK(handed_body(task, "int down(int x) { return x - 1; }").body == " return x - 1; ");
     CHECK(handed_body(task, "").refused == "deep/a.cpp was not handed in");
     CHECK(handed_body(task, "int up(int x) { return x; }").refused ==
-          "deep/a.cpp: the function int down(int x) stands there 0 times, expected once");
+          "deep/a.cpp: the function int down(int x) appears 0 times, expected once");
     CHECK(handed_body(task, "int down(int x) { ::fail({\"course: down is not written yet\"}); }").refused == "not written yet");
     CHECK(handed_body(task, "int down(int x) { std::exit(0); }").refused == "deep/a.cpp: down: exit is not allowed in an answer");
 }

@@ -2,8 +2,8 @@
 # Feeds every reader with broken files: libFuzzer under the address and undefined behaviour sanitizers.
 #   tests/fuzz/run.sh [seconds each, 60] [name ...]      for example: tests/fuzz/run.sh 300 json safetensors
 # A reader that crashes, hangs or asks for more than 512 MB leaves the input under build/fuzz/NAME/found/; what it teaches belongs
-# into that reader's test. Behind each reader stands how many of its lines were reached; the goal is 90 %, what was missed stands in
-# build/fuzz/NAME/lines.
+# into that reader's test. After each reader comes the number of its lines that were reached; the goal is 90 %,
+# what was missed is in build/fuzz/NAME/lines.
 # To add a reader: write tests/fuzz/NAME.cpp like its neighbours, with a line "// covers FILE FUNCTIONS" (a pattern of their names)
 # for each file that holds a part of the reader, and put a few small valid files into tests/fuzz/seeds/NAME/.
 # Needs clang 15 or newer with libFuzzer (FUZZ_CXX=clang++-16 names one), and its llvm-cov for the lines.

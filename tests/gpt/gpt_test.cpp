@@ -606,8 +606,8 @@ TEST_CASE("forward: an output matrix that is not tied, and an order that is neit
     untied.tied = false;
     CHECK_THROWS_WITH(
         gpt::forward({1}, 1, gpt::make_weights(untied, random), tiny),
-        "gpt: the configuration says that the output matrix is the token embedding, in the weights it is another; set "
-        "tied = false, or the weights' output = words");
+        "gpt: the configuration says that the output matrix is the token embedding, in the weights it is a different one; set "
+        "tied = false, or make the output matrix the token embedding");
     const gpt::Weights w = gpt::make_weights(tiny, random);
     other.order = Order::parallel;
     CHECK_THROWS_WITH(gpt::forward({1}, 1, w, other),

@@ -144,7 +144,7 @@ static int measure_all(const std::vector<Line>& lines, int repetitions, bool jso
     for (const Line& line : lines) {
         Measured measured{.line = line};
         if (!measure(line, repetitions, general, measured.limits, measured.result)) {
-            std::fprintf(stderr, "bench: '%s' did not come to its end\n", line.name.c_str());
+            std::fprintf(stderr, "bench: '%s' did not finish\n", line.name.c_str());
             continue;
         }
         general.operations = std::max(general.operations, measured.limits.operations);

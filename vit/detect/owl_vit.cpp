@@ -70,7 +70,7 @@ static Var merged(const Var& all_tokens, int images, int N) {
 
 // --- the class head ---
 
-// Every row divided by its length + 1e-6: the 1e-6 stands outside of the root.
+// Every row divided by its length + 1e-6: the 1e-6 is outside of the root.
 static Var nearly_unit_rows(const Var& x) { return divide(x, shift(sqrt(row_sums(square(x))), 1e-6f)); }
 
 // elu(x) + 1: x + 1 above 0, exp(x) below; always positive

@@ -215,7 +215,7 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     const int inputs = size_of(checkpoint, head + (config.layers > 0 ? "fc6/kernel" : "project-to-clip/kernel"), 0);
     const int area = config.region_height * config.region_width;
     require(area > 0 && inputs % area == 0, checkpoint.path, ": regions of ", config.region_height, " x ", config.region_width,
-            " places do not divide the ", inputs, " inputs of the first layer; give its roi_height and roi_width");
+            " positions do not divide the ", inputs, " inputs of the first layer; give its roi_height and roi_width");
     config.region_channels = inputs / area;
     check(config);
     return config;

@@ -262,10 +262,10 @@ void check(const Config& config) {
             " channels of the pyramid: none may be negative, and the inner width not 0");
     require_eps("vitdet", config.eps);
     for (const int l : config.windowed)
-        require(l >= 0 && l < config.depth, "vitdet: block ", l, " shall be windowed, there are ", config.depth,
+        require(l >= 0 && l < config.depth, "vitdet: block ", l, " cannot be windowed, there are ", config.depth,
                 " blocks, counted from 0");
     for (const int l : config.residual)
-        require(l >= 0 && l < config.depth, "vitdet: block ", l, " shall have convolutions, there are ", config.depth,
+        require(l >= 0 && l < config.depth, "vitdet: block ", l, " cannot have convolutions, there are ", config.depth,
                 " blocks, counted from 0");
     for (const double scale : config.scales)
         require(scale == 4 || scale == 2 || scale == 1 || scale == 0.5, "vitdet: a level of scale ", scale,

@@ -137,8 +137,8 @@ static void write_corners(const double place[3], const Grid& grid, int* rows, fl
 }
 
 Corners corners_of(const Matrix& places, const Grid& grid) {
-    require(places.cols == 3, "plenoxels: places ", places, " must have 3 columns");
-    require_finite(places, "plenoxels", "places");
+    require(places.cols == 3, "plenoxels: grid coordinates ", places, " must have 3 columns");
+    require_finite(places, "plenoxels", "grid coordinates");
     Corners corners{std::vector<int>(static_cast<std::size_t>(places.rows) * 8), Matrix(places.rows, 8)};
     for (int i = 0; i < places.rows; ++i) {
         const double place[3] = {places(i, 0), places(i, 1), places(i, 2)};
@@ -333,7 +333,7 @@ static void check_places(const Grid& grid, const std::vector<int>& places) {
     const auto [Nx, Ny, Nz] = grid.size;
     for (const int place : places)
         require(place >= 0 && place / (Ny * Nz) < Nx - 1 && place / Nz % Ny < Ny - 1 && place % Nz < Nz - 1,
-                "total_variation: place ", place, " of a grid of ", Nx, " x ", Ny, " x ", Nz,
+                "total_variation: voxel ", place, " of a grid of ", Nx, " x ", Ny, " x ", Nz,
                 " voxels has no next voxel along every axis");
 }
 

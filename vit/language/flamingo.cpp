@@ -67,7 +67,7 @@ static GatedSteps gated_layer(const Var& z, const Var& media, const GatedLayer& 
 
 // --- the language model, block by block ---
 
-// Whether a new layer stands before block l.
+// Whether a new layer precedes block l.
 static bool is_gated(int l, const Config& config) { return (l + 1) % config.every == 0; }
 
 // Everything from embeddings to the last norm.

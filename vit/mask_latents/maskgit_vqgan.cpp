@@ -100,7 +100,7 @@ Steps forward(const std::vector<Image>& images, const Weights& w, const Config& 
 
 Map paint(const std::vector<int>& ids, const MapSize& size, const Weights& w, const Config& config) {
     check(config);
-    require(size.rows() > 0 && static_cast<int>(ids.size()) == size.rows(), "maskgit_vqgan: ", ids.size(), " words for ",
+    require(size.rows() > 0 && static_cast<int>(ids.size()) == size.rows(), "maskgit_vqgan: ", ids.size(), " tokens for ",
             shape(size), ", each pixel of the code needs one");
     return decode({gather_rows(w.codebook, ids), size}, w, config);
 }

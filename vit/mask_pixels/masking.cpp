@@ -24,13 +24,13 @@ std::vector<int> sorting_order(const Matrix& numbers) {
 
 static void require_permutations(const std::vector<int>& permutations, int places) {
     require(places > 0 && permutations.size() % places == 0, "masking: ", permutations.size(),
-            " numbers are not permutations of ", places, " places; their number must be a multiple of that");
+            " numbers are not permutations of ", places, " positions; their number must be a multiple of that");
     std::vector<char> seen(permutations.size(), 0);
     for (std::size_t k = 0; k < permutations.size(); ++k) {
         const std::size_t first = k / places * places;  // where this permutation begins
-        require(permutations[k] >= 0 && permutations[k] < places, "masking: permutation ", k / places, " names the place ",
+        require(permutations[k] >= 0 && permutations[k] < places, "masking: permutation ", k / places, " names the position ",
                 permutations[k], ", there are ", places, ", counted from 0");
-        require(!seen[first + permutations[k]], "masking: permutation ", k / places, " names the place ", permutations[k],
+        require(!seen[first + permutations[k]], "masking: permutation ", k / places, " names the position ", permutations[k],
                 " twice");
         seen[first + permutations[k]] = 1;
     }
@@ -49,7 +49,7 @@ std::vector<int> inverse_permutations(const std::vector<int>& permutations, int 
 Matrix make_mask(const std::vector<int>& permutations, int places, int begin, int end) {
     require_permutations(permutations, places);
     require(begin >= 0 && begin <= end && end <= places, "masking: entries ", begin, " to ", end, " of permutations of ", places,
-            " places");
+            " positions");
     Matrix mask(static_cast<int>(permutations.size()) / places, places);
     for (int b = 0; b < mask.rows; ++b)
         for (int j = begin; j < end; ++j) mask(b, permutations[static_cast<std::size_t>(b) * places + j]) = 1;

@@ -241,7 +241,7 @@ static void check(const Config& config) {
             config.decoder_depth, " blocks with MLPs of ratio ", config.mlp_ratio,
             "; the depth may not be negative, the ratio must be positive");
     require(masked_positions(config) > 0 && masked_positions(config) < config.grid.count(), "videomae: a mask ratio of ",
-            config.mask_ratio, " masks ", masked_positions(config), " of ", config.grid.count(), " places");
+            config.mask_ratio, " masks ", masked_positions(config), " of ", config.grid.count(), " positions");
     require(config.channel_mean.size() == config.channel_std.size() &&
                 (config.channel_mean.empty() || static_cast<int>(config.channel_mean.size()) == config.grid.channels),
             "videomae: ", static_cast<int>(config.channel_mean.size()), " means and ",

@@ -458,8 +458,8 @@ CodeSteps codes_of(const std::vector<Image>& images, const Weights& w, const Con
     const VaeConfig& vae = config.vae;
     Map x = map_of(images);
     require(x.size.height == vae.resolution && x.size.width == vae.resolution && x.channels() == config.grid.channels,
-            "unified_io: ", shape(x.size), " with ", x.channels(), " channels, codes are made of side ", vae.resolution, " with ",
-            config.grid.channels);
+            "unified_io: ", shape(x.size), " with ", x.channels(), " channels, codes are made from images of side ",
+            vae.resolution, " with ", config.grid.channels);
     x = convolve_same(x, w.vae.first, 3);
     for (const Level& level : w.vae.levels) {
         for (std::size_t k = 0; k < level.blocks.size(); ++k) {
@@ -498,7 +498,7 @@ std::array<int, 4> tokens_of_box(const Box& box, int width, int height, const Co
 }
 
 float coordinate_of(int id, int width, int height, const CoordinateIds& coordinates) {
-    require(width > 0 && height > 0, "unified_io: a place in an image of ", width, " x ", height, ", both must be at least 1");
+    require(width > 0 && height > 0, "unified_io: a point in an image of ", width, " x ", height, ", both must be at least 1");
     const int bin = coordinates.last + 1 - id - coordinates.ordinary;  // one more than was written
     return static_cast<float>(static_cast<double>(bin) * std::max(width, height) / coordinates.bins);
 }

@@ -15,9 +15,9 @@ namespace uvim_lm {
 
 std::vector<int> tokens_of(const std::vector<int>& code) {
     std::vector<int> tokens;
-    for (const int word : code) {
-        require(word >= 0, "uvim_lm: word ", word, " of a code, they are counted from 0");
-        tokens.push_back(word + 1);
+    for (const int entry : code) {
+        require(entry >= 0, "uvim_lm: entry ", entry, " of a code, they are counted from 0");
+        tokens.push_back(entry + 1);
     }
     return tokens;
 }

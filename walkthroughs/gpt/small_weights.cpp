@@ -145,7 +145,7 @@ static std::vector<Loss> step_loss(Lesson& lesson, Trained& model, const Corpus&
         loss.bytes = small.bytes;
         losses.push_back(loss);
         rows.push_back({name_of(format), text(static_cast<int>(small.bytes)), fixed(loss.perplexity, 3),
-                        fixed(100 * loss.logit_change, 2) + " % of their deviation"});
+                        fixed(100 * loss.logit_change, 2) + " % of their standard deviation"});
     }
     model.restore();
     lesson.table(rows);

@@ -13,7 +13,7 @@ struct Item {
     Kind kind = Kind::say;
     std::string words = {};               // the question, the prose, the name of the matrix, the claim
     std::string equation = {};            // of a step
-    std::string source = {};              // where the equation comes from; where the code stands
+    std::string source = {};              // where the equation comes from; where the code is
     std::string answer = {};              // of a prediction; "" when the lesson gives none
     std::vector<std::string> lines = {};  // of code, or as they are
     Matrix matrix = {};

@@ -66,7 +66,7 @@ std::string Lesson::faint(std::string_view words) const {
 }
 
 void Lesson::wait_for_enter() {
-    print({"\n", indent, faint("Enter goes on ")});
+    print({"\n", indent, faint("Enter continues ")});
     line_of_input();
 }
 

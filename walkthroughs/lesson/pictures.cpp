@@ -423,7 +423,7 @@ Series running_mean(const std::string& name, const std::vector<float>& numbers, 
 
 std::vector<std::string> curves(const std::vector<Series>& series, Colours colours, int width, int height,
                                 const AxisNames& axes) {
-    require(width >= 16 && height >= 2, "curves: ", width, " x ", height, " letters are too few, 16 x 2 are the least");
+    require(width >= 16 && height >= 2, "curves: ", width, " x ", height, " letters are too few, 16 x 2 are the minimum");
     Extent xs, ys;
     for (const Series& one : series) {
         require(one.x.size() == one.y.size(), "curves: ", one.name, " has ", one.x.size(), " x and ", one.y.size(), " y");

@@ -65,7 +65,7 @@ static std::string book_page(const std::string& title, const std::string& path, 
     return page_head(title) + "<body>\n" + nav + "</p></nav>\n<main>\n" + body + "</main>\n" + page_foot();
 }
 
-// What stands between <h1> and </h1> of a lesson's page, its purpose.
+// The text between <h1> and </h1> of a lesson's page: its purpose.
 static std::string heading_of(const std::string& html) {
     const std::size_t begin = html.find("<h1>"), end = html.find("</h1>");
     return begin == std::string::npos || end == std::string::npos ? "" : html.substr(begin + 4, end - begin - 4);
@@ -186,7 +186,7 @@ void write_book(const std::string& folder, const std::string& systems) {
         book_page(
             "contents", "index.html",
             contents(folder, lessons) +
-                "<section><h2>Map of the systems</h2>\n<p>What stands higher uses what stands lower. A system leads to its lesson; <a href=\"systems.html\">systems</a> says what each one is.</p>\n" +
+                "<section><h2>Map of the systems</h2>\n<p>A folder uses only folders below it. A system leads to its lesson; <a href=\"systems.html\">systems</a> says what each one is.</p>\n" +
                 map_of_systems(systems, pages) +
                 "</section>\n<section><h2>Ledgers: what differs from paper and published code</h2>\n<ul>\n" + ledger_links +
                 "</ul></section>\n"));

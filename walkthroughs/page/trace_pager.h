@@ -1,4 +1,4 @@
-// trace_pager.h: a trace on a whole terminal: arrow keys choose a value of the list and a cell of it, the arithmetic stands below.
+// trace_pager.h: a trace on a whole terminal: arrow keys choose a value of the list and a cell of it; below is the arithmetic.
 //
 //   keys    list   up, down, page up, page down, Home, End    Enter: its numbers   n: the first that is not finite   q: the end
 //           value  arrows: another cell   g: its gradient or its value   Enter: its first input   q, Esc, Backspace: the list

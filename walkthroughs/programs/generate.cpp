@@ -64,7 +64,7 @@ struct Model {
     virtual ~Model() = default;
     // Ids below it are text, for which there may be a tokenizer.
     virtual int text_tokens() const { return vocabulary; }
-    // Characters that stand between ids in --ids, the first for -1, the second for -2.
+    // Characters that may separate ids in --ids, the first for -1, the second for -2.
     virtual std::string marks() const { return ""; }
     // The meaning of a token that is not text.
     virtual std::string meaning(int) const { return ""; }

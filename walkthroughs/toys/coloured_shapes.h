@@ -71,7 +71,7 @@ TokenBatch sentence_tokens(const std::vector<std::string>& texts, const WordList
 inline constexpr int caption_length = 8;
 TokenBatch caption_tokens(const std::vector<ColouredShape>& shapes, const WordList& words);
 
-// What stands between semicolons, without blanks at the ends.   throws std::invalid_argument when that is nothing
+// The parts between semicolons, without blanks at the ends.   throws std::invalid_argument when that is nothing
 std::vector<std::string> parts_of_list(const std::string& list);
 
 // Reads the user's own image and sentences, where given, before anything is trained: an error appears at once.

@@ -23,7 +23,7 @@ static void add_shape(Image& image, const Matrix& shape, int place) {
 Image cross_and_box_at(Random& random, int cross_place, int box_place) {
     const int places = across * across;
     require(cross_place >= 0 && cross_place < places && box_place >= 0 && box_place < places && cross_place != box_place,
-            "cross_and_box: places ", cross_place, " and ", box_place, ", they must be two of 0 to ", places - 1);
+            "cross_and_box: cells ", cross_place, " and ", box_place, ", they must be two of 0 to ", places - 1);
     Image image(across * side, across * side, 1);
     for (float& pixel : image.pixels) pixel = 0.3f * random.normal();
     add_shape(image, cross, cross_place);

@@ -836,7 +836,7 @@ static Results step_3_probe(Lesson& lesson, const Digits& digits, const Prepared
     lesson.say("Read better than the encoder that they began with, in every seed: ", above_untrained_in(results, seeds, seeds),
                "; worse, in every seed: ", above_untrained_in(results, 0, 0),
                "; now better, now worse: ", above_untrained_in(results, 1, seeds - 1),
-               ". A random encoder is no bad reader of such small images.");
+               ". A random encoder is not a bad reader of such small images.");
     lesson.why(
         "EVA comes nearest to its teacher, which knows all names: its target says of each patch what the whole image is, so "
         "the mean of the tokens says it too, and loses ",
@@ -845,7 +845,7 @@ static Results step_3_probe(Lesson& lesson, const Digits& digits, const Prepared
         "the mean loses ",
         fixed(lost_by_mean(methods_of(results, of_one_patch)), 3), ", and in the untrained encoder ",
         fixed(lost_by_mean({results.untrained}), 3),
-        ". Places that differ from seed to seed are no ranking: between such methods this experiment does not decide.");
+        ". Ranks that differ from seed to seed are not a ranking: between such methods this experiment does not decide.");
     lesson.predict(
         "which rows rise the most with --whole, 1000 steps from five seeds, and whether the untrained encoder is still a match.");
     return results;

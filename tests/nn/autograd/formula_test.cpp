@@ -56,7 +56,7 @@ TEST_CASE("parse_formula: an invalid formula is refused with the position of the
     CHECK_THROWS_WITH(parse_formula("a(i,j"), "formula \"a(i,j\", letter 5: the arguments of a are not closed");
     CHECK_THROWS_WITH(parse_formula("(1"), "formula \"(1\", letter 2: a bracket is not closed");
     CHECK_THROWS_WITH(parse_formula("1 2"), "formula \"1 2\", letter 2: something follows the formula");
-    CHECK_THROWS_WITH(parse_formula("1 * ;"), "formula \"1 * ;\", letter 4: a number, a name or a bracket should stand here");
+    CHECK_THROWS_WITH(parse_formula("1 * ;"), "formula \"1 * ;\", letter 4: a number, a name or a bracket is expected here");
 }
 
 TEST_CASE("evaluate: unknown names and elements outside the matrix are refused") {
@@ -240,8 +240,8 @@ TEST_CASE("evaluate: a number just past the end of a table, a row or a column is
     const auto value = [&](const std::string& words) { return evaluate(parse_formula(words), facts, 0, 0); };
     const auto refusal = [&](const std::string& words) { return error_of([&] { value(words); }); };
     CHECK(value("index(0) + 10 * index(1)") == 97);
-    CHECK(refusal("index(2)") == "formula: index has 2 numbers, not number 2.000000");
-    CHECK(refusal("index(-1)") == "formula: index has 2 numbers, not number -1.000000");
+    CHECK(refusal("index(2)") == "formula: index has 2 numbers, there is no number 2.000000");
+    CHECK(refusal("index(-1)") == "formula: index has 2 numbers, there is no number -1.000000");
     CHECK(refusal("index") == "formula: there is no number index");
     CHECK(value("a(0,0)") == 1);
     CHECK(value("a(1,2)") == 6);

@@ -90,7 +90,7 @@ TEST_CASE("Hook: steps of cross-attention have StepId::cross set") {
     CHECK(std::count(names.seen.begin(), names.seen.end(), "-1 cross after_cross") == 1);
 }
 
-TEST_CASE("InStack: the name of a stack stands before those of its steps, and ends with it") {
+TEST_CASE("InStack: the name of a stack precedes those of its steps, until the object is gone") {
     const HookExample e = example();
     Names names;
     {

@@ -17,7 +17,7 @@ TEST_CASE("Segments: by number and by lengths") {
 TEST_CASE("Segments: fewer than 0 sequences or rows, and more rows than an int counts, are refused") {
     CHECK_THROWS_WITH(Segments::equal(-1, 2), "Segments: -1 sequences of 2 rows, there cannot be fewer than 0");
     CHECK_THROWS_WITH(Segments::equal(65536, 65536),
-                      "Segments: 65536 sequences of 65536 rows are more than 2147483647 rows, the most of a matrix");
+                      "Segments: 65536 sequences of 65536 rows are more than 2147483647 rows, the maximum of a matrix");
     CHECK_THROWS_WITH(Segments::of({3, -1}),
                       "Segments: a sequence of -1 rows after 3; it cannot be negative, and all together are at most 2147483647");
     CHECK_THROWS_WITH(Segments::of({2147483647, 1}),

@@ -36,7 +36,7 @@ TEST_CASE("grid_text: shows only the corners of a large matrix") {
     CHECK(grid_text(slice_rows(m, 0, 2), 5).find("...") != std::string::npos);
     CHECK(grid_text(Matrix(8, 8)).find("...") == std::string::npos);
     CHECK(grid_text(Matrix(9, 1)).find("...") != std::string::npos);
-    CHECK_THROWS_WITH(grid_text(m, 1), "grid_text: 1 rows and columns are too few to show, 2 is the least");
+    CHECK_THROWS_WITH(grid_text(m, 1), "grid_text: 1 rows and columns are too few to show, 2 is the minimum");
 }
 
 TEST_CASE("heat_text: without colour, two characters per element, from the smallest to the largest") {

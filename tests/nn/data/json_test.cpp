@@ -135,7 +135,7 @@ TEST_CASE("json_string, json_text: can be parsed back") {
     Json infinite;
     infinite.kind = Json::Kind::number;
     infinite.number = INFINITY;
-    CHECK_THROWS_WITH(json_text(infinite), "json: inf cannot be written, JSON has no word for it");
+    CHECK_THROWS_WITH(json_text(infinite), "json: inf cannot be written, JSON has no way to write it");
 }
 
 TEST_CASE("read_json: errors name the file") {

@@ -187,16 +187,17 @@ TEST_CASE("zlib_unpacked: impossible codes are refused, each for its own reason"
           "x: a block has 286 literals and 31 distances, 286 and 30 are the most");
     CHECK(refusal(block_with_codes(286, 30, three_bits).bytes).starts_with("x: the compressed bytes end in the middle"));
 
-    CHECK(refusal(block_with_codes(257, 1, {1, 1, 1}).bytes) == "x: a Huffman code has more words of 1 bits than there can be");
+    CHECK(refusal(block_with_codes(257, 1, {1, 1, 1}).bytes) ==
+          "x: a Huffman code has more codewords of 1 bits than there can be");
     CHECK(refusal(block_with_codes(257, 1, {1, 2, 2, 2}).bytes) ==
-          "x: a Huffman code has more words of 2 bits than there can be");
+          "x: a Huffman code has more codewords of 2 bits than there can be");
     Stream no_word = block_with_codes(257, 1, {1});
     no_word.word(0x7FFF, 15);  // 0 is the only word
-    CHECK(refusal(no_word.bytes) == "x: the compressed bytes hold a word that is in no Huffman code");
+    CHECK(refusal(no_word.bytes) == "x: the compressed bytes hold a codeword that is in no Huffman code");
 
     Stream nothing = block_with_codes(257, 1, three_bits);
     nothing.word(5, 3);
-    CHECK(refusal(nothing.bytes) == "x: a block begins its codes with a repetition of nothing");
+    CHECK(refusal(nothing.bytes) == "x: a block's code lengths begin with a repetition, and there is none to repeat");
 
     Stream three_too_many = code_of_a(2, 0, 1);  // two lengths are missing
     three_too_many.word(6, 3);
@@ -205,7 +206,7 @@ TEST_CASE("zlib_unpacked: impossible codes are refused, each for its own reason"
 
     Stream endless = code_of_a(1, 1, 0);
     endless.word(1, 3);  // the first distance has a word
-    CHECK(refusal(endless.bytes) == "x: a block has no word for its end");
+    CHECK(refusal(endless.bytes) == "x: a block has no codeword for its end");
 }
 
 TEST_CASE("zlib_unpacked: zeros may fill the codes to their last length, and lengths may be repeated") {
@@ -302,9 +303,9 @@ TEST_CASE("zlib_unpacked: lengths, distances and copies that do not exist are re
         stream.fixed_symbol(256);
         return stream.ended("aaaa");
     };
-    CHECK(refusal(copied(30)) == "x: the compressed bytes hold a word that is in no Huffman code");
-    CHECK(refusal(copied(29)) == "x: the compressed bytes repeat what stood 24577 bytes ago, after 1");
-    CHECK(refusal(copied(1)) == "x: the compressed bytes repeat what stood 2 bytes ago, after 1");
+    CHECK(refusal(copied(30)) == "x: the compressed bytes hold a codeword that is in no Huffman code");
+    CHECK(refusal(copied(29)) == "x: the compressed bytes copy from 24577 bytes back, after 1");
+    CHECK(refusal(copied(1)) == "x: the compressed bytes copy from 2 bytes back, after 1");
     CHECK(refusal(copied(0)).empty());
     CHECK(error_of([&] { zlib_unpacked(copied(0), 4, "x"); }).empty());
     CHECK(refusal(copied(0), 3) == "x: more than the 3 bytes that belong there come out of the compressed ones");

@@ -310,7 +310,7 @@ TEST_CASE("follow: a run that does not use the stack, and an output that does no
     const Run run = [&] { return gpt::forward({0, 1}, 2, toy.w, toy.config).logits; };
     Inside wrong = gpt::inside(toy.w, toy.config);
     CHECK_THROWS_WITH(follow(run, wrong, {{.row = 2, .column = 0}}),
-                      "follow: output 2, 0 was asked, the run has returned (2, 3)");
+                      "follow: output 2, 0 was requested, the run has returned (2, 3)");
     const Inspection two = follow(
         [&] {
             return gpt::forward({0, 1, 0, 2}, 2, toy.w, toy.config).logits;
@@ -319,7 +319,7 @@ TEST_CASE("follow: a run that does not use the stack, and an output that does no
     CHECK_THROWS_WITH(rollout::token_rollout(two, wrong),
                       "rollout: attention weights (4, 2) of 1 heads and 4 tokens; one sequence at a time can be explained");
     CHECK_THROWS_WITH(rollout::token_rollout(follow(run, wrong), wrong),
-                      "rollout: nothing was asked, or there is no block; give follow() the output");
+                      "rollout: no output was requested, or there is no block; give follow() the output");
     const Inspection one = follow(run, wrong, {{.row = 1, .column = 1}});
     Inside of_another = wrong;
     of_another.head[0].linear.weight = Var(Matrix(4, 3));

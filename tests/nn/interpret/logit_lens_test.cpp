@@ -317,7 +317,7 @@ TEST_CASE("parts_of: blocks whose outputs are not simply added are refused, each
     scaled_mlp.scale2 = Matrix(1, 2);
     crossing.cross.query.weight = Matrix(2, 2);
     for (const Block& block : {scaled_attention, scaled_mlp, crossing})
-        CHECK(refusal({block}, {}) == "logit_lens: no parts are known for blocks with layer scale or cross-attention");
+        CHECK(refusal({block}, {}) == "logit_lens: parts are not defined for blocks with layer scale or cross-attention");
     CHECK(refusal({plain}, {}) == "logit_lens: 0 kept steps of 1 blocks; make a KeepSteps before the forward pass");
 }
 

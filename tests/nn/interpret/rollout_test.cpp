@@ -335,7 +335,7 @@ TEST_CASE("rollout: weights that are not square, not finite or negative are refu
                       "rollout: the weights of a layer (2, 2) hold nan in row 0, column 1 (from 0); all must be finite, "
                       "trap_nan(true) names the operation that made it");
     CHECK_THROWS_WITH(rollout::max_flows({{{-1, 2}, {0.5f, 0.5f}}}),
-                      "max_flows: an attention weight of -1.000000, what flows through a pipe is not negative");
+                      "max_flows: an attention weight of -1.000000, it must not be negative");
     CHECK_THROWS_WITH(rollout::half_residual(Matrix(2, 3), rollout::Normalisation::rows),
                       "rollout: attention weights (2, 3) must be square, a row and a column for each token");
     CHECK_THROWS_WITH(rollout::class_map(Matrix(1, 1)),
@@ -408,7 +408,7 @@ TEST_CASE("token_rollout, token_relevance: an output that was not asked, a row b
         return error_of([&] { rollout::token_rollout(changed, inside); });
     };
     CHECK(rolled(trace).empty());
-    const std::string nothing = "rollout: nothing was asked, or there is no block; give follow() the output";
+    const std::string nothing = "rollout: no output was requested, or there is no block; give follow() the output";
     Inspection not_asked = trace, no_block = trace, fewer_rows = trace, fewer_cols = trace, beyond = trace;
     not_asked.asked.clear();
     no_block.weights.clear();
@@ -421,7 +421,7 @@ TEST_CASE("token_rollout, token_relevance: an output that was not asked, a row b
           "rollout: attention weights (7, 4) of 2 heads and 4 tokens; one sequence at a time can be explained");
     CHECK(rolled(fewer_cols) ==
           "rollout: attention weights (8, 3) of 2 heads and 4 tokens; one sequence at a time can be explained");
-    CHECK(rolled(beyond) == "rollout: output row 4 was asked, the stack has 4 tokens");
+    CHECK(rolled(beyond) == "rollout: output row 4 was requested, the stack has 4 tokens");
 
     const float said = trace.outputs(3, 2);
     const auto with_output = [&, &trace = trace, &inside = inside](float output) {

@@ -329,7 +329,7 @@ TEST_CASE("attend, attention: a mask or a cache whose members do not fit togethe
               attend(x, x, x, 1, {.may = {2, 2, {1, 1, 1}}});
           })) == "attend: a mask of 2 queries and 2 keys holds 3 entries, one for each pair is needed");
     CHECK_THROWS_WITH(make_cache(60000, 60000, 1),
-                      "make_cache: 60000 sequences of 60000 tokens are more than 2147483647 rows, the most of a matrix");
+                      "make_cache: 60000 sequences of 60000 tokens are more than 2147483647 rows, the maximum of a matrix");
     Random random(1);
     const Attention w = make_attention(random, 2);
     const std::string cure = " rows of keys; make it with make_cache, and leave its members alone";

@@ -291,8 +291,7 @@ TEST_CASE("HeadLayout::head_by_head: query, key and value alternate head by head
     CHECK(identical(first_row(biased, glm_names, 2, "query_key_value.bias"), Matrix{{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}}));
 }
 
-TEST_CASE(
-    "pairs: queries and keys of Meta's LLaMA stand with neighbours side by side, values as they are; key heads may be fewer") {
+TEST_CASE("pairs: queries and keys of Meta's LLaMA have their pairs side by side, values as they are; key heads may be fewer") {
     Block block = gated_block();
     block.attention.key.weight = parameter(Matrix(4, 2));  // one head of width 2: nothing to move
     block.attention.query.weight = parameter(Matrix(4, 8));

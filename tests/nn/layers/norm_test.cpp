@@ -55,7 +55,7 @@ TEST_CASE("layer_norm: wrong widths are refused") {
     CHECK(without_place(error_of([] { rms_norm(Matrix(2, 3), {.gain = {}, .bias = Matrix(1, 2)}, 0); })) ==
           "rms_norm: an input of shape (2, 3) meets a bias of shape (1, 2), it should be (1, 3)");
     CHECK(without_place(error_of([] { layer_norm(Matrix(2, 3), {}, -1); })) ==
-          "layer_norm: eps is -1.000000, it stands under a root and cannot be negative; 1e-5 is usual");
+          "layer_norm: eps is -1.000000, it is under a root and cannot be negative; 1e-5 is usual");
 }
 
 TEST_CASE("rms_norm: divides by the root of the mean square, without subtracting the mean") {

@@ -73,7 +73,7 @@ TEST_CASE("group_norm: groups and widths that do not fit are refused") {
 TEST_CASE("group_norm: an eps below 0 is refused") {
     CHECK(without_place(error_of([&] {
               group_norm({Matrix(2, 4), {1, 1, 2}}, make_layer_norm(4), 2, -1);
-          })) == "group_norm: eps is -1.000000, it stands under a root and cannot be negative; 1e-5 is usual");
+          })) == "group_norm: eps is -1.000000, it is under a root and cannot be negative; 1e-5 is usual");
 }
 
 TEST_SUITE_END();

@@ -242,7 +242,7 @@ TEST_CASE("average_precision: each argument check fails by itself, the limits ar
     CHECK(refusal(0, 1, 2, 1) == "average_precision: 1 overlaps of a detection in image 0" + each);
 }
 
-TEST_CASE("mean_average_precision: each comparison of its doors fails by itself, the limits are allowed") {
+TEST_CASE("mean_average_precision: each argument check fails by itself, the limits are allowed") {
     const BoxesOfImage found{{{0, 0, 1, 1}}, {0}, {0.9f}}, object{{{0, 0, 1, 1}}, {0}};
     const auto refusal = [](const BoxesOfImage& one, const BoxesOfImage& other, const DetectionLimits& limits = {}) {
         return error_of([&] { mean_average_precision({one}, {other}, 1, 0.5f, limits); });

@@ -314,7 +314,7 @@ TEST_CASE("make_weights: a focal alpha outside 0 to 1 and a negative gamma are r
     CHECK_NOTHROW(owl_vit::check(bounds));
 }
 
-TEST_CASE("forward, losses, detections: each comparison of the doors fails by itself, the limits are allowed") {
+TEST_CASE("forward, losses, detections: each argument check fails by itself, the limits are allowed") {
     const owl_vit::Config config = tiny_config();
     Random random(4);
     const owl_vit::Weights w = owl_vit::make_weights(config, random);

@@ -307,7 +307,7 @@ TEST_CASE("vitdet: inconsistent arguments throw a one-line error") {
     vitdet::Config wrong = tiny;
     wrong.windowed = {2};
     CHECK(error_of([&] { vitdet::make_weights(wrong, random); }) ==
-          "vitdet: block 2 shall be windowed, there are 2 blocks, counted from 0");
+          "vitdet: block 2 cannot be windowed, there are 2 blocks, counted from 0");
     wrong = tiny;
     wrong.scales = {3};
     CHECK(error_of([&] { vitdet::make_weights(wrong, random); }) ==
@@ -397,10 +397,10 @@ TEST_CASE("check: every invalid size is refused by itself, the smallest valid on
              {{.window = -1}, "vitdet: depth 12, inner width 3072, window -1, 256 channels of the pyramid" + inner},
              {{.pyramid_channels = -1}, "vitdet: depth 12, inner width 3072, window 14, -1 channels of the pyramid" + inner},
              {{.eps = -1}, "vitdet: an eps of -1, it is added to a variance and must be finite and at least 0; 1e-5 is usual"},
-             {{.windowed = {-1}}, "vitdet: block -1 shall be windowed, there are 12 blocks, counted from 0"},
-             {{.windowed = {12}}, "vitdet: block 12 shall be windowed, there are 12 blocks, counted from 0"},
-             {{.residual = {-1}}, "vitdet: block -1 shall have convolutions, there are 12 blocks, counted from 0"},
-             {{.residual = {12}}, "vitdet: block 12 shall have convolutions, there are 12 blocks, counted from 0"},
+             {{.windowed = {-1}}, "vitdet: block -1 cannot be windowed, there are 12 blocks, counted from 0"},
+             {{.windowed = {12}}, "vitdet: block 12 cannot be windowed, there are 12 blocks, counted from 0"},
+             {{.residual = {-1}}, "vitdet: block -1 cannot have convolutions, there are 12 blocks, counted from 0"},
+             {{.residual = {12}}, "vitdet: block 12 cannot have convolutions, there are 12 blocks, counted from 0"},
          })
         CHECK_THROWS_WITH(vitdet::check(config), text.c_str());
     const vitdet::Config least{.patch_size = 1,

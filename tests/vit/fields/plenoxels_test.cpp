@@ -265,7 +265,7 @@ TEST_CASE("total_variation: of chosen voxels; gradients agree with finite differ
     };
     check_gradient_by_differences(all, {field});
     for (const int last : {-1, 1, 2, 8})  // before the first, and the last along z, y, x
-        CHECK(error_of([&] { of({last}); }) == "total_variation: place " + std::to_string(last) +
+        CHECK(error_of([&] { of({last}); }) == "total_variation: voxel " + std::to_string(last) +
                                                    " of a grid of 3 x 2 x 2 voxels has no next voxel along every axis");
 }
 
@@ -453,10 +453,11 @@ TEST_CASE("plenoxels: NaN in rays and points, and invalid recipes, are refused")
     CHECK_THROWS_WITH(plenoxels::forward(rays, grid, w, config),
                       "plenoxels: the origins of rays (1, 3) hold nan in row 0, column 0 (from 0); all must be finite, "
                       "trap_nan(true) names the operation that made it");
-    CHECK_THROWS_WITH(plenoxels::corners_of({{NAN, 0, 0}}, grid),
-                      "plenoxels: the places (1, 3) hold nan in row 0, column 0 (from 0); all must be finite, trap_nan(true) "
-                      "names the operation that made it");
-    CHECK_THROWS_WITH(plenoxels::corners_of(Matrix(1, 2), grid), "plenoxels: places (1, 2) must have 3 columns");
+    CHECK_THROWS_WITH(
+        plenoxels::corners_of({{NAN, 0, 0}}, grid),
+        "plenoxels: the grid coordinates (1, 3) hold nan in row 0, column 0 (from 0); all must be finite, trap_nan(true) "
+        "names the operation that made it");
+    CHECK_THROWS_WITH(plenoxels::corners_of(Matrix(1, 2), grid), "plenoxels: grid coordinates (1, 2) must have 3 columns");
     CHECK_THROWS_WITH(plenoxels::spherical_harmonics(Matrix(1, 2), 4),
                       "spherical_harmonics: directions (1, 2) must have 3 columns");
     CHECK_THROWS_WITH(plenoxels::sample_rays(through_the_middle(), grid, {.step = INFINITY}),

@@ -163,7 +163,7 @@ TEST_CASE("pixel_rays: an image of another size than its camera's throws") {
 
 TEST_CASE("pixel_rays, points_on_sphere, chosen: an empty list and rays that do not exist are refused") {
     CHECK_THROWS_WITH(pixel_rays({}), "pixel_rays: there is no view; give at least one");
-    CHECK_THROWS_WITH(points_on_sphere(0, 3, 0), "points_on_sphere: 0 places, there must be at least 1");
+    CHECK_THROWS_WITH(points_on_sphere(0, 3, 0), "points_on_sphere: 0 points, there must be at least 1");
     CHECK_THROWS_WITH(chosen(pixel_rays({small_view(0)}), {8}), "chosen: ray 8 of 8, they are counted from 0");
 }
 

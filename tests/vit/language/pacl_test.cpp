@@ -171,7 +171,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("pacl: every size that cannot be is refused by itself, the least that can is accepted") {
+TEST_CASE("pacl: every invalid size is refused by itself, the smallest valid one is accepted") {
     Random random;
     for (const auto& [config, text] : std::vector<std::pair<pacl::Config, std::string>>{
              {{.rows = 0}, "pacl: 0 x 14 patches, widths 768, 512 and 512: sizes must be positive"},

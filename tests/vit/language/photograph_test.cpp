@@ -67,7 +67,7 @@ TEST_CASE("centre_crop: half a pixel is rounded to the even number") {
     CHECK_THROWS_WITH(centre_crop(image, 7, 2), "centre_crop: 7 x 2 of an image of 6 x 4");
 }
 
-TEST_CASE("resize_bicubic_antialiased, resize_shorter_side, centre_crop: each size that cannot be is refused by itself") {
+TEST_CASE("resize_bicubic_antialiased, resize_shorter_side, centre_crop: each invalid size is refused by itself") {
     const Image pixel(1, 1, 1);
     CHECK(shape(resize_bicubic_antialiased(pixel, 1, 1)) == "1 x 1 x 1");
     CHECK(shape(resize_shorter_side(pixel, 1)) == "1 x 1 x 1");

@@ -38,12 +38,12 @@ TEST_CASE("make_mask: marks the positions in the given entries") {
 
 TEST_CASE("inverse_permutations, make_mask: a list that is not a permutation throws an error that gives the reason") {
     CHECK_THROWS_WITH(inverse_permutations({0, 1, 2}, 2),
-                      "masking: 3 numbers are not permutations of 2 places; their number must be a multiple of that");
+                      "masking: 3 numbers are not permutations of 2 positions; their number must be a multiple of that");
     CHECK_THROWS_WITH(inverse_permutations({0, 1, 2, 0}, 2),
-                      "masking: permutation 1 names the place 2, there are 2, counted from 0");
-    CHECK_THROWS_WITH(make_mask({1, 1}, 2, 0, 1), "masking: permutation 0 names the place 1 twice");
-    CHECK_THROWS_WITH(make_mask({-1, 1}, 2, 0, 1), "masking: permutation 0 names the place -1, there are 2, counted from 0");
-    CHECK_THROWS_WITH(make_mask({1, 0}, 2, 0, 3), "masking: entries 0 to 3 of permutations of 2 places");
+                      "masking: permutation 1 names the position 2, there are 2, counted from 0");
+    CHECK_THROWS_WITH(make_mask({1, 1}, 2, 0, 1), "masking: permutation 0 names the position 1 twice");
+    CHECK_THROWS_WITH(make_mask({-1, 1}, 2, 0, 1), "masking: permutation 0 names the position -1, there are 2, counted from 0");
+    CHECK_THROWS_WITH(make_mask({1, 0}, 2, 0, 3), "masking: entries 0 to 3 of permutations of 2 positions");
 }
 
 TEST_CASE("normalise_patches: 1 and 3 have mean 2 and the unbiased variance 2, so they become -1 / sqrt 2 and 1 / sqrt 2") {
@@ -175,9 +175,9 @@ TEST_CASE("cover, masked_rows, sorting_order: masks of other numbers than 0 and 
 
 TEST_CASE("make_mask, draw_block_masks, denormalise_patches, masked_mean: each argument check fails by itself") {
     CHECK_THROWS_WITH(make_mask({0}, 0, 0, 0),
-                      "masking: 1 numbers are not permutations of 0 places; their number must be a multiple of that");
-    CHECK_THROWS_WITH(make_mask({1, 0}, 2, -1, 1), "masking: entries -1 to 1 of permutations of 2 places");
-    CHECK_THROWS_WITH(make_mask({1, 0}, 2, 2, 1), "masking: entries 2 to 1 of permutations of 2 places");
+                      "masking: 1 numbers are not permutations of 0 positions; their number must be a multiple of that");
+    CHECK_THROWS_WITH(make_mask({1, 0}, 2, -1, 1), "masking: entries -1 to 1 of permutations of 2 positions");
+    CHECK_THROWS_WITH(make_mask({1, 0}, 2, 2, 1), "masking: entries 2 to 1 of permutations of 2 positions");
     CHECK(make_mask({0}, 1, 0, 1)[0] == 1);
     CHECK(make_mask({0}, 1, 1, 1)[0] == 0);
 

@@ -218,7 +218,7 @@ TEST_CASE("videomae: an inconsistent config, clip or mask throws an error that g
     Random random;
     CHECK_THROWS_WITH(videomae::make_weights({.frames = 15}, random), "videomae: cubes of 2 frames do not divide a clip of 15");
     CHECK_THROWS_WITH(videomae::make_weights({.mask_ratio = 1}, random),
-                      "videomae: a mask ratio of 1.000000 masks 196 of 196 places");
+                      "videomae: a mask ratio of 1.000000 masks 196 of 196 positions");
     CHECK_THROWS_WITH(videomae::make_weights({.decoder_heads = 5}, random),
                       "videomae: 5 heads do not divide a decoder width of 384");
     CHECK_THROWS_WITH(videomae::make_weights({.channel_mean = {0.5f}}, random),
@@ -284,8 +284,8 @@ TEST_CASE("videomae: every invalid size or factor is refused by itself, the smal
              {{.decoder_depth = -1},
               "videomae: a decoder of -1 blocks with MLPs of ratio 4.000000; the depth may not be negative, the ratio "
               "must be positive"},
-             {{.mask_ratio = -0.5}, "videomae: a mask ratio of -0.500000 masks -98 of 196 places"},
-             {{.mask_ratio = 0}, "videomae: a mask ratio of 0.000000 masks 0 of 196 places"},
+             {{.mask_ratio = -0.5}, "videomae: a mask ratio of -0.500000 masks -98 of 196 positions"},
+             {{.mask_ratio = 0}, "videomae: a mask ratio of 0.000000 masks 0 of 196 positions"},
              {{.channel_mean = {}}, "videomae: 0 means and 3 standard deviations for 3 channels"},
              {{.channel_mean = {1, 1}, .channel_std = {1, 1}}, "videomae: 2 means and 2 standard deviations for 3 channels"},
          })

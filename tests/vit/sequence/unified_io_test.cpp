@@ -426,7 +426,7 @@ TEST_CASE("codes_of: the codes of an image do not depend on the others, and are 
     CHECK(std::equal(second.ids.begin(), second.ids.end(), both.ids.begin() + 4));
     check_close("raw", slice_rows(both.raw.pixels.value(), 4, 4), second.raw.pixels.value());
     CHECK_THROWS_WITH(unified_io::codes_of({noise(6, 4, 5)}, w, config),
-                      "unified_io: 1 image of 6 x 4 with 3 channels, codes are made of side 4 with 3");
+                      "unified_io: 1 image of 6 x 4 with 3 channels, codes are made from images of side 4 with 3");
 }
 
 // --- writing ---
@@ -574,7 +574,7 @@ TEST_CASE(
 
 TEST_CASE("coordinate_of: an image without pixels is refused") {
     CHECK_THROWS_WITH(unified_io::coordinate_of(32500, 0, 1),
-                      "unified_io: a place in an image of 0 x 1, both must be at least 1");
+                      "unified_io: a point in an image of 0 x 1, both must be at least 1");
 }
 
 TEST_CASE("make_weights: every invalid size is refused by itself, the smallest valid one is accepted") {
@@ -689,11 +689,13 @@ TEST_CASE("forward, Reader, tokens_of_box, coordinate_of: each argument check fa
         "unified_io: a box from x 0.000000 to 1.000000 and y 1.000000 to 0.000000, neither may end before it begins");
     CHECK_NOTHROW(unified_io::coordinate_of(32500, 1, 1));
     CHECK_THROWS_WITH(unified_io::coordinate_of(32500, 1, 0),
-                      "unified_io: a place in an image of 1 x 0, both must be at least 1");
-    CHECK(error_of([&] { unified_io::codes_of({noise(4, 6, 5)}, w, config); }).ends_with(", codes are made of side 4 with 3"));
+                      "unified_io: a point in an image of 1 x 0, both must be at least 1");
+    CHECK(error_of([&] {
+              unified_io::codes_of({noise(4, 6, 5)}, w, config);
+          }).ends_with(", codes are made from images of side 4 with 3"));
     CHECK(error_of([&] {
               unified_io::codes_of({Image(4, 4, 1)}, w, config);
-          }).ends_with(" with 1 channels, codes are made of side 4 with 3"));
+          }).ends_with(" with 1 channels, codes are made from images of side 4 with 3"));
 }
 
 TEST_SUITE_END();

@@ -130,7 +130,7 @@ TEST_CASE("uvim_lm: a depth that the weights do not have, codes below 0 and empt
     CHECK_THROWS_WITH(uvim_lm::forward(two_images(), std::vector<int>(10, 1), w, deeper),
                       "uvim_lm: encoder: the configuration says 3 blocks, the weights hold 2; pass the configuration that the "
                       "weights were made with");
-    CHECK_THROWS_WITH(uvim_lm::tokens_of({0, -1}), "uvim_lm: word -1 of a code, they are counted from 0");
+    CHECK_THROWS_WITH(uvim_lm::tokens_of({0, -1}), "uvim_lm: entry -1 of a code, they are counted from 0");
     CHECK_THROWS_WITH(uvim_lm::codes_of({0}), "uvim_lm: token 0 is not a code: it starts a text");
     CHECK_THROWS_WITH(uvim_lm::shifted({1, 2}, 0), "uvim_lm: texts of 0 tokens, there must be at least 1");
 }

@@ -370,7 +370,7 @@ TEST_CASE("sine_positions, kept_positions: a width without two frequencies and a
     CHECK_THROWS_WITH(uvim::kept_positions({0.5f}, {}, 0), "uvim: codes of 0 tokens, there must be at least 1");
 }
 
-TEST_CASE("uvim: every size that cannot be is refused by itself, the least that can is accepted") {
+TEST_CASE("uvim: every invalid size is refused by itself, the smallest valid one is accepted") {
     Random random;
     const std::string grid = " has no pixels; all must be at least 1", split = "; they must divide it",
                       sizes = ": sizes must be positive";
@@ -422,7 +422,7 @@ TEST_CASE("uvim: every size that cannot be is refused by itself, the least that 
     CHECK_NOTHROW(uvim::make_weights(least, random));
 }
 
-TEST_CASE("cut, one_hot, base, losses: each comparison of the doors fails by itself") {
+TEST_CASE("cut, one_hot, base, losses: each argument check fails by itself") {
     Random random;
     const uvim::Weights w = uvim::make_weights(tiny, random);
     const Image image(4, 6, 3);
@@ -452,7 +452,7 @@ TEST_CASE("cut, one_hot, base, losses: each comparison of the doors fails by its
                       "uvim: labels of 2 outputs and logits of 1 for a model of 2, each needs its own");
 }
 
-TEST_CASE("classes_of, depth_classes, depths_of, kept_positions: each comparison of the doors fails by itself") {
+TEST_CASE("classes_of, depth_classes, depths_of, kept_positions: each argument check fails by itself") {
     const uvim::Grid pixel{.height = 1, .width = 1, .patch_height = 1, .patch_width = 1};
     const auto classes = [](const Matrix& logits, int count, const uvim::Grid& grid) {
         return error_of([&] { uvim::classes_of(logits, count, grid); });

@@ -210,7 +210,7 @@ TEST_CASE("curves: several series, non-finite points, no points") {
     CHECK(curves({{"a", {}, {}}}, Colours::none) == Lines{"(no points)"});
     CHECK(curves({{"a", {1}, {1}}}, Colours::none, 16, 2).size() == 5);
     CHECK_THROWS_WITH(curves({{"a", {1}, {}}}, Colours::none), "curves: a has 1 x and 0 y");
-    CHECK_THROWS_WITH(curves({}, Colours::none, 1, 1), "curves: 1 x 1 letters are too few, 16 x 2 are the least");
+    CHECK_THROWS_WITH(curves({}, Colours::none, 1, 1), "curves: 1 x 1 letters are too few, 16 x 2 are the minimum");
 }
 
 TEST_CASE("curves: half blocks in colour, two dots in a character") {
@@ -259,8 +259,8 @@ TEST_CASE("curves: points are joined by straight lines, without gaps; the smalle
           Lines{"   * a", "4 |               *", "  |             **", "  |           **", "  |         **", "0 |*********",
                 "  +----------------", "   0              2"});
     CHECK(curves({{"a", {0, 1}, {2, 2}}}, Colours::none, 16, 3)[2] == "  |****************");
-    CHECK_THROWS_WITH(curves({}, Colours::none, 15, 2), "curves: 15 x 2 letters are too few, 16 x 2 are the least");
-    CHECK_THROWS_WITH(curves({}, Colours::none, 16, 1), "curves: 16 x 1 letters are too few, 16 x 2 are the least");
+    CHECK_THROWS_WITH(curves({}, Colours::none, 15, 2), "curves: 15 x 2 letters are too few, 16 x 2 are the minimum");
+    CHECK_THROWS_WITH(curves({}, Colours::none, 16, 1), "curves: 16 x 1 letters are too few, 16 x 2 are the minimum");
 }
 
 TEST_CASE("bar: # in proportion to the most, - for a number below 0") {

@@ -33,7 +33,7 @@ TEST_CASE("source_notes: without the source file the notes are empty") {
     for (const SourceNote& note : source_notes(trace)) CHECK(note.name + note.code == "");
 }
 
-// What stands between the marks of the data in a page.
+// The text between the marks of the data in a page.
 static Json data_of(const std::string& html) {
     const std::string mark = "id=\"trace\">";
     const std::size_t begin = html.find(mark) + mark.size();

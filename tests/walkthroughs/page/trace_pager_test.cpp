@@ -59,7 +59,7 @@ static std::string page_of(const TracePager& pager, int width = 80, int height =
 
 static bool shows(const TracePager& pager, const std::string& words) { return page_of(pager).find(words) != std::string::npos; }
 
-TEST_CASE("TracePager: down and Enter open a value, arrows choose its cell, and its arithmetic stands below") {
+TEST_CASE("TracePager: down and Enter open a value, arrows choose its cell, and its arithmetic is shown below") {
     const Trace trace = small_trace();
     TracePager pager(trace);
     CHECK(shows(pager, "3 values"));

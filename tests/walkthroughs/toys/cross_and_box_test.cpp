@@ -69,13 +69,13 @@ TEST_CASE("cross_and_box: noise of standard deviation 0.3, shapes add 1") {
 
 TEST_CASE("cross_and_box: rejects equal positions and positions outside") {
     Random random;
-    CHECK_THROWS_WITH_AS(cross_and_box_at(random, 3, 3), "cross_and_box: places 3 and 3, they must be two of 0 to 8",
+    CHECK_THROWS_WITH_AS(cross_and_box_at(random, 3, 3), "cross_and_box: cells 3 and 3, they must be two of 0 to 8",
                          std::invalid_argument);
-    CHECK_THROWS_WITH_AS(cross_and_box_at(random, 0, 9), "cross_and_box: places 0 and 9, they must be two of 0 to 8",
+    CHECK_THROWS_WITH_AS(cross_and_box_at(random, 0, 9), "cross_and_box: cells 0 and 9, they must be two of 0 to 8",
                          std::invalid_argument);
-    CHECK_THROWS_WITH(cross_and_box_at(random, 9, 0), "cross_and_box: places 9 and 0, they must be two of 0 to 8");
-    CHECK_THROWS_WITH(cross_and_box_at(random, -1, 0), "cross_and_box: places -1 and 0, they must be two of 0 to 8");
-    CHECK_THROWS_WITH(cross_and_box_at(random, 0, -1), "cross_and_box: places 0 and -1, they must be two of 0 to 8");
+    CHECK_THROWS_WITH(cross_and_box_at(random, 9, 0), "cross_and_box: cells 9 and 0, they must be two of 0 to 8");
+    CHECK_THROWS_WITH(cross_and_box_at(random, -1, 0), "cross_and_box: cells -1 and 0, they must be two of 0 to 8");
+    CHECK_THROWS_WITH(cross_and_box_at(random, 0, -1), "cross_and_box: cells 0 and -1, they must be two of 0 to 8");
     CHECK_NOTHROW(cross_and_box_at(random, 8, 0));
 }
 

@@ -264,7 +264,7 @@ Var AnswerQuestions::loss(int) {
     return biogpt::loss(biogpt::forward(examples.batch, w, config), examples.labels);
 }
 
-// The fraction of answers that are written as they should be.
+// The fraction of answers that are written correctly.
 static double right_answers(const biogpt::Weights& w, const biogpt::Config& config, const Choices& choices,
                             const Questions& questions) {
     const TokenBatch prompts = make_batch(prompts_of(questions, config, choices), 0, Side::left);
@@ -356,7 +356,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
                           measured.few_from_scratch - measured.few_from_general, 0.02);
     lesson.claim_at_most("and what is left to the domain model, as a fraction of the gap between both models",
                          (measured.few_from_general - measured.domain_on_d) / gained, 0.2);
-    lesson.claim_at_least("after a soft prompt, pairs extracted as they should be", answered, 0.9);
+    lesson.claim_at_least("after a soft prompt, pairs extracted correctly", answered, 0.9);
 }
 
 int main(int argc, char** argv) {

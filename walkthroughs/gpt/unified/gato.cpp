@@ -160,7 +160,7 @@ static void step_streams(Lesson& lesson, const gato::Config& config, const Choic
         lesson.lines({stream_of(episode, config, false), stream_of(episode, config, true)});
     }
     lesson.why(
-        "under ^ stands what is predicted: text and actions. Observations come from the world, not from the agent; a loss on them would spend capacity on predicting where the goal will be. The separator | is the row that predicts the first action.");
+        "^ marks what is predicted: text and actions. Observations come from the world, not from the agent; a loss on them would spend capacity on predicting where the goal will be. The separator | is the row that predicts the first action.");
 }
 
 static void step_numbers(Lesson& lesson, const gato::Config& config) {

@@ -162,7 +162,7 @@ struct DetectingLoss : Objective {
 
 // How well the best box for each target's colour fits.
 struct Quality {
-    double mean_iou = 0, found = 0;  // found: the share with an IoU above one half
+    double mean_iou = 0, found = 0;  // found: the fraction with an IoU above one half
     float average_precision = 0;     // at IoU 0.5
 };
 }  // namespace

@@ -209,7 +209,7 @@ static void step_1_puzzle(Lesson& lesson, const std::vector<Puzzle>& puzzles) {
     lesson.why(
         "the squares have different colours, so a model that does not know the disc's colour can only choose one of three "
         "squares: ",
-        fixed(100.0 / 3, 1), " % right. Disc and square never stand in the same window.");
+        fixed(100.0 / 3, 1), " % right. Disc and square are never in the same window.");
 }
 
 static void step_2_windows(Lesson& lesson) {
@@ -294,12 +294,12 @@ static void step_5_look(Lesson& lesson, const Pointer& model, const Puzzle& puzz
     lesson.matrix("attention of the answer, mean of the heads", looks);
     float of_squares = 0;
     for (const int token : puzzle.squares) of_squares += looks[token];
-    lesson.say("The disc stands in row ", puzzle.disc / side, ", column ", puzzle.disc % side, ", and gets ",
+    lesson.say("The disc is in row ", puzzle.disc / side, ", column ", puzzle.disc % side, ", and gets ",
                fixed(looks[puzzle.disc]), " of the attention; a token gets ", fixed(1.0 / (side * side)),
                " where all are equal. The three squares get ", fixed(of_squares), " together.");
     const Matrix& bias = steps.blocks[2].bias.value();
     const auto [least, most] = std::minmax_element(bias.begin(), bias.end());
-    lesson.why("the query of a square must meet the key of the disc wherever it stands. The relative positions add from ",
+    lesson.why("the query of a square must meet the key of the disc wherever it is. The relative positions add from ",
                fixed(*least, 2), " to ", fixed(*most, 2),
                " to the scores: they are there for tasks in which the distance matters.");
 }

@@ -253,7 +253,7 @@ static void step_7_prompts(Lesson& lesson, const clip::Weights& w, const clip::C
 
 static void step_8_false_negatives(Lesson& lesson, const clip::Weights& w, const clip::Config& config, const WordList& words,
                                    int seed) {
-    lesson.step("What if a caption stands twice in a batch?", "loss >= d ln 2 / B");
+    lesson.step("What if a caption occurs twice in a batch?", "loss >= d ln 2 / B");
     const NoTape evaluation;
     const int d = 4;  // rows whose caption occurs twice
     std::vector<ColouredShape> shapes = seen_shapes();

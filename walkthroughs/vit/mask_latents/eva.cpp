@@ -162,7 +162,7 @@ struct Evaluation : Watcher {
     const Batch& test;
     Progress progress;
     int steps;
-    Series loss{.name = "loss at masked patches", .x = {}, .y = {}}, right{.name = "right concept, share", .x = {}, .y = {}};
+    Series loss{.name = "loss at masked patches", .x = {}, .y = {}}, right{.name = "right concept, fraction", .x = {}, .y = {}};
 
     Evaluation(const Student& student, const Batch& test, int steps)
         : student(student), test(test), progress("training", steps), steps(steps) {}

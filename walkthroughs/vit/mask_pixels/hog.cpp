@@ -155,7 +155,7 @@ static void step_3_roses(Lesson& lesson, const Image& image, const hog::Steps& s
     write_page(choices.out, image,
                hog::roses(steps.descriptors, down, across, config.bins, config.cell * std::max(1, 32 / config.cell)));
     lesson.why(
-        "a line for every bin, along the edge, as long and as bright as its entry. What is left of the image are its contours. "
+        "a line for every bin, along the edge, as long and as bright as its entry. What is left of the image is its contours. "
         "A cell in which the light only rises a little has a rose as long as any other: its few differences are all that it has, "
         "and the division makes them one.");
     lesson.predict("the roses of the image on its side: turn the page.");

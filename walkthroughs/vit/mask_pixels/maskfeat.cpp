@@ -89,7 +89,7 @@ static void step_1_target(Lesson& lesson, const Dataset& digits) {
     lesson.pictures({{"a digit", picture(light, lesson.colours)},
                      {"its cells", picture(roses_of(targets, config.grid.down(), config.grid.across(), side), lesson.colours)}});
     lesson.matrix("targets: a row for each patch", targets, 5);
-    lesson.why("a patch is one cell here, and its target are the ", config.hog.bins,
+    lesson.why("a patch is one cell here, and its target is the ", config.hog.bins,
                " bins of its histogram: which way its edges run, whatever its brightness and contrast. The walkthrough hog makes "
                "them step by step.");
 }
@@ -306,8 +306,8 @@ static void step_3_digits(Lesson& lesson, const Dataset& digits, const Choices& 
         "a patch of a digit holds one piece of a stroke, and the strokes around say how it goes on. Where several orientations "
         "are possible the model draws all of them faintly: that is the mean that a squared error asks for. "
         "Blocks cover the middle of so small an image more often, where the strokes are, so the errors there are larger, that of the "
-        "mean as well: as a share the two kinds of masks hardly differ here.");
-    lesson.claim_at_most("error in blocks, as a share of the mean descriptor's", in_blocks.share(), 0.9);
+        "mean as well: as a fraction of it the two kinds of masks hardly differ here.");
+    lesson.claim_at_most("error in blocks, as a fraction of the mean descriptor's", in_blocks.share(), 0.9);
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {

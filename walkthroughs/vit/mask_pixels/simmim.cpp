@@ -81,7 +81,7 @@ static void step_2_cover(Lesson& lesson, const simmim::Steps& steps) {
                      {"masked", heat_map(steps.masked.value(), lesson.colours)}});
     lesson.why(
         "the whole encoder does: all ", steps.masked.rows(),
-        " tokens go in, and one learned vector stands at every masked position. MAE leaves these positions out and costs less; here the encoder and its input stay those of the ViT that is fine-tuned later.");
+        " tokens go in, and one learned vector is placed at every masked position. MAE leaves these positions out and costs less; here the encoder and its input stay those of the ViT that is fine-tuned later.");
 }
 
 static void step_3_positions(Lesson& lesson, const simmim::Weights& w, const simmim::Config& config) {

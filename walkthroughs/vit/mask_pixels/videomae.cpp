@@ -4,7 +4,7 @@
 //            2022, arXiv 2203.12602
 //   shows    cubes and tubes in numbers; on static clips random masks are solved by copying, and tubes leave nothing to copy; on
 //            moving clips tubes leave something to learn
-//   symbols  T frames   t frames of a cube   n places   N = n T/t cubes   M masked, K visible ones
+//   symbols  T frames   t frames of a cube   n positions   N = n T/t cubes   M masked, K visible ones
 //   before   walkthroughs/vit/mask_pixels/mae.cpp
 #include <algorithm>
 #include <cmath>
@@ -51,7 +51,7 @@ static videomae::Config toy_config(int side) {
 
 // --- clips ---
 
-// Squares, each of a grey of its own in [-1, 1], the same in all frames.
+// Squares, each with its own grey in [-1, 1], the same in all frames.
 static Clip still_clip(Random& random, const videomae::Config& config) {
     const PatchGrid& grid = config.grid;
     std::vector<float> greys;
@@ -287,12 +287,12 @@ static void step_4_still(Lesson& lesson, const videomae::Config& config, const C
         rows.push_back({text(static_cast<int>(of_random.x[k])), fixed(of_random.y[k], 3), fixed(of_tubes.y[k], 3)});
     lesson.table(rows);
     lesson.why(
-        config.grid.count(), " squares, each of a grey of its own, standing still: the variance is ", fixed(variance, 3),
+        config.grid.count(), " squares, each with its own grey, standing still: the variance is ", fixed(variance, 3),
         ". The other squares do not determine the grey of this one, so there is nothing to learn about such images, and with "
         "tubes the loss stays high. Random masks reward copying from another slot: it takes a while to find where to copy from, "
         "then the loss falls, and nothing has been learned about images.");
-    lesson.claim_at_most("error with random masks, share of the variance", of_random.y.back() / variance, 0.75);
-    lesson.claim_at_least("error with tubes, share of the variance", of_tubes.y.back() / variance, 0.93);
+    lesson.claim_at_most("error with random masks, fraction of the variance", of_random.y.back() / variance, 0.75);
+    lesson.claim_at_least("error with tubes, fraction of the variance", of_tubes.y.back() / variance, 0.93);
 }
 
 static void step_5_moving(Lesson& lesson, const videomae::Config& config, const Choices& choices, int seed) {
@@ -307,7 +307,7 @@ static void step_5_moving(Lesson& lesson, const videomae::Config& config, const 
     show_painted(lesson, painter, 0);
     const double variance = masked_variance(painter);
     lesson.why(
-        "a masked tube of a drifting wave follows from the places around it in the same frames: those of its column show the same "
+        "a masked tube of a drifting wave follows from the positions around it in the same frames: those of its column show the same "
         "stripes, and where a whole column is masked, the others tell phase and speed. The error falls from the variance ",
         fixed(variance, 3), " to ", fixed(curve.y.back(), 3),
         ". No other frame shows what is masked, so the model has to learn how an image hangs together.");

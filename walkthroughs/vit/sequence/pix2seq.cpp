@@ -322,7 +322,7 @@ static void train_model(Lesson& lesson, const pix2seq::Weights& w, const pix2seq
     std::vector<std::vector<std::string>> rows{{"loss after steps", "ymin", "xmin", "ymax", "xmax", "class"}};
     Random random(seed);
     const Batch batch = batch_of(test, noise, random, config);
-    std::vector<double> by_word(5);
+    std::vector<double> by_token(5);
     double early_class = 0, early_sides = 0;
     {
         ShowProgress progress(noise ? "with noise" : "without noise", choices.steps);
@@ -334,17 +334,17 @@ static void train_model(Lesson& lesson, const pix2seq::Weights& w, const pix2seq
             const Matrix losses =
                 pix2seq::token_losses(pix2seq::forward(batch.images, batch.input, w, config), batch.target).value();
             rows.push_back({text(end)});
-            for (int word = 0; word < 5; ++word) {
-                by_word[word] = 0;
-                for (int b = 0; b < test_images; ++b) by_word[word] += losses[b * config.length + word] / test_images;
-                rows.back().push_back(fixed(by_word[word], 2));
+            for (int token = 0; token < 5; ++token) {
+                by_token[token] = 0;
+                for (int b = 0; b < test_images; ++b) by_token[token] += losses[b * config.length + token] / test_images;
+                rows.back().push_back(fixed(by_token[token], 2));
             }
             const int shown[3] = {0, 2, 4};
             for (int i = 0; i < 3; ++i) {
                 curves[i].x.push_back(static_cast<float>(end));
-                curves[i].y.push_back(static_cast<float>(by_word[shown[i]]));
+                curves[i].y.push_back(static_cast<float>(by_token[shown[i]]));
             }
-            if (part == 2) early_class = by_word[4], early_sides = (by_word[2] + by_word[3]) / 2;
+            if (part == 2) early_class = by_token[4], early_sides = (by_token[2] + by_token[3]) / 2;
         }
     }
     if (!noise) return;
@@ -355,7 +355,7 @@ static void train_model(Lesson& lesson, const pix2seq::Weights& w, const pix2seq
         "ones that they belong to have just been read, and end near 0. ymin does not: of two objects either may be named first, "
         "and the image does not tell which.");
     lesson.claim_at_least("after a quarter: loss of ymax and xmax over that of the class", early_sides / early_class, 1.5);
-    lesson.claim_at_least("at the end: loss of ymin over that of ymax", by_word[0] / by_word[2], 5);
+    lesson.claim_at_least("at the end: loss of ymin over that of ymax", by_token[0] / by_token[2], 5);
 }
 
 static Writing step_4_write(Lesson& lesson, const std::vector<Scene>& test, const pix2seq::Weights& w,
@@ -369,7 +369,7 @@ static Writing step_4_write(Lesson& lesson, const std::vector<Scene>& test, cons
         const pix2seq::Detections& found = writing.found[i];
         for (int k = 0; k < found.boxes.rows; ++k) {
             rows.push_back({text(i + 1)});
-            for (int word = 0; word < 5; ++word) rows.back().push_back(word_of(writing.tokens[i][5 * k + word]));
+            for (int token = 0; token < 5; ++token) rows.back().push_back(word_of(writing.tokens[i][5 * k + token]));
             rows.back().push_back(class_names[found.classes[k]]);
             rows.back().push_back(fixed(found.scores[k], 3));
         }

@@ -331,7 +331,7 @@ static void step_4_answers(Lesson& lesson, const std::vector<std::vector<Right>>
     lesson.table(asked);
     write_page(choices.out, {rectangles.begin(), rectangles.begin() + 6}, w, config);
     const std::vector<Right>&early = moments.front(), &right = moments.back();
-    std::vector<std::vector<std::string>> rows{{"task", "words, a quarter", "answers, a quarter", "words", "answers"}};
+    std::vector<std::vector<std::string>> rows{{"task", "tokens, a quarter", "answers, a quarter", "tokens", "answers"}};
     for (int task = 0; task < tasks; ++task)
         rows.push_back({task_names[task], fixed(early[task].tokens, 3), fixed(early[task].answers, 3),
                         fixed(right[task].tokens, 3), fixed(right[task].answers, 3)});
@@ -399,7 +399,7 @@ static double step_5_alone(Lesson& lesson, const std::vector<std::vector<Right>>
         " steps, so both have seen as much of it, with as many weights. On the way it may be behind, as with most seeds after a "
         "quarter, or ahead; how much changes with --seed, and of ",
         test_count,
-        " images a share is uncertain by about 0.05. At the end sharing has cost nothing here: "
+        " images a fraction is uncertain by about 0.05. At the end sharing has cost nothing here: "
         "all tasks need the same information from the image, where the rectangle ends and what colour it has.");
     return least_at_end;
 }
