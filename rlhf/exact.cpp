@@ -99,8 +99,8 @@ static Partition partition(const Matrix& q, const Matrix& rewards, float beta) {
             ", each answer needs both, and there must be one");
     require_probabilities("optimal_policy", q);
     require_finite(rewards, "optimal_policy", "rewards");
-    require(beta > 0, "optimal_policy: beta is ", beta,
-            ", it must be above 0; without the KL penalty the optimum is the single best answer");
+    require(beta > 0 && std::isfinite(beta), "optimal_policy: beta is ", beta,
+            ", it must be a number above 0; without the KL penalty the optimum is the single best answer");
     Partition Z{.largest = *std::max_element(rewards.begin(), rewards.end()) / static_cast<double>(beta)};
     for (std::size_t y = 0; y < q.size(); ++y) Z.rest += q[y] * std::exp(rewards[y] / static_cast<double>(beta) - Z.largest);
     return Z;

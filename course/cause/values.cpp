@@ -26,21 +26,14 @@ double hyperbolic_tangent(double x) { return std::tanh(x); }
 double logistic(double x) { return 1 / (1 + std::exp(-x)); }
 double half_square(double x) { return x * x / 2; }
 double minus_one(double x) { return std::exp(x) - 1; }
-const Function functions[] = {{"the logarithm of", logarithm},
-                              {"minus the logarithm of", minus_logarithm},
-                              {"exp of", exponential},
-                              {"exp of minus", exponential_of_minus},
-                              {"the square of", square_of},
-                              {"half the square of", half_square},
-                              {"the square root of", root},
-                              {"the absolute value of", absolute},
-                              {"the positive part of", positive_part},
-                              {"the reciprocal of", reciprocal},
-                              {"1 minus", one_minus},
-                              {"exp, less 1, of", minus_one},
-                              {"tanh of", hyperbolic_tangent},
-                              {"the sigmoid of", logistic},
-                              {"-log sigmoid with the sign reversed, -log(1 - exp(-x)), of", reversed}};
+const Function functions[] = {
+    {"the logarithm of", logarithm},   {"minus the logarithm of", minus_logarithm},
+    {"exp of", exponential},           {"exp of minus", exponential_of_minus},
+    {"the square of", square_of},      {"half the square of", half_square},
+    {"the square root of", root},      {"the absolute value of", absolute},
+    {"the reciprocal of", reciprocal}, {"1 minus", one_minus},
+    {"exp, less 1, of", minus_one},    {"tanh of", hyperbolic_tangent},
+    {"the sigmoid of", logistic},      {"-log sigmoid with the sign reversed, -log(1 - exp(-x)), of", reversed}};
 }  // namespace
 
 std::string function_of_expected(const Compared& c) {
@@ -140,9 +133,8 @@ std::string multiple_of_expected(const Compared& c) {
     if (factor == 0) return "";
     for (const std::size_t k : c.differing)
         if (!fits(c.ours[k], factor * c.expected[k])) return "";
-    const std::string equation = c.differing.size() == c.expected.size() || factor == 0
-                                     ? "fits: yours = expected * "
-                                     : "fits: where it differs, yours = expected * ";
+    const bool everywhere = c.differing.size() == c.expected.size();
+    const std::string equation = everywhere ? "fits: yours = expected * " : "fits: where it differs, yours = expected * ";
     if (c.distinct >= 3) return equation + factor_text(factor, c.known.sizes);
     // A single number is a multiple of any other: only an exact factor with a name is informative.
     const std::string named = named_factor(factor, c.known.sizes, 1e-5);

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "course/cause/compared.h"
 #include "course/cause/known.h"
 #include "nn/base/random.h"
 #include "nn/data/safetensors.h"
@@ -29,6 +30,92 @@ static Matrix some(int rows, int cols, std::uint64_t seed = 1) {
 TEST_CASE("cause: empty if the numbers agree or no guess fits") {
     CHECK(cause(some(6, 8), some(6, 8), {}) == "");
     CHECK(cause(some(6, 8, 1), some(6, 8, 2), {}) == "");
+}
+
+TEST_CASE("agree, fits: the limits of the tests, and of rounding; NaN agrees with nothing, infinity with itself") {
+    CHECK(agree(1.0001f, 1));
+    CHECK(agree(0.9999f, 1));
+    CHECK_FALSE(agree(1.00013f, 1));
+    CHECK(agree(1e-5f, 0));
+    CHECK_FALSE(agree(2e-5f, 0));
+    CHECK(agree(-3, -3));
+    CHECK_FALSE(agree(3, -3));
+    CHECK(agree(INFINITY, INFINITY));
+    CHECK_FALSE(agree(1, INFINITY));
+    CHECK_FALSE(agree(NAN, NAN));
+    CHECK_FALSE(agree(NAN, 1));
+    CHECK(fits(3e-6, 0));
+    CHECK_FALSE(fits(4e-6, 0));
+    CHECK(fits(-100.01, -100));
+    CHECK_FALSE(fits(-100.02, -100));
+    CHECK(fits(Matrix{{1, 2}}, Matrix{{1, 2}}));
+    CHECK_FALSE(fits(Matrix{{1, 2}}, Matrix{{1, 3}}));
+    CHECK_FALSE(fits(Matrix{{1, 2}}, Matrix{{1}, {2}}));
+}
+
+TEST_CASE("Compared: which elements differ, how many pairs they are, and which of them tell") {
+    const Matrix ours{{1, 2, 7}, {3, 4, 7}}, expected{{1, 5, 8}, {9, 4, 8}};
+    const Known known;
+    const Compared c(ours, expected, known);
+    CHECK(c.differing == std::vector<std::size_t>{1, 2, 3, 5});
+    CHECK(c.row(5) == 1);
+    CHECK(c.col(5) == 2);
+    CHECK(c.distinct == 3);  // 2 5, 7 8 twice, 3 9
+    CHECK(c.evidence == 3);
+    // around 1 fits() allows 1.03e-4: twenty times that is 2.06e-3
+    const Matrix ones{{1, 1}}, near{{1.002f, 1.0021f}};
+    CHECK(Compared(near, ones, known).differing.size() == 2);
+    CHECK(Compared(near, ones, known).distinct == 2);
+    CHECK(Compared(near, ones, known).evidence == 1);
+    CHECK(Compared(ones, Matrix{{1}, {1}}, known).differing.empty());  // another shape
+}
+
+TEST_CASE("named_factor: plain factors, expressions of sizes, small fractions") {
+    for (const auto& [factor, words] : std::vector<std::pair<double, std::string>>{{-1, "-1, the sign"},
+                                                                                   {2, "2, twice"},
+                                                                                   {0.5, "0.5, half"},
+                                                                                   {-2, "-2, minus twice"},
+                                                                                   {-0.5, "-0.5, minus half"},
+                                                                                   {4, "4, four times"},
+                                                                                   {0.25, "0.25, a quarter"},
+                                                                                   {3, "3, a whole number"},
+                                                                                   {12, "12, a whole number"},
+                                                                                   {13, ""},
+                                                                                   {1, ""},
+                                                                                   {2.0 / 3, "0.6667 = 2 / 3"},
+                                                                                   {-1.5, "-1.5 = -3 / 2"},
+                                                                                   {12.0 / 11, "1.091 = 12 / 11"},
+                                                                                   {1.0 / 12, "0.08333 = 1 / 12"},
+                                                                                   {1.0 / 13, ""},
+                                                                                   {2 * (1 + 4e-5), "2, twice"},
+                                                                                   {2 * (1 + 6e-5), ""}})
+        CHECK(named_factor(factor, {}) == words);
+    for (const auto& [factor, words] :
+         std::vector<std::pair<double, std::string>>{{5, "5 = a"},
+                                                     {-5, "-5 = -a"},
+                                                     {0.2, "0.2 = 1 / a"},
+                                                     {std::sqrt(5), "2.236 = sqrt(a)"},
+                                                     {1 / std::sqrt(5), "0.4472 = 1 / sqrt(a)"},
+                                                     {0.8, "0.8 = (a - 1) / a"},
+                                                     {1.25, "1.25 = a / (a - 1)"},
+                                                     {std::sqrt(0.8), "0.8944 = sqrt((a - 1) / a)"},
+                                                     {std::sqrt(1.25), "1.118 = sqrt(a / (a - 1))"}})
+        CHECK(named_factor(factor, {{"a", 5}}) == words + ", a = 5");
+    // of small sizes only the root, of fractions no root; 1 and 0 give no name
+    CHECK(named_factor(std::sqrt(3), {{"a", 3}}) == "1.732 = sqrt(a), a = 3");
+    CHECK(named_factor(1 / std::sqrt(3), {{"a", 3}}) == "0.5774 = 1 / sqrt(a), a = 3");
+    CHECK(named_factor(std::sqrt(2), {{"a", 2}}) == "1.414 = sqrt(a), a = 2");
+    CHECK(named_factor(3, {{"a", 3}}) == "3, a whole number");
+    CHECK(named_factor(0.7345, {{"a", 0.7345}}) == "0.7345 = a, a = 0.7345");
+    CHECK(named_factor(1 / 0.7345, {{"a", 0.7345}}) == "1.361 = 1 / a, a = 0.7345");
+    CHECK(named_factor(std::sqrt(0.7345), {{"a", 0.7345}}).empty());
+    CHECK(named_factor(7, {{"a", 1}, {"b", 0}}) == "7, a whole number");
+    // several sizes: each number once, three names at most
+    CHECK(named_factor(6, {{"a", 6}, {"b", 6}, {"c", 36}}) == "6 = a or sqrt(c), a = 6, c = 36");
+    CHECK(named_factor(1.2, {{"a", 6}, {"b", 1.2}, {"c", 1 / 1.2}, {"d", 1.20001}}) ==
+          "1.2 = a / (a - 1) or b or 1 / c, a = 6, b = 1.2, c = 0.8333");
+    CHECK(factor_text(13, {}) == "13");
+    CHECK(factor_text(2, {}) == "2, twice");
 }
 
 TEST_CASE("cause: a factor is named from the sizes: sqrt(8), the unbiased variance of 24 numbers, the sign") {
@@ -65,6 +152,32 @@ TEST_CASE("cause: functions of the expected number, and missing terms") {
     const Known known{.sizes = {{"codes", 20}}, .others = {}};
     CHECK(cause(changed(any, [](float x) { return x > 0 ? x - 20 : x; }), any, known) ==
           "fits: where it differs, yours = expected - 20 = codes, codes = 20");
+}
+
+TEST_CASE("cause: each function of the expected number has its name") {
+    const Matrix positive = changed(some(4, 5), [](float x) { return 0.15f + 0.4f * std::abs(x); });
+    using Case = std::pair<std::string, std::function<float(float)>>;
+    for (const auto& [name, f] : std::vector<Case>{{"the logarithm of", [](float x) { return std::log(x); }},
+                                                   {"minus the logarithm of", [](float x) { return -std::log(x); }},
+                                                   {"the square of", [](float x) { return x * x; }},
+                                                   {"half the square of", [](float x) { return x * x / 2; }},
+                                                   {"the reciprocal of", [](float x) { return 1 / x; }},
+                                                   {"1 minus", [](float x) { return 1 - x; }},
+                                                   {"exp, less 1, of", [](float x) { return std::exp(x) - 1; }},
+                                                   {"tanh of", [](float x) { return std::tanh(x); }},
+                                                   {"the sigmoid of", [](float x) { return 1 / (1 + std::exp(-x)); }}})
+        CHECK(cause(changed(positive, f), positive, {}) == "fits: yours is " + name + " what is expected");
+    // named by the inverse, which comes first
+    for (const auto& [name, f] : std::vector<Case>{{"the logarithm of", [](float x) { return std::exp(x); }},
+                                                   {"minus the logarithm of", [](float x) { return std::exp(-x); }},
+                                                   {"the square of", [](float x) { return std::sqrt(x); }}})
+        CHECK(cause(changed(positive, f), positive, {}) == "fits: expected is " + name + " yours: it is missing");
+    const Matrix any = some(4, 5);
+    CHECK(cause(changed(any, [](float x) { return std::abs(x); }), any, {}) ==
+          "fits: yours is the absolute value of what is expected");
+    CHECK(cause(changed(any, [](float x) { return x - 0.25f; }), any, {}) == "fits: yours = expected - 0.25");
+    CHECK(cause(changed(any, [](float x) { return x > 0 ? 3.5f * x : x; }), any, {}) ==
+          "fits: where it differs, yours = expected * 3.5 = 7 / 2");
 }
 
 TEST_CASE("cause: the wrong form of GELU is recognised through its input") {
@@ -226,7 +339,35 @@ TEST_CASE("cause: the right numbers in the wrong positions") {
     std::swap(mixed(0, 0), mixed(3, 2));
     std::swap(mixed(1, 1), mixed(5, 0));
     std::swap(mixed(2, 3), mixed(4, 1));
-    CHECK(cause(mixed, m, {}) == "fits: all numbers are right, in other positions");
+    CHECK(cause(mixed, m, {}) == "fits: all numbers are right, in other places");
+    Matrix in_rows = m;
+    for (int i = 0; i < 6; ++i) std::swap(in_rows(i, i % 4), in_rows(i, (i + 1 + i % 2) % 4));
+    CHECK(cause(in_rows, m, {}) == "fits: each row holds the right numbers in other columns");
+}
+
+TEST_CASE("cause: orders of rows that have a name, in the whole or in groups") {
+    const Matrix m = some(12, 4);
+    const auto said = [&](const std::vector<int>& from) {
+        const std::string words = cause(rows_from(m, from), m, {}), start = "fits: your rows are right but stand elsewhere:";
+        return words.starts_with(start) ? words.substr(start.size()) : words;
+    };
+    CHECK(said({1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0}) == " the first row stands at the end");
+    CHECK(said({11, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}) == " the last row stands first");
+    CHECK(said({2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0, 1}) == " every row is moved by 2");
+    CHECK(said({10, 11, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9}) == " every row is moved by 2");
+    CHECK(said({3, 0, 1, 2, 7, 4, 5, 6, 11, 8, 9, 10}) == " in every group of 4 rows the last row stands first");
+    CHECK(said({3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8}) == " in every group of 4 rows the order is reversed");
+    CHECK(said({0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11}) == " the rows are 3 by 4 and were read as 4 by 3");
+    CHECK(said({0, 3, 6, 9, 1, 4, 7, 10, 2, 5, 8, 11}) == " the rows are 4 by 3 and were read as 3 by 4");
+    CHECK(cause(transpose(rows_from(transpose(m), {1, 0, 2, 3})), m, {}) ==
+          "fits: your columns are right but stand in another order, 2 of 4: column 0 of yours belongs to place 1");
+    // every block of two rows, transposed
+    const Matrix blocks = some(6, 2);
+    Matrix turned = blocks;
+    for (int block = 0; block < 6; block += 2) std::swap(turned(block, 1), turned(block + 1, 0));
+    CHECK(cause(turned, blocks, {}) == "fits: every block of 2 rows is the transpose of what is expected");
+    CHECK(cause(transpose(blocks), blocks, {}) == "fits: yours is the transpose of what is expected");
+    CHECK(cause(some(2, 6, 3), blocks, {}).empty());
 }
 
 TEST_CASE("cause: where the wrong numbers are is reported as a fact, not a guess") {
@@ -239,6 +380,37 @@ TEST_CASE("cause: where the wrong numbers are is reported as a fact, not a guess
     CHECK(cause(first_of_three, m, {}) == "differs only in rows 0, 3, the first of each group of 3");
     CHECK(cause(one_column, m, {}) == "differs only in column 2");
     CHECK(cause(masked, m, {.sizes = {}, .others = {{"input.mask", mask}}}) == "differs only where input.mask is 0");
+    const Matrix other_way = changed(mask, [](float x) { return 1 - x; });
+    CHECK(cause(masked, m, {.sizes = {}, .others = {{"input.mask", other_way}}}) == "differs only where input.mask is 1");
+    // where a mask is all ones it says nothing, and rows that have no pattern are only listed
+    CHECK(cause(masked, m, {.sizes = {}, .others = {{"input.mask", Matrix(6, 1, 1)}}}) ==
+          "differs only in rows 1, 4, number 1 of each group of 3");
+    const Matrix tall = some(16, 3), other = some(16, 3, 9);
+    const auto rows_wrong = [&](const std::vector<int>& rows) {
+        Matrix wrong = tall;
+        for (const int i : rows)
+            for (int j = 0; j < 3; ++j) wrong(i, j) = other(i, j);
+        return cause(wrong, tall, {});
+    };
+    CHECK(rows_wrong({3}) == "differs only in row 3");
+    CHECK(rows_wrong({2, 5}) == "differs only in rows 2, 5");
+    CHECK(rows_wrong({3, 7, 11, 15}) == "differs only in rows 3, 7, 11, 15, the last of each group of 4");
+    CHECK(rows_wrong({0, 2, 4, 6, 8, 10, 12, 14}) == "differs only in rows 0, 2, 4, 6, 8, 10 ..., the first of each group of 2");
+    CHECK(rows_wrong({0, 1, 2, 3, 4, 5, 7, 8}) == "differs only in rows 0, 1, 2, 3, 4, 5 ...");
+    CHECK(rows_wrong({0, 1, 2, 3, 4, 5, 7, 8, 9}) == "");  // more than half of them
+    Matrix two_columns = m;
+    for (int i = 0; i < 6; ++i) two_columns(i, 1) = noise(i, 1), two_columns(i, 3) = noise(i, 3);
+    CHECK(cause(two_columns, m, {}) == "differs only in columns 1, 3, the last of each group of 2");
+}
+
+TEST_CASE("cause: differences of less than 2 in 1000 of the largest number are reported as small") {
+    Random random(3);
+    Matrix m = some(6, 4), ours = m;
+    m(0, 0) = ours(0, 0) = 10;
+    for (std::size_t k = 1; k < ours.size(); ++k) ours[k] += k % 2 == 0 ? 0.01f : 0.004f * random.uniform();
+    CHECK(cause(ours, m, {}).starts_with("differs only by 0.1 % of the largest number: "));
+    ours(5, 3) += 0.03f;
+    CHECK(cause(ours, m, {}) == "");
 }
 
 TEST_CASE("cause: NaN and infinity are reported with the position of the first") {
@@ -246,6 +418,12 @@ TEST_CASE("cause: NaN and infinity are reported with the position of the first")
     m(1, 2) = m(2, 0) = std::nanf("");
     CHECK(cause(m, some(3, 4), {}).starts_with("2 of yours are not numbers, the first at (1, 2)"));
     CHECK(cause(Matrix(3, 4), some(3, 4), {}) == "all of yours are 0: nothing was computed, or nothing flowed here");
+    Matrix infinite = some(3, 4);
+    infinite(1, 2) = infinite(2, 0) = INFINITY;
+    CHECK(cause(infinite, some(3, 4), {}) == "differs only in being infinite at 2 places, the first at (1, 2)");
+    infinite(2, 3) = NAN;
+    CHECK(cause(infinite, some(3, 4), {}).starts_with("1 of yours are not numbers, the first at (1, 2)"));
+    CHECK(cause(Matrix(1, 2), Matrix{{0, 3}}, {}) != "all of yours are 0: nothing was computed, or nothing flowed here");
 }
 
 TEST_CASE("known_of: sizes from metadata and inputs, masks as fractions, other values; gradients only for a gradient") {

@@ -153,8 +153,9 @@ TEST_CASE("all_answers, kl, objective, optimal_policy: each limit is allowed, wh
                       "optimal_policy: probabilities (0, 0) and rewards (0, 0), each answer needs both, and there must be one");
     CHECK_THROWS_WITH(
         exact::optimal_policy(one, zero, 0),
-        "optimal_policy: beta is 0.000000, it must be above 0; without the KL penalty the optimum is the single best "
+        "optimal_policy: beta is 0.000000, it must be a number above 0; without the KL penalty the optimum is the single best "
         "answer");
+    CHECK(error_of([&] { exact::optimal_objective(one, zero, INFINITY); }).starts_with("optimal_policy: beta is inf"));
     CHECK(exact::optimal_policy(one, zero, 0.25f)[0] == 1);
 }
 

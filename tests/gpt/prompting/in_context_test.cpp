@@ -82,6 +82,18 @@ TEST_CASE("loss: the mean over the labels only, ln L before training") {
     CHECK(in_context::loss(steps, batch, card).value()[0] == Approx(sum / 48));
 }
 
+TEST_CASE("recipe_of: warm-up of 100 steps or all of them, then linear descent to 5 %") {
+    const Recipe recipe = in_context::recipe_of({.steps = 400, .batch = 7, .learning_rate = 0.5f});
+    CHECK(recipe.schedule.warm_up == 100);
+    CHECK(recipe.schedule.steps == 400);
+    CHECK(recipe.schedule.peak == 0.5f);
+    CHECK(recipe.schedule.descent == Descent::linear);
+    CHECK(recipe.schedule.floor == 0.05f);
+    CHECK(recipe.batch == 7);
+    CHECK(recipe.beta2 == 0.98f);
+    CHECK(in_context::recipe_of({.steps = 30}).schedule.warm_up == 30);
+}
+
 TEST_CASE("train: after a short training few-shot beats one-shot, one-shot beats zero-shot, and zero-shot stays at chance" *
           only_when_optimised) {
     const in_context::Task task{.inputs = 2, .labels = 2, .pairs = 5};
