@@ -260,6 +260,59 @@ TEST_CASE("cause: attention weights: a mask that is missing, off by one, or appl
           std::string::npos);
 }
 
+static bool itself(int i, int j) { return i == j; }
+static bool first_key(int i, int j) { return j == 0 && i > 0; }
+
+TEST_CASE("cause: attention weights: the region in which the masks differ is named where it has a name") {
+    const Matrix all = weights_of(0.5f, false, nothing_hidden);
+    const std::string end = "; the scores themselves are right", more = "fits: you attend to places that the mask excludes",
+                      fewer = "fits: you exclude places that may be attended to";
+    CHECK(cause(all, weights_of(0.5f, false, itself), {}) == more + ", on the diagonal: each token and itself" + end);
+    CHECK(cause(weights_of(0.5f, false, itself), all, {}) == fewer + ", on the diagonal: each token and itself" + end);
+    CHECK(cause(all, weights_of(0.5f, false, past), {}) == more + ", below the diagonal: the past" + end);
+    CHECK(cause(weights_of(0.5f, false, past), all, {}) == fewer + ", below the diagonal: the past" + end);
+    CHECK(cause(weights_of(0.5f, false, first_key), all, {}) == fewer + end);
+    CHECK(cause(weights_of(0.5f, false, beyond_the_next), weights_of(0.5f, false, future), {}) ==
+          more + ", right above the diagonal: each token and the next one, a causal mask off by one" + end);
+    CHECK(cause(weights_of(0.5f, false, first_key), weights_of(0.5f, false, future), {}) ==
+          more + ", above the diagonal: the future; you exclude places that may be attended to" + end);
+}
+
+TEST_CASE("cause: attention weights: what is no distribution, or no whole number of square blocks, is not explained by scores") {
+    const Matrix right = weights_of(0.5f, false, nothing_hidden), turned = weights_of(0.5f, true, nothing_hidden);
+    const auto twice = [](float x) { return 2 * x; };
+    CHECK(cause(changed(turned, twice), right, {}).find("queries and keys are exchanged") == std::string::npos);
+    CHECK(cause(changed(weights_of(0.5f, false, past), twice), weights_of(0.5f, false, future), {}).find("other way round") ==
+          std::string::npos);
+    CHECK(cause(changed(right, twice), weights_of(0.5f, false, future), {}).find("the mask excludes") == std::string::npos);
+    const auto first_rows = [](const Matrix& m, int rows) {
+        Matrix result(rows, m.cols);
+        for (int i = 0; i < rows; ++i)
+            for (int j = 0; j < m.cols; ++j) result(i, j) = m(i, j);
+        return result;
+    };
+    CHECK(cause(first_rows(turned, 8), first_rows(right, 8), {}) == "");
+    CHECK(cause(first_rows(turned, 12), first_rows(right, 12), {}) ==
+          "fits: your weights are those of the transposed scores: queries and keys are exchanged");
+    // other keys are open, in rows that are not square: a mask without a name
+    CHECK(cause(first_rows(right, 8), first_rows(weights_of(0.5f, false, future), 8), {}) ==
+          "fits: you attend to places that the mask excludes; the scores themselves are right");
+    // scores multiplied by the root of the head width, by a number without a name, and by one that differs from row to row
+    const Known known{.sizes = {{"head width", 8}}, .others = {}};
+    CHECK(cause(weights_of(0.5f * std::sqrt(8.0f), false, future), weights_of(0.5f, false, future), known) ==
+          "fits: your weights are those of scores multiplied by 2.828 = sqrt(head width), head width = 8");
+    CHECK(cause(weights_of(0.43f, false, nothing_hidden), right, known) ==
+          "fits: your weights are those of scores multiplied by 0.86");
+    Matrix mixed = right;
+    const Matrix other = weights_of(1, false, nothing_hidden);
+    for (int j = 0; j < 6; ++j) mixed(3, j) = other(3, j), mixed(9, j) = weights_of(0.25f, false, nothing_hidden)(9, j);
+    CHECK_FALSE(cause(mixed, right, known).starts_with("fits: your weights are those of scores"));
+    // one row of different weights is enough to say that not all are equal
+    Matrix equal(18, 6, 1.0f / 6);
+    equal(17, 0) = 0.5f, equal(17, 1) = 0.5f - 4.0f / 6;
+    CHECK_FALSE(cause(equal, right, known).starts_with("fits: in each row all of your weights are equal"));
+}
+
 // --- other steps ---
 
 TEST_CASE("cause: another step, a missing one, one too many, a missing gain") {
