@@ -55,6 +55,53 @@ TEST_CASE("evaluate: a reward model that gives every answer the same reward agre
     CHECK(reviews::rewards_of(flat, texts) == std::vector<float>(5, -0.5f));
 }
 
+static gpt::Weights random_policy(int seed) {
+    Random random(seed);
+    return gpt::make_weights(reviews::model_config(), random, {.stddev = 0.2f, .embedding_stddev = 0.2f});
+}
+
+TEST_CASE("measure: means over fresh texts of the policy; its KL to itself is 0") {
+    const gpt::Weights policy = random_policy(1), reference = random_policy(2);
+    const reviews::RewardModel flat{
+        .w = reward_model::from_language_model(policy, reviews::model_config()), .shift = 0.5f, .losses = {}};
+    Random random(3), same(3), again(3);
+    const ppo::Episodes texts = reviews::write(policy, 40, same);
+    const reviews::Measured measured = reviews::measure(policy, reference, flat, random, 40);
+    CHECK(measured.true_score == reviews::mean(reviews::true_scores(texts)));
+    CHECK(measured.reward == Approx(-0.5));
+    CHECK(measured.sentences == static_cast<float>(reviews::share_of_sentences(texts)));
+    const Matrix ours = reviews::log_probabilities(policy, texts), other = reviews::log_probabilities(reference, texts);
+    double kl = 0;
+    for (std::size_t k = 0; k < ours.size(); ++k) kl += (ours[k] - other[k]) / 40.0;
+    CHECK(measured.kl == Approx(kl).epsilon(1e-4));
+    CHECK(reviews::measure(policy, policy, flat, again, 8).kl == 0);
+}
+
+TEST_CASE("train_ppo, train_dpo: one entry for each iteration or step; with a learning rate of 0 nothing is learned") {
+    const gpt::Weights policy = random_policy(1);
+    const reviews::RewardModel flat{
+        .w = reward_model::from_language_model(policy, reviews::model_config()), .shift = 0.5f, .losses = {}};
+    Random random(3), same(3);
+    const reviews::PpoModel ppo_model =
+        reviews::train_ppo(policy, flat, {.iterations = 2, .episodes = 8, .epochs = 1, .learning_rate = 0}, random);
+    const reviews::PpoHistory& history = ppo_model.history;
+    for (const std::vector<float>* const list : {&history.true_score, &history.reward, &history.kl, &history.sentences})
+        CHECK(list->size() == 2);
+    CHECK(history.reward[1] == Approx(-0.5));
+    CHECK(std::abs(history.kl[1]) < 1e-4);
+    CHECK(history.first_ratio_error < 1e-4);
+    CHECK(identical(ppo_model.w.trunk.token_embedding.value(), policy.token_embedding.value()));
+    // four pairs in batches of two, three times
+    const reviews::DpoModel dpo_model = reviews::train_dpo(policy, reviews::comparisons_of(two_rankings()),
+                                                           {.learning_rate = 0, .batch = 2, .epochs = 3}, random);
+    for (const std::vector<float>* const list :
+         {&dpo_model.history.loss, &dpo_model.history.accuracy, &dpo_model.history.chosen, &dpo_model.history.rejected})
+        CHECK(list->size() == 6);
+    for (const float loss : dpo_model.history.loss) CHECK(loss == Approx(std::log(2.0)));
+    CHECK(dpo_model.history.chosen[5] == Approx(0));
+    CHECK(identical(dpo_model.w.token_embedding.value(), policy.token_embedding.value()));
+}
+
 TEST_CASE("dpo_batch: chosen rows first, labels on the answers only") {
     const reviews::Comparisons comparisons = reviews::comparisons_of(two_rankings());
     CHECK(comparisons.count() == 4);

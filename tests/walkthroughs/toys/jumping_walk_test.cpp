@@ -97,6 +97,9 @@ TEST_CASE("learn: one loss a step, near ln 16 before anything is learned") {
     Random random(4);
     const jumping_walk::Learned model = jumping_walk::learn({.steps = 2, .batch = 8}, random);
     CHECK(model.losses.size() == 2);
+    CHECK(model.config.vocabulary == 16);
+    CHECK(model.config.positions == 20);
+    CHECK(model.config.depth == 2);
     CHECK(model.losses[0] > 2.4f);
     CHECK(model.losses[0] < 3.5f);
 }

@@ -27,7 +27,8 @@ TEST_SUITE("sentences") {
             Random random(seed);
             const SplitSentences corpus = split_sentences(all_sentences(), random);
             CHECK(corpus.train.size() + corpus.test.size() == 576);
-            CHECK(corpus.test.size() > 30);
+            CHECK(corpus.test.size() > 45);  // 15 % of 192 pairs with three endings are 86, give or take 15
+            CHECK(corpus.test.size() < 130);
             std::set<std::string> trained, famous;
             for (const Sentence& sentence : corpus.train) {
                 trained.insert(sentence.subject + " " + sentence.object);
