@@ -1,5 +1,9 @@
 #include "course/drawn/drawn.h"
 
+#include <algorithm>
+#include <cmath>
+#include <set>
+
 #include "course/grade/comparison.h"
 #include "tests/test.h"
 
@@ -30,6 +34,61 @@ TEST_CASE("answer_all: the reference solution answers every question; equal seed
               Answers answers;
               answer_all("cooking", 1, answers);
           }) == "course: there are no questions for the task cooking");
+}
+
+// The answers to one question of a task, one of each round.
+static std::vector<Matrix> answers_to(const std::string& task, const std::string& question, int seed) {
+    std::vector<Matrix> found;
+    for (const Answer& answer : answers_of(task, seed))
+        if (answer.name == question) found.push_back(answer.value);
+    CHECK(found.size() == static_cast<std::size_t>(rounds));
+    return found;
+}
+
+static int not_zero(const Matrix& m) {
+    return static_cast<int>(std::count_if(m.begin(), m.end(), [](float x) { return x != 0; }));
+}
+
+TEST_CASE("answer_all: a question asks what its name says") {
+    for (int seed = 1; seed <= 5; ++seed) {
+        for (const Matrix& may : answers_to("causal", "n queries of n tokens", seed)) {
+            CHECK(may.rows == may.cols);
+            CHECK(not_zero(may) == may.rows * (may.rows + 1) / 2);
+        }
+        for (const Matrix& may : answers_to("causal", "n queries after a cache", seed)) {
+            CHECK(may.cols > may.rows);
+            CHECK(may(0, may.cols - may.rows) == 1);
+            CHECK(may(0, may.cols - may.rows + 1) == 0);
+        }
+        for (const Matrix& may : answers_to("causal", "one query after a cache", seed)) CHECK(not_zero(may) == may.cols);
+        for (const Matrix& context : answers_to("attention", "a query that may attend to nothing", seed)) {
+            for (int j = 0; j < context.cols; ++j) CHECK(context(0, j) == 0);
+            CHECK(not_zero(context) > 0);
+        }
+        for (const Matrix& y : answers_to("layer_norm", "mean and variance", seed))
+            for (int i = 0; i < y.rows; ++i) {
+                double sum = 0, squares = 0;
+                for (int j = 0; j < y.cols; ++j) sum += y(i, j), squares += y(i, j) * y(i, j);
+                CHECK(std::abs(sum) < 1e-4);
+                CHECK(squares == Approx(y.cols).epsilon(1e-4));
+            }
+        for (const Matrix& p : answers_to("top_p", "p of 0 keeps one", seed)) CHECK(not_zero(p) == 1);
+        for (const Matrix& p : answers_to("top_p", "p of 1 keeps all", seed)) CHECK(not_zero(p) == p.cols);
+        for (const Matrix& p : answers_to("top_p", "equal probabilities, reached exactly", seed)) CHECK(not_zero(p) == 2);
+        for (const Matrix& p : answers_to("top_p", "equal probabilities, crossed", seed)) CHECK(not_zero(p) == 3);
+        for (const Matrix& span : answers_to("best_span", "answers of one word", seed))
+            for (int b = 0; b < span.rows; ++b) CHECK(span(b, 0) == span(b, 1));
+        for (const Matrix& span : answers_to("best_span", "answers of at most two words", seed))
+            for (int b = 0; b < span.rows; ++b) CHECK(span(b, 1) - span(b, 0) <= 1);
+        for (const Matrix& span : answers_to("best_span", "of equal spans the first", seed)) CHECK(span[0] == span[1]);
+    }
+}
+
+TEST_CASE("between: both ends are drawn, nothing beyond them") {
+    Random random(1);
+    std::set<int> drawn;
+    for (int k = 0; k < 200; ++k) drawn.insert(between(random, 3, 6));
+    CHECK(drawn == std::set<int>{3, 4, 5, 6});
 }
 
 TEST_CASE("answer_all: no answer is all zeros or the same for every question") {
