@@ -500,6 +500,29 @@ TEST_CASE("known_of: sizes from metadata and inputs, masks as fractions, other v
     CHECK(of_step.others.size() == 2);
     CHECK(of_step.others.at("input.mask")(1, 3) == 1);
     CHECK(of_step.others.count("b") == 1);
+    for (const auto& [width, heads] : std::vector<std::pair<std::string, std::string>>{
+             {"n_embd", "n_head"}, {"embed_dim", "num_heads"}, {"hidden_size", "n_head"}}) {
+        const std::vector<TensorToWrite> tensors{
+            {.name = "input.one", .shape = {}, .integers = {3}},
+            {.name = "input.row", .shape = {3}, .integers = {4, 5, 6}},
+            {.name = "input.none", .shape = {2, 0}, .integers = {}},
+            {.name = "input.zeros", .shape = {2}, .integers = {0, 0}},
+            {.name = "input.block", .shape = {2, 2, 3}, .integers = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}}};
+        write_safetensors(folder.path("y.safetensors"), tensors, {{width, "20"}, {heads, "5"}, {"empty", ""}, {"odd", "3x"}});
+        const Safetensors other(folder.path("y.safetensors"));
+        const Known known = known_of(other, "expected.nothing");
+        CHECK(known.sizes == std::map<std::string, double>{{width, 20},
+                                                           {heads, 5},
+                                                           {"head width", 4},
+                                                           {"the fraction of ones in input.zeros", 0},
+                                                           {"rows of input.none", 2},
+                                                           {"columns of input.none", 0},
+                                                           {"rows of input.block", 2},
+                                                           {"columns of input.block", 2}});
+        CHECK(identical(as_matrix(other, "input.one"), Matrix{{3}}));
+        CHECK(identical(as_matrix(other, "input.row"), Matrix{{4, 5, 6}}));
+        CHECK(identical(as_matrix(other, "input.block"), Matrix{{0, 1, 2}, {3, 4, 5}, {6, 7, 8}, {9, 10, 11}}));
+    }
     CHECK(of_gradient.others.size() == 1);
     CHECK(of_gradient.others.count("grad.v") == 1);
 }

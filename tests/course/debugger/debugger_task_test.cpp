@@ -40,6 +40,12 @@ TEST_CASE("read_debugger_task: a line of a debugger for each command; an invalid
     CHECK_THROWS_WITH(read_debugger_task(path), (path + ":8: a second line of why").c_str());
     write_file_atomically(path, words + "lldb bt\n");
     CHECK_THROWS_WITH(read_debugger_task(path), (path + ":8: the value begins in column 10").c_str());
+    write_file_atomically(path, words + "\noptions  --seed 2\n");
+    CHECK(read_debugger_task(path).options == "--seed 2");
+    for (const char* const line : {"lldb     \n", "lldb      bt\n", "lldb\n"}) {
+        write_file_atomically(path, words + line);
+        CHECK_THROWS_WITH(read_debugger_task(path), (path + ":8: the value begins in column 10").c_str());
+    }
     write_file_atomically(path, "asks     How deep?\n");
     CHECK_THROWS_WITH(read_debugger_task(path), (path + ": there is no line of program").c_str());
 }
@@ -53,6 +59,10 @@ TEST_CASE("printed_value: the last value, as gdb and lldb print numbers and stri
     CHECK(printed_value("(int) $n = 15\n") == "15");
     CHECK(printed_value("(lldb) expression float $before = $w[0]\n") == std::nullopt);  // a command, repeated
     CHECK(printed_value("") == std::nullopt);
+    CHECK(printed_value("at $1 = 5\n") == std::nullopt);
+    CHECK(printed_value("$1 is = 5\n") == std::nullopt);
+    CHECK(printed_value("$1 = \"\n") == "\"");  // one quote is no string
+    CHECK(printed_value("$1 = \"\"\n") == "");
 }
 
 TEST_CASE("is_right: text must be the same, numbers within rounding") {
@@ -65,6 +75,10 @@ TEST_CASE("is_right: text must be the same, numbers within rounding") {
     CHECK_FALSE(is_right("0.0001", "-0.00006"));
     CHECK(is_right("-6e-05", "-5.9999e-05"));
     CHECK_FALSE(is_right("", "5"));
+    CHECK(is_right("1000.9", "1000"));  // a thousandth, and a thousandth of a millionth
+    CHECK_FALSE(is_right("1001.1", "1000"));
+    CHECK(is_right("0.0000000009", "0"));
+    CHECK_FALSE(is_right("0.000000002", "0"));
 }
 
 // Why this debugger cannot be asked here; "" when it can.
