@@ -279,6 +279,11 @@ TEST_CASE("make_weights: standard deviation 0.02, and 0.02 / sqrt(2 L) for the t
     float largest = 0;
     for (const float x : w.token_embedding.value()) largest = std::max(largest, std::abs(x));
     CHECK(largest > 0.05f);  // not truncated at two standard deviations
+    gpt::Config shallow = config;
+    shallow.depth = 1, shallow.tied = false;
+    const gpt::Weights one = gpt::make_weights(shallow, random);
+    CHECK(standard_deviation_of(one.blocks[0].mlp.contract.weight.value()) / 0.02f == Approx(1 / std::sqrt(2.0)).epsilon(0.03));
+    CHECK(standard_deviation_of(one.output.value()) / 0.02f == Approx(1).epsilon(0.03));
 
     std::vector<int> ids(40);
     for (int t = 0; t < 40; ++t) ids[t] = random.below(300);

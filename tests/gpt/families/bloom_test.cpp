@@ -187,6 +187,25 @@ TEST_CASE("bloom: config_of reads back the metadata; without them the number of 
           }) == "the given settings: apply_residual_connection_post_layernorm is \"true\"; only false is implemented here");
 }
 
+TEST_CASE("make_weights (bloom): weights that write into the residual stream are sqrt(2 L) times smaller") {
+    for (const int depth : {1, 8}) {
+        Random random(2);
+        const bloom::Config config{.vocabulary = 200, .width = 64, .depth = depth, .heads = 2};
+        const bloom::Weights w = bloom::make_weights(config, random, {.draw = Draw::normal, .stddev = 0.4f});
+        const auto deviation = [](const Var& m) {
+            double squares = 0;
+            for (const float x : m.value()) squares += static_cast<double>(x) * x;
+            return std::sqrt(squares / static_cast<double>(m.value().size()));
+        };
+        const double smaller = 0.4 / std::sqrt(2.0 * depth);
+        CHECK(deviation(w.token_embedding) == Approx(0.4).epsilon(0.03));
+        CHECK(deviation(w.blocks[0].attention.query.weight) == Approx(0.4).epsilon(0.03));
+        CHECK(deviation(w.blocks[0].attention.output.weight) == Approx(smaller).epsilon(0.03));
+        CHECK(deviation(w.blocks[0].mlp.expand.weight) == Approx(0.4).epsilon(0.03));
+        CHECK(deviation(w.blocks[0].mlp.contract.weight) == Approx(smaller).epsilon(0.03));
+    }
+}
+
 TEST_CASE("bloom: rejects an inconsistent config or batch, and names the reason") {
     Random random;
     CHECK_THROWS_WITH(bloom::make_weights({.width = 12, .heads = 5}, random), "bloom: 5 heads do not divide a width of 12");

@@ -333,9 +333,15 @@ TEST_CASE("make_weights (glm): weights that write into the residual stream are s
     const glm::Config config{.vocabulary = 10, .positions = 3, .width = 64, .depth = 8, .heads = 2, .mlp_width = 200};
     const glm::Weights w =
         glm::make_weights(config, random, {.draw = Draw::normal, .stddev = 0.4f}, {.draw = Draw::normal, .stddev = 1});
-    double in = 0, out = 0;
+    glm::Config shallow = config;
+    shallow.depth = 1;
+    const glm::Weights only =
+        glm::make_weights(shallow, random, {.draw = Draw::normal, .stddev = 0.4f}, {.draw = Draw::normal, .stddev = 1});
+    double in = 0, out = 0, of_one = 0;
     for (const float x : w.blocks[0].mlp.expand.weight.value()) in += x * x;
     for (const float x : w.blocks[0].mlp.contract.weight.value()) out += x * x;
+    for (const float x : only.blocks[0].mlp.contract.weight.value()) of_one += x * x;
+    CHECK(std::sqrt(of_one / (64 * 200)) == doctest::Approx(0.4 / std::sqrt(2.0)).epsilon(0.03));
     CHECK(std::sqrt(in / (64 * 200)) == doctest::Approx(0.4).epsilon(0.03));
     CHECK(std::sqrt(out / (64 * 200)) == doctest::Approx(0.1).epsilon(0.03));  // sqrt(2 * 8) = 4
 }
