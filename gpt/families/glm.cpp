@@ -112,6 +112,8 @@ static int find_token(const TokenBatch& texts, int sequence, int first, int end,
 Batch to_be_continued(const TokenBatch& texts, const Config& config, int last) {
     const SpecialTokens& special = config.special;
     const int T = texts.length, count = last > 0 ? last : T;
+    require(last >= 0 && last <= T, "glm: the last ", last, " columns of texts of ", T,
+            " tokens; there must be 1 to that many, or 0 for all");
     Batch batch;
     batch.sequences = texts.sequences;
     batch.length = count;

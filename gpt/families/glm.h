@@ -127,7 +127,7 @@ Batch make_batch(const std::vector<Sequence>& sequences);
 // training: in GLM every new token has the position of the mask; in GLM-130B too for [MASK], but after [gMASK] they increase.
 //   texts    unpadded or padded on the left
 //   last     only the last `last` columns, as in nn/text/batch.h; the mask is (B * last, T) then; 0 = all
-//   throws   std::invalid_argument for a text without [sop], or without a mask before it
+//   throws   std::invalid_argument for a text without [sop], or without a mask before it, and for more columns than there are
 Batch to_be_continued(const TokenBatch& texts, const Config& config, int last = 0);
 
 // --- the model ---

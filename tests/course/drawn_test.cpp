@@ -26,7 +26,11 @@ TEST_CASE("answer_all: the reference solution answers every question; equal seed
         INFO(task);
         const std::vector<Answer> answers = answers_of(task, 5);
         CHECK(answers.size() >= 9);
-        for (const Answer& answer : answers) CHECK(answer.error == "");
+        for (const Answer& answer : answers) {
+            INFO(answer.name);
+            CHECK(answer.error == "");
+            CHECK(!answer.value.empty());
+        }
         CHECK(as_text(answers) == as_text(answers_of(task, 5)));
         CHECK(as_text(answers) != as_text(answers_of(task, 6)));
     }

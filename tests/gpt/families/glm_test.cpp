@@ -193,6 +193,12 @@ TEST_CASE("to_be_continued: new tokens have the mask's position; after [gMASK] o
         CHECK_THROWS_WITH(glm::to_be_continued(make_batch({no_mask}), old),
                           "glm: sequence 0 has no [MASK], [gMASK] or [sMASK] before its [sop]");
     CHECK(glm::to_be_continued(make_batch({{1, 4}}), old).positions == std::vector<int>{0, 0});
+    CHECK(glm::to_be_continued(make_batch({{1, 4}}), old, 2).length == 2);
+    for (const int last : {3, -1})
+        CHECK_THROWS_WITH(glm::to_be_continued(make_batch({{1, 4}}), old, last),
+                          ("glm: the last " + std::to_string(last) +
+                           " columns of texts of 2 tokens; there must be 1 to that many, or 0 for all")
+                              .c_str());
 }
 
 // --- properties of both models ---

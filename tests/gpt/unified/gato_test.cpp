@@ -510,6 +510,14 @@ TEST_CASE("mu_law, bin_of, patch_position, token_of_discrete: each argument chec
     CHECK(error_of([&] { gato::action_of_token(first - 1, config); }) ==
           "gato: token " + std::to_string(first - 1) + " is not one of the " + std::to_string(config.continuous_tokens) +
               " bins from " + std::to_string(first) + " on");
+    const int last = first + config.continuous_tokens - 1;
+    CHECK(gato::action_of_token(last, config) == gato::centre_of_bin(config.continuous_tokens - 1, config.continuous_tokens));
+    CHECK(error_of([&] { gato::action_of_token(last + 1, config); }).starts_with("gato: token " + std::to_string(last + 1)));
+    CHECK(gato::token_of_discrete(0, config) == config.first_discrete());
+    CHECK(gato::token_of_discrete(4, config) == config.vocabulary() - 1);
+    CHECK_THROWS_WITH(gato::token_of_discrete(5, config), "gato: discrete value 5 is outside 0 ... 4");
+    CHECK_THROWS_WITH(gato::tokens_of({.text = {{-1}}}, config), "gato: text token -1 is outside 0 ... 8");
+    CHECK(gato::tokens_of({.text = {{0, 8, 1, 1, 1, 1, 1}}}, config).size() == 8);  // seven positions, and the separator
     CHECK_THROWS_WITH(gato::tokens_of_ids({config.vocabulary()}, config), "gato: token 22 is outside 0 ... 21");
     CHECK(gato::tokens_of_ids({0}, config).size() == 1);
     const auto refusal = [](int index, int count, int positions) {
