@@ -265,8 +265,8 @@ static bool first_key(int i, int j) { return j == 0 && i > 0; }
 
 TEST_CASE("cause: attention weights: the region in which the masks differ is named where it has a name") {
     const Matrix all = weights_of(0.5f, false, nothing_hidden);
-    const std::string end = "; the scores themselves are right", more = "fits: you attend to places that the mask excludes",
-                      fewer = "fits: you exclude places that may be attended to";
+    const std::string end = "; the scores themselves are right", more = "fits: you attend to positions that the mask excludes",
+                      fewer = "fits: you exclude positions that may be attended to";
     CHECK(cause(all, weights_of(0.5f, false, itself), {}) == more + ", on the diagonal: each token and itself" + end);
     CHECK(cause(weights_of(0.5f, false, itself), all, {}) == fewer + ", on the diagonal: each token and itself" + end);
     CHECK(cause(all, weights_of(0.5f, false, past), {}) == more + ", below the diagonal: the past" + end);
@@ -275,7 +275,7 @@ TEST_CASE("cause: attention weights: the region in which the masks differ is nam
     CHECK(cause(weights_of(0.5f, false, beyond_the_next), weights_of(0.5f, false, future), {}) ==
           more + ", right above the diagonal: each token and the next one, a causal mask off by one" + end);
     CHECK(cause(weights_of(0.5f, false, first_key), weights_of(0.5f, false, future), {}) ==
-          more + ", above the diagonal: the future; you exclude places that may be attended to" + end);
+          more + ", above the diagonal: the future; you exclude positions that may be attended to" + end);
 }
 
 TEST_CASE("cause: attention weights: what is no distribution, or no whole number of square blocks, is not explained by scores") {
@@ -296,7 +296,7 @@ TEST_CASE("cause: attention weights: what is no distribution, or no whole number
           "fits: your weights are those of the transposed scores: queries and keys are exchanged");
     // other keys are open, in rows that are not square: a mask without a name
     CHECK(cause(first_rows(right, 8), first_rows(weights_of(0.5f, false, future), 8), {}) ==
-          "fits: you attend to places that the mask excludes; the scores themselves are right");
+          "fits: you attend to positions that the mask excludes; the scores themselves are right");
     // scores multiplied by the root of the head width, by a number without a name, and by one that differs from row to row
     const Known known{.sizes = {{"head width", 8}}, .others = {}};
     CHECK(cause(weights_of(0.5f * std::sqrt(8.0f), false, future), weights_of(0.5f, false, future), known) ==
@@ -392,7 +392,7 @@ TEST_CASE("cause: the right numbers in the wrong positions") {
     std::swap(mixed(0, 0), mixed(3, 2));
     std::swap(mixed(1, 1), mixed(5, 0));
     std::swap(mixed(2, 3), mixed(4, 1));
-    CHECK(cause(mixed, m, {}) == "fits: all numbers are right, in other places");
+    CHECK(cause(mixed, m, {}) == "fits: all numbers are right, in other positions");
     Matrix in_rows = m;
     for (int i = 0; i < 6; ++i) std::swap(in_rows(i, i % 4), in_rows(i, (i + 1 + i % 2) % 4));
     CHECK(cause(in_rows, m, {}) == "fits: each row holds the right numbers in other columns");
@@ -401,19 +401,19 @@ TEST_CASE("cause: the right numbers in the wrong positions") {
 TEST_CASE("cause: orders of rows that have a name, in the whole or in groups") {
     const Matrix m = some(12, 4);
     const auto said = [&](const std::vector<int>& from) {
-        const std::string words = cause(rows_from(m, from), m, {}), start = "fits: your rows are right but stand elsewhere:";
+        const std::string words = cause(rows_from(m, from), m, {}), start = "fits: your rows are right but in other positions:";
         return words.starts_with(start) ? words.substr(start.size()) : words;
     };
-    CHECK(said({1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0}) == " the first row stands at the end");
-    CHECK(said({11, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}) == " the last row stands first");
+    CHECK(said({1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0}) == " the first row comes last");
+    CHECK(said({11, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}) == " the last row comes first");
     CHECK(said({2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0, 1}) == " every row is moved by 2");
     CHECK(said({10, 11, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9}) == " every row is moved by 2");
-    CHECK(said({3, 0, 1, 2, 7, 4, 5, 6, 11, 8, 9, 10}) == " in every group of 4 rows the last row stands first");
+    CHECK(said({3, 0, 1, 2, 7, 4, 5, 6, 11, 8, 9, 10}) == " in every group of 4 rows the last row comes first");
     CHECK(said({3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8}) == " in every group of 4 rows the order is reversed");
     CHECK(said({0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11}) == " the rows are 3 by 4 and were read as 4 by 3");
     CHECK(said({0, 3, 6, 9, 1, 4, 7, 10, 2, 5, 8, 11}) == " the rows are 4 by 3 and were read as 3 by 4");
     CHECK(cause(transpose(rows_from(transpose(m), {1, 0, 2, 3})), m, {}) ==
-          "fits: your columns are right but stand in another order, 2 of 4: column 0 of yours belongs to place 1");
+          "fits: your columns are right but in another order, 2 of 4: column 0 of yours belongs at position 1");
     // every block of two rows, transposed
     const Matrix blocks = some(6, 2);
     Matrix turned = blocks;

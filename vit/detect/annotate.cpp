@@ -62,7 +62,8 @@ Image with_segments(const Image& image, const std::vector<int>& ids, const std::
     Image result = enlarged(image, 1);
     require(static_cast<int>(ids.size()) == image.height * image.width, "with_segments: ", ids.size(), " ids for an image of ",
             shape(image), ", each pixel needs one");
-    require(share >= 0 && share <= 1, "with_segments: ", share, " of the colour in the mixture, it must be a fraction from 0 to 1");
+    require(share >= 0 && share <= 1, "with_segments: ", share,
+            " of the colour in the mixture, it must be a fraction from 0 to 1");
     for (int k = 0; k < static_cast<int>(ids.size()); ++k) {
         if (ids[k] == 0) continue;
         require(ids[k] > 0 && ids[k] <= static_cast<int>(colours.size()), "with_segments: segment ", ids[k],
