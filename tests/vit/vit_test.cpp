@@ -137,6 +137,7 @@ TEST_CASE("class_attention: the class token's attention weights without its own,
         return error_of([&] { vit::class_attention(steps, tiny, block, head, image); });
     };
     CHECK(refusal(1, 1, 1) == "");
+    CHECK(refusal(0, 0, 0) == "");
     CHECK(refusal(-1, 0, 0).starts_with("class_attention: there is no head 0 in block -1; "));
     CHECK(refusal(0, -1, 0).starts_with("class_attention: there is no head -1 in block 0; "));
     CHECK(refusal(0, 2, 0).starts_with("class_attention: there is no head 2 in block 0; "));

@@ -47,8 +47,7 @@ static Matrix pose_of(const Json& frame, const std::string& where) {
     require(list.size() == 4, where, ": a transform_matrix of ", list.size(), " rows, it must be 4 x 4");
     Matrix pose(3, 4);
     for (int i = 0; i < 4; ++i) {
-        require(list[i].kind == Json::Kind::array && list[i].items.size() == 4, where, ": row ", i,
-                " of transform_matrix does not hold 4 numbers, it must be 4 x 4");
+        require(list[i].items.size() == 4, where, ": row ", i, " of transform_matrix does not hold 4 numbers, it must be 4 x 4");
         for (int j = 0; j < 4; ++j) {
             const Json& number = list[i].items[j];
             require(number.kind == Json::Kind::number, where, ": transform_matrix holds something that is not a number in row ",

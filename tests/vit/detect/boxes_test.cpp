@@ -130,6 +130,10 @@ TEST_CASE("boxes: NaN, corners in the wrong order and sizes of 0 are refused; th
     CHECK(without_place(error_of([&] { pairwise_generalised_iou(inverted, good); })) ==
           "pairwise_generalised_iou: box 0 is (3.000000, 0.000000, 2.000000, 2.000000), it must be finite, with left <= right "
           "and top <= bottom; convert_boxes makes corners of other formats");
+    const Matrix endless{{0, 0, INFINITY, 2}};
+    CHECK(without_place(error_of([&] {
+              pairwise_iou(endless, good);
+          })).starts_with("pairwise_iou: box 0 is (0.000000, 0.000000, inf"));
     CHECK(without_place(error_of([&] {
               pairwise_iou({{0, 3, 2, 2}}, good);
           })) ==

@@ -325,6 +325,7 @@ TEST_CASE("forward, losses, detections: each argument check fails by itself, the
     const auto long_texts = [&](int length) {
         return TokenBatch{.sequences = 1, .length = length, .ids = std::vector<int>(length, 1), .mask = {}};
     };
+    CHECK_NOTHROW(owl_vit::forward({image}, long_texts(1), w, config));  // a single query
     const int positions = config.clip.text.positions;
     CHECK_NOTHROW(owl_vit::masked_text_tower(long_texts(positions), w.clip.text, config.clip.text));
     CHECK(error_of([&] { owl_vit::masked_text_tower(long_texts(positions + 1), w.clip.text, config.clip.text); }) ==

@@ -247,6 +247,7 @@ TEST_CASE("training_losses, config_of: regions of the wrong size, and sizes that
     };
     const std::string divide = " positions do not divide the 6 inputs of the first layer; give its roi_height and roi_width";
     CHECK(refusal("1", "2") == "");
+    CHECK(refusal("1", "1") == "");
     CHECK(refusal("1", "4") == path + ": regions of 1 x 4" + divide);
     CHECK(refusal("0", "2") == path + ": regions of 0 x 2" + divide);
 }

@@ -494,6 +494,9 @@ TEST_CASE("Fitting, pruned, sample_rays: each argument check fails by itself, th
     CHECK_THROWS_WITH(plenoxels::to_grid(Matrix(1, 2), grid), "plenoxels: points (1, 2) must have 3 columns");
     CHECK_THROWS_WITH(plenoxels::sample_rays({Matrix(1, 3), Matrix(2, 3, 1)}, grid, {}),
                       "plenoxels: origins (1, 3) and directions (2, 3) must be equally many");
+    CHECK_NOTHROW(plenoxels::sample_rays(through_the_middle(), grid, {.near_clip = 0}));
+    CHECK_THROWS_WITH(plenoxels::sample_rays(through_the_middle(), grid, {.near_clip = -1}),
+                      "plenoxels: rays begin at -1.000000 voxels, it must be a finite number from 0 on");
     CHECK_THROWS_WITH(plenoxels::sample_rays(through_the_middle(), grid, {.near_clip = INFINITY}),
                       "plenoxels: rays begin at inf voxels, it must be finite and at least 0");
     plenoxels::Grid unlinked = grid;
@@ -522,6 +525,7 @@ TEST_CASE("plenoxels: a grid with more voxels than rows, an infinite box and wei
     };
     const std::string rows = " for 8 voxels; each needs one row of both";
     CHECK(of_weights(Matrix(8, 1), Matrix(8, 3)) == "");
+    CHECK(of_weights(Matrix(7, 1), Matrix(8, 3)) == "plenoxels: densities (7, 1) and harmonics (8, 3)" + rows);
     CHECK(of_weights(Matrix(8, 2), Matrix(8, 3)) == "plenoxels: densities (8, 2) and harmonics (8, 3)" + rows);
     CHECK(of_weights(Matrix(8, 1), Matrix(7, 3)) == "plenoxels: densities (8, 1) and harmonics (7, 3)" + rows);
 }

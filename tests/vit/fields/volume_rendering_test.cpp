@@ -133,6 +133,9 @@ TEST_CASE("volume_rendering: invalid cameras, directions and densities are refus
     CHECK_THROWS_WITH(
         look_at({0, 0, INFINITY}, {}, {0, 1, 0}, 2, 2, 40),
         "look_at: a direction of (0.000000, 0.000000, inf); position and target must be finite and not the same point");
+    CHECK(error_of([] {
+              look_at({0, 0, 1e-10}, {}, {0, 1, 0}, 2, 2, 40);
+          }).ends_with("; position and target must be finite and not the same point"));
     CHECK_THROWS_WITH(look_at({0, 0, 3}, {}, {0, 0, 1}, 2, 2, 40),
                       "look_at: a direction of (0.000000, 0.000000, 0.000000); the direction up must be finite and not lie on "
                       "the line of sight");

@@ -287,7 +287,9 @@ TEST_CASE("load_rules: files of Hugging Face also hold position ids, and the sca
                     clip::embed_images(tiny_images(2), w, tiny).value()));
     GivenSettings five = heads_of_tiny;
     five["vision_config.num_attention_heads"] = "5";
-    GivenSettings none = heads_of_tiny;
+    GivenSettings one = heads_of_tiny, none = heads_of_tiny;
+    one["vision_config.num_attention_heads"] = "1";
+    CHECK(clip::config_of(checkpoint, one).vision.heads == 1);
     none["vision_config.num_attention_heads"] = "0";
     CHECK_THROWS_WITH(clip::config_of(checkpoint, none), doctest::Contains("vision_config: 0 heads do not divide a width of 12"));
     CHECK_THROWS_WITH(clip::config_of(checkpoint, five), doctest::Contains("vision_config: 5 heads do not divide a width of 12"));

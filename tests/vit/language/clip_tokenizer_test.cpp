@@ -163,7 +163,7 @@ TEST_CASE("read_merges, read_vocabulary: files of another kind, halves of a merg
     CHECK(error_of([&] {
               clip::read_merges(json, "m");
           }).starts_with("m: is not a merges.txt, which has a merge of two tokens in each line; it looks like "));
-    for (const std::string half : {" b", "a "})
+    for (const std::string half : {" b", "a ", "a b c"})
         CHECK(error_of([&] { clip::read_merges(half + "\n", "m"); }) ==
               "m: line 1: \"" + half + "\" is not a merge, which is two tokens with one space between them");
     CHECK_THROWS_WITH(clip::read_vocabulary(json, "v", "a b\nab c</w>\na b\n", "m"),

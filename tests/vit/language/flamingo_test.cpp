@@ -304,6 +304,9 @@ TEST_CASE("config_of: heads that do not divide the columns of queries are refuse
     };
     CHECK(refusal(tiny) == "");
     flamingo::Config resampler = tiny, gated = tiny;
+    resampler.resampler.heads = gated.heads = 1;
+    CHECK(refusal(resampler) == "");
+    CHECK(refusal(gated) == "");
     resampler.resampler.heads = 3;
     CHECK(refusal(resampler) == path + ": 3 heads of the resampler do not divide its 10 columns of queries");
     gated.heads = 0;

@@ -185,6 +185,8 @@ TEST_CASE("pacl: every invalid size is refused by itself, the smallest valid one
     const auto refusal = [&](const Matrix& patches, const Matrix& texts) {
         return error_of([&] { pacl::forward(patches, texts, w, tiny); });
     };
+    CHECK_NOTHROW(
+        pacl::forward(draws(1, 5, 1), draws(1, 4, 1), w, {.rows = 1, .cols = 1, .vision_width = 5, .text_width = 4, .width = 7}));
     const std::string whole = " are not whole images of 2 x 3 patches, each 5 wide";
     CHECK(refusal(draws(6, 4, 1), draws(1, 4, 1)) == "pacl: features of shape (6, 4)" + whole);
     CHECK(refusal(Matrix(0, 5), draws(1, 4, 1)) == "pacl: features of shape (0, 5)" + whole);

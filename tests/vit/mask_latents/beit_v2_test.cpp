@@ -226,6 +226,8 @@ TEST_CASE("beit_v2: an inconsistent config, mask or teacher throws an error that
           "beit_v2: the early block 0 is not one of 3 blocks, or 1" + branch);
     config.early_block = 3;
     CHECK_NOTHROW(beit_v2::make_weights(config, random));
+    config.head_depth = 0;
+    CHECK_NOTHROW(beit_v2::make_weights(config, random));
     config.head_depth = -1;
     CHECK(error_of([&] { beit_v2::make_weights(config, random); }) ==
           "beit_v2: the early block 3 is not one of 3 blocks, or -1" + branch);

@@ -307,6 +307,8 @@ TEST_CASE("decode: an invalid choice temperature, first round, id or draw is ref
                       "maskgit: decoding from round -1 of 2; no round is left, they are counted from 0");
     CHECK_THROWS_WITH(maskgit::decode({}, {}, w, tiny, {.rounds = 2}),
                       "maskgit: 0 ids are not whole sequences of a class and 8 tokens");
+    CHECK_THROWS_WITH(maskgit::decode(ids, {Matrix(9, 5), Matrix(2, 9)}, w, tiny, {.rounds = 2}),
+                      "maskgit: draws (9, 5) and (2, 9) for 2 rounds, 1 images of 9 ids and 5 tokens");
     CHECK_THROWS_WITH(maskgit::decode(ids, {Matrix(18, 4), Matrix(2, 9)}, w, tiny, {.rounds = 2}),
                       "maskgit: draws (18, 4) and (2, 9) for 2 rounds, 1 images of 9 ids and 5 tokens");
     CHECK_THROWS_WITH(maskgit::decode(ids, {Matrix(18, 5), Matrix(1, 9)}, w, tiny, {.rounds = 2}),

@@ -354,6 +354,8 @@ TEST_CASE("simmim: every invalid size or factor is refused by itself, the smalle
              {{.mask_ratio = -0.5}, "simmim: a mask ratio of -0.500000 is not a fraction from 0 to 1"},
              {{.mask_unit = 0},
               "simmim: a mask unit of 0 pixels must be a multiple of the patch side 16 and divide the image, 224 x 224"},
+             {{.grid = {.height = 48, .width = 48}, .mask_unit = 24},
+              "simmim: a mask unit of 24 pixels must be a multiple of the patch side 16 and divide the image, 48 x 48"},
              {{.grid = {.height = 64, .width = 48}, .mask_unit = 32},
               "simmim: a mask unit of 32 pixels must be a multiple of the patch side 16 and divide the image, 64 x 48"},
              {{.grid = {.height = 48, .width = 64}, .mask_unit = 32},

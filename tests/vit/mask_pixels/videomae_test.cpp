@@ -178,6 +178,9 @@ TEST_CASE("forward: a mask need not be a tube, if equally many cubes of each cli
     Matrix one(2, 12);
     one(0, 3) = one(1, 5) = 1;
     CHECK(videomae::forward(c.clips, one, c.w, c.config).prediction.rows() == 2);
+    Matrix all_but_one(2, 12, 1);
+    all_but_one(0, 3) = all_but_one(1, 5) = 0;
+    CHECK(videomae::forward(c.clips, all_but_one, c.w, c.config).prediction.rows() == 22);
     CHECK_THROWS_WITH(videomae::forward(c.clips, Matrix(2, 12, 1), c.w, c.config),
                       "videomae: 12 masked cubes of 12; some must be visible, and some not");
     CHECK_THROWS_WITH(videomae::forward(c.clips, Matrix(2, 12), c.w, c.config),

@@ -450,6 +450,10 @@ TEST_CASE("pix2seq: every invalid size or factor is refused by itself, the small
                                    .length = 1,
                                    .eps = 0};
     CHECK_NOTHROW(pix2seq::make_weights(smallest, random));
+    pix2seq::Config narrow = smallest;  // sines need widths of 4
+    narrow.positions = pix2seq::Positions::learned;
+    narrow.width = narrow.decoder_width = 1;
+    CHECK_NOTHROW(pix2seq::make_weights(narrow, random));
 }
 
 TEST_CASE("make_sequence, corruption_of_name: draws for another number of objects and unknown names are refused") {
@@ -511,6 +515,12 @@ TEST_CASE("with_noise, make_sequence, detections, nucleus: each argument check f
     CHECK(with_boxes(Matrix(2, 2), pair, pair) == "pix2seq: the draws of shifted centres are (2, 2), (1, 2) are needed");
     CHECK(with_boxes(pair, Matrix(1, 3), pair) == "pix2seq: the draws of random centres are (1, 3), (1, 2) are needed");
     CHECK(with_boxes(pair, pair, Matrix(0, 2)) == "pix2seq: the draws of random sizes are (0, 2), (1, 2) are needed");
+    // or a duplicate: its sides, 1 long, are moved by 0.05 of the draws
+    const pix2seq::Objects twice =
+        pix2seq::with_noise({{{0.25f, 0.25f, 0.75f, 0.75f}}, {1}}, 2,
+                            {.duplicates = 1, .tiles = {0, 1}, .again = {1, 0}, .jitter = {{0, 2, 4, -2}}, .noise = {0}}, small);
+    check_close("duplicate", twice.boxes, {{0.25f, 0.25f, 0.75f, 0.75f}, {0.25f, 0.3f, 0.85f, 0.7f}});
+    CHECK(twice.labels == std::vector<int>{1, -1});
     CHECK(pix2seq::make_sequence({}, 3, pix2seq::Corruption::random, {}, {}, small).target == std::vector<int>{0, 0, 0});
 
     const std::vector<float> u{0.5f};

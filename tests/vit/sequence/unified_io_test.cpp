@@ -684,6 +684,9 @@ TEST_CASE("forward, Reader, tokens_of_box, coordinate_of: each argument check fa
     CHECK(reader(1, 7) == "unified_io: 1 tokens of text and 7" + places);
 
     CHECK_NOTHROW(unified_io::tokens_of_box({.x1 = 0, .y1 = 0, .x2 = 1, .y2 = 1}, 1, 1));
+    CHECK_THROWS_WITH(unified_io::tokens_of_box({.x1 = -1, .y1 = 0, .x2 = 1, .y2 = 1}, 2, 2),
+                      "unified_io: a box that reaches to -1.000000 in a picture of 2 x 2; it must lie inside of a square around "
+                      "the picture");
     CHECK_THROWS_WITH(
         unified_io::tokens_of_box({.x1 = 0, .y1 = 1, .x2 = 1, .y2 = 0}, 1, 1),
         "unified_io: a box from x 0.000000 to 1.000000 and y 1.000000 to 0.000000, neither may end before it begins");

@@ -419,7 +419,11 @@ TEST_CASE("uvim: every invalid size is refused by itself, the smallest valid one
                              .code_length = 1,
                              .codebook_size = 1,
                              .code_width = 1};
-    CHECK_NOTHROW(uvim::make_weights(least, random));
+    CHECK_NOTHROW(uvim::base(Matrix(1, 1), {Image(1, 1, 1)}, uvim::make_weights(least, random), least));
+    uvim::Config narrow = least;
+    narrow.learned_positions = true;  // sines need a width of 8
+    narrow.width = 1;
+    CHECK_NOTHROW(uvim::make_weights(narrow, random));
 }
 
 TEST_CASE("cut, one_hot, base, losses: each argument check fails by itself") {
@@ -448,6 +452,8 @@ TEST_CASE("cut, one_hot, base, losses: each argument check fails by itself") {
     CHECK_THROWS_WITH(uvim::output_loss(Matrix(4, 18), Matrix(4, 12), {"semantics", 3}),
                       "uvim: logits (4, 18) for labels (4, 12), the shapes must be equal");
     steps.base.logits.pop_back();
+    CHECK_THROWS_WITH(uvim::losses(steps, {labels[0]}, tiny),
+                      "uvim: labels of 1 outputs and logits of 1 for a model of 2, each needs its own");
     CHECK_THROWS_WITH(uvim::losses(steps, labels, tiny),
                       "uvim: labels of 2 outputs and logits of 1 for a model of 2, each needs its own");
 }
