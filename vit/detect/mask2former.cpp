@@ -288,7 +288,6 @@ SetLosses set_losses(const Prediction& prediction, const MapSize& mask_size, con
     class_weights.push_back(config.no_object_weight);
     losses.classes = weighted_cross_entropy(prediction.class_logits, labels, class_weights);
     const int M = static_cast<int>(rows.size());
-    const int number = std::max(M, 1);
     if (M == 0) {  // nothing to find in the whole batch
         losses.mask = losses.dice = Matrix(1, 1);
         return losses;
@@ -301,8 +300,8 @@ SetLosses set_losses(const Prediction& prediction, const MapSize& mask_size, con
     const Matrix points = chosen_points(masks, mask_size, draws, config);         // (M*P, 2)
     const Matrix theirs = targets_at(targets, losses, points, config);            // (M, P)
     const Var ours = masks_at(masks, mask_size.height, mask_size.width, points);  // (M, P)
-    losses.mask = scale(sum(row_means(binary_losses(ours, theirs))), 1.0f / number);
-    losses.dice = scale(sum(dice_losses(ours, theirs)), 1.0f / number);
+    losses.mask = scale(sum(row_means(binary_losses(ours, theirs))), 1.0f / M);
+    losses.dice = scale(sum(dice_losses(ours, theirs)), 1.0f / M);
     return losses;
 }
 

@@ -62,9 +62,18 @@ TEST_CASE("enlarged, in_a_row, in_a_column: each pixel keeps its position") {
           "in_a_row: 0 images with 2 pixels between them; there must be at least 1, and the gap not negative");
 }
 
-TEST_CASE("palette: starts again after its last colour") {
+TEST_CASE("palette: twelve colours, all different; it starts again after the last") {
     CHECK(palette(13).red == palette(1).red);
     CHECK(palette(-1).red == palette(11).red);
+    CHECK(palette(0).red == 0.9f);
+    for (int a = 0; a < 12; ++a) {
+        const Colour one = palette(a);
+        for (const float part : {one.red, one.green, one.blue}) CHECK((part >= 0 && part <= 1));
+        for (int b = 0; b < a; ++b) {
+            const Colour other = palette(b);
+            CHECK((one.red != other.red || one.green != other.green || one.blue != other.blue));
+        }
+    }
 }
 
 TEST_CASE("annotate: invalid boxes, opacities above 1 and gaps below 0 are refused") {

@@ -456,4 +456,10 @@ TEST_CASE("select: a probability equal to the threshold is selected, one equal t
     CHECK(dff::select({{1, 1}}, {.vectors = {{1, 0}, {0, 1}}}).selected(0, 0) == 0);
 }
 
+TEST_CASE("importance_depths: an interval with less than 1e-5 of the weight is not divided, its samples lie at its beginning") {
+    // middles 1.5, 2.5, 3.5, 4.5; shares 1/2, 2.5e-6 and 1/2. A draw in the second interval
+    const Matrix drawn = dff::importance_depths({{1, 2, 3, 4, 5}}, {{0, 2, 0, 2, 0}}, 1, {{0.5f}});
+    CHECK(drawn(0, 0) == Approx(2.5));
+}
+
 TEST_SUITE_END();

@@ -275,6 +275,10 @@ TEST_CASE("released_total_variation_gradient: differs from the derivative when t
     values(4, 0) = 3, values(2, 0) = 4;  // d = (3, 4, 0), length 5
     const Matrix released = plenoxels::released_total_variation_gradient(values, grid, plenoxels::Missing::zero, {2, 1, 1});
     CHECK(released(4, 0) == Approx(2 * 3 / 5.0));  // scale * d / length of the unscaled differences
+    Matrix slight(8, 1);
+    slight(4, 0) = 3.1622777e-5f;  // d^2 is 1e-9, as much as is added under the root
+    CHECK(plenoxels::released_total_variation_gradient(slight, grid, plenoxels::Missing::zero, {1, 1, 1})(4, 0) ==
+          Approx(std::sqrt(0.5)));
     const Tape tape;
     const Var field = parameter(values);
     backward(plenoxels::total_variation(field, grid, plenoxels::Missing::zero, {2, 1, 1}));
@@ -295,6 +299,11 @@ TEST_CASE("RmsProp: the first step has the size of the learning rate, later ones
     CHECK(optimizer.r[0](1, 0) == 0);
     CHECK(other.value()(0, 0) == 1);  // has no gradient at all
     CHECK(optimizer.steps == 2);
+    Var wide = parameter({{1, 2, 3}, {4, 5, 6}});
+    plenoxels::RmsProp of_wide({wide}, {1});
+    wide.gradient() = {{1, -1, 2}, {-2, 3, 0}};
+    of_wide.update(0.5f);  // every first step is 0.5 against the sign of its gradient
+    check_close("wide", wide.value(), {{0.5f, 2.5f, 2.5f}, {4.5f, 4.5f, 6}});
     CHECK_THROWS_WITH(plenoxels::RmsProp({w}, {1, 2}), "RmsProp: 2 learning rates for 1 variables, each has its own");
 }
 
@@ -382,6 +391,20 @@ TEST_CASE("pruned: voxels that reach the threshold stay with all neighbours, als
     check_close("image", after, before);
     CHECK_THROWS_WITH(plenoxels::pruned(scene, scene.weights.density.value(), 31),
                       "pruned: no voxel reaches 31.000000, nothing would stay of the scene; take a lower threshold");
+}
+
+TEST_CASE("pruned: keeps all neighbours in a grid of three different sides") {
+    plenoxels::Scene scene{plenoxels::full_grid({3, 4, 6}, {1, 1, 1}), {}};
+    scene.weights = plenoxels::make_weights(scene.grid, {.harmonics = 1});
+    Matrix values(72, 1);
+    values(scene.grid.place(1, 2, 4), 0) = 1;
+    CHECK(plenoxels::pruned(scene, values, 1).grid.voxels() == 27);
+    values(scene.grid.place(1, 2, 4), 0) = 0;
+    values(scene.grid.place(2, 3, 5), 0) = 1;  // the last corner has seven neighbours
+    const plenoxels::Scene corner = plenoxels::pruned(scene, values, 1);
+    CHECK(corner.grid.voxels() == 8);
+    CHECK(corner.grid.link(2, 3, 5) == 7);
+    CHECK(corner.grid.link(0, 0, 0) == -1);
 }
 
 TEST_CASE("largest_weights: an opaque wall has weight, the voxels hidden by it have none") {

@@ -57,7 +57,7 @@ TEST_CASE("render: an opaque sample hides all farther samples, for any depth, an
 
 TEST_CASE("absorbed: equals the depth of a thin layer to the last digit") {
     const float thin = 1e-6f;  // 1 - exp(-1e-6) = 1e-6 - 5e-13; subtracting from 1 in float would give 9.54e-7
-    CHECK(absorbed(Matrix{{thin}}).value()(0, 0) == Approx(1e-6 - 5e-13).epsilon(1e-7));
+    CHECK(absorbed(Matrix{{thin}}).value()(0, 0) / (1e-6 - 5e-13) == Approx(1).epsilon(1e-7));
     check_gradient_by_differences([](const std::vector<Var>& in) { return absorbed(in[0]); }, {{{0.01f}, {0.5f}, {3}}});
 }
 
@@ -199,6 +199,15 @@ TEST_CASE("rays_of, rays_of_pixels, psnr, image_of: images without pixels and pi
     CHECK_NOTHROW(image_of(Matrix(1, 3), 1, 1));
     CHECK_THROWS_WITH(image_of(Matrix(0, 3), 0, 1), "image_of: (0, 3) does not fill 0 x 1 pixels; there must be a row for each");
     CHECK_THROWS_WITH(image_of(Matrix(0, 3), 1, 0), "image_of: (0, 3) does not fill 1 x 0 pixels; there must be a row for each");
+}
+
+TEST_CASE("look_at: the camera's right, up and backward directions have length 1 and are perpendicular") {
+    const Matrix pose = look_at({3, -2, 5}, {0.5, 1, -1}, {0, 0, 2}, 4, 4, 50).pose;
+    for (int a = 0; a < 3; ++a)
+        for (int b = 0; b <= a; ++b) {
+            const float product = pose(0, a) * pose(0, b) + pose(1, a) * pose(1, b) + pose(2, a) * pose(2, b);
+            CHECK(product == Approx(a == b ? 1 : 0));
+        }
 }
 
 TEST_SUITE_END();

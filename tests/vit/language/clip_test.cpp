@@ -17,6 +17,12 @@
 
 TEST_SUITE_BEGIN("clip");
 
+static double root_mean_square(const Matrix& numbers) {
+    double squares = 0;
+    for (const float x : numbers) squares += static_cast<double>(x) * x;
+    return std::sqrt(squares / static_cast<double>(numbers.size()));
+}
+
 static clip::Config config_of_fixture(const Golden& golden) {
     const Safetensors& file = golden.file;
     const float eps = static_cast<float>(file.metadata_double("layer_norm_eps"));
@@ -221,18 +227,16 @@ TEST_CASE("make_weights: standard deviations as published") {
                             .shared_width = 32};
     Random random(4);
     const clip::Weights w = clip::make_weights(wide, random);
-    const auto stddev = [](const Var& v) {
-        double square = 0;
-        for (const float x : v.value()) square += static_cast<double>(x) * x;
-        return std::sqrt(square / static_cast<double>(v.value().size()));
-    };
-    CHECK(stddev(w.text.token_embedding) == Approx(0.02).epsilon(0.05));
-    CHECK(stddev(w.text.positions) == Approx(0.01).epsilon(0.05));
+    CHECK(root_mean_square(w.text.token_embedding.value()) / 0.02 == Approx(1).epsilon(0.05));
+    CHECK(root_mean_square(w.text.positions.value()) / 0.01 == Approx(1).epsilon(0.05));
     const Block& block = w.vision.blocks[1];
-    CHECK(stddev(block.attention.query.weight) == Approx(1 / 8.0).epsilon(0.05));                    // 64^-1/2
-    CHECK(stddev(block.attention.output.weight) == Approx(1 / 8.0 / std::sqrt(6.0)).epsilon(0.05));  // of 2 * 3 additions
-    CHECK(stddev(block.mlp.expand.weight) == Approx(1 / std::sqrt(128.0)).epsilon(0.05));
-    CHECK(stddev(block.mlp.contract.weight) == Approx(1 / 8.0 / std::sqrt(6.0)).epsilon(0.05));
+    const double residual = 1 / 8.0 / std::sqrt(6.0);                                                      // of 2 * 3 additions
+    CHECK(root_mean_square(block.attention.query.weight.value()) / (1 / 8.0) == Approx(1).epsilon(0.05));  // 64^-1/2
+    CHECK(root_mean_square(block.attention.output.weight.value()) / residual == Approx(1).epsilon(0.05));
+    CHECK(root_mean_square(block.mlp.expand.weight.value()) / (1 / std::sqrt(128.0)) == Approx(1).epsilon(0.05));
+    CHECK(root_mean_square(block.mlp.contract.weight.value()) / residual == Approx(1).epsilon(0.05));
+    const Block alone = clip::make_blocks(random, 64, 1, 256)[0];
+    CHECK(root_mean_square(alone.mlp.contract.weight.value()) / (1 / 8.0 / std::sqrt(2.0)) == Approx(1).epsilon(0.05));
 }
 
 // --- published files ---
@@ -594,6 +598,17 @@ TEST_CASE(
         config.vision.grid.height = config.vision.grid.width;  // CLIP's images are square
         check_given_settings(config, table, clip::config_of, "the number of heads (vision_config)");
     }
+}
+
+TEST_CASE("embed_images, embed_texts, forward: embeddings have length 1, however short the projected vectors are") {
+    const clip::Weights w = tiny_weights();
+    for (Var projection : {w.image_projection.weight, w.text_projection.weight})
+        for (float& x : projection.value()) x *= 1e-3f;
+    const TokenBatch texts = equal_batch({9, 1, 10, 9, 2, 10}, 3);
+    const clip::Steps steps = clip::forward(tiny_images(2), texts, w, tiny);
+    for (const Matrix& rows : {clip::embed_images(tiny_images(2), w, tiny).value(), clip::embed_texts(texts, w, tiny).value(),
+                               steps.image_embeddings.value(), steps.text_embeddings.value()})
+        CHECK(root_mean_square(rows) * std::sqrt(6.0) == Approx(1));  // each row has 6 numbers
 }
 
 TEST_SUITE_END();

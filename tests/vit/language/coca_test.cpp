@@ -13,6 +13,12 @@
 
 TEST_SUITE_BEGIN("coca");
 
+static double root_mean_square(const Matrix& numbers) {
+    double squares = 0;
+    for (const float x : numbers) squares += static_cast<double>(x) * x;
+    return std::sqrt(squares / static_cast<double>(numbers.size()));
+}
+
 static coca::Config config_of_fixture(const Golden& golden) {
     const Safetensors& file = golden.file;
     const auto number = [&](const std::string& key) { return file.metadata_int(key); };
@@ -292,6 +298,21 @@ TEST_CASE("config_of: a width of the heads that does not divide the image tower'
     CHECK(refusal("12") == "");
     CHECK(refusal("0") == path + ": heads of width 0" + rule);
     CHECK(refusal("5") == path + ": heads of width 5" + rule);
+}
+
+TEST_CASE("make_weights: standard deviations as published") {
+    Random random(4);
+    coca::Config wide = tiny;
+    wide.width = 64;
+    wide.vision.width = 48;
+    wide.vocabulary = 300;
+    wide.positions = 39;
+    wide.queries = 60;
+    const coca::Weights w = coca::make_weights(wide, random);
+    CHECK(root_mean_square(w.token_embedding.value()) / 0.02 == Approx(1).epsilon(0.05));
+    CHECK(root_mean_square(w.positions.value()) / 0.01 == Approx(1).epsilon(0.05));
+    for (const Var& of_width : {w.pooler.queries, w.image_projection.weight, w.text_projection.weight, w.output.weight})
+        CHECK(root_mean_square(of_width.value()) / (1 / 8.0) == Approx(1).epsilon(0.05));  // 64^-1/2
 }
 
 TEST_SUITE_END();

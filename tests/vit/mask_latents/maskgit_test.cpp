@@ -396,4 +396,18 @@ TEST_CASE("schedule_of_name: a power may be below 1, not 0") {
                       "maskgit: 'pow0' is not one of cosine, uniform, pow2, pow2.5, ..., log, exp");
 }
 
+TEST_CASE("decode: each image of a batch hides one token less than before, where the schedule would hide as many") {
+    const maskgit::Weights w = tiny_weights();
+    Random random(5);
+    const maskgit::Decoding how{.rounds = 16};  // 8 tokens: half of the rounds change nothing in floor(8 cos(pi / 2 t / 16))
+    const std::vector<maskgit::Round> rounds =
+        maskgit::decode(maskgit::empty_images({0, 2}, tiny), maskgit::draw_gumbel(random, 2, tiny, how), w, tiny, how);
+    int before = 8;
+    for (const maskgit::Round& round : rounds) {
+        CHECK(round.to_hide[0] == round.to_hide[1]);
+        CHECK((round.to_hide[1] < before || before == 1));
+        before = round.to_hide[1];
+    }
+}
+
 TEST_SUITE_END();

@@ -76,6 +76,7 @@ TEST_CASE("sums_by_code, code_counts: rows are added to their code; an unused co
     CHECK(identical(sums_by_code(x, {2, 0, 2}, 3), Matrix{{10, 20}, {0, 0}, {101, 202}}));
     CHECK(code_counts({2, 0, 2}, 3) == std::vector<int>{1, 0, 2});
     CHECK(codes_in_use({2, 0, 2}, 3) == 2);
+    CHECK(codes_in_use({2, 2}, 3) == 1);
 }
 
 TEST_CASE("average_directions: half way from (1, 0) to (0, 1) is 45 degrees; an unused code stays") {
@@ -116,6 +117,8 @@ static SummedCodebook two_codes() { return {.sums = Var(Matrix{{6, 8}, {0, 1}}),
 
 TEST_CASE("codewords: sums divided by counts, then by their length") {
     check_close("words", codewords(two_codes()), {{0.6f, 0.8f}, {0, 1}});
+    const SummedCodebook wide{.sums = Var(Matrix{{2, 4, 4}}), .counts = Var(Matrix{{2}})};
+    check_close("one word of three numbers", codewords(wide), {{1 / 3.0f, 2 / 3.0f, 2 / 3.0f}});
 }
 
 TEST_CASE("average_sums: sums and counts decay at the same rate") {
@@ -133,6 +136,9 @@ TEST_CASE("split_busiest: an unused code becomes a copy of the most used one, ea
     check_close("sums", book.sums.value(), {{3, 4}, {3 * 0.9f, 4 * 1.1f}});
     check_close("counts", book.counts.value(), {{2, 2}});
     CHECK(split_busiest(book, 0.1f, 0.1f, Matrix{{0, 1}}) == 0);  // every code has enough vectors now
+    SummedCodebook wide{.sums = Var(Matrix{{2, 4, 8}, {0, 0, 1}}), .counts = Var(Matrix{{4, 0}})};
+    CHECK(split_busiest(wide, 0.1f, 0, Matrix(1, 3)) == 1);
+    check_close("sums of three numbers", wide.sums.value(), {{1, 2, 4}, {1, 2, 4}});
 }
 
 TEST_CASE("vector_quantizer: inconsistent shapes, ids and rates throw an error that gives the reason") {

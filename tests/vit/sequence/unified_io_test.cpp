@@ -13,6 +13,12 @@
 
 TEST_SUITE_BEGIN("unified_io");
 
+static double root_mean_square(const Matrix& numbers) {
+    double squares = 0;
+    for (const float x : numbers) squares += static_cast<double>(x) * x;
+    return std::sqrt(squares / static_cast<double>(numbers.size()));
+}
+
 // "1,2,4"
 static std::vector<int> whole_numbers(const std::string& text) {
     std::istringstream parts(text);
@@ -699,6 +705,47 @@ TEST_CASE("forward, Reader, tokens_of_box, coordinate_of: each argument check fa
     CHECK(error_of([&] {
               unified_io::codes_of({Image(4, 4, 1)}, w, config);
           }).ends_with(" with 1 channels, codes are made from images of side 4 with 3"));
+}
+
+TEST_CASE("make_weights: standard deviations of T5: one over the root of the width that is summed over") {
+    unified_io::Config config = tiny_config();
+    config.width = 64;
+    config.heads = 4;
+    config.head_width = 9;
+    config.mlp_width = 100;
+    config.vocabulary = 300;
+    Random random(1);
+    const unified_io::Weights w = unified_io::make_weights(config, random);
+    const auto ratio = [](const Var& v, double stddev) { return root_mean_square(v.value()) / stddev; };
+    const Block& block = w.decoder.blocks[0];
+    for (const Attention* const attention : {&block.attention, &block.cross}) {
+        CHECK(ratio(attention->query.weight, 1 / (8.0 * 3)) == doctest::Approx(1).epsilon(0.08));  // also of the head's width, 9
+        CHECK(ratio(attention->key.weight, 1 / 8.0) == doctest::Approx(1).epsilon(0.08));
+        CHECK(ratio(attention->value.weight, 1 / 8.0) == doctest::Approx(1).epsilon(0.08));
+        CHECK(ratio(attention->output.weight, 1 / 6.0) == doctest::Approx(1).epsilon(0.08));  // 4 heads of 9
+    }
+    CHECK(ratio(block.mlp.gate.weight, 1 / 8.0) == doctest::Approx(1).epsilon(0.08));
+    CHECK(ratio(block.mlp.expand.weight, 1 / 8.0) == doctest::Approx(1).epsilon(0.08));
+    CHECK(ratio(block.mlp.contract.weight, 1 / 10.0) == doctest::Approx(1).epsilon(0.08));
+    for (const unified_io::Half* const half : {&w.encoder, &w.decoder}) {
+        CHECK(ratio(half->position_query.weight, 1 / (8.0 * 3)) == doctest::Approx(1).epsilon(0.08));
+        CHECK(ratio(half->position_key.weight, 1 / 8.0) == doctest::Approx(1).epsilon(0.08));
+        CHECK(ratio(half->positions, 0.02) == doctest::Approx(1).epsilon(0.1));
+    }
+}
+
+TEST_CASE("masks_of: a mean of 30 is black, distances of 100 are coloured, one of 40 is not a colour") {
+    const auto kinds = [](float red, float green, float blue) {
+        Image picture(1, 11, 3);
+        for (int x = 0; x < 11; ++x) picture(0, x, 0) = red, picture(0, x, 1) = green, picture(0, x, 2) = blue;
+        return unified_io::masks_of(picture).size();
+    };
+    CHECK(kinds(30, 30, 30) == 0);
+    CHECK(kinds(31, 31, 31) == 1);   // gray
+    CHECK(kinds(100, 40, 40) == 1);  // mean 60, distances 40, 20, 20: gray only
+    CHECK(kinds(100, 39, 41) == 1);
+    CHECK(kinds(100, 25, 25) == 1);  // mean 50, distances 50, 25, 25: red only
+    CHECK(kinds(100, 31, 31) == 2);  // mean 54, distances 46, 23, 23: gray and red
 }
 
 TEST_SUITE_END();
