@@ -315,6 +315,9 @@ TEST_CASE("forward: a depth, number of classes or eps that does not match the we
     wider.width *= 2;
     classes.classes = 7;
     inner.mlp_width = 99;
+    vit::Config single = tiny;
+    single.classes = 1;
+    CHECK(error_of([&] { vit::forward(images, w, single); }).starts_with("vit: the classifier is ("));
     const std::string cure = "; pass the configuration that the weights were made with";
     CHECK(error_of([&] { vit::forward(images, w, wider); }).starts_with("vit: the patch projection is ("));
     CHECK(error_of([&] { vit::forward(images, w, classes); }).starts_with("vit: the classifier is ("));

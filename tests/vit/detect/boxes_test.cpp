@@ -130,6 +130,11 @@ TEST_CASE("boxes: NaN, corners in the wrong order and sizes of 0 are refused; th
     CHECK(without_place(error_of([&] { pairwise_generalised_iou(inverted, good); })) ==
           "pairwise_generalised_iou: box 0 is (3.000000, 0.000000, 2.000000, 2.000000), it must be finite, with left <= right "
           "and top <= bottom; convert_boxes makes corners of other formats");
+    for (int k = 0; k < 4; ++k) {
+        Matrix unbounded{{0, 0, 2, 2}};
+        unbounded[k] = k < 2 ? -INFINITY : INFINITY;
+        CHECK(without_place(error_of([&] { pairwise_iou(good, unbounded); })).starts_with("pairwise_iou: box 0 is ("));
+    }
     const Matrix endless{{0, 0, INFINITY, 2}};
     CHECK(without_place(error_of([&] {
               pairwise_iou(endless, good);

@@ -295,4 +295,10 @@ TEST_CASE("panoptic_quality: with two matches the segmentation quality is the me
     CHECK(mean.false_positives == 0);
 }
 
+TEST_CASE("panoptic_quality: the first segment counts as missed, or as false, like every other") {
+    const PanopticImage one{{1, 1}, {0}}, nothing{{0, 0}, {}};
+    CHECK(panoptic_quality({nothing}, {one}, 0).missed == 1);
+    CHECK(panoptic_quality({one}, {{{1, 1}, {1}}}, 0).false_positives == 1);
+}
+
 TEST_SUITE_END();

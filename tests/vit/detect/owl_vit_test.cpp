@@ -366,4 +366,18 @@ TEST_CASE("repeated: texts without a mask stay without one") {
     CHECK(twice.mask.empty());
 }
 
+TEST_CASE("forward: each image has its own present and absent queries") {
+    const owl_vit::Config config = tiny_config();
+    Random random(4);
+    const owl_vit::Weights w = owl_vit::make_weights(config, random);
+    // image 0: the second query is absent; image 1: the first
+    const TokenBatch texts{.sequences = 4, .length = 2, .ids = {8, 9, 0, 0, 0, 0, 8, 9}, .mask = {}};
+    const Matrix logits = owl_vit::forward({random_image(random), random_image(random)}, texts, w, config).logits.value();
+    REQUIRE(shape(logits) == "(12, 2)");  // 6 tokens of each image
+    for (int row = 0; row < 12; ++row) {
+        CHECK((logits(row, 0) == config.absent_logit) == (row >= 6));
+        CHECK((logits(row, 1) == config.absent_logit) == (row < 6));
+    }
+}
+
 TEST_SUITE_END();

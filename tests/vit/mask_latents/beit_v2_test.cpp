@@ -157,6 +157,12 @@ TEST_CASE("scale_images: maps 0 ... 1 to -1 ... 1; a batch with values above 1 i
     CHECK(beit_v2::scale_images({image})[0].pixels == std::vector<float>{-1, 1});
 }
 
+TEST_CASE("reconstruction_loss: the cosine of short vectors is that of long ones") {
+    beit_v2::TokenizerSteps steps;
+    steps.reconstruction = Var(Matrix{{3e-4f, 4e-4f}});
+    CHECK(beit_v2::reconstruction_loss(steps, {{1e-3f, 0}}).value()(0, 0) == Approx(1 - 0.6));
+}
+
 TEST_CASE("tokenize: the length of z has no gradient") {
     // The gradient through unit_rows is at a right angle to to_quantizer.
     Random random(5);

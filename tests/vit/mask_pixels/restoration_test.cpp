@@ -40,6 +40,9 @@ TEST_CASE("mean_image: the mean of each pixel") {
 TEST_CASE("median_image: the median of each pixel, the upper of the middle two when their number is even") {
     CHECK(median_image({image_of(1, 9), image_of(7, 2), image_of(3, 4)}).pixels == image_of(3, 4).pixels);
     CHECK(median_image({image_of(1, 9), image_of(7, 2)}).pixels == image_of(7, 9).pixels);
+    CHECK(median_image({image_of(3, 4)}).pixels == image_of(3, 4).pixels);
+    CHECK(median_image({image_of(9, 1), image_of(1, 7), image_of(8, 8), image_of(2, 5), image_of(4, 6)}).pixels ==
+          image_of(4, 6).pixels);
 }
 
 TEST_CASE("copy_nearest_visible: by distance of centres, the first of several") {

@@ -436,8 +436,8 @@ TEST_CASE("cut, one_hot, base, losses: each argument check fails by itself") {
                   uvim::cut({image, other}, tiny.grid, "uvim");
               }) == "uvim: image 1 is " + shape(other) + ", this model reads 4 x 6 x 3");
     CHECK_THROWS_WITH(uvim::one_hot({}, 3, tiny.grid), "uvim: 0 labels are not whole images of 4 x 6");
-    const uvim::Grid pair{.height = 1, .width = 2, .patch_height = 1, .patch_width = 2};
-    CHECK(identical(uvim::one_hot({-1, 3}, 3, pair), Matrix(1, 6)));  // neither is one of three classes
+    const uvim::Grid pair{.height = 1, .width = 4, .patch_height = 1, .patch_width = 2};
+    CHECK(identical(uvim::one_hot({-1, 3, -1, -1}, 3, pair), Matrix(2, 6)));  // none is one of three classes
     const auto refusal = [&](const Matrix& code) { return error_of([&] { uvim::base(code, {image}, w, tiny); }); };
     const std::string codes = " for codes of 4 tokens of width 3";
     CHECK(refusal(Matrix(4, 3)) == "");
