@@ -381,4 +381,14 @@ TEST_CASE("make_weights: every invalid size is refused by itself, the smallest v
     CHECK_NOTHROW(vit::make_weights(least, random));
 }
 
+TEST_CASE("make_weights, parameters: a single class has a classifier") {
+    Random random(3);
+    vit::Config single = tiny;
+    single.classes = 1;
+    const vit::Weights w = vit::make_weights(single, random);
+    CHECK(shape(w.classifier.weight.value()) == "(8, 1)");
+    CHECK(vit::parameters(w, single).back().name == "classifier.bias");
+    CHECK(vit::forward({random_image(random, single)}, w, single).logits.cols() == 1);
+}
+
 TEST_SUITE_END();

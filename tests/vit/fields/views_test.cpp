@@ -167,4 +167,31 @@ TEST_CASE("pixel_rays, points_on_sphere, chosen: an empty list and rays that do 
     CHECK_THROWS_WITH(chosen(pixel_rays({small_view(0)}), {8}), "chosen: ray 8 of 8, they are counted from 0");
 }
 
+TEST_CASE("read_views: of the 48 matrices that exchange and mirror axes, the 24 rotations are accepted") {
+    const TemporaryFolder folder;
+    const std::string path = folder.path("views.json");
+    write_image(folder.path("good.ppm"), Image(2, 2, 3));
+    const int orders[6][3] = {{0, 1, 2}, {1, 2, 0}, {2, 0, 1}, {0, 2, 1}, {2, 1, 0}, {1, 0, 2}};  // the last three are mirrored
+    int accepted = 0;
+    for (int order = 0; order < 6; ++order)
+        for (int signs = 0; signs < 8; ++signs) {
+            std::string rows;
+            bool rotation = order < 3;
+            for (int i = 0; i < 3; ++i) {
+                const bool minus = (signs >> i & 1) == 1;
+                rotation = rotation != minus;
+                rows += "[";
+                for (int j = 0; j < 3; ++j) rows += std::to_string(j != orders[order][i] ? 0 : minus ? -1 : 1) + ", ";
+                rows += "3], ";
+            }
+            write_file_atomically(
+                path, "{\"camera_angle_x\": 0.7, \"frames\": [{\"file_path\": \"good\", \"transform_matrix\": [" + rows +
+                          "[0, 0, 0, 1]]}]}");
+            const std::string error = error_of([&] { read_views(path); });
+            CHECK((error == "") == rotation);
+            accepted += error == "";
+        }
+    CHECK(accepted == 24);
+}
+
 TEST_SUITE_END();

@@ -168,6 +168,12 @@ TEST_CASE(
     for (const std::string& path : golden_files("pacl")) {
         const pacl::Config config = config_of_fixture(Golden(path));
         check_given_settings(config, table, pacl::config_of, "the number of rows of patches");
+        const TemporaryFolder folder;
+        const std::string saved = folder.path("pacl.safetensors");
+        save(table(config), saved, {{"grid_height", "3"}, {"grid_width", "5"}});
+        const pacl::Config read = pacl::config_of(Safetensors(saved), {});
+        CHECK(read.rows == 3);
+        CHECK(read.cols == 5);
     }
 }
 

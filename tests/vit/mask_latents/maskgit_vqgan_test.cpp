@@ -148,6 +148,9 @@ TEST_CASE("entropy_loss: two confident vectors: -ratio ln 2 for different codes,
         CHECK(apart == Approx(-0.5 * std::log(2.0)).epsilon(1e-4));
         const float together = maskgit_vqgan::entropy_loss(Matrix{{0, 100}, {0, 100}}, config).value()(0, 0);
         CHECK(std::abs(together) < 1e-4);
+        // two of three vectors: -ratio (2/3 ln 3/2 + 1/3 ln 3)
+        const float thirds = maskgit_vqgan::entropy_loss(Matrix{{0, 100}, {0, 100}, {100, 0}}, config).value()(0, 0);
+        CHECK(thirds == Approx(-0.5 * (2 * std::log(1.5) + std::log(3.0)) / 3).epsilon(1e-4));
     }
 }
 
