@@ -36,6 +36,13 @@ TEST_CASE("pairwise_iou, pairwise_generalised_iou: half, touching, apart, inside
                    {1, 1, 1, 1}};  // empty: 0 and 0
     check_close("IoU", pairwise_iou(a, b), {{1.0f / 3, 0, 0, 0.25f, 0}});
     check_close("generalised", pairwise_generalised_iou(a, b), {{1.0f / 3, 0, -1.0f / 3, 0.25f, 0}});
+    // four different sides: areas 12 and 6, I = 2 * 2, U = 14, C = 4 * 4
+    const Matrix low{{1, 3, 5, 6}}, high{{2, 2, 4, 5}};
+    check_close("IoU", pairwise_iou(low, high), {{4.0f / 14}});
+    check_close("generalised", pairwise_generalised_iou(low, high), {{4.0f / 14 - 2.0f / 16}});
+    check_close("share", pairwise_share(low, high), {{4.0f / 12}});
+    check_close("iou", iou(low, high).value(), {{4.0f / 14}});
+    check_close("generalised_iou", generalised_iou(low, high).value(), {{4.0f / 14 - 2.0f / 16}});
     CHECK(identical(pairwise_iou({{1, 1, 1, 1}}, {{1, 1, 1, 1}}), Matrix{{0}}));  // two empty boxes
     CHECK(pairwise_iou(Matrix(0, 4), b).rows == 0);
     check_close("share", pairwise_share(a, b), {{0.5f, 0, 0, 0.25f, 0}});           // I / 4

@@ -226,6 +226,8 @@ TEST_CASE("forward: the fine network evaluates coarse and new depths, in order")
         for (int k = 0; k + 1 < 7; ++k) CHECK(steps.fine.depths(r, k) <= steps.fine.depths(r, k + 1));
         for (int k = 0; k < 4; ++k)
             CHECK(std::count(steps.fine.depths.row(r), steps.fine.depths.row(r) + 7, steps.coarse.depths(r, k)) >= 1);
+        for (int m = 0; m < 3; ++m)
+            CHECK(std::count(steps.fine.depths.row(r), steps.fine.depths.row(r) + 7, steps.new_depths(r, m)) >= 1);
     }
 }
 

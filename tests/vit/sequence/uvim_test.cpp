@@ -361,6 +361,17 @@ TEST_CASE(
     CHECK(read.outputs[1].ignores_class_0);
     CHECK_FALSE(read.outputs[0].ignores_class_0);
     CHECK_FALSE(read.base_sees_image);
+    for (const bool oracle : {true, false}) {  // a single tensor tells the sides of patches
+        config.oracle_sees_image = oracle;
+        config.base_sees_image = !oracle;
+        std::map<std::string, std::string> without_sides = uvim::metadata(config);
+        without_sides.erase("patch_size");
+        save(table(config), path, without_sides);
+        const uvim::Config told = uvim::config_of(Safetensors(path));
+        CHECK(told.oracle_sees_image == oracle);
+        CHECK(told.base_sees_image == !oracle);
+        CHECK(told.grid.patch_width == 4);
+    }
 }
 
 TEST_CASE("sine_positions, kept_positions: a width without two frequencies and a code without tokens are refused") {
