@@ -385,4 +385,22 @@ TEST_CASE("forward: each image has its own present and absent queries") {
     }
 }
 
+TEST_CASE("forward: the length of a projected query does not matter; detections: each image has its own boxes") {
+    const owl_vit::Config config = tiny_config();
+    Random random(4);
+    const owl_vit::Weights w = owl_vit::make_weights(config, random);
+    const Image image = random_image(random);
+    const Matrix before = owl_vit::forward({image}, one_and_none, w, config).queries.value();
+    Var projection = w.clip.text_projection.weight;
+    for (float& x : projection.value()) x *= 1e-3f;
+    check_close("queries", owl_vit::forward({image}, one_and_none, w, config).queries.value(), before);
+
+    owl_vit::Steps steps;
+    steps.logits = Matrix{{1}, {1}};
+    steps.boxes = Matrix{{0.5f, 0.5f, 0.2f, 0.2f}, {0.25f, 0.75f, 0.5f, 0.5f}};
+    steps.present = {1, 1};
+    check_close("image 0", owl_vit::detections(steps, 0, 0)[0].box, {{0.4f, 0.4f, 0.6f, 0.6f}});
+    check_close("image 1", owl_vit::detections(steps, 1, 0)[0].box, {{0, 0.5f, 0.5f, 1}});
+}
+
 TEST_SUITE_END();

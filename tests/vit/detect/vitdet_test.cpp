@@ -502,4 +502,15 @@ TEST_CASE("config_of: patches of two pixels have no level of scale 4; positions 
           path + ": 18 absolute positions are neither a square nor one more than a square");
 }
 
+TEST_CASE("is_windowed, metadata: a window of one token is a window; without windows no list of blocks is written") {
+    vitdet::Config config = tiny;
+    config.window = 1;
+    CHECK(vitdet::is_windowed(config, 0));
+    CHECK_FALSE(vitdet::is_windowed(config, 1));
+    CHECK(vitdet::metadata(config).contains("window_block_indexes"));
+    config.window = 0;
+    CHECK_FALSE(vitdet::is_windowed(config, 0));
+    CHECK_FALSE(vitdet::metadata(config).contains("window_block_indexes"));
+}
+
 TEST_SUITE_END();

@@ -309,6 +309,7 @@ TEST_CASE("make_weights: standard deviations as published") {
     wide.positions = 39;
     wide.queries = 60;
     const coca::Weights w = coca::make_weights(wide, random);
+    CHECK(w.log_scale.value()[0] == Approx(std::log(1 / 0.07)));
     CHECK(root_mean_square(w.token_embedding.value()) / 0.02 == Approx(1).epsilon(0.05));
     CHECK(root_mean_square(w.positions.value()) / 0.01 == Approx(1).epsilon(0.05));
     for (const Var& of_width : {w.pooler.queries, w.image_projection.weight, w.text_projection.weight, w.output.weight})

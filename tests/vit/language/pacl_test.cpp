@@ -188,6 +188,7 @@ TEST_CASE("pacl: every invalid size is refused by itself, the smallest valid one
         CHECK_THROWS_WITH(pacl::make_weights(config, random), text.c_str());
     CHECK_NOTHROW(pacl::make_weights({.rows = 1, .cols = 1, .vision_width = 1, .text_width = 1, .width = 1}, random));
     const pacl::Weights w = tiny_weights();
+    CHECK(w.log_scale.value()[0] == Approx(std::log(1 / 0.07)));  // CLIP's temperature
     const auto refusal = [&](const Matrix& patches, const Matrix& texts) {
         return error_of([&] { pacl::forward(patches, texts, w, tiny); });
     };

@@ -163,6 +163,14 @@ TEST_CASE("reconstruction_loss: the cosine of short vectors is that of long ones
     CHECK(beit_v2::reconstruction_loss(steps, {{1e-3f, 0}}).value()(0, 0) == Approx(1 - 0.6));
 }
 
+TEST_CASE("tokenize: a vector of zeros has the length 1e-12, so that z stays 0 and is finite") {
+    Random random(6);
+    const beit_v2::TokenizerWeights w = beit_v2::make_weights(tiny_tokenizer, random);
+    for (Var part : {w.to_code.weight, w.to_code.bias})
+        for (float& x : part.value()) x = 0;
+    for (const float z : beit_v2::tokenize(tiny_images(random, 1), w, tiny_tokenizer).z.value()) CHECK(z == 0);
+}
+
 TEST_CASE("tokenize: the length of z has no gradient") {
     // The gradient through unit_rows is at a right angle to to_quantizer.
     Random random(5);

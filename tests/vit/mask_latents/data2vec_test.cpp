@@ -148,6 +148,9 @@ TEST_CASE("make_targets: the MLP's output before residual connection and norm; e
     }
     CHECK(std::abs(sum) < 1e-5);
     CHECK(squares / 8 == Approx(1).epsilon(0.01));
+    config.normalise_channels = true;  // rows without segments are one sequence
+    CHECK(identical(data2vec::make_targets(rows, {}, w, config).average,
+                    data2vec::make_targets(rows, {.segments = Segments::one(4)}, w, config).average));
 }
 
 TEST_CASE("make_targets: normalise_channels takes mean and variance over the tokens of one sequence, not of the batch") {

@@ -166,9 +166,11 @@ TEST_CASE("cover: masked rows become the token, the others stay; only masked row
 TEST_CASE("cover, masked_rows, sorting_order: masks of other numbers than 0 and 1, and noise that is NaN, are refused") {
     CHECK(without_place(error_of([] {
               cover(Matrix(2, 1), Matrix(1, 1), Matrix{{1, 0.5f}});
-          })) == "cover: a mask (1, 2) holds 0.500000, it must hold 1 (masked) and 0 (visible)");
+          })) == "cover: a mask (1, 2) holds 0.500000, it must hold 1 (hidden) and 0 (visible)");
     CHECK_THROWS_WITH(masked_rows(Matrix{{1, 2}}),
-                      "masking: a mask (1, 2) holds 2.000000, it must hold 1 (masked) and 0 (visible)");
+                      "masking: a mask (1, 2) holds 2.000000, it must hold 1 (hidden) and 0 (visible)");
+    CHECK_THROWS_WITH(sorting_order(Matrix{{std::nanf(""), 0}}),
+                      "sorting_order: number 0 of (1, 2) is NaN, which has no place in an order");
     CHECK_THROWS_WITH(sorting_order(Matrix{{0, std::nanf("")}}),
                       "sorting_order: number 1 of (1, 2) is NaN, which has no place in an order");
 }

@@ -510,4 +510,17 @@ TEST_CASE("base, oracle: a model that does not see the image reads none") {
     CHECK(identical(without.base.logits[0].value(), with.base.logits[0].value()));
 }
 
+TEST_CASE("make_weights: learned positions have the standard deviation 1 / sqrt(D)") {
+    Random random(5);
+    uvim::Config config = tiny;
+    config.learned_positions = true;
+    config.width = 64;
+    const uvim::Weights w = uvim::make_weights(config, random);
+    for (const Var& positions : {w.oracle_positions, w.base_positions}) {
+        double squares = 0;
+        for (const float x : positions.value()) squares += static_cast<double>(x) * x;
+        CHECK(squares / static_cast<double>(positions.value().size()) * 64 == Approx(1).epsilon(0.2));
+    }
+}
+
 TEST_SUITE_END();
