@@ -600,6 +600,10 @@ TEST_CASE("instances, panoptic: ties and limits: the first of equal queries, mor
     const Panoptic first = panoptic(twice, {{4, 4}, {4, 4}}, {true}, 0.5f, 0.5f);
     REQUIRE(first.segments.size() == 1);
     CHECK(first.segments[0].query == 0);
+    CHECK(panoptic(twice, {{-4, 4}, {4, -4}}, {true}, 0.5f, 0.5f).ids == std::vector<int>{2, 1});
+    const std::vector<Instance> equal = instances(twice, {{4, 4}, {4, 4}}, 2);
+    CHECK(equal[0].query == 0);
+    CHECK(equal[1].query == 1);
     // Probability 1/2 at the second pixel: inside the mask for panoptic, outside of it for instances.
     CHECK(panoptic({{9, 0}}, {{4, 0}}, {true}, 0.5f, 0.5f).ids == std::vector<int>{1, 1});
     CHECK(identical(instances({{9, 0}}, {{4, 0}}, 1)[0].mask, Matrix{{1, 0}}));

@@ -184,7 +184,8 @@ TEST_CASE("losses: without targets only the negatives remain; targets must be qu
     const owl_vit::Steps steps = owl_vit::forward({random_image(random)}, one_and_none, w, config);
     const owl_vit::Losses none = owl_vit::losses(steps, {{}}, config);
     CHECK(none.classes.value()[0] > 0);
-    CHECK(none.boxes.value()[0] == 0);
+    CHECK(identical(none.boxes.value(), Matrix(1, 1)));
+    CHECK(identical(none.overlap.value(), Matrix(1, 1)));
     CHECK(none.matches[0].empty());
     CHECK(error_of([&] {
               owl_vit::losses(steps, {{{2}, {{0.5f, 0.5f, 0.1f, 0.1f}}}}, config);
@@ -396,11 +397,13 @@ TEST_CASE("forward: the length of a projected query does not matter; detections:
     check_close("queries", owl_vit::forward({image}, one_and_none, w, config).queries.value(), before);
 
     owl_vit::Steps steps;
-    steps.logits = Matrix{{1}, {1}};
+    steps.logits = Matrix{{0}, {std::log(3.0f)}};
     steps.boxes = Matrix{{0.5f, 0.5f, 0.2f, 0.2f}, {0.25f, 0.75f, 0.5f, 0.5f}};
     steps.present = {1, 1};
     check_close("image 0", owl_vit::detections(steps, 0, 0)[0].box, {{0.4f, 0.4f, 0.6f, 0.6f}});
     check_close("image 1", owl_vit::detections(steps, 1, 0)[0].box, {{0, 0.5f, 0.5f, 1}});
+    CHECK(owl_vit::detections(steps, 0, 0)[0].score == Approx(0.5));
+    CHECK(owl_vit::detections(steps, 1, 0)[0].score == Approx(0.75));
 }
 
 TEST_SUITE_END();

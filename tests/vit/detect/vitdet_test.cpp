@@ -376,6 +376,14 @@ TEST_CASE("vitdet: config_of reads every variant: without positions, windows or 
     config.pyramid_channels = 0;
     check_given_settings(config, table, vitdet::config_of, window);
     config = fixture;
+    {
+        const TemporaryFolder folder;
+        const std::string path = folder.path("vitdet.safetensors");
+        vitdet::Config without_pyramid = fixture;
+        without_pyramid.pyramid_channels = 0;
+        save(table(without_pyramid), path, vitdet::metadata(without_pyramid));
+        CHECK(vitdet::config_of(Safetensors(path), {}).pyramid_channels == 0);
+    }
     config.table_height = 5;  // maps that are not square
     check_given_settings(config, table, vitdet::config_of, window);
 }

@@ -111,6 +111,8 @@ TEST_CASE("reduced: the image has fewer pixels, and its corner pixels look past 
     const Matrix corner = rays_of_pixels(view.camera, {0}).directions, same = rays_of_pixels(smaller.camera, {0}).directions;
     for (int k = 0; k < 3; ++k) CHECK(corner(0, k) == Approx(same(0, k)));
     CHECK(pixel_rays({smaller}).rays.count() == 8);
+    CHECK(reduced(view, 2).image.height == 1);
+    CHECK(reduced(view, 1).image.height == 1);  // half a pixel, but at least one
     CHECK(reduced(view, 16).image.width == 16);
     CHECK(reduced(view, 100).image.width == 16);
     CHECK(error_of([&] { reduced(view, 0); }) == "reduced: a width of 0 pixels, it must be at least 1");

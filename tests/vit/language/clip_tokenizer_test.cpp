@@ -142,6 +142,8 @@ TEST_CASE("clean: a numeric character reference ends before the first character 
     CHECK(clip::clean("&#x4a;&#x4A;&#x4f;&#x4F;&#X49;") == "jjooi");
     CHECK(clip::clean("&#x41g&#x41G&#x41@&#x41`&#x41/&#x41:") == "agaga@a`a/a:");
     CHECK(clip::clean("b&#x") == "b&#x");
+    CHECK(clip::clean("&#0;") == "\uFFFD");  // no character, as in HTML
+    CHECK(clip::clean("a&#1;b") == "a\x01\x62");
     CHECK(clip::clean("b&#") == "b&#");
     CHECK(clip::clean("a & b &65; &x41; &") == "a & b &65; &x41; &");  // no numbered character without #
 }

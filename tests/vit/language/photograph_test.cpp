@@ -86,4 +86,14 @@ TEST_CASE("resize_bicubic_antialiased, resize_shorter_side, centre_crop: each in
     CHECK(crop(1, 2) == "centre_crop: 1 x 2 of an image of 1 x 1");
 }
 
+TEST_CASE("resize_bicubic_antialiased: rows are resized as columns are") {
+    Image upright(2, 1, 1);
+    upright(0, 0, 0) = 1;
+    const Image doubled = resize_bicubic_antialiased(upright, 4, 1),
+                level = resize_bicubic_antialiased(row_of_pixels({1, 0}), 1, 4);
+    CHECK(doubled.pixels == level.pixels);
+    CHECK(doubled(0, 0, 0) == 1);  // 1.088 without the cut
+    CHECK(doubled(3, 0, 0) == 0);
+}
+
 TEST_SUITE_END();

@@ -87,6 +87,12 @@ TEST_CASE("average_directions: half way from (1, 0) to (0, 1) is 45 degrees; an 
     check_close("sizes", sizes, {{0.5f * 4 + 0.5f * 2, 0.5f * 2}});
 }
 
+TEST_CASE("average_directions: a code moves for a single vector") {
+    Matrix codes{{1, 0}, {0, 1}}, sizes(1, 2);
+    average_directions(codes, sizes, Matrix{{0, 2}}, {0}, 0);
+    check_close("codes", codes, {{0, 1}, {0, 1}});
+}
+
 TEST_CASE("average_directions: each code has length 1 afterwards") {
     Random random(2);
     Matrix codes = normal_matrix(random, 3, 4), sizes(1, 3);
@@ -126,6 +132,9 @@ TEST_CASE("average_sums: sums and counts decay at the same rate") {
     average_sums(book, Matrix{{1, 1}, {2, 2}}, {1, 1}, 0.5f);
     check_close("sums", book.sums.value(), {{3, 4}, {3, 3.5f}});
     check_close("counts", book.counts.value(), {{2, 2.5f}});
+    SummedCodebook three{.sums = Var(Matrix(3, 2)), .counts = Var(Matrix(1, 3))};
+    average_sums(three, Matrix{{1, 2}, {3, 4}}, {2, 0}, 0);
+    check_close("three codes", three.sums.value(), {{3, 4}, {0, 0}, {1, 2}});
 }
 
 TEST_CASE("split_busiest: an unused code becomes a copy of the most used one, each with half of the sums and counts") {

@@ -207,4 +207,29 @@ TEST_CASE("make_mask, draw_block_masks, denormalise_patches, masked_mean: each a
 
 TEST_CASE("masked_mean: one masked patch is enough") { CHECK(masked_mean(Matrix{{3}, {5}}, {{1, 0}}).value()(0, 0) == 3); }
 
+// The longest run of hidden patches in a row of the grid, or in a column.
+static int longest_run(const float* mask, int down, int across, bool in_column) {
+    int longest = 0;
+    for (int line = 0; line < (in_column ? across : down); ++line) {
+        int run = 0;
+        for (int k = 0; k < (in_column ? down : across); ++k) {
+            run = mask[in_column ? k * across + line : line * across + k] == 1 ? run + 1 : 0;
+            longest = std::max(longest, run);
+        }
+    }
+    return longest;
+}
+
+TEST_CASE("draw_block_masks: blocks of 16 patches are wide or tall, up to about 2 x 7") {
+    Random random(1);
+    const Matrix masks = draw_block_masks(random, 200, 12, 12, 16, 16);
+    int wide = 0, tall = 0;
+    for (int b = 0; b < 200; ++b) {
+        wide += longest_run(masks.row(b), 12, 12, false) >= 6;
+        tall += longest_run(masks.row(b), 12, 12, true) >= 6;
+    }
+    CHECK(wide > 20);
+    CHECK(tall > 20);
+}
+
 TEST_SUITE_END();

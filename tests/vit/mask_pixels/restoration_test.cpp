@@ -55,6 +55,11 @@ TEST_CASE("copy_nearest_visible: by distance of centres, the first of several") 
     for (int k = 0; k < 9; ++k) square.pixels[k] = static_cast<float>(k);
     // the middle is one away from 5 and sqrt 2 from 0
     CHECK(copy_nearest_visible(square, {{0, 1, 1, 1, 1, 0, 1, 1, 1}}, 1)(1, 1, 0) == 5);
+    Image large(4, 6, 1);  // 2 x 3 patches of side 2, patch n holds n
+    for (int y = 0; y < 4; ++y)
+        for (int x = 0; x < 6; ++x) large(y, x, 0) = static_cast<float>(y / 2 * 3 + x / 2);
+    // patch 3 is one away from 0, which is below it in the list by three, and two away from 5
+    CHECK(copy_nearest_visible(large, {{0, 1, 1, 1, 1, 0}}, 2)(2, 0, 0) == 0);
     CHECK_THROWS_WITH(copy_nearest_visible(row, Matrix(1, 4, 1), 1),
                       "copy_nearest_visible: no patch is visible; a smaller mask ratio leaves some");
 }

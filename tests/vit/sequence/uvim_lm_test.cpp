@@ -175,4 +175,17 @@ TEST_CASE("uvim_lm: every invalid size or factor is refused by itself, the small
     CHECK_NOTHROW(uvim_lm::make_weights(smallest, random));
 }
 
+TEST_CASE("make_weights: learned positions have the standard deviation 1 / sqrt(D)") {
+    Random random(5);
+    uvim_lm::Config config = tiny;
+    config.learned_positions = true;
+    config.width = 64;
+    const uvim_lm::Weights w = uvim_lm::make_weights(config, random);
+    for (const Var& positions : {w.encoder_positions, w.decoder_positions}) {
+        double squares = 0;
+        for (const float x : positions.value()) squares += static_cast<double>(x) * x;
+        CHECK(squares / static_cast<double>(positions.value().size()) * 64 == Approx(1).epsilon(0.2));
+    }
+}
+
 TEST_SUITE_END();
