@@ -464,6 +464,7 @@ TEST_CASE("read_grid: links that name a row twice or beyond the voxels throw") {
     };
     CHECK(error_with({0, 1, 2, 3, 4, 5, 6, -1}) == "");
     CHECK(error_with({0, 1, 2, 3, 4, 5, 5, -1}) == path + ": link 5 of 7 voxels; the links name the rows 0 to 6 once each");
+    CHECK(error_with({0, 1, 2, 3, 4, 5, 0, -1}) == path + ": link 0 of 7 voxels; the links name the rows 0 to 6 once each");
     CHECK(error_with({0, 1, 2, 3, 4, 5, 7, -1}) == path + ": link 7 of 7 voxels; the links name the rows 0 to 6 once each");
 }
 
@@ -584,12 +585,16 @@ TEST_CASE("released_total_variation_gradient: does not depend on the order of th
     const Matrix field = normal_matrix(random, 8, 2);
     Matrix upside_down(8, 2);
     for (int i = 0; i < 8; ++i) std::copy_n(field.row(i), 2, upside_down.row(7 - i));
-    const auto gradient = [](const Matrix& of, const plenoxels::Grid& in) {
-        return plenoxels::released_total_variation_gradient(of, in, plenoxels::Missing::zero, {1, 2, 3});
-    };
-    const Matrix straight = gradient(field, grid), turned = gradient(upside_down, reversed);
-    for (int i = 0; i < 8; ++i)
-        for (int c = 0; c < 2; ++c) CHECK(turned(7 - i, c) == straight(i, c));
+    for (const plenoxels::Missing missing : {plenoxels::Missing::zero, plenoxels::Missing::same}) {
+        const auto gradient = [&](const Matrix& of, const plenoxels::Grid& in) {
+            return plenoxels::released_total_variation_gradient(of, in, missing, {1, 2, 3});
+        };
+        const Matrix straight = gradient(field, grid), turned = gradient(upside_down, reversed);
+        for (int i = 0; i < 8; ++i)
+            for (int c = 0; c < 2; ++c) CHECK(turned(7 - i, c) == straight(i, c));
+        CHECK(plenoxels::total_variation(upside_down, reversed, missing, {1, 2, 3}).value()(0, 0) ==
+              Approx(plenoxels::total_variation(field, grid, missing, {1, 2, 3}).value()(0, 0)));
+    }
 }
 
 TEST_CASE("Fitting: without total variation the loss is that of the batch") {

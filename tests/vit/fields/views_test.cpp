@@ -16,6 +16,7 @@ TEST_CASE("write_views: cameras and images are read back") {
     const std::string path = folder.path("views.json");
     const std::vector<View> views{small_view(0), small_view(1)};
     write_views(path, views);
+    CHECK(is_file(folder.path("views-0.ppm")));
     const std::vector<View> read = read_views(path);
     REQUIRE(read.size() == 2);
     for (int v = 0; v < 2; ++v) {

@@ -201,6 +201,12 @@ TEST_CASE("rays_of, rays_of_pixels, psnr, image_of: images without pixels and pi
     CHECK_THROWS_WITH(image_of(Matrix(0, 3), 1, 0), "image_of: (0, 3) does not fill 1 x 0 pixels; there must be a row for each");
 }
 
+TEST_CASE("rays_of_pixels: with an offset of 1/2 a ray passes through the middle of its pixel, right and down") {
+    const Camera camera = look_at({0, 0, 3}, {}, {0, 1, 0}, 3, 3, 90);  // focal length 1.5
+    check_close("middle", rays_of_pixels(camera, {4}, 0.5).directions, {{0, 0, -1}});
+    check_close("first", rays_of_pixels(camera, {0}, 0.5).directions, {{-1 / 1.5f, 1 / 1.5f, -1}});
+}
+
 TEST_CASE("look_at: the camera's right, up and backward directions have length 1 and are perpendicular") {
     const Matrix pose = look_at({3, -2, 5}, {0.5, 1, -1}, {0, 0, 2}, 4, 4, 50).pose;
     for (int a = 0; a < 3; ++a)

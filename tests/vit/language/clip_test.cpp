@@ -228,6 +228,7 @@ TEST_CASE("make_weights: standard deviations as published") {
     Random random(4);
     const clip::Weights w = clip::make_weights(wide, random);
     CHECK(w.log_scale.value()[0] == Approx(std::log(1 / 0.07)));
+    CHECK(root_mean_square(w.vision.projection.weight.value()) / 0.02 == Approx(1).epsilon(0.1));
     CHECK(root_mean_square(w.text.token_embedding.value()) / 0.02 == Approx(1).epsilon(0.05));
     CHECK(root_mean_square(w.text.positions.value()) / 0.01 == Approx(1).epsilon(0.05));
     const Block& block = w.vision.blocks[1];

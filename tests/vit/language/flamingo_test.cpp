@@ -289,6 +289,12 @@ TEST_CASE("make_weights: every invalid size of the gated layers is refused by it
     CHECK(refusal(&flamingo::Config::every, 4) == "flamingo: a new layer before every 4" + every);
     CHECK(refusal(&flamingo::Config::every, 1) == "");
     CHECK(refusal(&flamingo::Config::every, 3) == "");
+    flamingo::Config third = tiny;
+    third.every = 3;  // a gated layer before block 2 alone
+    bool found = false;
+    for (const Parameter& each : flamingo::parameters(flamingo::make_weights(third, language, random), third))
+        found = found || each.name.find("h.2.gated_cross_attn_layer") != std::string::npos;
+    CHECK(found);
     CHECK(refusal(&flamingo::Config::heads, 1) == "");
     CHECK(refusal(&flamingo::Config::head_width, 1) == "");
     CHECK(refusal(&flamingo::Config::mlp_width, 1) == "");

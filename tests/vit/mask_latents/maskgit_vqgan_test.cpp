@@ -168,6 +168,9 @@ TEST_CASE("paint: equals the reconstruction of forward for the same codes") {
     Random random(4);
     const maskgit_vqgan::Config config = tiny_config();
     const maskgit_vqgan::Weights w = maskgit_vqgan::make_weights(config, random);
+    double squares = 0;
+    for (const float x : w.codebook.value()) squares += static_cast<double>(x) * x;
+    CHECK(squares / static_cast<double>(w.codebook.value().size()) * config.codes == Approx(1).epsilon(0.4));  // variance 1 / K
     const maskgit_vqgan::Steps steps = maskgit_vqgan::forward({Image(4, 8, 2, 0.3f)}, w, config);
     const Map painted = maskgit_vqgan::paint(steps.quantized.ids, steps.raw.size, w, config);
     CHECK(identical(painted.pixels.value(), steps.reconstruction.pixels.value()));

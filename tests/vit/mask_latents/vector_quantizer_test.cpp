@@ -109,6 +109,7 @@ TEST_CASE("spherical_k_means: finds two clusters of directions from one row of e
     const Matrix z{{c, s}, {c, -s}, {s, c}, {-s, c}};  // around (1, 0) and around (0, 1)
     check_close("codes", spherical_k_means(z, {0, 3}, 3), {{1, 0}, {0, 1}});
     CHECK(identical(spherical_k_means(z, {0, 3}, 0), Matrix{{c, s}, {-s, c}}));  // no round: where it began
+    check_close("three codes of two numbers", spherical_k_means(z, {0, 1, 3}, 1), {{c, s}, {c, -s}, {0, 1}});
 }
 
 TEST_CASE("random_rows: distinct rows if there are enough, else some twice") {

@@ -230,6 +230,10 @@ TEST_CASE("draw_block_masks: blocks of 16 patches are wide or tall, up to about 
     }
     CHECK(wide > 20);
     CHECK(tall > 20);
+    int squares = 0;  // a block of exactly as many patches as are to be hidden is taken
+    for (int b = 0; b < 200; ++b)
+        squares += longest_run(masks.row(b), 12, 12, false) == 4 && longest_run(masks.row(b), 12, 12, true) == 4;
+    CHECK(squares > 20);
 }
 
 TEST_SUITE_END();

@@ -728,6 +728,7 @@ TEST_CASE("make_weights: standard deviations of T5: one over the root of the wid
     CHECK(ratio(block.mlp.gate.weight, 1 / 8.0) == doctest::Approx(1).epsilon(0.08));
     CHECK(ratio(block.mlp.expand.weight, 1 / 8.0) == doctest::Approx(1).epsilon(0.08));
     CHECK(ratio(block.mlp.contract.weight, 1 / 10.0) == doctest::Approx(1).epsilon(0.08));
+    CHECK(ratio(w.image_projection.weight, 1 / std::sqrt(12.0)) == doctest::Approx(1).epsilon(0.1));  // patches of 2 x 2 x 3
     for (const unified_io::Half* const half : {&w.encoder, &w.decoder}) {
         CHECK(ratio(half->position_query.weight, 1 / (8.0 * 3)) == doctest::Approx(1).epsilon(0.08));
         CHECK(ratio(half->position_key.weight, 1 / 8.0) == doctest::Approx(1).epsilon(0.08));

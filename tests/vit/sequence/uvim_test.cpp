@@ -370,6 +370,7 @@ TEST_CASE(
         const uvim::Config told = uvim::config_of(Safetensors(path));
         CHECK(told.oracle_sees_image == oracle);
         CHECK(told.base_sees_image == !oracle);
+        CHECK(told.grid.patch_height == 2);
         CHECK(told.grid.patch_width == 4);
     }
 }
