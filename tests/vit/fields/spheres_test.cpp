@@ -105,7 +105,7 @@ TEST_CASE("first_hit: a ray that touches a sphere hits it, one that begins on it
 
 TEST_CASE("draw_spheres: the colour of one ray, by hand: the diffuse light times the colour, plus a white highlight") {
     // From (0, 3, 0) the ray hits the sphere at (0, 0.5, 0), where the normal n is (0, 1, 0). The lamp is in the direction
-    // l = (0.5, 0.8, 0.33) / 0.99945, n l = 0.80044; halfway between l and the eye is h, n h = 0.94880.
+    // l = (0.5, 0.8, 0.33) / 0.99945, whose cosine with n is 0.80044; the cosine of n and the middle of l and the eye is 0.94880.
     // diffuse 0.35 + 0.65 * 0.80044 = 0.87029, highlight 0.25 * 0.94880^8 = 0.16419
     const std::vector<Sphere> one{{{0, 0, 0}, 0.5, {0.5, 0.2, 0}}};
     const Image pixel = draw_spheres(one, look_at({0, 3, 0}, {}, {0, 0, 1}, 1, 1, 40), 1);

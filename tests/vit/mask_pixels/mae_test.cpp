@@ -234,6 +234,10 @@ TEST_CASE("config_of: the published names and those of Hugging Face give the sam
         const mae::Weights fresh = mae::make_weights(found, random);
         load(table(fresh, found), file);
         CHECK(identical(mae::forward(c.images, c.noise, fresh, found).prediction.value(), expected));
+        std::map<std::string, std::string> without_eps = mae::metadata(c.config);
+        std::erase_if(without_eps, [](const auto& setting) { return setting.first.find("eps") != std::string::npos; });
+        save(table(c.w, c.config), path, without_eps);
+        CHECK(mae::config_of(Safetensors(path)).eps == (theirs ? 1e-12f : 1e-6f));
         save(table(c.w, c.config), path);
         CHECK(error_of([&] { mae::config_of(Safetensors(path)); }).find(": missing setting: the ") != std::string::npos);
     }
