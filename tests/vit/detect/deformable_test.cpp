@@ -192,4 +192,19 @@ TEST_CASE("attend: each argument check fails by itself, the smallest sizes are a
           "deformable: 2 marks of padding for 1 values; give one for each, or none");
 }
 
+TEST_CASE("make_weights: the first offsets of a head point in its direction, 1, 2, 3, ... pixels away, on every level") {
+    Random random(2);
+    const deformable::Config config{.width = 8, .heads = 4, .levels = 2, .points = 3};
+    const Matrix offsets = deformable::make_weights(config, random).offsets.bias.value();  // (1, A*L*P*2)
+    const int right[4] = {1, 0, -1, 0}, down[4] = {0, 1, 0, -1};
+    REQUIRE(offsets.cols == 48);
+    for (int head = 0; head < 4; ++head)
+        for (int level = 0; level < 2; ++level)
+            for (int point = 0; point < 3; ++point) {
+                const int at = ((head * 2 + level) * 3 + point) * 2;
+                CHECK(offsets[at] == Approx(right[head] * (point + 1)));
+                CHECK(offsets[at + 1] == Approx(down[head] * (point + 1)));
+            }
+}
+
 TEST_SUITE_END();

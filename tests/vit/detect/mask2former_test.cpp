@@ -522,7 +522,8 @@ TEST_CASE("make_weights: every invalid size or weight is refused by itself, the 
 
 TEST_CASE("sine_positions, forward, losses, panoptic: each argument check fails by itself") {
     Random random(5);
-    CHECK_NOTHROW(sine_positions(1, 1, 4));
+    // the last coordinate is 2 pi / (1 + 1e-6), whose sine is -2 pi 1e-6
+    CHECK(sine_positions(1, 1, 4)(0, 0) / -6.283185e-6 == Approx(1).epsilon(0.05));
     const std::string fours = " does not split into sines and cosines of y and x; a multiple of 4 does";
     CHECK(error_of([] { sine_positions(1, 1, 0); }) == "sine_positions: a width of 0" + fours);
     CHECK(error_of([] { sine_positions(1, 1, 6); }) == "sine_positions: a width of 6" + fours);

@@ -366,7 +366,7 @@ TEST_CASE("vitdet: config_of reads every variant: without positions, windows or 
     check_given_settings(config, table, vitdet::config_of, window);
     config = fixture;
     config.windowed = {0, 1, 2};
-    config.residual = {1, 2};
+    config.residual = {0, 2};
     config.class_position = false;
     config.scales = {1, 0.5};
     check_given_settings(config, table, vitdet::config_of, window);
