@@ -414,6 +414,8 @@ TEST_CASE("largest_weights: an opaque wall has weight, the voxels hidden by it h
     const Matrix seen = plenoxels::largest_weights({{{-9, 0, 0}}, {{1, 0, 0}}}, grid, w, config);
     CHECK(seen(grid.place(0, 0, 0), 0) == Approx(1));
     CHECK(seen(grid.place(4, 0, 0), 0) == Approx(0));
+    const plenoxels::Weights thin = plenoxels::make_weights(grid, config, 0.1f);
+    CHECK(plenoxels::largest_weights({{{-9, 0, 0}}, {{1, 0, 0}}}, grid, thin, config)(grid.place(4, 0, 0), 0) > 0.01f);
 }
 
 // --- files and bad input ---

@@ -148,6 +148,9 @@ TEST_CASE("split_busiest: an unused code becomes a copy of the most used one, ea
     CHECK(split_busiest(book, 0.1f, 0.1f, Matrix{{0, 1}}) == 0);  // every code has enough vectors now
     SummedCodebook wide{.sums = Var(Matrix{{2, 4, 8}, {0, 0, 1}}), .counts = Var(Matrix{{4, 0}})};
     CHECK(split_busiest(wide, 0.1f, 0, Matrix(1, 3)) == 1);
+    CHECK_THROWS_WITH(split_busiest(wide, 3, 0, Matrix(0, 3)),
+                      "split_busiest: after 0 splits a code still has a count of 2.000000, below 3.000000; all counts together "
+                      "are too small for 2 codes, or more draws are needed");
     check_close("sums of three numbers", wide.sums.value(), {{1, 2, 4}, {1, 2, 4}});
 }
 
