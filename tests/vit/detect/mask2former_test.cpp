@@ -627,6 +627,14 @@ TEST_CASE("config_of: a model without decoder layers is read back") {
     const std::string path = folder.path("mask2former.safetensors");
     save(parameters(make_weights(config, random), config), path, metadata(config));
     CHECK(config_of(Safetensors(path), {}).layers == 0);
+    CHECK_FALSE(config_of(Safetensors(path), {}).always_project);
+    config = tiny;
+    config.feature_channels = config.width;
+    for (const bool always : {true, false}) {  // maps as wide as the model may be projected or not
+        config.always_project = always;
+        save(parameters(make_weights(config, random), config), path, metadata(config));
+        CHECK(config_of(Safetensors(path), {}).always_project == always);
+    }
 }
 
 TEST_SUITE_END();

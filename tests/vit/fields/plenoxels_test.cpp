@@ -637,4 +637,18 @@ TEST_CASE("largest_weights: empty voxels have no row and receive nothing") {
     CHECK(*std::max_element(seen.begin(), seen.end()) > 0.5f);
 }
 
+TEST_CASE("resampled: the new grid may have three different sides") {
+    plenoxels::Scene scene{plenoxels::full_grid({2, 2, 2}, {1, 1, 1}), {}};
+    Matrix along_y(8, 1);
+    for (int x = 0; x < 2; ++x)
+        for (int z = 0; z < 2; ++z) along_y(scene.grid.place(x, 1, z), 0) = 1;
+    scene.weights = {parameter(along_y), parameter(Matrix(8, 3))};
+    const plenoxels::Scene fine = plenoxels::resampled(scene, {2, 3, 5});
+    REQUIRE(fine.grid.voxels() == 30);
+    for (int x = 0; x < 2; ++x)
+        for (int z = 0; z < 5; ++z)
+            for (int y = 0; y < 3; ++y)  // the voxels lie at -1/6, 1/2 and 7/6 of the old grid
+                CHECK(fine.weights.density.value()(fine.grid.link(x, y, z), 0) == Approx(y / 2.0));
+}
+
 TEST_SUITE_END();

@@ -59,7 +59,11 @@ TEST_CASE("read_spheres: seven numbers per line; the error names a wrong line") 
     write_file_atomically(path, "# x y z radius red green blue\n\n0 0.5 -1 0.25 1 0 0.5\n");
     const std::vector<Sphere> spheres = read_spheres(path);
     REQUIRE(spheres.size() == 1);
+    CHECK(spheres[0].centre.x == 0);
+    CHECK(spheres[0].centre.y == 0.5);
     CHECK(spheres[0].centre.z == -1);
+    CHECK(spheres[0].colour[0] == 1);
+    CHECK(spheres[0].colour[1] == 0);
     CHECK(spheres[0].radius == 0.25);
     CHECK(spheres[0].colour[2] == 0.5);
     const auto error_with = [&](const std::string& text) {

@@ -119,6 +119,8 @@ TEST_CASE(
     CHECK(rows == 13);  // 6.5 pixels to both sides, leaning: 6.28 rows above and below the middle
     CHECK(columns == 13);
     CHECK(upright(7, 7, 0) == 1);
+    CHECK(upright(1, 5, 0) == 1);  // its upper end leans to the left
+    CHECK(upright(13, 9, 0) == 1);
     const Image weak = drawn(Matrix{{0, 0, 0, 0.25f, 0, 0}});
     CHECK(std::count(weak.pixels.begin(), weak.pixels.end(), 0.25f) <
           std::count(upright.pixels.begin(), upright.pixels.end(), 1.0f));
