@@ -585,6 +585,7 @@ TEST_CASE("sine_positions, forward, losses, panoptic: each argument check fails 
     CHECK(thresholds(0, 0) == "");
     CHECK(thresholds(1, 1) == "");
     CHECK(thresholds(-0.5f, 0) == "panoptic: thresholds -0.500000 and 0.000000" + between);
+    CHECK(thresholds(1.5f, 0) == "panoptic: thresholds 1.500000 and 0.000000" + between);
     CHECK(thresholds(0, -0.5f) == "panoptic: thresholds 0.000000 and -0.500000" + between);
     CHECK(thresholds(0, 1.5f) == "panoptic: thresholds 0.000000 and 1.500000" + between);
     CHECK_THROWS_WITH(panoptic(classes, masks, {true, true}), "panoptic: 2 kinds for 1 classes, each needs one");

@@ -370,6 +370,8 @@ TEST_CASE("repeated: texts without a mask stay without one") {
     CHECK(twice.ids == std::vector<int>{3, 4, 3, 4});
     CHECK(twice.sequences == 2);
     CHECK(twice.mask.empty());
+    const Matrix both{{1, 1, 1}, {0, 0, 0}, {1, 1, 1}, {0, 0, 0}};
+    CHECK(identical(owl_vit::repeated(one_and_none, 2).mask, both));
 }
 
 TEST_CASE("forward: each image has its own present and absent queries") {

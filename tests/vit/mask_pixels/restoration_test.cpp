@@ -51,6 +51,7 @@ TEST_CASE("copy_nearest_visible: by distance of centres, the first of several") 
     CHECK(copy_nearest_visible(row, {{0, 1, 1, 0}}, 1).pixels == std::vector<float>{10, 10, 40, 40});
     CHECK(copy_nearest_visible(row, {{0, 1, 0, 1}}, 1).pixels ==
           std::vector<float>{10, 10, 30, 30});  // 0 and 2 are equally near to 1
+    CHECK(copy_nearest_visible(row, {{1, 1, 0, 0}}, 1).pixels == std::vector<float>{30, 30, 30, 40});
     Image square(3, 3, 1);
     for (int k = 0; k < 9; ++k) square.pixels[k] = static_cast<float>(k);
     // the middle is one away from 5 and sqrt 2 from 0
