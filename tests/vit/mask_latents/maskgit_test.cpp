@@ -404,9 +404,9 @@ TEST_CASE("decode: each image of a batch hides one token less than before, where
         maskgit::decode(maskgit::empty_images({0, 2}, tiny), maskgit::draw_gumbel(random, 2, tiny, how), w, tiny, how);
     int before = 8;
     for (const maskgit::Round& round : rounds) {
-        CHECK(round.to_hide[0] == round.to_hide[1]);
-        CHECK((round.to_hide[1] < before || before == 1));
-        before = round.to_hide[1];
+        CHECK(round.to_mask[0] == round.to_mask[1]);
+        CHECK((round.to_mask[1] < before || before == 1));
+        before = round.to_mask[1];
     }
 }
 
