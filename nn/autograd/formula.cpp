@@ -277,11 +277,7 @@ public:
         if (f.kind != Formula::Kind::call) return digits(evaluator.value_of(f));
         const std::string& name = f.name;
         if (name == "sum") return depth == 0 ? all_terms(f) : digits(evaluator.value_of(f));
-        if (name == "let") {
-            const double value = evaluator.value_of(f.arguments[1]);
-            evaluator.bind(f.arguments[0].name, value);
-            return words(f.arguments[2], depth);
-        }
+        if (name == "let") return words(body_of(f), depth);
         if (name == "if") return words(evaluator.value_of(f.arguments[0]) != 0 ? f.arguments[1] : f.arguments[2], depth);
         if (name == "negative") return joined({"-", inside(f.arguments[0], 3, depth)});
         const int own = tightness(f);
@@ -298,13 +294,18 @@ private:
     Evaluator evaluator;
     int most;
 
+    // What a let computes, once its name is bound.
+    const Formula& body_of(const Formula& let) {
+        evaluator.bind(let.arguments[0].name, evaluator.value_of(let.arguments[1]));
+        return let.arguments[2];
+    }
+
     std::string inside(const Formula& f, int around, int depth) {
+        if (f.name == "let") return inside(body_of(f), around, depth);
         const std::string plain = words(f, depth);
         const bool single = plain.find(' ') == std::string::npos;
-        const bool loose = f.kind == Formula::Kind::call && f.name != "let" && f.name != "if" && tightness(f) < around;
-        return !single && (loose || f.name == "if")              ? "(" + plain + ")"
-               : !plain.empty() && plain[0] == '-' && around > 1 ? "(" + plain + ")"
-                                                                 : plain;
+        const bool loose = f.name == "if" || tightness(f) < around;
+        return !single && loose ? "(" + plain + ")" : !plain.empty() && plain[0] == '-' && around > 1 ? "(" + plain + ")" : plain;
     }
 
     // Terms whose condition does not hold are left out.

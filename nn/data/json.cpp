@@ -329,14 +329,11 @@ private:
         const std::size_t first_digit = at;
         skip_digits();
         if (text[first_digit] == '0' && at > first_digit + 1) wrong(begin, "a number must not begin with 0");
-        bool plain = true;
         if (at < text.size() && text[at] == '.') {
-            plain = false;
             ++at;
             skip_digits();
         }
         if (at < text.size() && (text[at] == 'e' || text[at] == 'E')) {
-            plain = false;
             ++at;
             if (peek() == '+' || peek() == '-') ++at;
             skip_digits();
@@ -345,7 +342,7 @@ private:
         const std::optional<double> number = decimal_number(digits);
         if (!number) wrong(begin, "the number " + std::string(digits.substr(0, 40)) + " is too large");
         value.number = *number;
-        const std::optional<long> integer = plain ? whole_number(digits) : std::nullopt;
+        const std::optional<long> integer = whole_number(digits);  // none with a point or an exponent
         value.whole = integer.has_value();
         value.integer = integer.value_or(0);
     }

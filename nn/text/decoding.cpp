@@ -243,8 +243,8 @@ bool ends_in_repetition(const std::vector<int>& ids, int times, int longest) {
     return false;
 }
 
+// written  at least one token
 static bool is_finished(const std::vector<int>& written, const Limits& limits) {
-    if (written.empty()) return false;
     return written.back() == limits.end_of_text || ends_in_repetition(written, limits.repetitions);
 }
 

@@ -97,6 +97,15 @@ TEST_CASE("gradient_formula: a broadcast input sums the gradients of all element
     const Facts facts{.inputs = {&a23, &row}, .value = &y, .gradient = &y, .explained = &explained};
     CHECK(gradient_formula(explained, facts, 0) == "dy(i,j) * b(i,j)");
     CHECK(gradient_formula(explained, facts, 1) == "sum(i, rows(y), dy(i,j) * a(i,j))");
+    for (const int width : {1, 2, 3}) {
+        const Matrix column(2, 1), wide(2, width);
+        const Facts of_column{.inputs = {&column, &column}, .value = &wide, .gradient = &wide, .explained = &explained};
+        CHECK(gradient_formula(explained, of_column, 1) ==
+              (width == 1 ? "dy(i,j) * a(i,j)" : "sum(j, cols(y), dy(i,j) * a(i,j))"));
+        const Matrix flat(1, 3), high(width, 3);
+        const Facts of_row{.inputs = {&flat, &flat}, .value = &high, .gradient = &high, .explained = &explained};
+        CHECK(gradient_formula(explained, of_row, 1) == (width == 1 ? "dy(i,j) * a(i,j)" : "sum(i, rows(y), dy(i,j) * a(i,j))"));
+    }
 }
 
 // ---- every operation --------------------------------------------------------------------------------------------------------
@@ -274,6 +283,9 @@ TEST_CASE("parse_formula: a text ends where its view ends, whatever follows in m
     CHECK(evaluate(parse_formula(longer.substr(0, 2)), facts, 0, 0) == 12);
     CHECK(evaluate(parse_formula(longer.substr(0, 1)), facts, 0, 0) == 1);
     CHECK(evaluate(parse_formula(longer.substr(0, 6)), facts, 0, 0) == 15);
+    CHECK(evaluate(parse_formula(std::string_view("1.5").substr(0, 1)), facts, 0, 0) == 1);
+    CHECK(evaluate(parse_formula(std::string_view("1.5").substr(0, 2)), facts, 0, 0) == 1);
+    CHECK(parse_formula(std::string_view("beta").substr(0, 2)).name == "be");
 }
 
 TEST_CASE("written_out: comparisons and each function keep their words, with brackets where they are needed") {
@@ -292,6 +304,12 @@ TEST_CASE("written_out: comparisons and each function keep their words, with bra
     CHECK(written("floor(a(0,1))") == "2");
     CHECK(written("sum(k, 0, a(0,k))") == "0");
     CHECK(written("sum(k, 3, a(0,k))") == "1 + 2 + 3");
+    CHECK(written("a(0,0) + (a(0,1) + a(0,2))") == "1 + 2 + 3");
+    CHECK(written("a(0,0) / (a(0,1) * a(0,2))") == "1 / (2 * 3)");
+    CHECK(written("let(m, a(0,1), m + a(0,2)) * a(0,0)") == "(2 + 3) * 1");  // of a let as much as of its body
+    CHECK(written("let(m, a(0,1), m * a(0,2)) + a(0,0)") == "2 * 3 + 1");
+    CHECK(written("sum(k, 2, -a(0,k))") == "-1 + -2");
+    CHECK(written("exp(sum(k, 3, a(0,k)))") == "exp(6)");  // a sum inside becomes its value
 }
 
 TEST_SUITE_END();

@@ -61,6 +61,8 @@ TEST_CASE("rearrange: gradients agree with finite differences") {
 
 TEST_CASE("rearrange: arguments that do not fit are refused with the shapes") {
     CHECK(without_place(error_of([&] { slice_rows(Var(a), 1, 2); })) == "slice_rows: rows 1 to 2 of (2, 3), counted from 0");
+    CHECK(without_place(error_of([&] { slice_rows(Var(a), -1, 2); })) == "slice_rows: rows -1 to 0 of (2, 3), counted from 0");
+    CHECK(without_place(error_of([&] { slice_rows(Var(a), 1, -1); })) == "slice_rows: rows 1 to -1 of (2, 3), counted from 0");
     CHECK(without_place(error_of([&] { slice_cols(Var(a), -1, 2); })) == "slice_cols: columns -1 to 0 of (2, 3), counted from 0");
     CHECK(without_place(error_of([&] {
               concat_rows({a, Matrix(1, 2)});
@@ -84,6 +86,12 @@ TEST_CASE("rearrange: arguments that do not fit are refused with the shapes") {
           "the other's");
     CHECK(without_place(error_of([&] { prepend_to_each(Matrix(1, 2), Matrix(3, 2), 2); })) ==
           "prepend_to_each: (3, 2) does not split into groups of 2 rows");
+    CHECK(without_place(error_of([&] { prepend_to_each(Matrix(1, 2), Matrix(4, 2), 0); })) ==
+          "prepend_to_each: (4, 2) does not split into groups of 0 rows");
+    CHECK(without_place(error_of([&] { prepend_to_each(Matrix(1, 2), Matrix(4, 2), -2); })) ==
+          "prepend_to_each: (4, 2) does not split into groups of -2 rows");
+    CHECK(without_place(error_of([&] { prepend_to_each(Matrix(1, 2), Matrix(0, 2), 2); })) ==
+          "prepend_to_each: (0, 2) does not split into groups of 2 rows");
     CHECK(without_place(error_of([&] { prepend_to_each(Matrix(1, 3), Matrix(4, 2), 2); })) ==
           "prepend_to_each: the row is (1, 3), expected (1, 2)");
     CHECK_THROWS_WITH(reshape(Var(a), 4, 2), "reshape: (2, 3) does not fit into (4, 2), the numbers must be equally many");

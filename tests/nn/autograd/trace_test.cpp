@@ -134,6 +134,9 @@ TEST_CASE("first_difference: ignores rounding; finds a different value, operatio
     Trace shorter = trace_of_sum(1, 2);
     shorter.values.pop_back();
     CHECK(first_difference(trace_of_sum(1, 2), shorter) == 3);
+    CHECK(first_difference(shorter, trace_of_sum(1, 2)) == 3);
+    CHECK(first_difference(trace_of_sum(1, 2), {}) == 0);
+    CHECK(first_difference({}, trace_of_sum(1, 2)) == 0);
     Trace other = trace_of_sum(1, 2);
     other.values[1].operation = "shift";
     CHECK(first_difference(trace_of_sum(1, 2), other) == 1);

@@ -56,6 +56,10 @@ TEST_CASE("kind_of_bytes: the first bytes of each format name it") {
     CHECK(begins(std::string("\0[\0P\0A\0D", 8), "text in UTF-16; convert it: iconv -f UTF-16BE"));
     CHECK(begins("P6\n2 2 255\n", "a PPM or PGM image"));
     CHECK(begins("P4\n2 2\n", "a PBM or PAM image"));
+    for (const char* const header : {"P6 1", "P6\n1", "P6\r\n1", "P6\t1", "P6#c\n", "P2 ", "P3 ", "P5 "})
+        CHECK_MESSAGE(begins(header, "a PPM or PGM image"), header);
+    for (const char* const header : {"P1 ", "P4 ", "P7\n"}) CHECK_MESSAGE(begins(header, "a PBM or PAM image"), header);
+    for (const char* const words : {"P0 1", "P8 1", "P6", "P6a"}) CHECK_MESSAGE(kind_of_bytes(words) == "", words);
     CHECK(begins("<!DOCTYPE html>", "an HTML page"));
     CHECK(begins(" \n{\"a\": 1}", "JSON text"));
     CHECK(begins("\xEF\xBB\xBF[1]", "JSON text"));
@@ -65,6 +69,9 @@ TEST_CASE("kind_of_bytes: the first bytes of each format name it") {
     CHECK(begins("[PAD]\n[UNK]\n", "the vocab.txt of a BERT tokenizer"));
     CHECK(begins("<HTML lang=\"en\">", "an HTML page"));
     CHECK(begins("<?xml version=\"1.0\"?><Error>", "an XML file; perhaps a download that was refused"));
+    CHECK(begins("<svg width=\"1\">", "an XML file; perhaps a download that was refused"));
+    CHECK(begins("<Error><Code>AccessDenied", "an XML file; perhaps a download that was refused"));
+    CHECK(begins("<!DOCTYPE html>", "an HTML page"));
     CHECK(begins("{\\rtf1", "an RTF document"));
     for (const char* const words : {"", "P", "P6", "P9 1", "PK", "BZ", "version 2", "hello", "\x80", "GGU", "\xFF\xD8", "[model]",
                                     "BM25 is a score", "WEBP", "Entry not found", "\x08\x07"})

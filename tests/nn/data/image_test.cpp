@@ -24,6 +24,9 @@ TEST_CASE("Image: channels are fastest, then columns, then rows") {
     CHECK(image.pixels[(1 * 3 + 2) * 2 + 1] == 5);
     CHECK(shape(image) == "2 x 3 x 2");
     CHECK_THROWS_WITH(Image(-1, 2, 1), "Image: -1 x 2 x 1 is impossible, none may be negative");
+    CHECK_THROWS_WITH(Image(1, -2, 1), "Image: 1 x -2 x 1 is impossible, none may be negative");
+    CHECK_THROWS_WITH(Image(1, 2, -1), "Image: 1 x 2 x -1 is impossible, none may be negative");
+    CHECK(Image(0, 0, 0).pixels.empty());
 #ifndef NDEBUG
     CHECK_THROWS_WITH(image(2, 0, 0) = 1, "Image: pixel (2, 0, 0) of a 2 x 3 x 2 image");
 #endif
@@ -40,6 +43,12 @@ TEST_CASE("parse_image: the same image in all four formats, with comments") {
     CHECK(shape(p3) == "2 x 1 x 3");
     check_pixels(p3, {0, 0.5f, 1, 0.1f, 0.2f, 0.3f});
     check_pixels(parse_image(std::string("P6 1 1 255\n\xFF\0\x33", 14), "x"), {1, 0, 0.2f});
+    check_pixels(parse_image("P2\t1\r1\v255\f51", "x"), {0.2f});  // each kind of space
+    check_pixels(parse_image("P5 1 1 255\r\x33", "x"), {0.2f});
+    CHECK(refusal("P5 1 1 255#\x33") == "x: byte 10: one space must stand in front of the samples");
+    CHECK(refusal("P2 1 1 255\b51") == "x: byte 7: the largest value must be a number");
+    CHECK(refusal("P2 1 1 255\x0E"
+                  "51") == "x: byte 7: the largest value must be a number");
 }
 
 TEST_CASE("parse_image: 16 bits per sample, big-endian") {

@@ -39,6 +39,9 @@ TEST_CASE("parse_json: whole numbers of 64 bits are exact, larger ones are doubl
     CHECK(large.integer == 0);
     CHECK(parse_json("-0", "x").as_integer() == 0);
     CHECK(!parse_json("1.0", "x").whole);
+    CHECK(!parse_json("1e2", "x").whole);
+    CHECK(parse_json(std::string_view("12").substr(0, 1), "x").as_int() == 1);  // the text ends where its view ends
+    CHECK(parse_json("[1,\r\n\t2 ]\r\n", "x").items.size() == 2);
 }
 
 TEST_CASE("parse_json: escapes, surrogate pairs and the character 0") {
@@ -89,6 +92,8 @@ TEST_CASE("parse_json: invalid JSON is refused in one line with its position") {
     CHECK(refusal("1.") == "x: line 1, byte 2: the text ends too early, it is cut off");
     CHECK(refusal("[1.]") == "x: line 1, byte 3: a digit is needed here, not \"]\"");
     CHECK(refusal("[1e+]") == "x: line 1, byte 4: a digit is needed here, not \"]\"");
+    CHECK(refusal("[-.5]") == "x: line 1, byte 2: a digit is needed here, not \".\"");
+    CHECK(refusal("[1.,2]") == "x: line 1, byte 3: a digit is needed here, not \",\"");
     CHECK(refusal("1e999") == "x: line 1, byte 0: the number 1e999 is too large");
     CHECK(refusal("\"a") == "x: line 1, byte 2: the text ends too early, it is cut off");
     CHECK(refusal("\"a\\") == "x: line 1, byte 0: the string that begins here does not end");

@@ -204,6 +204,10 @@ TEST_CASE("load: a long list of names is cut") {
     for (int k = 0; k < 25; ++k) parameters.push_back({std::to_string(k), {1}, Stored::as_it_is, {zeros(1, 1)}});
     const std::string error = error_of([&] { load(parameters, Safetensors(folder.path("f"))); });
     CHECK(error.ends_with("missing: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 15 more"));
+    parameters.resize(11);
+    CHECK(error_of([&] { load(parameters, Safetensors(folder.path("f"))); }).ends_with("7, 8, 9 and 1 more"));
+    parameters.resize(10);
+    CHECK(error_of([&] { load(parameters, Safetensors(folder.path("f"))); }).ends_with("7, 8, 9"));
 }
 
 TEST_CASE("LoadRules: optional prefixes, other endings, ignored endings, unexpected tensors") {

@@ -65,6 +65,7 @@ TEST_CASE("patchify, unpatchify: sizes that do not fit are refused") {
 
 TEST_CASE("patchify: an image without pixels is refused") {
     CHECK_THROWS_WITH(patchify(Image(0, 4, 1), 2), "patchify: an image of 0 x 4 x 1 has no pixels; each size must be at least 1");
+    CHECK_THROWS_WITH(patchify(Image(4, 0, 1), 2), "patchify: an image of 4 x 0 x 1 has no pixels; each size must be at least 1");
     CHECK_THROWS_WITH(patchify(Image(4, 4, 0), 2), "patchify: an image of 4 x 4 x 0 has no pixels; each size must be at least 1");
 }
 

@@ -311,4 +311,18 @@ TEST_CASE("zlib_unpacked: lengths, distances and copies that do not exist are re
     CHECK(refusal(copied(0), 3) == "x: more than the 3 bytes that belong there come out of the compressed ones");
 }
 
+TEST_CASE("zlib_unpacked: words of up to 15 bits are read") {
+    // The lengths 0 to 15 have words of 4 bits. Symbol k has a word of k + 1 bits, the end one of 15 as symbol 14 has.
+    Stream stream = block_with_codes(257, 1, {4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4});
+    for (int symbol = 0; symbol < 257; ++symbol) stream.word(symbol < 15 ? symbol + 1 : symbol == 256 ? 15 : 0, 4);
+    stream.word(0, 4);  // no distance
+    std::string expected;
+    for (int symbol = 0; symbol < 15; ++symbol) {
+        stream.word((1 << (symbol + 1)) - 2, symbol + 1);  // ones, then a zero
+        expected += static_cast<char>(symbol);
+    }
+    stream.word((1 << 15) - 1, 15);
+    CHECK(zlib_unpacked(stream.ended(expected), 15, "x") == expected);
+}
+
 TEST_SUITE_END();

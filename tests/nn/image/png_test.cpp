@@ -271,4 +271,23 @@ TEST_CASE("parse_png: Paeth's filter: of equally near bytes left comes first, th
     }
 }
 
+TEST_CASE("parse_png: left of a row and above the first one are zeros, for every filter") {
+    // the filter, then the differences of two bytes; row 0 has only zeros above
+    for (const auto& [filter, second] : std::vector<std::pair<char, int>>{{0, 1}, {1, 2}, {2, 1}, {3, 1}, {4, 2}}) {
+        const std::string first_row{filter, '\1', '\1'};
+        check_samples(parse_png(file_of(header(2, 1, 8, 0), first_row), "x"), 1, 2, 1, {1, second});
+    }
+    // a column of 1, then a byte of 0 below it, with only zeros on the left
+    for (const auto& [filter, below] : std::vector<std::pair<char, int>>{{0, 0}, {1, 0}, {2, 1}, {3, 0}, {4, 1}}) {
+        const std::string column{'\0', '\1', filter, '\0'};
+        check_samples(parse_png(file_of(header(1, 2, 8, 0), column), "x"), 2, 1, 1, {1, below});
+    }
+}
+
+TEST_CASE("parse_png: grey with alpha has one channel, blended with white") {
+    const std::string rows("\0\x64\xFF\x64\0\x64\x80", 7);  // 100 with alpha 255, 0 and 128
+    // by hand: (100 * 128 + 255 * 127 + 127) / 255 = 177.7
+    check_samples(parse_png(file_of(header(3, 1, 8, 4), rows), "x"), 1, 3, 1, {100, 255, 177});
+}
+
 TEST_SUITE_END();

@@ -231,6 +231,12 @@ TEST_CASE("make_metric: arguments that do not fit are refused, with the reason")
                       "each prompt needs both answers, each of its tokens a row");
     CHECK_THROWS_WITH(patching::make_metric({1}, {9}, 5, kept, kept),
                       "activation_patching: answers 1 and 9 of prompt 0, there are 9 tokens, counted from 0");
+    CHECK_THROWS_WITH(patching::make_metric({9}, {1}, 5, kept, kept),
+                      "activation_patching: answers 9 and 1 of prompt 0, there are 9 tokens, counted from 0");
+    CHECK_THROWS_WITH(patching::make_metric({1}, {-1}, 5, kept, kept),
+                      "activation_patching: answers 1 and -1 of prompt 0, there are 9 tokens, counted from 0");
+    CHECK_THROWS_WITH(patching::make_metric({-1}, {1}, 5, kept, kept),
+                      "activation_patching: answers -1 and 1 of prompt 0, there are 9 tokens, counted from 0");
     CHECK(error_of([&] {
               patching::make_metric({1}, {2}, 5, kept, kept);
           }).ends_with("; there is nothing to restore, corrupt the prompts where it matters"));
@@ -314,6 +320,9 @@ TEST_CASE("activation_patching: tokens, heads, windows and answers that do not e
                       "causal_trace: a window of 0 blocks, it must be at least 1");
     CHECK_THROWS_WITH(patching::causal_trace(run, kept, "output", 1, 9, sizes),
                       "causal_trace: the answer is token 9, there are 9, counted from 0");
+    CHECK_THROWS_WITH(patching::causal_trace(run, kept, "output", 1, -1, sizes),
+                      "causal_trace: the answer is token -1, there are 9, counted from 0");
+    CHECK(patching::causal_trace(run, kept, "output", 1, 0, sizes).rows == 5);
 }
 
 TEST_CASE("EmbeddingNoise: noise that does not fit is refused, whichever of its sizes is wrong") {

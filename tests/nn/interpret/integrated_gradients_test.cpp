@@ -234,6 +234,24 @@ TEST_CASE("attribute: arguments that do not fit are refused") {
                       "integrated_gradients: 2 groups of the rows of (3, 2), each must have equally many");
 }
 
+TEST_CASE("attribute: an output that does not depend on the input attributes nothing to it") {
+    struct Constant : ig::Output {
+        Var weight = parameter(Matrix(1, 1, 7));
+        Var of(const Var&) override { return scale(weight, 2); }
+    } constant;
+    const ig::Points points = ig::points(ig::Rule::middle, 2);
+    CHECK(identical(ig::attribute(constant, Matrix(2, 3, 1), Matrix(2, 3), points, 1).attributions, Matrix(2, 3)));
+}
+
+TEST_CASE("normalised_totals: rows that do not split into groups are refused") {
+    CHECK_THROWS_WITH(ig::normalised_totals(Matrix(3, 2), 2),
+                      "integrated_gradients: 2 groups of the rows of (3, 2), each must have equally many");
+    CHECK_THROWS_WITH(ig::normalised_totals(Matrix(3, 2), 0),
+                      "integrated_gradients: 0 groups of the rows of (3, 2), each must have equally many");
+    CHECK(ig::normalised_totals(Matrix(3, 2, 1), 1).rows == 3);
+    CHECK(ig::normalised_totals(Matrix(3, 2, 1), 3).rows == 3);
+}
+
 TEST_CASE("attribute: NaN and points without weights are refused") {
     Linearly linearly;
     const ig::Points points = ig::points(ig::Rule::middle, 2);

@@ -47,6 +47,8 @@ TEST_CASE("ridge_probe: labels that do not fit are refused") {
     CHECK_THROWS_WITH(
         ridge_probe(Matrix(2, 3), {0}, Matrix(2, 3), {0, 1}, 2),
         "ridge_probe: features (2, 3) and (2, 3) for 1 and 2 labels; both must be equally wide, with a label for each row");
+    CHECK_THROWS_WITH(ridge_probe(Matrix(2, 3), {0, -1}, Matrix(2, 3), {0, 1}, 2),
+                      "ridge_probe: label -1 of 2 classes, they are counted from 0");
     CHECK_THROWS_WITH(ridge_probe(Matrix(2, 3), {0, 2}, Matrix(2, 3), {0, 1}, 2),
                       "ridge_probe: label 2 of 2 classes, they are counted from 0");
 }

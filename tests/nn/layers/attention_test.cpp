@@ -223,6 +223,17 @@ TEST_CASE("attention: with rotary positions, shifting all tokens changes nothing
                     slice_rows(full, t, 1));
 }
 
+TEST_CASE("attention: rotary positions turn the pairs of each head, also of a single one") {
+    Random random(1);
+    const Attention w = make_attention(random, 8, {.stddev = 0.5f});
+    const Var x = random_matrix(3, 8, 2);
+    for (const int heads : {1, 2, 4}) {
+        const AttentionSteps steps = attention(x, w, heads, {.rotary = {.base = 100}});
+        check_close("query", steps.rotated_query.value(), rotate(steps.query, {0, 1, 2}, 8 / heads, 100).value());
+        check_close("key", steps.rotated_key.value(), rotate(steps.key, {0, 1, 2}, 8 / heads, 100).value());
+    }
+}
+
 TEST_CASE("attention: keys and values of a source are projected once, in the first call") {
     Random random(1);
     const Attention w = make_attention(random, 4, {.stddev = 0.5f});
@@ -312,6 +323,11 @@ TEST_CASE("attend, attend_textbook, make_cache: a scale below 0, heads that do n
           "attend: a scale of -1.000000, it must be a number above 0, or 0 for 1 / sqrt(head width)");
     CHECK(without_place(error_of([&] { attend(x, x, x, 2, {.scale = std::nanf("")}); })) ==
           "attend: a scale of nan, it must be a number above 0, or 0 for 1 / sqrt(head width)");
+    CHECK(error_of([&] {
+              attend(x, x, x, 2, {.scale = INFINITY});
+          }).ends_with("a scale of inf, it must be a number above 0, or 0 for 1 / sqrt(head width)"));
+    CHECK(without_place(error_of([&] { attend(Matrix(2, 0), x, x, 2); })) ==
+          "attend: q (2, 0) has 2 heads of width 0, k (2, 6) must hold a number of such heads that divides 2");
     CHECK_THROWS_WITH(attend_textbook(x, x, x, 4), "attend_textbook: 4 heads do not divide a width of 6");
     CHECK_THROWS_WITH(attend_textbook(x, x, x, 0), "attend_textbook: 0 heads do not divide a width of 6");
     const Matrix empty(2, 0);
@@ -319,6 +335,9 @@ TEST_CASE("attend, attend_textbook, make_cache: a scale below 0, heads that do n
     CHECK_THROWS_WITH(attend_textbook(x, Matrix(2, 2, 1), x, 2),
                       "attend_textbook: q (2, 6) has 2 heads of width 3, k (2, 2) must hold a number of such heads that divides "
                       "2, and v (2, 6) as many");
+    CHECK_THROWS_WITH(make_cache(0, 3, 4), "make_cache: 0 sequences of 3 tokens with keys of width 4, each must be at least 1");
+    CHECK(make_cache(1, 1, 1).values.cols() == 1);
+    CHECK(make_cache(1, 1, 3, 1).values.cols() == 1);
     CHECK_THROWS_WITH(make_cache(1, 0, 4), "make_cache: 1 sequences of 0 tokens with keys of width 4, each must be at least 1");
     CHECK_THROWS_WITH(make_cache(1, 3, 0), "make_cache: 1 sequences of 3 tokens with keys of width 0, each must be at least 1");
 }

@@ -38,11 +38,17 @@ TEST_CASE("MayAttend: sizes and numbers that do not fit are refused") {
     CHECK_THROWS_WITH(causal(3, 2), "causal: 3 queries are the last of only 2 keys");
     CHECK_THROWS_WITH(prefix(3, 4), "prefix: 4 tokens of 3, it must be 0 to that many");
     CHECK_THROWS_WITH(window(3, -1, 0), "window: -1 before and 0 after, neither may be negative");
+    CHECK_THROWS_WITH(window(3, 0, -1), "window: 0 before and -1 after, neither may be negative");
+    CHECK_THROWS_WITH(window(-1, 0, 0), "MayAttend: a table of -1 x -1, neither may be negative");
     CHECK(error_of([] { padding(Matrix{{0.5f}}); }).starts_with("padding: a mask holds 1 (may) and 0 (may not), not 0.5"));
     CHECK(error_of([] { may_attend(Matrix{{-1}}); }).starts_with("may_attend: a mask holds 1"));
     CHECK_THROWS_WITH(causal(3, 3) & causal(2, 2),
                       "MayAttend &: a table of 3 x 3 and one of 2 x 2 do not fit; they must have equally many keys, and one a "
                       "whole multiple of the other's queries");
+    const auto refusal = [](const MayAttend& a, const MayAttend& b) { return error_of([&] { a& b; }); };
+    CHECK(refusal(causal(2, 2), causal(2, 3)).starts_with("MayAttend &: a table of 2 x 2 and one of 2 x 3"));
+    CHECK(refusal(causal(3, 3), causal(2, 3)).starts_with("MayAttend &: a table of 3 x 3 and one of 2 x 3"));
+    CHECK(refusal(causal(2, 3), causal(1, 3)) == "");
 }
 
 TEST_SUITE_END();

@@ -81,6 +81,13 @@ TEST_CASE("ModelConfig: a value of the wrong type is named with its source") {
           path + ": its metadata: num_key_value_heads is \"2x\"; the number of key and value heads must be a whole number");
     CHECK(error_of([&] { model_config.integers(settings::image_size); }) ==
           "the given settings: image_size is \"big\"; the size of the images must be a whole number");
+    const auto heads = [&](const std::string& number) {
+        return error_of([&] { ModelConfig(checkpoint(folder), {{"n_head", number}}).integer(settings::heads); });
+    };
+    CHECK(heads("2147483647") == "");
+    CHECK(heads("-2147483648") == "");
+    CHECK(heads("2147483648").ends_with("n_head is \"2147483648\"; the number of heads must be a whole number"));
+    CHECK(heads("-2147483649").ends_with("n_head is \"-2147483649\"; the number of heads must be a whole number"));
     write_file_atomically(config, "[]");
     CHECK(error_of([&] { ModelConfig{checkpoint(folder)}; }) ==
           config + ": the configuration of a model is a JSON object {...}, this is another value");

@@ -381,6 +381,11 @@ TEST_CASE("add_parameters: absent parts add nothing; a part without a name and a
     CHECK_THROWS_WITH(
         listing(shared, bloom_names, "", 2),
         "block names: self_attention.query_key_value.weight is fused head by head, but its key has 1 heads in 2 columns and its query 2 in 4");
+    Block wider = plain_block();
+    wider.attention.value.weight = parameter(Matrix(4, 6));
+    CHECK_THROWS_WITH(
+        listing(wider, bloom_names, "", 2),
+        "block names: self_attention.query_key_value.weight is fused head by head, but its value has 2 heads in 6 columns and its query 2 in 4");
     BlockNames with_mlp = bloom_names;  // an MLP is as wide as the query, but has no heads
     with_mlp.expand = with_mlp.attention.query;
     Random random;

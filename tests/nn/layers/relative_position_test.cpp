@@ -58,6 +58,13 @@ TEST_CASE("bias_of_pairs: heads become rows, an entry shared by two pairs gets b
     CHECK(without_place(error_of([&] {
               bias_of_pairs(table, {0, 1, 2}, 2);
           })) == "bias_of_pairs: 3 pairs are not a whole number of queries with 2 keys each");
+    CHECK(without_place(error_of([&] {
+              bias_of_pairs(table, {0, 1, 2}, 0);
+          })) == "bias_of_pairs: 3 pairs are not a whole number of queries with 0 keys each");
+    CHECK(without_place(error_of([&] {
+              bias_of_pairs(table, {0, 1, 2}, -3);
+          })) == "bias_of_pairs: 3 pairs are not a whole number of queries with -3 keys each");
+    CHECK(identical(bias_of_pairs(table, {0, 2}, 1).value(), Matrix{{5}, {7}, {50}, {70}}));
 }
 
 TEST_CASE("relative_position_bias: an entry gets the gradient of every pair that reads it") {

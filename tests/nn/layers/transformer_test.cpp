@@ -251,6 +251,16 @@ TEST_CASE("make_block: any source has a cross-attention, also one of width 1; wi
     CHECK(!without.cross.key.weight);
 }
 
+TEST_CASE("make_attention: queries of width 1 are allowed, and keys as wide as they; 0 is the width of the tokens") {
+    Random random(1);
+    const Attention narrow = make_attention(random, {.width = 4, .query_width = 1}, 4);
+    CHECK(shape(narrow.query.weight.value()) == "(4, 1)");
+    CHECK(shape(narrow.key.weight.value()) == "(4, 1)");
+    const Attention shared = make_attention(random, {.width = 4, .key_value_width = 1}, 4);
+    CHECK(shape(shared.query.weight.value()) == "(4, 4)");
+    CHECK(shape(shared.value.weight.value()) == "(4, 1)");
+}
+
 TEST_CASE("make_attention: query, key and value are drawn like parts of one matrix (D, 3 D), as published code does") {
     Random random(1);
     const Attention w = make_attention(random, 64, {.draw = Draw::xavier_uniform});

@@ -119,4 +119,15 @@ TEST_CASE("map: sizes of 0 or below are refused before they are divided by") {
           })) == "size_after: a window of side 0 and stride 1, both must be at least 1");
 }
 
+TEST_CASE("require_map, size_after: each size of a map is checked by itself") {
+    for (const MapSize& size : {MapSize{0, 1, 1}, MapSize{1, 0, 1}, MapSize{1, 1, 0}, MapSize{-1, 1, -1}}) {
+        const Map map{Matrix(1, 1), size};
+        CHECK(without_place(error_of([&] { require_map(map, "test", Where::current()); })) ==
+              "test: a map of " + shape(size) + " has no pixels; images, height and width must be at least 1");
+        CHECK(without_place(error_of([&] { size_after(size, {.side = 1}); })) ==
+              "size_after: a map of " + shape(size) + ", images, height and width must be at least 1");
+    }
+    CHECK(size_after({1, 1, 1}, {.side = 1}) == MapSize{1, 1, 1});
+}
+
 TEST_SUITE_END();

@@ -114,4 +114,14 @@ TEST_CASE("resize: a new size below 1, and pixels that do not match the size, ar
           })) == "resize: a map of 0 x 4 pixels, both must be at least 1");
 }
 
+TEST_CASE("resize: an image that holds no numbers leaves the one before it as it is") {
+    for (const Interpolation how : all_kinds) {
+        INFO("kind ", static_cast<int>(how));
+        Matrix x(2 * 2 * 3, 1, 1);  // two images of 2 x 3 pixels
+        for (int k = 6; k < 12; ++k) x(k, 0) = NAN;
+        const Matrix larger = resize({x, {2, 2, 3}}, 4, 6, how).pixels.value();
+        for (int k = 0; k < 4 * 6; ++k) CHECK(larger(k, 0) == Approx(1));
+    }
+}
+
 TEST_SUITE_END();

@@ -13,6 +13,8 @@ TEST_CASE("decay_at: from 0.9 to 0.99 over 10 updates, by hand") {
     CHECK(decay_at(schedule, 10) == 0.99);
     CHECK(decay_at(schedule, 1000) == 0.99);
     CHECK(decay_at({.start = 0.5, .end = 0.75, .updates = 0}, 0) == 0.75);
+    CHECK(decay_at({.start = 0, .end = 1, .updates = 4}, 1) == 0.25);
+    CHECK(decay_at({.start = 1, .end = 0, .updates = 4}, 1) == 0.75);
 }
 
 TEST_CASE("move_towards: three quarters of 8 and one quarter of 4 are 7; the model does not change") {

@@ -97,7 +97,8 @@ TEST_CASE("AdamW: each variable counts its own steps, so one unfrozen later star
 TEST_CASE("AdamW, Sgd: invalid learning rates and settings are refused") {
     const Var w = parameter(Matrix{{1}});
     CHECK_THROWS_WITH(AdamW({w}, {}, {.learning_rate = -1}),
-                      "AdamW: a learning rate of -1.000000, it must be finite and at least 0; 0.001 is usual");
+                      "AdamW: a learning rate of -1.000000, it must be a number from 0 on; 0.001 is usual");
+    CHECK_NOTHROW(AdamW({w}, {}, {.beta1 = 0, .beta2 = 0}));
     CHECK_THROWS_WITH(AdamW({w}, {}, {.beta1 = 1}),
                       "AdamW: a beta of 1.000000, it must be from 0 to below 1; 0.9 and 0.999 are usual");
     CHECK_THROWS_WITH(AdamW({w}, {}, {.beta2 = -0.1f}),
