@@ -305,7 +305,7 @@ private:
         const std::string plain = words(f, depth);
         const bool single = plain.find(' ') == std::string::npos;
         const bool loose = f.name == "if" || tightness(f) < around;
-        return !single && loose ? "(" + plain + ")" : !plain.empty() && plain[0] == '-' && around > 1 ? "(" + plain + ")" : plain;
+        return !single && loose ? "(" + plain + ")" : plain.starts_with('-') && around > 1 ? "(" + plain + ")" : plain;
     }
 
     // Terms whose condition does not hold are left out.

@@ -80,7 +80,7 @@ private:
         std::int64_t result = 0;
         for (; at < bytes.size() && bytes[at] >= '0' && bytes[at] <= '9'; ++at)
             result = std::min<std::int64_t>(result * 10 + (bytes[at] - '0'), std::int64_t{1} << 40);
-        const bool stands_alone = first > spaces && at > first && (at == bytes.size() || is_space(bytes[at]) || bytes[at] == '#');
+        const bool stands_alone = first > spaces && (at == bytes.size() || is_space(bytes[at]) || bytes[at] == '#');
         require(stands_alone, source, ": byte ", first, ": ", what, " must be a number");
         require(result >= least && result <= most, source, ": byte ", first, ": ", what, " is ", result, ", it must be from ",
                 least, " to ", most);

@@ -123,10 +123,10 @@ private:
 
     [[noreturn]] void wrong_end() { wrong(text.size(), "the text ends too early, it is cut off"); }
 
-    // "WHAT is needed here, not "x"", the character that stands there.
+    // "WHAT is needed here, not "x"", the character that stands there; the text must not end here.
     [[noreturn]] void needs(const std::string& what) {
         const std::string_view rest = text.substr(at, 4);  // a character has at most 4 bytes
-        const std::string found = at < text.size() ? ", not " + json_string(encode_utf8(decode_utf8(rest).front())) : "";
+        const std::string found = ", not " + json_string(encode_utf8(decode_utf8(rest).front()));
         const std::string kind = kind_of_bytes(text.substr(0, 512));
         wrong(at, what + " is needed here" + found + (kind.empty() || kind.starts_with("JSON") ? "" : "; it looks like " + kind));
     }

@@ -63,8 +63,7 @@ class Code {
 public:
     // lengths  of each symbol's word, in bits; 0 for a symbol that does not occur
     Code(const std::vector<int>& lengths, std::string_view source) : source(source) {
-        for (const int length : lengths)
-            if (length > 0) ++counts[length];
+        for (const int length : lengths) ++counts[length];
         int open = 1;  // words of the length that no shorter word begins
         for (int length = 1; length <= longest; ++length) {
             open = 2 * open - counts[length];
@@ -92,7 +91,7 @@ public:
 private:
     static constexpr int longest = 15;
     std::string_view source;
-    std::array<int, longest + 1> counts{};  // words of each length
+    std::array<int, longest + 1> counts{};  // words of each length; those of length 0 are not read
     std::vector<int> symbols;               // by length, then by number
 };
 

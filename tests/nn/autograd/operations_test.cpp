@@ -227,6 +227,10 @@ TEST_CASE("abs, clamp, minimum, maximum: the derivative at a kink is the documen
 TEST_CASE("operations: wrong shapes are refused with operation, both shapes and the caller's line") {
     const Matrix a(2, 3), b(4, 5);
     CHECK(without_place(error_of([&] { add(a, b); })) == "add: (2, 3) and (4, 5), where the sizes differ one of them must be 1");
+    CHECK(without_place(error_of([&] { add(a, Matrix(2, 2)); })) ==
+          "add: (2, 3) and (2, 2), where the sizes differ one of them must be 1");
+    CHECK(without_place(error_of([&] { add(a, Matrix(3, 3)); })) ==
+          "add: (2, 3) and (3, 3), where the sizes differ one of them must be 1");
     CHECK(without_place(error_of([&] { matmul(a, Var(b)); })) == "matmul: (2, 3) times (4, 5), the inner sizes differ");
     CHECK(error_of([&] { add(a, b); }).find("operations_test.cpp:") != std::string::npos);
     CHECK(without_place(error_of([&] { pick(a, {0}); })) == "pick: 1 columns for the rows of (2, 3), each needs one");

@@ -97,4 +97,18 @@ TEST_CASE("rearrange: arguments that do not fit are refused with the shapes") {
     CHECK_THROWS_WITH(reshape(Var(a), 4, 2), "reshape: (2, 3) does not fit into (4, 2), the numbers must be equally many");
 }
 
+TEST_CASE("gather_side_by_side, drop_first_of_each: a row below -1, and groups of one row, are refused") {
+    CHECK(without_place(error_of([&] {
+              gather_side_by_side(Var(a), {0, -2}, 2);
+          })) == "gather_side_by_side: row -2 of (2, 3), -1 would be a row of zeros");
+    CHECK(without_place(error_of([&] {
+              gather_side_by_side(Var(a), {0, 1}, 0);
+          })) == "gather_side_by_side: 2 indices do not split into groups of 0");
+    CHECK(without_place(error_of([&] { drop_first_of_each(Var(a), 1); })) ==
+          "drop_first_of_each: (2, 3) does not split into groups of 1 rows");
+    CHECK(without_place(error_of([&] { drop_first_of_each(Matrix(3, 2), 2); })) ==
+          "drop_first_of_each: (3, 2) does not split into groups of 2 rows");
+    CHECK(identical(drop_first_of_each(Var(a), 2).value(), slice_rows(a, 1, 1)));
+}
+
 TEST_SUITE_END();

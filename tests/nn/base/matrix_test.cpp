@@ -161,6 +161,9 @@ TEST_CASE("add_sum_of_rows: sums in double, 2^24 + 1 - 2^24 = 1, and adds to the
     CHECK(identical(row, Matrix{{11, 26}}));
     CHECK_THROWS_WITH(add_sum_of_rows(row, Matrix(2, 3)),
                       "add_sum_of_rows: the sum of the rows of (2, 3) does not fit into (1, 2), it must be (1, 3)");
+    Matrix two_rows(2, 2);
+    CHECK_THROWS_WITH(add_sum_of_rows(two_rows, Matrix(3, 2)),
+                      "add_sum_of_rows: the sum of the rows of (3, 2) does not fit into (2, 2), it must be (1, 2)");
 }
 
 TEST_CASE("argmax_row: the first NaN, if there is one") {

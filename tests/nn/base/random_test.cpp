@@ -185,6 +185,9 @@ TEST_CASE("uniform_matrix, normal_matrix, truncated_normal_matrix: invalid range
         uniform_matrix(random, 1, 2, 3, 1),
         "uniform_matrix: numbers from 3.000000 to 1.000000, both must be finite and the first not above the second");
     CHECK_THROWS(uniform_matrix(random, 1, 2, 0, NAN));
+    CHECK_THROWS(uniform_matrix(random, 1, 2, 0, INFINITY));
+    CHECK_THROWS(uniform_matrix(random, 1, 2, -INFINITY, 0));
+    CHECK(identical(uniform_matrix(random, 1, 2, 3, 3), Matrix{{3, 3}}));
     CHECK_THROWS_WITH(normal_matrix(random, 1, 2, -1),
                       "normal_matrix: a standard deviation of -1.000000, it must be finite and at least 0");
     CHECK_THROWS_WITH(normal_matrix(random, 1, 2, NAN),

@@ -109,6 +109,8 @@ TEST_CASE("decimal_number: too large has no value, too small is 0, a leading + i
     std::string zeros = "0." + std::string(400, '0') + "1";  // 1e-401
     CHECK(decimal_number(zeros) == 0.0);
     CHECK_FALSE(decimal_number("1" + std::string(400, '0')).has_value());
+    CHECK_FALSE(decimal_number("0." + std::string(400, '0') + "1e+900").has_value());  // 1e499
+    CHECK(decimal_number("0." + std::string(400, '0') + "1e+10") == 0.0);
 }
 
 TEST_CASE("without_byte_order_mark: removes one complete mark at the front only") {

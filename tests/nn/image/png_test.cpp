@@ -93,6 +93,8 @@ TEST_CASE("png_file: no pixels, two channels or too few samples are refused") {
         "png_file: 0 x 0 x 0 with 0 samples; it must have pixels, 1 or 3 channels, and as many samples as that makes");
     CHECK_THROWS_AS(png_file({1, 1, 2, "ab"}), std::invalid_argument);
     CHECK_THROWS_AS(png_file({1, 2, 1, "a"}), std::invalid_argument);
+    for (const auto& [height, width] : {std::pair{0, 1}, {1, 0}})
+        CHECK(error_of([&] { png_file({height, width, 1, ""}); }).starts_with("png_file: " + std::to_string(height) + " x "));
 }
 
 TEST_CASE("parse_png: an unsupported kind is refused in one line") {

@@ -47,6 +47,10 @@ TEST_CASE("ridge_probe: labels that do not fit are refused") {
     CHECK_THROWS_WITH(
         ridge_probe(Matrix(2, 3), {0}, Matrix(2, 3), {0, 1}, 2),
         "ridge_probe: features (2, 3) and (2, 3) for 1 and 2 labels; both must be equally wide, with a label for each row");
+    CHECK(error_of([] { ridge_probe(Matrix(0, 3), {}, Matrix(1, 3), {0}, 2); }).starts_with("ridge_probe: features (0, 3)"));
+    CHECK(error_of([] {
+              ridge_probe(Matrix(1, 3), {0}, Matrix(0, 3), {}, 2);
+          }).starts_with("ridge_probe: features (1, 3) and (0, 3)"));
     CHECK_THROWS_WITH(ridge_probe(Matrix(2, 3), {0, -1}, Matrix(2, 3), {0, 1}, 2),
                       "ridge_probe: label -1 of 2 classes, they are counted from 0");
     CHECK_THROWS_WITH(ridge_probe(Matrix(2, 3), {0, 2}, Matrix(2, 3), {0, 1}, 2),

@@ -331,6 +331,11 @@ TEST_CASE("attend, attend_textbook, make_cache: a scale below 0, heads that do n
     CHECK_THROWS_WITH(attend_textbook(x, x, x, 4), "attend_textbook: 4 heads do not divide a width of 6");
     CHECK_THROWS_WITH(attend_textbook(x, x, x, 0), "attend_textbook: 0 heads do not divide a width of 6");
     const Matrix empty(2, 0);
+    CHECK(without_place(error_of([&] { attend(x, empty, x, 2); })) ==
+          "attend: q (2, 6) has 2 heads of width 3, k (2, 0) must hold a number of such heads that divides 2");
+    CHECK(without_place(error_of([&] { attend(x, x, empty, 2); })) == "attend: v (2, 0) must hold 2 heads as k (2, 6) does");
+    CHECK(identical(attend(x, x, x, 2, {.segments = Segments::of({2, 0})}).context.value(),
+                    attend(x, x, x, 2).context.value()));  // an empty one
     CHECK_THROWS_WITH(attend_textbook(empty, empty, empty, 2), "attend_textbook: 2 heads do not divide a width of 0");
     CHECK_THROWS_WITH(attend_textbook(x, Matrix(2, 2, 1), x, 2),
                       "attend_textbook: q (2, 6) has 2 heads of width 3, k (2, 2) must hold a number of such heads that divides "

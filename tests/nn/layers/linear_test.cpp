@@ -84,6 +84,8 @@ TEST_CASE("make_weight: the normal distribution is not truncated, and a standard
 TEST_CASE("make_weight: empty matrices and standard deviations that are negative or NaN are refused") {
     Random random(1);
     CHECK_THROWS_WITH(make_weight(random, 0, 3), "make_weight: a matrix from 0 to 3 features, both must be at least 1");
+    CHECK_THROWS_WITH(make_weight(random, 3, 0), "make_weight: a matrix from 3 to 0 features, both must be at least 1");
+    CHECK(shape(make_weight(random, 1, 1).value()) == "(1, 1)");
     CHECK_THROWS_WITH(make_weight(random, 2, 3, {.stddev = -1}),
                       "make_weight: a standard deviation of -1.000000, it must be finite and at least 0; 0.02 is usual");
 }

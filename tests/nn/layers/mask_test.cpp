@@ -36,6 +36,9 @@ TEST_CASE("MayAttend &: both must allow; a mask for one sequence is repeated for
 
 TEST_CASE("MayAttend: sizes and numbers that do not fit are refused") {
     CHECK_THROWS_WITH(causal(3, 2), "causal: 3 queries are the last of only 2 keys");
+    CHECK_THROWS_WITH(prefix(3, -1), "prefix: -1 tokens of 3, it must be 0 to that many");
+    CHECK(identical(picture(prefix(2, 0)), picture(causal(2, 2))));
+    CHECK(identical(picture(prefix(2, 2)), Matrix{{1, 1}, {1, 1}}));
     CHECK_THROWS_WITH(prefix(3, 4), "prefix: 4 tokens of 3, it must be 0 to that many");
     CHECK_THROWS_WITH(window(3, -1, 0), "window: -1 before and 0 after, neither may be negative");
     CHECK_THROWS_WITH(window(3, 0, -1), "window: 0 before and -1 after, neither may be negative");

@@ -52,6 +52,8 @@ TEST_CASE("layer_norm: loops on several threads equal a few rows at a time") {
 TEST_CASE("layer_norm: wrong widths are refused") {
     CHECK(without_place(error_of([] { layer_norm(Matrix(2, 3), make_layer_norm(4), 0); })) ==
           "layer_norm: an input of shape (2, 3) meets a gain of shape (1, 4), it should be (1, 3)");
+    CHECK(without_place(error_of([] { layer_norm(Matrix(2, 3), {.gain = Matrix(2, 3), .bias = {}}, 0); })) ==
+          "layer_norm: an input of shape (2, 3) meets a gain of shape (2, 3), it should be (1, 3)");
     CHECK(without_place(error_of([] { rms_norm(Matrix(2, 3), {.gain = {}, .bias = Matrix(1, 2)}, 0); })) ==
           "rms_norm: an input of shape (2, 3) meets a bias of shape (1, 2), it should be (1, 3)");
     CHECK(without_place(error_of([] { layer_norm(Matrix(2, 3), {}, -1); })) ==

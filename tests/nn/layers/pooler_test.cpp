@@ -84,6 +84,10 @@ TEST_CASE("resample: tokens that do not divide into sequences are refused") {
     const Resampler w = make_resampler(random, small, {.stddev = 0.5f});
     CHECK_THROWS_WITH(resample(draws(5, 8, 4), 2, w, 2, 1e-5f),
                       "resample: 5 tokens are not a whole number for each of 2 sequences");
+    CHECK_THROWS_WITH(resample(draws(5, 8, 4), 0, w, 2, 1e-5f),
+                      "resample: 5 tokens are not a whole number for each of 0 sequences");
+    CHECK_THROWS_WITH(resample(Matrix(0, 8), 2, w, 2, 1e-5f),
+                      "resample: 0 tokens are not a whole number for each of 2 sequences");
     CHECK_THROWS_WITH(resample(draws(5, 8, 4), 1, w, 2, 1e-5f),
                       "resample: 5 tokens are not 2 frames of equally many; give a multiple of 2");
 }
@@ -94,6 +98,15 @@ TEST_CASE("make_resampler: 0 layers and 0 heads are refused") {
                       "make_resampler: 0 layers of 8 heads of width 64, each must be at least 1");
     CHECK_THROWS_WITH(make_resampler(random, {.heads = 0}),
                       "make_resampler: 6 layers of 0 heads of width 64, each must be at least 1");
+    CHECK_THROWS_WITH(make_resampler(random, {.head_width = 0}),
+                      "make_resampler: 6 layers of 8 heads of width 0, each must be at least 1");
+    const Resampler w =
+        make_resampler(random, {.latents = 2, .width = 4, .depth = 1, .heads = 1, .head_width = 1, .mlp_width = 4});
+    CHECK(!w.layers[0].attention.query.bias);
+    CHECK(!w.layers[0].attention.key.bias);
+    CHECK(!w.layers[0].attention.value.bias);
+    CHECK(!w.layers[0].attention.output.bias);
+    CHECK(resample(Matrix(1, 4), 1, w, 1, 1e-5f).latents.rows() == 2);  // a single token
 }
 
 TEST_SUITE_END();

@@ -236,6 +236,9 @@ TEST_CASE("make_block, block: sizes below 0 and factors that are not numbers are
     CHECK_THROWS_WITH(
         make_block(random, {.width = 4, .mlp_width = -1}),
         "make_block: an MLP of inner width -1 and a source of width 0, neither can be below 0 (0 = the block has none)");
+    CHECK_THROWS_WITH(
+        make_block(random, {.width = 4, .mlp_width = 4, .source_width = -1}),
+        "make_block: an MLP of inner width 4 and a source of width -1, neither can be below 0 (0 = the block has none)");
     CHECK_THROWS_WITH(make_block(random, {.width = 4}, {.residual = NAN}),
                       "make_block: Init::residual is nan, it must be finite; 1 / sqrt(2 L) in GPT-2");
     CHECK_THROWS_WITH(make_block(random, {.width = 4, .layer_scale = NAN}),

@@ -59,6 +59,10 @@ TEST_CASE("group_norm: groups and widths that do not fit are refused") {
     CHECK(without_place(error_of([] {
               group_norm({Matrix(2, 4), {1, 1, 2}}, make_layer_norm(4), 3, 0);
           })) == "group_norm: 4 channels do not split into 3 groups; their number must divide the channels");
+    for (const int groups : {0, -2})
+        CHECK(error_of([&] {
+                  group_norm({Matrix(4, 4), {1, 2, 2}}, {}, groups, 0);
+              }).find("group_norm: 4 channels do not split into " + std::to_string(groups) + " groups") != std::string::npos);
     CHECK(without_place(error_of([] {
               group_norm({Matrix(2, 4), {1, 1, 2}}, make_layer_norm(3), 2, 0);
           })) == "group_norm: a gain of (1, 3) for 4 channels, it must be (1, 4)");

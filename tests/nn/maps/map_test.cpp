@@ -128,6 +128,10 @@ TEST_CASE("require_map, size_after: each size of a map is checked by itself") {
               "size_after: a map of " + shape(size) + ", images, height and width must be at least 1");
     }
     CHECK(size_after({1, 1, 1}, {.side = 1}) == MapSize{1, 1, 1});
+    for (const Padding& padding : {Padding{.top = -1}, {.bottom = -1}, {.left = -1}, {.right = -1}})
+        CHECK(without_place(error_of([&] {
+                  size_after({1, 5, 5}, {.side = 1, .padding = padding});
+              })).starts_with("size_after: padding of "));
 }
 
 TEST_SUITE_END();

@@ -151,6 +151,9 @@ TEST_CASE("draw_token: the first token whose cumulative probability exceeds u") 
     CHECK(draw_token(p, 0, 0.74f) == 2);
     CHECK(draw_token(p, 0, 0.75f) == 3);
     CHECK(draw_token(p, 0, 0.9999999f) == 3);
+    for (const float u : {-0.1f, 1.0f, not_a_number})
+        CHECK(error_of([&] { draw_token(p, 0, u); }).starts_with("draw_token: row 0"));
+    for (const int row : {-1, 1}) CHECK(error_of([&] { draw_token(p, row, 0.5f); }).starts_with("draw_token: row "));
 }
 
 TEST_CASE("log_probability: sums log p(label) over the rows that have a label") {

@@ -44,6 +44,16 @@ TEST_CASE("decay_at, move_towards: lists, shapes and decays that do not fit are 
     CHECK_THROWS_WITH(move_towards({average, average}, {average, parameter(Matrix(2, 1))}, 0.5),
                       "move_towards: matrix 1 is (1, 2), that of the model is (2, 1), the shapes must be equal");
     CHECK_THROWS_WITH(move_towards({average}, {average}, 1.5), "move_towards: a decay of 1.500000 must lie between 0 and 1");
+    const auto refused = [](const DecaySchedule& schedule, int update) {
+        return error_of([&] { decay_at(schedule, update); }).starts_with("decay_at: update ");
+    };
+    CHECK(refused({.start = -0.1, .end = 1, .updates = 5}, 1));
+    CHECK(refused({.start = 1.1, .end = 1, .updates = 5}, 1));
+    CHECK(refused({.start = 0.9, .end = -0.1, .updates = 5}, 1));
+    CHECK(refused({.start = 0.9, .end = 1, .updates = -1}, 1));
+    CHECK(refused({.start = 0.9, .end = 1, .updates = 5}, -1));
+    for (const double tau : {-0.1, std::nan("")})
+        CHECK(error_of([&] { move_towards({average}, {average}, tau); }).starts_with("move_towards: a decay of "));
     CHECK_THROWS_WITH(
         decay_at({.start = 0.9, .end = 2, .updates = 5}, 1),
         "decay_at: update 1 of a decay from 0.900000 to 2.000000 over 5 updates; decays lie between 0 and 1, counts from 0");
