@@ -308,6 +308,7 @@ TEST_CASE("written_out: comparisons and each function keep their words, with bra
     CHECK(written("a(0,0) / (a(0,1) * a(0,2))") == "1 / (2 * 3)");
     CHECK(written("let(m, a(0,1), m + a(0,2)) * a(0,0)") == "(2 + 3) * 1");  // of a let as much as of its body
     CHECK(written("let(m, a(0,1), m * a(0,2)) + a(0,0)") == "2 * 3 + 1");
+    CHECK(written("if(a(0,0) == 1, a(0,1) + a(0,2), 0) * a(0,0)") == "(2 + 3) * 1");
     CHECK(written("sum(k, 2, -a(0,k))") == "-1 + -2");
     CHECK(written("exp(sum(k, 3, a(0,k)))") == "exp(6)");  // a sum inside becomes its value
 }

@@ -163,4 +163,11 @@ TEST_CASE("Hook: hooks nest, the innermost is called last; a replacement of anot
                       "hook: step input of block 0 is (5, 4), it cannot be replaced by (4, 4)");
 }
 
+TEST_CASE("Hook: a step that is replaced by nothing is refused") {
+    struct Nothing : Hook {
+        Var at(const StepId&, const Var&) override { return {}; }
+    } nothing;
+    CHECK_THROWS_WITH(named_step("output", Matrix(2, 3)), doctest::Contains(" is (2, 3), it cannot be replaced by nothing"));
+}
+
 TEST_SUITE_END();

@@ -5,6 +5,7 @@
 
 #include "gpt/gpt.h"
 #include "nn/autograd/operations.h"
+#include "nn/layers/norm.h"
 #include "nn/training/loss.h"
 #include "tests/nn/autograd/explained.h"
 #include "tests/test.h"
@@ -182,6 +183,14 @@ TEST_CASE("Tracing: a loss that was computed before it began does not belong to 
     const Trace trace = tracing.trace();
     CHECK(trace.loss == -1);
     CHECK(trace.values.empty());
+}
+
+TEST_CASE("Tracing: an absent input has the number -1") {
+    Tracing tracing;
+    const Var normed = layer_norm(Matrix{{1, 2}}, {.gain = {}, .bias = Matrix{{3, 4}}}, 0);
+    const Trace trace = tracing.trace();
+    REQUIRE(trace.values.size() == 3);
+    CHECK(trace.values[2].inputs == std::vector<int>{0, -1, 1});
 }
 
 TEST_SUITE_END();

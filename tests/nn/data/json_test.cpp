@@ -72,6 +72,8 @@ TEST_CASE("parse_json: invalid JSON is refused in one line with its position") {
     CHECK(
         refusal("[1,]") ==
         "x: line 1, byte 3: a value (a string in quotation marks, a number, true, false, null, an array, an object) is needed here, not \"]\"");
+    CHECK(refusal("<html>").ends_with(
+        " is needed here, not \"<\"; it looks like an HTML page; perhaps a download that asked for a log-in"));
     CHECK(refusal("[1 2]") == "x: line 1, byte 3: a comma or ] is needed here, not \"2\"");
     CHECK(refusal("{\"a\" 1}") == "x: line 1, byte 5: a colon is needed here, not \"1\"");
     CHECK(refusal("{\"a\":1 \"b\"}") == "x: line 1, byte 7: a comma or } is needed here, not \"\\\"\"");

@@ -308,6 +308,10 @@ TEST_CASE("LoadRules::other_names: either name, with and without a prefix, or bo
     write_safetensors(folder.path("twice"), {{"lm_head.weight", {1}, Matrix{{7}}}, {"wte.weight", {1}, Matrix{{7}}}});
     load(parameters, Safetensors(folder.path("twice")), rules);
     CHECK(words.value()(0, 0) == 7);
+    write_safetensors(folder.path("shapes"), {{"lm_head.weight", {1, 1}, Matrix{{7}}}, {"wte.weight", {1}, Matrix{{7}}}});
+    CHECK(error_of([&] {
+              load(parameters, Safetensors(folder.path("shapes")), rules);
+          }).ends_with("different: lm_head.weight and wte.weight"));
     // the name must fit as a whole
     CHECK(error_of([&] { load(parameters, numbered(folder, {"x.lm_head.weight"}), rules); }) != "");
 }
@@ -343,6 +347,12 @@ TEST_CASE("load: a checkpoint of another kind is named instead of listing its te
           }) == folder.path("numbered") +
                     ": does not hold these parameters, nothing was loaded; this looks like a ViT "
                     "(vit.embeddings.patch_embeddings.projection.weight), a GPT-2 (wte.weight) was asked for");
+    // half of the tensors are there: only the missing ones are named
+    gpt.pop_back();
+    CHECK(error_of([&] {
+              load(gpt, numbered(folder, {"wte.weight", "vit.embeddings.patch_embeddings.projection.weight"}));
+          }).find("; missing: wpe.weight") != std::string::npos);
+    gpt.push_back({"h.0.ln_1.weight", {1}, Stored::as_it_is, {zeros(1, 1)}});
     // of the same or an unknown kind: the names, with similar ones
     CHECK(
         error_of([&] { load(gpt, numbered(folder, {"x.wte.weight"})); })

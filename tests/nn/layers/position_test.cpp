@@ -108,6 +108,10 @@ TEST_CASE("rotate: gradients agree with finite differences; wrong arguments are 
 }
 
 TEST_CASE("sine_code, rotate: a base that is not above 0 is refused") {
+    CHECK_THROWS_WITH(sine_code({1}, 4, SineOrder::halves, INFINITY),
+                      "sine_code: a base of inf, it must be a number above 0; 10000 is usual");
+    CHECK(without_place(error_of([] { rotate(Matrix(1, 2), {0}, 2, INFINITY); })) ==
+          "rotate: a base of inf, it must be a number above 0; 10000 is usual");
     CHECK_THROWS_WITH(sine_code({1}, 4, SineOrder::halves, 0),
                       "sine_code: a base of 0.000000, it must be a number above 0; 10000 is usual");
     CHECK(without_place(error_of([] { rotate(Matrix(1, 4, 1), {1}, 4, -5); })) ==
