@@ -63,6 +63,9 @@ TEST_CASE("rearrange: arguments that do not fit are refused with the shapes") {
     CHECK(without_place(error_of([&] { slice_rows(Var(a), 1, 2); })) == "slice_rows: rows 1 to 2 of (2, 3), counted from 0");
     CHECK(without_place(error_of([&] { slice_rows(Var(a), -1, 2); })) == "slice_rows: rows -1 to 0 of (2, 3), counted from 0");
     CHECK(without_place(error_of([&] { slice_rows(Var(a), 1, -1); })) == "slice_rows: rows 1 to -1 of (2, 3), counted from 0");
+    CHECK(without_place(error_of([&] { slice_cols(Var(a), 1, -1); })) == "slice_cols: columns 1 to -1 of (2, 3), counted from 0");
+    CHECK(without_place(error_of([&] { slice_cols(Var(a), 2, 2); })) == "slice_cols: columns 2 to 3 of (2, 3), counted from 0");
+    CHECK(identical(slice_cols(Var(a), 0, 3).value(), a));
     CHECK(without_place(error_of([&] { slice_cols(Var(a), -1, 2); })) == "slice_cols: columns -1 to 0 of (2, 3), counted from 0");
     CHECK(without_place(error_of([&] {
               concat_rows({a, Matrix(1, 2)});
@@ -84,6 +87,10 @@ TEST_CASE("rearrange: arguments that do not fit are refused with the shapes") {
     CHECK(without_place(error_of([&] { add_repeated(Matrix(3, 2), Matrix(2, 2)); })) ==
           "add_repeated: (2, 2) does not fit a whole number of times into (3, 2); it must be equally wide, and its rows divide "
           "the other's");
+    for (const Matrix& table : {Matrix(0, 2), Matrix(2, 1), Matrix(2, 4)})
+        CHECK(without_place(error_of([&] {
+                  add_repeated(Matrix(4, 2), table);
+              })).starts_with("add_repeated: (" + std::to_string(table.rows) + ", "));
     CHECK(without_place(error_of([&] { prepend_to_each(Matrix(1, 2), Matrix(3, 2), 2); })) ==
           "prepend_to_each: (3, 2) does not split into groups of 2 rows");
     CHECK(without_place(error_of([&] { prepend_to_each(Matrix(1, 2), Matrix(4, 2), 0); })) ==

@@ -156,6 +156,12 @@ TEST_CASE("rows: wrong indices and segments are refused with the shapes") {
     CHECK(without_place(error_of([] {
               segment_sums(x, Segments::of({2, 2}));
           })) == "segment_sums: a segment of rows 2 to 4 of (3, 2), counted from 0");
+    CHECK(without_place(error_of([] {
+              segment_sums(x, Segments{{{-1, 2}}});
+          })) == "segment_sums: a segment of rows -1 to 1 of (3, 2), counted from 0");
+    CHECK(without_place(error_of([] {
+              segment_sums(x, Segments{{{1, -1}}});
+          })) == "segment_sums: a segment of rows 1 to 0 of (3, 2), counted from 0");
     CHECK(without_place(error_of([] { sums_before(x, Segments::of({4})); })) ==
           "sums_before: a segment of rows 0 to 4 of (3, 2), counted from 0");
     CHECK(without_place(error_of([] {

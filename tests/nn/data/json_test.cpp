@@ -40,6 +40,7 @@ TEST_CASE("parse_json: whole numbers of 64 bits are exact, larger ones are doubl
     CHECK(parse_json("-0", "x").as_integer() == 0);
     CHECK(!parse_json("1.0", "x").whole);
     CHECK(!parse_json("1e2", "x").whole);
+    CHECK(parse_json("1E2", "x").as_number() == 100);
     CHECK(parse_json(std::string_view("12").substr(0, 1), "x").as_int() == 1);  // the text ends where its view ends
     CHECK(parse_json("[1,\r\n\t2 ]\r\n", "x").items.size() == 2);
 }

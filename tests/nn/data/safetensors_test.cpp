@@ -441,8 +441,11 @@ TEST_CASE("Safetensors: shards that do not match their index are refused in one 
     const std::string name = "model.safetensors.index.json";
     shards.folder.file(name, "{\"weight_map\": {\"a\": \"../secret\"}}");
     CHECK(shards.refusal() == shards.index + ": tensor \"a\" is to lie in \"../secret\", a file beside the index is needed");
-    shards.folder.file(name, "{\"weight_map\": {\"a\": \"\"}}");
-    CHECK(shards.refusal() == shards.index + ": tensor \"a\" is to lie in \"\", a file beside the index is needed");
+    for (const std::string place : {"", ".", "..", "a/b"}) {
+        shards.folder.file(name, "{\"weight_map\": {\"a\": \"" + place + "\"}}");
+        CHECK(shards.refusal() ==
+              shards.index + ": tensor \"a\" is to lie in \"" + place + "\", a file beside the index is needed");
+    }
     shards.folder.file(name, "{\"weight_map\": {\"a\": 1}}");
     CHECK(shards.refusal() == shards.index + ": weight_map: json: line 1: a string is needed, this is a number");
     shards.folder.file(name, "{\"weight_map\": {}}");

@@ -291,6 +291,11 @@ TEST_CASE("activation_patching: tokens, heads, windows and answers that do not e
     no_number.logits[0] = NAN;
     const patching::Metric metric{.right = {1}, .wrong = {2}, .length = 4};
     CHECK_THROWS_WITH(patching::rows_of_token(sizes, 5), "activation_patching: token 5 of 5, they are counted from 0");
+    CHECK_THROWS_WITH(patching::rows_of_token(sizes, -1), "activation_patching: token -1 of 5, they are counted from 0");
+    CHECK_THROWS_WITH(patching::head_site(sizes, "context", 0, -1, 8),
+                      "activation_patching: head -1 of block 0, there are 2 blocks of 2 heads, counted from 0");
+    CHECK_THROWS_WITH(patching::head_site(sizes, "context", -1, 0, 8),
+                      "activation_patching: head 0 of block -1, there are 2 blocks of 2 heads, counted from 0");
     CHECK_THROWS_WITH(patching::rows_of_token({}, 0),
                       "activation_patching: 0 sequences of 0 tokens, 0 blocks of 0 heads: all must be at least 1");
     CHECK_THROWS_WITH(patching::rows_of_token({0, 1, 1, 1}, 0),

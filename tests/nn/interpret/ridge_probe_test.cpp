@@ -63,6 +63,13 @@ TEST_CASE("ridge_probe: NaN, no regularisation and test labels outside the class
                       "names the operation that made it");
     CHECK_THROWS_WITH(ridge_probe({{0}, {1}}, {0, 1}, {{1}}, {2}, 2),
                       "ridge_probe: label 2 of 2 classes, they are counted from 0");
+    CHECK(error_of([] { ridge_probe({{0}, {1}}, {0, 1}, {{1}}, {0}, 2, INFINITY); }).starts_with("ridge_probe: lambda is inf"));
+    CHECK(error_of([] {
+              ridge_probe({{0}, {1}}, {0, 1}, {{1, 2}}, {0}, 2);
+          }).starts_with("ridge_probe: features (2, 1) and (1, 2)"));
+    CHECK(error_of([] {
+              ridge_probe({{0}, {1}}, {0, 1}, {{1}}, {0, 1}, 2);
+          }).starts_with("ridge_probe: features (2, 1) and (1, 1)"));
     CHECK_THROWS_WITH(ridge_probe({{0}, {1}}, {0, 1}, {{1}}, {0}, 2, -1),
                       "ridge_probe: lambda is -1.000000, it must be positive and finite, or there may be no solution");
 }

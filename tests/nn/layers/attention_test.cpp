@@ -329,6 +329,14 @@ TEST_CASE("attend, attend_textbook, make_cache: a scale below 0, heads that do n
     CHECK(without_place(error_of([&] { attend(Matrix(2, 0), x, x, 2); })) ==
           "attend: q (2, 0) has 2 heads of width 0, k (2, 6) must hold a number of such heads that divides 2");
     CHECK_THROWS_WITH(attend_textbook(x, x, x, 4), "attend_textbook: 4 heads do not divide a width of 6");
+    CHECK(without_place(error_of([&] { attend(x, x, x, 0); })) == "attend: 0 heads do not divide a width of 6");
+    CHECK(without_place(error_of([&] { attend(x, x, x, -2); })) == "attend: -2 heads do not divide a width of 6");
+    const Matrix two(2, 2, 1), four(2, 4, 1), five(2, 5, 1);
+    for (const auto& [k, v] : {std::pair{two, two}, {five, x}, {x, five}})  // no head of width 3, one and a half, five halves
+        CHECK(error_of([&] {
+                  attend_textbook(x, k, v, 2);
+              }).starts_with("attend_textbook: q (2, 6) has 2 heads of width 3, k (2, "));
+    CHECK(error_of([&] { attend_textbook(x, four, four, 3); }).starts_with("attend_textbook: q (2, 6) has 3 heads of width 2"));
     CHECK_THROWS_WITH(attend_textbook(x, x, x, 0), "attend_textbook: 0 heads do not divide a width of 6");
     const Matrix empty(2, 0);
     CHECK(without_place(error_of([&] { attend(x, empty, x, 2); })) ==

@@ -60,6 +60,8 @@ TEST_CASE("linear: wrong shapes are refused with both") {
     CHECK(without_place(error_of([&] { linear(Matrix(5, 3), w); })) ==
           "linear: an input of shape (5, 3) meets a weight of shape (2, 3), the inner sizes differ");
     CHECK(without_place(error_of([&] { linear(Matrix(5, 2), w); })) == "linear: a bias of shape (1, 4) for an output of width 3");
+    CHECK(without_place(error_of([] { linear(Matrix(5, 2), {.weight = Matrix(2, 3), .bias = Matrix(2, 3)}); })) ==
+          "linear: a bias of shape (2, 3) for an output of width 3");
 }
 
 TEST_CASE("make_weight: Xavier's uniform distribution reaches +-sqrt(6 / (in + out)), with the full width of a fused matrix") {

@@ -157,6 +157,8 @@ TEST_CASE("convolve, convolve_transposed: weights that do not fit are refused wi
           "convolve: a weight (8, 2) for 1 channels and a kernel of side 3, it must have 9 rows");
     CHECK(without_place(error_of([&] { convolve(x, {.weight = Matrix(9, 2), .bias = Matrix(1, 3)}, {.side = 3}); })) ==
           "convolve: a bias of (1, 3) for 2 channels, it must be (1, 2)");
+    CHECK(without_place(error_of([&] { convolve(x, {.weight = Matrix(9, 2), .bias = Matrix(2, 2)}, {.side = 3}); })) ==
+          "convolve: a bias of (2, 2) for 2 channels, it must be (1, 2)");
     CHECK(without_place(error_of([&] {
               convolve({one_to_nine, {1, 2, 3}}, {.weight = Matrix(9, 2), .bias = {}}, {.side = 3});
           })) == "convolve: pixels (9, 1) for a map of 1 image of 2 x 3, it must have 6 rows, one for each pixel");

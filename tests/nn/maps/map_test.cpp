@@ -86,6 +86,10 @@ TEST_CASE("map_of, require_map, size_after: sizes that do not fit are refused wi
     CHECK_THROWS_WITH(map_of({}), "map_of: 0 images; give at least one, with at least one pixel");
     CHECK_THROWS_WITH(map_of({Image(2, 2, 1), Image(2, 2, 3)}),
                       "map_of: an image 2 x 2 x 3 beside one of 2 x 2 x 1, all must be equally large");
+    CHECK_THROWS_WITH(map_of({Image(2, 2, 1), Image(3, 2, 1)}),
+                      "map_of: an image 3 x 2 x 1 beside one of 2 x 2 x 1, all must be equally large");
+    CHECK_THROWS_WITH(map_of({Image(2, 2, 1), Image(2, 3, 1)}),
+                      "map_of: an image 2 x 3 x 1 beside one of 2 x 2 x 1, all must be equally large");
     CHECK(without_place(error_of([] {
               require_map({Matrix(5, 1), {1, 2, 2}}, "pool", Where::current());
           })) == "pool: pixels (5, 1) for a map of 1 image of 2 x 2, it must have 4 rows, one for each pixel");
@@ -103,6 +107,7 @@ TEST_CASE("map_of, require_map, size_after: sizes that do not fit are refused wi
     CHECK(without_place(error_of([] {
               size_after({1, 2, 5}, {.side = 1, .padding = {.left = -1}});
           })) == "size_after: padding of 0, 0, -1, 0, none may be below 0");
+    CHECK_THROWS_WITH(same_padding({1, 2, 5}, 3, 0), "same_padding: a window of side 3 and stride 0, both must be at least 1");
     CHECK_THROWS_WITH(same_padding({1, 2, 5}, 0), "same_padding: a window of side 0 and stride 1, both must be at least 1");
 }
 

@@ -1,5 +1,7 @@
 #include "nn/maps/resize.h"
 
+#include <cmath>
+
 #include "nn/base/random.h"
 #include "tests/close.h"
 #include "tests/test.h"

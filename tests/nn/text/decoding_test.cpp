@@ -169,6 +169,8 @@ TEST_CASE("log_probability: sums log p(label) over the rows that have a label") 
     CHECK_THROWS_WITH(log_probability(two, {1}), "log_probability: 1 labels for the rows of (2, 4)");
     CHECK_THROWS_WITH(log_probability(two, {1, 4}),
                       "log_probability: label 4 of row 1 is not one of 4 tokens, nor -100 (ignored)");
+    CHECK_THROWS_WITH(log_probability(two, {1, -1}),
+                      "log_probability: label -1 of row 1 is not one of 4 tokens, nor -100 (ignored)");
     CHECK_THROWS_WITH(
         log_probability({{1, not_a_number}}, {0}),
         "log_probability: row 0: the logit of token 1 is NaN (1 of 2 are); look for a NaN or an infinity in the weights");
@@ -430,6 +432,10 @@ TEST_CASE("generate, beam_search, sampling: wrong settings are refused with plac
     CHECK_THROWS_WITH(draw_token(halves, 0, 1), "draw_token: row 0 of (1, 4) with u = 1.000000, u lies in [0, 1)");
     CHECK_THROWS_WITH(generate(prompt, model, {.new_tokens = 3}, {}, Matrix(2, 2)),
                       "generate: draws are (2, 2), 1 prompts and 3 new tokens need (1, 3)");
+    CHECK_THROWS_WITH(generate(prompt, model, {.new_tokens = 3}, {}, Matrix(2, 3)),
+                      "generate: draws are (2, 3), 1 prompts and 3 new tokens need (1, 3)");
+    CHECK_THROWS_WITH(generate(prompt, model, {.new_tokens = 3}, {}, Matrix(1, 2)),
+                      "generate: draws are (1, 2), 1 prompts and 3 new tokens need (1, 3)");
     CHECK_THROWS_WITH(generate_greedily(prompt, model, {.new_tokens = -1}),
                       "generate: -1 new tokens, there cannot be fewer than 0");
     CHECK_THROWS_WITH(generate_greedily(prompt, model, {.end_of_text = 4}),
@@ -457,6 +463,11 @@ TEST_CASE("generate, beam_search, beam_score: an end of text below -1, a huge wi
     CHECK(beam_search({1}, 2147483647, model, {.new_tokens = 1}).size() == 4);  // all extensions of one beam
     CHECK_THROWS_WITH(beam_score({.ids = {1}, .log_probability = -1}, not_a_number),
                       "beam_score: alpha is nan, it must be finite and not below 0");
+    CHECK_THROWS_WITH(beam_score({.ids = {1}, .log_probability = -1}, -1),
+                      "beam_score: alpha is -1.000000, it must be finite and not below 0");
+    CHECK_THROWS_WITH(beam_score({.ids = {1}, .log_probability = -1}, infinity),
+                      "beam_score: alpha is inf, it must be finite and not below 0");
+    CHECK_THROWS_WITH(beam_search({1}, 2, model, {}, infinity), "beam_search: alpha is inf, it must be finite and not below 0");
 }
 
 TEST_CASE("generate: logits that are not a row for each sequence, or hold no token, are refused") {

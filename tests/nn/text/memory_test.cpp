@@ -46,6 +46,7 @@ TEST_CASE("last_rows: the last row of each sequence") {
 
 TEST_CASE("make_memory, tokens_read: fewer than 0 blocks, and more tokens than an int counts, are refused") {
     CHECK_THROWS_WITH(make_memory(1, 2, 0, 4), "make_memory: 2 sequences of 0 tokens, both must be positive");
+    CHECK_NOTHROW(make_memory(0, 1, 1, 1));
     CHECK_THROWS_WITH(make_memory(-1, 1, 1, 1), "make_memory: -1 blocks, there cannot be fewer than 0");
     CHECK(tokens_read(3, 4) == 6);
     CHECK(tokens_read(3, 0) == 3);

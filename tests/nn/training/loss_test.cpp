@@ -92,6 +92,9 @@ TEST_CASE("token_losses: wrong labels are refused") {
     CHECK(without_place(error_of([&] {
               cross_entropy(logits, {1, 3});
           })) == "token_losses: label 3 is not one of 3 classes, nor -100 (ignored)");
+    CHECK(without_place(error_of([&] {
+              cross_entropy(logits, {1, -1});
+          })) == "token_losses: label -1 is not one of 3 classes, nor -100 (ignored)");
     CHECK_THROWS_WITH(accuracy(logits, {1}), "accuracy: 1 labels for the rows of (2, 3), each needs one");
     CHECK(without_place(error_of([&] { smooth_l1(logits, logits, 0); })).starts_with("smooth_l1: beta is"));
     const Matrix row(1, 3);
@@ -117,6 +120,10 @@ TEST_CASE("smoothed_token_losses: by hand, two classes with p = 3/4 and 1/4, a t
     CHECK(without_place(error_of([&] {
               smoothed_token_losses(logits, {0, 1}, 1);
           })) == "smoothed_token_losses: a smoothing of 1.000000, it lies from 0 to below 1");
+    CHECK(without_place(error_of([&] {
+              smoothed_token_losses(logits, {0, 1}, -0.5f);
+          })) == "smoothed_token_losses: a smoothing of -0.500000, it lies from 0 to below 1");
+    CHECK(identical(smoothed_token_losses(logits, {0, 1}, 0).value(), token_losses(logits, {0, 1}).value()));
 }
 
 TEST_CASE("weighted_mean: (1 * 2 + 3 * 4) / (1 + 3), and eps added to the weights") {
@@ -196,6 +203,9 @@ TEST_CASE("binary_losses, dice_losses, focal_losses: a target outside 0 to 1, an
           })) == "dice_losses: a target of -0.500000, it must be a probability from 0 to 1");
     CHECK(without_place(error_of([] { focal_losses(Matrix(1, 1), Matrix{{1}}, 1.5f); })) ==
           "focal_losses: alpha is 1.500000, it must lie between 0 and 1; 0.25 is usual");
+    CHECK(without_place(error_of([] { focal_losses(Matrix(1, 1), Matrix{{1}}, -0.5f); })) ==
+          "focal_losses: alpha is -0.500000, it must lie between 0 and 1; 0.25 is usual");
+    CHECK_NOTHROW(focal_losses(Matrix(1, 1), Matrix{{1}}, 0));
     CHECK_NOTHROW(focal_losses(Matrix(1, 1), Matrix{{1}}, 1));
     CHECK_NOTHROW(binary_losses(Matrix(1, 2), Matrix{{0, 1}}));
 }

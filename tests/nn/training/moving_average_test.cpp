@@ -1,5 +1,7 @@
 #include "nn/training/moving_average.h"
 
+#include <cmath>
+
 #include "tests/close.h"
 #include "tests/test.h"
 

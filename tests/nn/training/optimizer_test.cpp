@@ -107,8 +107,9 @@ TEST_CASE("AdamW, Sgd: invalid learning rates and settings are refused") {
     CHECK_THROWS_WITH(AdamW({w}, {}, {.weight_decay = NAN}),
                       "AdamW: a weight decay of nan, it must be finite and at least 0; 0 turns it off");
     AdamW adam({w});
-    CHECK_THROWS_WITH(adam.update(NAN), "AdamW: a learning rate of nan, it must be finite and at least 0; 0.001 is usual");
-    CHECK_THROWS_WITH(Sgd({w}, -1), "Sgd: a learning rate of -1.000000, it must be finite and at least 0; 0.001 is usual");
+    CHECK_THROWS_WITH(adam.update(NAN), "AdamW: a learning rate of nan, it must be a number from 0 on; 0.001 is usual");
+    CHECK_THROWS_WITH(Sgd({w}, -1), "Sgd: a learning rate of -1.000000, it must be a number from 0 on; 0.001 is usual");
+    CHECK_THROWS_WITH(Sgd({w}, 1, -0.5f), "Sgd: a momentum of -0.500000, it must be from 0 to below 1; 0.9 is usual");
     CHECK_THROWS_WITH(Sgd({w}, 1, 1), "Sgd: a momentum of 1.000000, it must be from 0 to below 1; 0.9 is usual");
     Sgd sgd({w});
     CHECK_THROWS_WITH(sgd.update(-1), "Sgd: a learning rate of -1.000000, it must be finite and at least 0; 0.001 is usual");
