@@ -67,6 +67,7 @@ TEST_CASE("kind_of_bytes: the first bytes of each format name it") {
     CHECK(begins("{\n", "JSON text"));
     CHECK(begins("#version: 0.2\n", "the merges.txt"));
     CHECK(begins("[PAD]\n[UNK]\n", "the vocab.txt of a BERT tokenizer"));
+    CHECK(begins("[PAD]\r\n[UNK]\r\n", "the vocab.txt of a BERT tokenizer"));
     CHECK(begins("<HTML lang=\"en\">", "an HTML page"));
     CHECK(begins("<?xml version=\"1.0\"?><Error>", "an XML file; perhaps a download that was refused"));
     CHECK(begins("<svg width=\"1\">", "an XML file; perhaps a download that was refused"));

@@ -214,6 +214,9 @@ TEST_CASE("accuracy, weighted_mean: a label that is not a class, and a weight of
     CHECK_THROWS_WITH(accuracy(Matrix(2, 3), {0, 3}), "accuracy: label 3 of row 1 is not one of 3 classes, nor -100 (ignored)");
     CHECK_THROWS_WITH(accuracy(Matrix(1, 3), {-1}), "accuracy: label -1 of row 0 is not one of 3 classes, nor -100 (ignored)");
     CHECK(without_place(error_of([] {
+              weighted_mean(Matrix(2, 2), {1, 1});
+          })).starts_with("weighted_mean: losses (2, 2) and 2 weights"));
+    CHECK(without_place(error_of([] {
               weighted_mean(Matrix(2, 1), {1, std::nanf("")});
           })) == "weighted_mean: the weight of row 1 is nan, it must be a number");
 }
