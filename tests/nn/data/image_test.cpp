@@ -195,10 +195,12 @@ TEST_CASE("normalise: uses mean and standard deviation of each channel") {
     Image image(1, 2, 2);
     image.pixels = {1, 2, 3, 4};
     check_pixels(normalise(image, {1, 0}, {2, 4}), {0, 0.5f, 1, 1});
-    CHECK_THROWS_WITH(normalise(image, {1}, {2, 4}),
-                      "normalise: 1 means and 2 deviations for a 1 x 2 x 2 image, one of each for every channel is needed");
-    CHECK_THROWS_WITH(normalise(image, {1, 0}, {2}),
-                      "normalise: 2 means and 1 deviations for a 1 x 2 x 2 image, one of each for every channel is needed");
+    CHECK_THROWS_WITH(
+        normalise(image, {1}, {2, 4}),
+        "normalise: 1 means and 2 standard deviations for a 1 x 2 x 2 image, one of each for every channel is needed");
+    CHECK_THROWS_WITH(
+        normalise(image, {1, 0}, {2}),
+        "normalise: 2 means and 1 standard deviations for a 1 x 2 x 2 image, one of each for every channel is needed");
 }
 
 TEST_CASE("shifted: moves down and right, and back") {

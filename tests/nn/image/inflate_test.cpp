@@ -328,7 +328,7 @@ TEST_CASE("zlib_unpacked: words of up to 15 bits are read") {
     for (int symbol = 0; symbol < 257; ++symbol)
         one_more.word(symbol < 15 ? symbol + 1 : symbol == 100 || symbol == 256 ? 15 : 0, 4);
     one_more.word(0, 4);
-    CHECK(refusal(one_more.bytes) == "x: a Huffman code has more words of 15 bits than there can be");
+    CHECK(refusal(one_more.bytes) == "x: a Huffman code has more codewords of 15 bits than there can be");
 }
 
 TEST_SUITE_END();

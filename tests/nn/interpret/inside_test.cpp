@@ -310,13 +310,13 @@ TEST_CASE("follow: a run that does not use the stack, and an output that does no
     const Run run = [&] { return gpt::forward({0, 1}, 2, toy.w, toy.config).logits; };
     Inside wrong = gpt::inside(toy.w, toy.config);
     CHECK_THROWS_WITH(follow(run, wrong, {{.row = 2, .column = 0}}),
-                      "follow: output 2, 0 was asked, the run has returned (2, 3)");
+                      "follow: output 2, 0 was requested, the run has returned (2, 3)");
     CHECK_THROWS_WITH(follow(run, wrong, {{.row = 0, .column = 3}}),
-                      "follow: output 0, 3 was asked, the run has returned (2, 3)");
+                      "follow: output 0, 3 was requested, the run has returned (2, 3)");
     CHECK_THROWS_WITH(follow(run, wrong, {{.row = -1, .column = 0}}),
-                      "follow: output -1, 0 was asked, the run has returned (2, 3)");
+                      "follow: output -1, 0 was requested, the run has returned (2, 3)");
     CHECK_THROWS_WITH(follow(run, wrong, {{.row = 0, .column = -1}}),
-                      "follow: output 0, -1 was asked, the run has returned (2, 3)");
+                      "follow: output 0, -1 was requested, the run has returned (2, 3)");
     const Inspection two = follow(
         [&] {
             return gpt::forward({0, 1, 0, 2}, 2, toy.w, toy.config).logits;

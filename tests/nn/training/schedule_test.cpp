@@ -46,9 +46,9 @@ TEST_CASE("learning_rate: negative steps and invalid settings are refused") {
     CHECK_THROWS_WITH(learning_rate({.warm_up = -1, .steps = 5}, 0),
                       "learning_rate: step 0 of 5 with -1 of warm-up; none may be negative, and there must be at least 1 step");
     CHECK_THROWS_WITH(learning_rate({.peak = -1}, 0),
-                      "learning_rate: a peak of -1.000000, it must be a number from 0 on; 0.001 is usual");
+                      "learning_rate: a peak of -1.000000, it must be finite and at least 0; 0.001 is usual");
     CHECK_THROWS_WITH(learning_rate({.peak = INFINITY}, 0),
-                      "learning_rate: a peak of inf, it must be a number from 0 on; 0.001 is usual");
+                      "learning_rate: a peak of inf, it must be finite and at least 0; 0.001 is usual");
     CHECK(learning_rate({.peak = 0, .steps = 5}, 1) == 0);
     CHECK(learning_rate({.peak = 2, .steps = 5, .floor = 1}, 3) == 2);
     CHECK_THROWS_WITH(learning_rate({.floor = -0.5f}, 0), "learning_rate: a floor of -0.500000, it must be from 0 to 1");

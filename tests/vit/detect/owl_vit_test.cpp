@@ -344,7 +344,7 @@ TEST_CASE("forward, losses, detections: each argument check fails by itself, the
     CHECK(refusal(std::vector<int>(7, 1), Matrix(7, 4)) == "owl_vit: boxes (7, 4) for 7" + token);
     CHECK(refusal({0}, {{0.5f, 0.5f, 0.1f, -0.5f}}) ==
           "owl_vit: target 0 is the box (0.500000, 0.500000, 0.100000, -0.500000), it must be finite: centre x and y, width and "
-          "height from 0 on, as fractions of the image");
+          "height at least 0, as fractions of the image");
     for (int k = 0; k < 4; ++k) {
         Matrix box(1, 4);
         box[k] = INFINITY;

@@ -522,7 +522,7 @@ TEST_CASE("Fitting, pruned, sample_rays: each argument check fails by itself, th
                       "plenoxels: origins (1, 3) and directions (2, 3) must be equally many");
     CHECK_NOTHROW(plenoxels::sample_rays(through_the_middle(), grid, {.near_clip = 0}));
     CHECK_THROWS_WITH(plenoxels::sample_rays(through_the_middle(), grid, {.near_clip = -1}),
-                      "plenoxels: rays begin at -1.000000 voxels, it must be a finite number from 0 on");
+                      "plenoxels: rays begin at -1.000000 voxels, it must be finite and at least 0");
     CHECK_THROWS_WITH(plenoxels::sample_rays(through_the_middle(), grid, {.near_clip = INFINITY}),
                       "plenoxels: rays begin at inf voxels, it must be finite and at least 0");
     plenoxels::Grid unlinked = grid;

@@ -175,7 +175,7 @@ TEST_CASE("paint: equals the reconstruction of forward for the same codes") {
     const Map painted = maskgit_vqgan::paint(steps.quantized.ids, steps.raw.size, w, config);
     CHECK(identical(painted.pixels.value(), steps.reconstruction.pixels.value()));
     CHECK_THROWS_WITH(maskgit_vqgan::paint({0, 1}, {1, 2, 4}, w, config),
-                      "maskgit_vqgan: 2 words for 1 image of 2 x 4, each pixel of the code needs one");
+                      "maskgit_vqgan: 2 tokens for 1 image of 2 x 4, each pixel of the code needs one");
     CHECK_NOTHROW(maskgit_vqgan::paint({0}, {1, 1, 1}, w, config));
     CHECK_THROWS_WITH(maskgit_vqgan::paint({}, {0, 2, 4}, w, config),
                       "maskgit_vqgan: 0 tokens for 0 images of 2 x 4, each pixel of the code needs one");

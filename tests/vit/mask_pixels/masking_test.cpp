@@ -166,9 +166,9 @@ TEST_CASE("cover: masked rows become the token, the others stay; only masked row
 TEST_CASE("cover, masked_rows, sorting_order: masks of other numbers than 0 and 1, and noise that is NaN, are refused") {
     CHECK(without_place(error_of([] {
               cover(Matrix(2, 1), Matrix(1, 1), Matrix{{1, 0.5f}});
-          })) == "cover: a mask (1, 2) holds 0.500000, it must hold 1 (hidden) and 0 (visible)");
+          })) == "cover: a mask (1, 2) holds 0.500000, it must hold 1 (masked) and 0 (visible)");
     CHECK_THROWS_WITH(masked_rows(Matrix{{1, 2}}),
-                      "masking: a mask (1, 2) holds 2.000000, it must hold 1 (hidden) and 0 (visible)");
+                      "masking: a mask (1, 2) holds 2.000000, it must hold 1 (masked) and 0 (visible)");
     CHECK_THROWS_WITH(sorting_order(Matrix{{std::nanf(""), 0}}),
                       "sorting_order: number 0 of (1, 2) is NaN, which has no place in an order");
     CHECK_THROWS_WITH(sorting_order(Matrix{{0, std::nanf("")}}),
@@ -207,7 +207,7 @@ TEST_CASE("make_mask, draw_block_masks, denormalise_patches, masked_mean: each a
 
 TEST_CASE("masked_mean: one masked patch is enough") { CHECK(masked_mean(Matrix{{3}, {5}}, {{1, 0}}).value()(0, 0) == 3); }
 
-// The longest run of hidden patches in a row of the grid, or in a column.
+// The longest run of masked patches in a row of the grid, or in a column.
 static int longest_run(const float* mask, int down, int across, bool in_column) {
     int longest = 0;
     for (int line = 0; line < (in_column ? across : down); ++line) {
@@ -230,7 +230,7 @@ TEST_CASE("draw_block_masks: blocks of 16 patches are wide or tall, up to about 
     }
     CHECK(wide > 20);
     CHECK(tall > 20);
-    int squares = 0;  // a block of exactly as many patches as are to be hidden is taken
+    int squares = 0;  // a block of exactly as many patches as are to be masked is taken
     for (int b = 0; b < 200; ++b)
         squares += longest_run(masks.row(b), 12, 12, false) == 4 && longest_run(masks.row(b), 12, 12, true) == 4;
     CHECK(squares > 20);

@@ -692,8 +692,8 @@ TEST_CASE("forward, Reader, tokens_of_box, coordinate_of: each argument check fa
     CHECK_NOTHROW(unified_io::tokens_of_box({.x1 = 0, .y1 = 0, .x2 = 1, .y2 = 1}, 1, 1));
     CHECK_NOTHROW(unified_io::tokens_of_box({.x1 = 1, .y1 = 1, .x2 = 1, .y2 = 1}, 1, 1));  // of one point
     CHECK_THROWS_WITH(unified_io::tokens_of_box({.x1 = -1, .y1 = 0, .x2 = 1, .y2 = 1}, 2, 2),
-                      "unified_io: a box that reaches to -1.000000 in a picture of 2 x 2; it must lie inside of a square around "
-                      "the picture");
+                      "unified_io: a box that reaches to -1.000000 in an image of 2 x 2; it must lie inside of a square around "
+                      "the image");
     CHECK_THROWS_WITH(
         unified_io::tokens_of_box({.x1 = 0, .y1 = 1, .x2 = 1, .y2 = 0}, 1, 1),
         "unified_io: a box from x 0.000000 to 1.000000 and y 1.000000 to 0.000000, neither may end before it begins");
@@ -739,9 +739,9 @@ TEST_CASE("make_weights: standard deviations of T5: one over the root of the wid
 
 TEST_CASE("masks_of: a mean of 30 is black, distances of 100 are coloured, one of 40 is not a colour") {
     const auto kinds = [](float red, float green, float blue) {
-        Image picture(1, 11, 3);
-        for (int x = 0; x < 11; ++x) picture(0, x, 0) = red, picture(0, x, 1) = green, picture(0, x, 2) = blue;
-        return unified_io::masks_of(picture).size();
+        Image image(1, 11, 3);
+        for (int x = 0; x < 11; ++x) image(0, x, 0) = red, image(0, x, 1) = green, image(0, x, 2) = blue;
+        return unified_io::masks_of(image).size();
     };
     CHECK(kinds(30, 30, 30) == 0);
     CHECK(kinds(31, 31, 31) == 1);   // gray
