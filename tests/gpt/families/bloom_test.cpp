@@ -198,11 +198,11 @@ TEST_CASE("make_weights (bloom): weights that write into the residual stream are
             return std::sqrt(squares / static_cast<double>(m.value().size()));
         };
         const double smaller = 0.4 / std::sqrt(2.0 * depth);
-        CHECK(deviation(w.token_embedding) == Approx(0.4).epsilon(0.03));
-        CHECK(deviation(w.blocks[0].attention.query.weight) == Approx(0.4).epsilon(0.03));
-        CHECK(deviation(w.blocks[0].attention.output.weight) == Approx(smaller).epsilon(0.03));
-        CHECK(deviation(w.blocks[0].mlp.expand.weight) == Approx(0.4).epsilon(0.03));
-        CHECK(deviation(w.blocks[0].mlp.contract.weight) == Approx(smaller).epsilon(0.03));
+        CHECK(deviation(w.token_embedding) / 0.4 == Approx(1).epsilon(0.03));
+        CHECK(deviation(w.blocks[0].attention.query.weight) / 0.4 == Approx(1).epsilon(0.03));
+        CHECK(deviation(w.blocks[0].attention.output.weight) / smaller == Approx(1).epsilon(0.03));
+        CHECK(deviation(w.blocks[0].mlp.expand.weight) / 0.4 == Approx(1).epsilon(0.03));
+        CHECK(deviation(w.blocks[0].mlp.contract.weight) / smaller == Approx(1).epsilon(0.03));
     }
 }
 

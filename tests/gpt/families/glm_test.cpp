@@ -347,9 +347,9 @@ TEST_CASE("make_weights (glm): weights that write into the residual stream are s
     for (const float x : w.blocks[0].mlp.expand.weight.value()) in += x * x;
     for (const float x : w.blocks[0].mlp.contract.weight.value()) out += x * x;
     for (const float x : only.blocks[0].mlp.contract.weight.value()) of_one += x * x;
-    CHECK(std::sqrt(of_one / (64 * 200)) == doctest::Approx(0.4 / std::sqrt(2.0)).epsilon(0.03));
-    CHECK(std::sqrt(in / (64 * 200)) == doctest::Approx(0.4).epsilon(0.03));
-    CHECK(std::sqrt(out / (64 * 200)) == doctest::Approx(0.1).epsilon(0.03));  // sqrt(2 * 8) = 4
+    CHECK(std::sqrt(of_one / (64 * 200)) / (0.4 / std::sqrt(2.0)) == doctest::Approx(1).epsilon(0.03));
+    CHECK(std::sqrt(in / (64 * 200)) / 0.4 == doctest::Approx(1).epsilon(0.03));
+    CHECK(std::sqrt(out / (64 * 200)) / 0.1 == doctest::Approx(1).epsilon(0.03));  // sqrt(2 * 8) = 4
 }
 
 TEST_CASE("glm: rejects an inconsistent config or batch, and names the reason") {

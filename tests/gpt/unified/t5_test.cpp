@@ -261,14 +261,14 @@ TEST_CASE("make_weights: query matrices are smaller by sqrt(K), since scores are
         return std::sqrt(squares / m.value().size());
     };
     for (const Attention& attention : {w.encoder[0].attention, w.decoder[0].attention, w.decoder[0].cross}) {
-        CHECK(deviation(attention.query.weight) == Approx(1 / std::sqrt(64.0 * 25)).epsilon(0.05));
-        CHECK(deviation(attention.key.weight) == Approx(1 / 8.0).epsilon(0.05));
-        CHECK(deviation(attention.value.weight) == Approx(1 / 8.0).epsilon(0.05));
-        CHECK(deviation(attention.output.weight) == Approx(1 / 10.0).epsilon(0.05));
+        CHECK(deviation(attention.query.weight) / (1 / std::sqrt(64.0 * 25)) == Approx(1).epsilon(0.05));
+        CHECK(deviation(attention.key.weight) / (1 / 8.0) == Approx(1).epsilon(0.05));
+        CHECK(deviation(attention.value.weight) / (1 / 8.0) == Approx(1).epsilon(0.05));
+        CHECK(deviation(attention.output.weight) / (1 / 10.0) == Approx(1).epsilon(0.05));
     }
     for (const Block& block : {w.encoder[0], w.decoder[0]}) {
-        CHECK(deviation(block.mlp.expand.weight) == Approx(1 / 8.0).epsilon(0.05));
-        CHECK(deviation(block.mlp.contract.weight) == Approx(1 / std::sqrt(80.0)).epsilon(0.05));
+        CHECK(deviation(block.mlp.expand.weight) / (1 / 8.0) == Approx(1).epsilon(0.05));
+        CHECK(deviation(block.mlp.contract.weight) / (1 / std::sqrt(80.0)) == Approx(1).epsilon(0.05));
     }
     CHECK(deviation(w.token_embedding) == Approx(1.0).epsilon(0.05));
     CHECK(&w.output.value() == &w.token_embedding.value());  // tied
@@ -277,10 +277,10 @@ TEST_CASE("make_weights: query matrices are smaller by sqrt(K), since scores are
     larger.gated = true, larger.tied = false, larger.heads = 20, larger.head_width = 5, larger.buckets = 60;
     const t5::Weights gated = t5::make_weights(larger, random, 0.25f);
     for (const Block& block : {gated.encoder[0], gated.decoder[0]})
-        CHECK(deviation(block.mlp.gate.weight) == Approx(1 / 8.0).epsilon(0.05));
-    CHECK(deviation(gated.output) == Approx(0.25).epsilon(0.05));
-    CHECK(deviation(gated.encoder_distances) == Approx(1 / 8.0).epsilon(0.1));
-    CHECK(deviation(gated.decoder_distances) == Approx(1 / 8.0).epsilon(0.1));
+        CHECK(deviation(block.mlp.gate.weight) / (1 / 8.0) == Approx(1).epsilon(0.05));
+    CHECK(deviation(gated.output) / 0.25 == Approx(1).epsilon(0.05));
+    CHECK(deviation(gated.encoder_distances) / (1 / 8.0) == Approx(1).epsilon(0.1));
+    CHECK(deviation(gated.decoder_distances) / (1 / 8.0) == Approx(1).epsilon(0.1));
 }
 
 TEST_CASE("load_rules (t5): copies of the token embedding and an unused bias load; differing copies do not") {

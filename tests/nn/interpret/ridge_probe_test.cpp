@@ -40,7 +40,7 @@ TEST_CASE("ridge_probe: uninformative features give chance") {
         labels.push_back(random.below(4));
         test_labels.push_back(random.below(4));
     }
-    CHECK(ridge_probe(features, labels, test, test_labels, 4) == Approx(0.25).epsilon(0.3));
+    CHECK(ridge_probe(features, labels, test, test_labels, 4) == Approx(0.25).epsilon(0.03));
 }
 
 TEST_CASE("ridge_probe: labels that do not fit are refused") {
