@@ -73,8 +73,8 @@ MayAttend operator&(const MayAttend& a, const MayAttend& b) {
     if (b.allows_all()) return a;
     const MayAttend& longer = a.queries >= b.queries ? a : b;
     const MayAttend& shorter = a.queries >= b.queries ? b : a;
-    require(a.keys == b.keys && longer.queries % shorter.queries == 0, "MayAttend &: a table of ", a.queries, " x ", a.keys,
-            " and one of ", b.queries, " x ", b.keys,
+    require(a.keys == b.keys && shorter.queries > 0 && longer.queries % shorter.queries == 0, "MayAttend &: a table of ",
+            a.queries, " x ", a.keys, " and one of ", b.queries, " x ", b.keys,
             " do not fit; they must have equally many keys, and one a whole multiple of the other's queries");
     MayAttend both = longer;
     for (int i = 0; i < both.queries; ++i)

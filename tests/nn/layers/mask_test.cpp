@@ -52,6 +52,8 @@ TEST_CASE("MayAttend: sizes and numbers that do not fit are refused") {
     const auto refusal = [](const MayAttend& a, const MayAttend& b) { return error_of([&] { a& b; }); };
     CHECK(refusal(causal(2, 2), causal(2, 3)).starts_with("MayAttend &: a table of 2 x 2 and one of 2 x 3"));
     CHECK(refusal(causal(3, 3), causal(2, 3)).starts_with("MayAttend &: a table of 3 x 3 and one of 2 x 3"));
+    const MayAttend no_queries{.queries = 0, .keys = 2, .table = {1, 1}};
+    CHECK(refusal(causal(2, 2), no_queries).starts_with("MayAttend &: a table of 2 x 2 and one of 0 x 2"));
     CHECK(refusal(causal(2, 3), causal(1, 3)) == "");
 }
 
