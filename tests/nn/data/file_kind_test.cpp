@@ -24,6 +24,7 @@ TEST_CASE("kind_of_bytes: the first bytes of each format name it") {
     CHECK(begins("\x93NUMPY\x01", "a NumPy array"));
     CHECK(begins("GGUF\x03", "a GGUF file"));
     CHECK(begins("\x80\x02}q", "a Python pickle"));
+    CHECK(begins("\x80\x05}q", "a Python pickle"));
     CHECK(begins("\xFF\xFEh\x00", "text in UTF-16"));
     CHECK(begins(std::string("\x02\0\0\0\0\0\0\0{}", 10), "a safetensors file"));
     CHECK(begins(std::string("\0\0\x08\x03\0\0\0\x01", 8), "an IDX file"));
