@@ -11,7 +11,7 @@
 #include "course/grade/submission.h"
 #include "course/mistake.h"
 
-// The mistakes that are made inside of the function of a task, in the project as it stands here.
+// The mistakes that are made inside the function of a task, in the project as it stands here.
 std::vector<Mistake> mistakes_of(const Task& task, const std::vector<Mistake>& all);
 
 // The text of the task's file with the twist, if there is one for the task, in it.

@@ -194,7 +194,8 @@ static std::string of_cell(std::string words) {
 
 static std::string caught_cell(const Mistake& mistake) { return mistake.suite + ": " + cell(mistake.title); }
 
-// The outcomes read from the table and the suspects of an earlier run, by mistake; only of those that name the same test as now.
+// The outcomes read from the table and the suspects of an earlier run, under each mistake's name; only of those that name
+// the same test as now.
 static std::map<std::string, Outcome> outcomes_in_table(const std::vector<Mistake>& all) {
     std::map<std::string, Outcome> found;
     if (!is_file(table_path)) return found;

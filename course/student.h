@@ -1,7 +1,7 @@
 // student.h: what a student types: make course, make check-NAME, make hint-NAME, make watch-NAME.
 //
 //   state    build/course/NAME.score holds the last score, build/course/NAME.hints how many hints were read; hints are also
-//            written to course/hints_read.txt, which may be handed in
+//            written to course/hints_read.txt, which may be submitted
 //   public   the seed of course/expected is the same for all; the grader has another one
 #pragma once
 #include <string>

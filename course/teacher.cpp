@@ -49,7 +49,7 @@ std::map<std::string, Mistake> twists_of(const std::vector<Task>& tasks, const P
         for (const Mistake& mistake : inside)
             if (wanted.erase(mistake.name) > 0) twists[task.name] = mistake;
     }
-    require(wanted.empty(), "course: the twist ", wanted.empty() ? "" : *wanted.begin(), " is not a mistake inside of a task of ",
+    require(wanted.empty(), "course: the twist ", wanted.empty() ? "" : *wanted.begin(), " is not a mistake inside a task of ",
             options.module);
     return twists;
 }

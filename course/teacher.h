@@ -13,7 +13,7 @@ struct PackOptions {
 };
 
 // The twists of a module's tasks, by task.
-//   throws  std::invalid_argument when a name is not that of a mistake inside of one of the tasks
+//   throws  std::invalid_argument when a name is not that of a mistake inside one of the tasks
 std::map<std::string, Mistake> twists_of(const std::vector<Task>& tasks, const PackOptions& options);
 
 // Writes build/course/MODULE-SEED: starter.tar.gz, handout.html, autograder.zip, quiz.txt, quiz.gift.

@@ -146,7 +146,7 @@ static void blanks_fail_their_own(Proof& proof, const Exam& exam, const Tree& tr
         " tasks graded; waiting for another:" + (waiting.empty() ? " none" : waiting));
 }
 
-// Every mistake inside of the function is caught by the questions, and named by its numbers or by a relation.
+// Every mistake inside the function is caught by the questions, and named by its numbers or by a relation.
 static void mistakes_are_named(Proof& proof, const Exam& exam) {
     int planted = 0, named = 0, by_relation = 0;
     for (const Task& task : exam.tasks) {

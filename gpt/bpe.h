@@ -79,7 +79,7 @@ Vocabulary make_vocabulary(const std::vector<Pair>& pairs, ByteOrder order = Byt
 // A byte order mark and blank lines at the end are skipped too.
 //   source  name used in error messages: a path
 //   throws  std::invalid_argument "source: line 7: ..." for a line that is not two tokens known before it, or that makes a token
-//           a second time: only vocab.json tells its id, see read_vocabulary
+//           a second time: only vocab.json holds its id, see read_vocabulary
 Vocabulary read_merges(std::string_view file_content, std::string_view source);
 Vocabulary load_merges(const std::string& path);
 

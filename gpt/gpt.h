@@ -85,7 +85,7 @@ struct Steps {
 };
 
 // Everything below the output matrix: the input of a reward, value or classification head.
-//   ids      B*T tokens, sequence after sequence; shorter ones are padded on the right with any token, which the causal mask
+//   ids      B*T tokens, sequence after sequence, T = length; shorter ones are padded on the right with any token, which the mask
 //            hides from the tokens before it
 //   throws   std::invalid_argument when `length` does not divide the ids or exceeds the positions, or an id is outside the
 //            vocabulary
@@ -111,8 +111,8 @@ struct Cache {
 // Room for `capacity` tokens of each sequence.   throws std::invalid_argument beyond the model's positions
 Cache make_cache(const Config& config, int sequences, int capacity);
 
-// trunk() of the next tokens, equally many for each sequence. The results equal those of the full pass.
-//   throws  std::invalid_argument when they exceed the cache's capacity; the cache is then unchanged
+// trunk() of the next tokens, the same number for each sequence. The results equal those of the full pass.
+//   throws  std::invalid_argument when they exceed the capacity or do not divide into the cache's sequences; it is then unchanged
 Steps trunk(const std::vector<int>& next_ids, const Weights& w, const Config& config, Cache& cache);
 
 // Reads the next tokens and returns the logits after the last one of each sequence, (sequences, V).

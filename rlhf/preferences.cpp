@@ -151,7 +151,7 @@ float kendall_tau(const std::vector<float>& rewards, const std::vector<int>& ran
 
 float correlation(const std::vector<float>& a, const std::vector<float>& b) {
     require(a.size() == b.size() && !a.empty(), "correlation: ", a.size(), " numbers and ", b.size(),
-            ", there must be equally many, at least 1");
+            "; both must have the same number, at least 1");
     const double mean_a = std::accumulate(a.begin(), a.end(), 0.0) / a.size(),
                  mean_b = std::accumulate(b.begin(), b.end(), 0.0) / b.size();
     double ab = 0, aa = 0, bb = 0;

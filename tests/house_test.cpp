@@ -226,13 +226,13 @@ TEST_CASE("types: those of a single source are in an unnamed namespace") {
                                             {".cpp"})) {
         if (under(file, "tests/fuzz") || under(file, "tests/debugger")) continue;  // programs of their own
         for (const std::string& name : types_outside_namespaces(lines_of(file))) {
-            INFO(file, " defines ", name, " outside of every namespace");
+            INFO(file, " defines ", name, " outside every namespace");
             CHECK(false);
         }
     }
 }
 
-TEST_CASE("headers: types outside of namespaces have different names") {
+TEST_CASE("headers: types outside namespaces have different names") {
     std::map<std::string, std::string> where;
     for (const std::string& file : files_in(library_folders, {".h"}))
         for (const std::string& name : types_outside_namespaces(lines_of(file))) {

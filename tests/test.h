@@ -32,7 +32,7 @@ inline const doctest::skip only_when_optimised(true);
 #endif
 
 // For an error with a known text use doctest's macro. (Not with "", which passes when nothing is thrown: use CHECK_NOTHROW.)
-//   CHECK_THROWS_WITH(reshape(m, 2, 2), "reshape: (2, 3) does not fit into (2, 2), the numbers must be equally many");
+//   CHECK_THROWS_WITH(reshape(m, 2, 2), "reshape: (2, 3) does not fit into (2, 2), both must hold the same number of elements");
 
 // The text of the exception that action() throws, or "". For texts computed at run time or compared in part; it takes eight times
 // as long to compile as doctest's macro.

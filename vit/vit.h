@@ -72,7 +72,7 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given = {})
 //   throws   std::invalid_argument with the path when the configuration contradicts N, or is silent and N is not a square number
 void set_image_size(PatchGrid& grid, int N, const ModelConfig& model_config, const std::string& path);
 
-// The same for a model without a table of positions: only the configuration tells.
+// The same for a model without a table of positions: only the configuration gives the size.
 void set_image_size(PatchGrid& grid, const ModelConfig& model_config, const std::string& path);
 
 // The size as a configuration holds it: "24", or "16,24" for height and width.

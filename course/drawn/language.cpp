@@ -16,7 +16,7 @@ static std::string random_word(Random& random, int letters, int shortest, int lo
     return word;
 }
 
-// Pieces of one to four letters, at the beginning of a word and inside of one; two letters in three stand alone too.
+// Pieces of one to four letters, at the beginning of a word and inside one; two letters in three stand alone too.
 static wordpiece::Vocabulary pieces(Random& random) {
     std::vector<std::string> entries{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
     std::set<std::string> seen;
@@ -45,7 +45,7 @@ static const Drawn longest("longest_match", [](Random& random, int, Answers& ans
         for (const std::string& one : beginnings) ids.push_back(wordpiece::longest_match(one, 0, vocabulary).id);
         return ids;
     });
-    answers.ask("pieces inside of a word", [&] { return matches(true, 1, word.size() - 1); });
+    answers.ask("pieces inside a word", [&] { return matches(true, 1, word.size() - 1); });
     answers.ask("where they end", [&] { return matches(false, 0, word.size() - 1); });
 });
 

@@ -99,8 +99,7 @@ static const Drawn advantages("advantages", [](Random& random, int round, Answer
     answers.ask("discount and trace", [&] { return ppo::generalised_advantages(rewards, values, all, 0.9f, 0.7f); });
     answers.ask("prompts and padding",
                 [&] { return ppo::generalised_advantages(only_at(rewards, mask), only_at(values, mask), mask, 0.95f, 0.8f); });
-    answers.ask("numbers outside of the answers",
-                [&] { return ppo::generalised_advantages(rewards, values, mask, 0.95f, 0.8f); });
+    answers.ask("numbers outside the answers", [&] { return ppo::generalised_advantages(rewards, values, mask, 0.95f, 0.8f); });
 });
 
 static const Drawn ppo_loss("ppo_loss", [](Random& random, int round, Answers& answers) {

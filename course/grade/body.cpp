@@ -203,7 +203,7 @@ std::string blanked(const std::string& text, const std::string& signature, const
 // --- what is refused ---
 
 // Ways out of the program, into files and other processes, or around the types. The grader does not rely on this list: what the
-// body computes is compared outside of the process in which it runs. The list gives a plain message early.
+// body computes is compared outside the process in which it runs. The list gives a plain message early.
 static const std::vector<std::string> never = split(
     "asm import module export extern reinterpret_cast system popen fork vfork execv execl execve execvp "
     "execlp exit _exit _Exit abort kill raise signal atexit getenv setenv environ fopen freopen open "
@@ -236,7 +236,7 @@ std::string objection(const std::string& body, const std::vector<std::string>& w
         if (depth < 0) return "a brace } closes the function early";
     }
     if (depth != 0) return "a brace { is not closed";
-    // A backslash at the end of a line joins it to the next one, also inside of comments and quotes.
+    // A backslash at the end of a line joins it to the next one, also inside comments and quotes.
     for (std::size_t at = body.find('\\'); at != std::string::npos; at = body.find('\\', at + 1)) {
         const std::size_t next = body.find_first_not_of(" \t\r\v\f", at + 1);
         if (next == std::string::npos || body[next] == '\n') return "a backslash may not end a line";

@@ -15,7 +15,7 @@ struct Token {
 };
 
 // The tokens of C++ source. Comments and the contents of literals are not tokens.
-//   complaint  if given: why the text ends inside of a comment or a literal, "" when it does not
+//   complaint  if given: why the text ends inside a comment or a literal, "" when it does not
 std::vector<Token> tokens_of(const std::string& text, std::string* complaint = nullptr);
 
 // The text between the braces of the function with this signature; white space in it does not matter.
@@ -39,7 +39,7 @@ std::string blanked(const std::string& text, const std::string& signature, const
 // What blanked() makes a function say when it is called.
 std::string not_written(const std::string& name);
 
-// Whether a body still says so outside of comments.
+// Whether a body still says so outside comments.
 bool is_blank(const std::string& body, const std::string& name);
 
 // Why a body is not accepted, in one line; "" when it is.

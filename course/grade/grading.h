@@ -1,9 +1,9 @@
 // grading.h: points for one task: its function is asked this seed's questions, and the public tests are run.
 //
 //   trust    A program that holds a student's code decides nothing. Its answers are compared here, in another process, which
-//            alone writes results. A public test judges inside of the student's process; so public points count at most in the
-//            proportion of answers that were found right here, and a faked test gains nothing.
-//   next     submission.h grades all that was handed in
+//            alone writes results. A public test runs inside the student's process; so public points count at most in the
+//            proportion of answers that this comparison finds correct, and a faked test gains nothing.
+//   next     submission.h grades everything that was submitted
 #pragma once
 #include <string>
 #include <vector>
@@ -24,7 +24,7 @@ struct CaseResult {
 
 struct Graded {
     Task task;
-    std::string refused;  // why nothing was run: not handed in, not accepted, does not compile
+    std::string refused;  // why nothing was run: not submitted, not accepted, does not compile
     RunResult asked;
     Comparison comparison;
     std::vector<CaseResult> cases;

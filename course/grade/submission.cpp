@@ -45,7 +45,7 @@ Exam read_exam(const std::string& folder, const std::vector<Task>& tasks) {
 }
 
 Handed handed_body(const Task& task, const std::string& text) {
-    if (text.empty()) return {"", task.file + " was not handed in"};
+    if (text.empty()) return {"", task.file + " was not submitted"};
     try {
         const std::string body = body_of(text, task.body, task.file);
         const std::string why = objection(body, task.without);
@@ -92,7 +92,7 @@ std::vector<Graded> grade_bodies(const Exam& exam, const std::map<std::string, H
         graded.task = task;
         Built built;
         const auto handed = bodies.find(task.name);
-        graded.refused = handed == bodies.end() ? task.file + " was not handed in" : handed->second.refused;
+        graded.refused = handed == bodies.end() ? task.file + " was not submitted" : handed->second.refused;
         if (graded.refused.empty()) {
             const std::string solution = read_file(tree.folder + "/" + task.file);
             const Change change(tree, task.file, with_body(solution, task.body, handed->second.body + "\n", task.file));

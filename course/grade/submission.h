@@ -1,9 +1,9 @@
 // submission.h: all tasks of a module graded in a copy of the solution, one function at a time.
 //
-//   steps    the student's function is cut out of the file that was handed in and put into the solution's; both programs are
+//   steps    the student's function is cut out of the submitted file and put into the solution's; both programs are
 //            built; the file is put back. When all are built, they are run, each in a folder of its own.
 //   so       a student cannot touch a test or another task, what was not asked for is ignored, and a task that does not compile,
-//            or was not handed in, costs nothing but itself
+//            or was not submitted, costs nothing but itself
 #pragma once
 #include <map>
 #include <string>
@@ -11,7 +11,7 @@
 
 #include "course/grade/grading.h"
 
-// The text of a file that was handed in: at its path, or under its name anywhere in the folder.
+// The text of a submitted file: at its path, or under its name anywhere in the folder.
 //   returns  "" when it is not there, or there twice
 std::string handed_in(const std::string& folder, const std::string& file);
 

@@ -89,7 +89,7 @@ static std::string introduction(const std::string& module, int seed, const std::
                "make watch-NAME        the same whenever you save\n"
                "make hint-NAME         one more hint") +
            "<p>The grader takes the body of each function out of your file and puts it into its own copy of the project, one task "
-           "at a time. So write inside of the function; a lambda can be a helper. It asks the same questions as <code>make "
+           "at a time. So write inside the function; a lambda can be a helper. It asks the same questions as <code>make "
            "check</code> with other numbers and sizes.</p>\n<table><tr><th>task</th><th>points</th><th>minutes</th><th>file</th>"
            "</tr>\n" +
            rows + "</table>\n";

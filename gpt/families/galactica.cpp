@@ -81,7 +81,7 @@ static void add_text(std::vector<Piece>& pieces, char letter) {
 
 std::vector<Piece> pieces(std::string_view text) {
     std::vector<Piece> pieces;
-    std::string_view spelled_until;  // the special token that ends a spelled stretch; empty outside of one
+    std::string_view spelled_until;  // the special token that ends a spelled stretch; empty outside one
     for (std::size_t at = 0; at < text.size();) {
         const std::string_view special = special_token_at(text.substr(at));
         const bool ends_here = !spelled_until.empty() && special == spelled_until;

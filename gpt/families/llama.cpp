@@ -159,7 +159,7 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     config.heads = model_config.integer(settings::heads);
     require(config.heads > 0 && config.width % config.heads == 0 && key_width % head_width(config) == 0, checkpoint.path, ": ",
             config.heads, " heads do not divide a width of ", config.width, " into parts that make up keys of width ", key_width);
-    config.key_value_heads = key_width / head_width(config);  // keys and queries of a head are equally wide
+    config.key_value_heads = key_width / head_width(config);  // keys and queries of a head have the same width
     model_config.require_agrees(settings::key_value_heads, config.key_value_heads);
     model_config.require_agrees({"the width of a head", {"head_dim"}}, head_width(config));
     config.eps = static_cast<float>(model_config.real(settings::eps, 1e-6));

@@ -66,7 +66,7 @@ int steps_of(const Episode& episode) {
           episode.discrete_observations.size(), static_cast<std::size_t>(episode.continuous_actions.rows),
           episode.discrete_actions.size()}) {
         require(count == 0 || T == 0 || static_cast<int>(count) == T, "gato: an episode has parts of ", T, " and of ",
-                static_cast<int>(count), " time steps, all must have equally many");
+                static_cast<int>(count), " time steps, all must have the same number");
         if (count > 0) T = static_cast<int>(count);
     }
     require(T > 0, "gato: an episode of ", T, " time steps, it must have at least 1");

@@ -69,7 +69,7 @@ float action_of_token(int token, const Config& config);
 
 // Observations and actions of an agent over T time steps. Each modality has T rows or entries, or is empty if the task lacks it.
 struct Episode {
-    std::vector<Image> images = {};  // one for each step, equally large, pixels 0 ... 1
+    std::vector<Image> images = {};  // one for each step, all of one size, pixels 0 ... 1
     std::vector<std::vector<int>> text = {};
     Matrix continuous_observations = {};
     std::vector<std::vector<int>> discrete_observations = {};
@@ -129,7 +129,7 @@ Parameters parameters(const Weights& w, const Config& config);
 
 // Infers the configuration of a checkpoint: sizes from its tensor shapes, the rest from the sources that nn/layers/model_config.h
 // lists.
-//   throws  std::invalid_argument, one line that names what is missing and the cures
+//   throws  std::invalid_argument, one line that says what is missing, and how to supply it
 Config config_of(const Safetensors& checkpoint, const GivenSettings& given = {});
 
 // What tensor shapes do not determine, for save(parameters(w, config), path, metadata(config)).

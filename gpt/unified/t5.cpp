@@ -225,7 +225,7 @@ Corrupted corrupt(const std::vector<int>& ids, const std::vector<char>& is_maske
     return corrupted;
 }
 
-// `total` as a sum of `parts` positive numbers, each way of cutting equally likely.
+// `total` as a sum of `parts` positive integers, in random order: all such sums are equally likely.
 static std::vector<int> random_parts(int total, int parts, Random& random) {
     std::vector<int> cuts = permutation(random, total - 1);  // a cut after token 1, 2, ...
     cuts.resize(parts - 1);

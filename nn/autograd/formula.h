@@ -41,7 +41,7 @@ struct Formula {
 //   throws  std::invalid_argument with the position where it cannot be parsed
 Formula parse_formula(std::string_view words);
 
-// What a formula is computed from.
+// The matrices and settings from which a formula is evaluated.
 struct Facts {
     std::vector<const Matrix*> inputs;  // nullptr: an absent input
     const Matrix* value = nullptr;

@@ -34,7 +34,7 @@
 
 struct StepId {
     const char* stack = "";  // of a model that has several: "encoder", "decoder", "image", ...
-    int block = -1;          // index of the block in its stack; -1 outside of stacks
+    int block = -1;          // index of the block in its stack; -1 outside stacks
     bool cross = false;      // inside a cross-attention
     const char* name = "";
 

@@ -126,7 +126,7 @@ Var concat_rows(const std::vector<Var>& parts, Where where) {
     int rows = 0;
     for (const Var& part : parts) {
         require(part.cols() == parts[0].cols(), where, "concat_rows: ", part.value(), " below ", parts[0].value(),
-                ", all must be equally wide");
+                ", all must have the same number of columns");
         rows += part.rows();
     }
     Matrix joined = Matrix::unset(rows, parts[0].cols());
@@ -156,7 +156,7 @@ Var concat_cols(const std::vector<Var>& parts, Where where) {
     int cols = 0;
     for (const Var& part : parts) {
         require(part.rows() == parts[0].rows(), where, "concat_cols: ", part.value(), " beside ", parts[0].value(),
-                ", all must be equally high");
+                ", all must have the same number of rows");
         cols += part.cols();
     }
     Matrix joined = Matrix::unset(parts[0].rows(), cols);
@@ -305,7 +305,7 @@ static Explained add_repeated_explained(const Record&, const std::vector<Var>&) 
 Var add_repeated(const Var& a, const Var& table, Where where) {
     require(table.rows() > 0 && a.rows() % table.rows() == 0 && a.cols() == table.cols(), where, "add_repeated: ", table.value(),
             " does not fit a whole number of times into ", a.value(),
-            "; it must be equally wide, and its rows divide the other's");
+            "; it must have as many columns, and its rows must divide the other's");
     Matrix total = a.value();
     for (int i = 0; i < total.rows; ++i) {
         const float* const from = table.value().row(i % table.rows());

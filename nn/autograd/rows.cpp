@@ -179,7 +179,7 @@ static std::map<std::string, std::vector<float>> segments_table(const Record& y)
     return {{"first", first}, {"count", count}};
 }
 
-// Of each row: where its segment begins and ends; a row outside of all of them is a segment of its own.
+// Of each row: where its segment begins and ends; a row outside all of them is a segment of its own.
 static std::map<std::string, std::vector<float>> ends_table(const Record& y) {
     std::vector<float> begin, end;
     for (int i = 0; i < y.value.rows; ++i) {

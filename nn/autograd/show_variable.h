@@ -7,8 +7,8 @@
 #include "nn/autograd/variable.h"
 
 void show(const Var& v);
-void heat(const Var& v);   // of the value
-void stats(const Var& v);  // of the value, and of the gradient once there is one
+void heat(const Var& v);   // its value as shades of grey, see nn/base/show.h
+void stats(const Var& v);  // of its value, and of its gradient once there is one, see nn/base/show.h
 
 // What show prints.
 std::string variable_text(const Var& v);

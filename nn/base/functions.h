@@ -32,7 +32,7 @@ inline float fast_exp(float x) {
     const std::uint32_t both = std::bit_cast<std::uint32_t>(shifted) << 23;  // n + 254
     const std::uint32_t first = (both >> 1) & 0xff800000u;                   // half of it, rounded down
     const float y = exp_r * std::bit_cast<float>(first) * std::bit_cast<float>(both - first);
-    const float not_low = x < -104 ? 0 : y;  // outside of [-104, 89] y is meaningless
+    const float not_low = x < -104 ? 0 : y;  // outside [-104, 89] y is meaningless
     return x > 89 ? std::numeric_limits<float>::infinity() : not_low;
 }
 

@@ -33,7 +33,7 @@ Matrix::Matrix(std::initializer_list<std::initializer_list<float>> given) {
     const int width = height == 0 ? 0 : static_cast<int>(given.begin()->size());
     for (const auto& row : given)
         require(static_cast<int>(row.size()) == width, "Matrix: a row of ", row.size(), " numbers among rows of ", width,
-                ", all must be equally long");
+                ", all must have the same length");
     *this = unset(height, width);
     float* out = values;
     for (const auto& row : given) out = std::copy(row.begin(), row.end(), out);
@@ -108,7 +108,7 @@ Matrix slice_cols(const Matrix& m, int first, int count) {
 
 Matrix reshape(Matrix m, int rows, int cols) {
     require(rows >= 0 && cols >= 0 && static_cast<std::size_t>(rows) * cols == m.size(), "reshape: ", m, " does not fit into (",
-            rows, ", ", cols, "), the numbers must be equally many");
+            rows, ", ", cols, "), both must hold the same number of elements");
     m.rows = rows;
     m.cols = cols;
     return m;

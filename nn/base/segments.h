@@ -19,7 +19,7 @@ struct Segments {
     static Segments of(const std::vector<int>& lengths);  // consecutive sequences of these lengths
 
     int size() const { return static_cast<int>(list.size()); }
-    int longest() const;
+    int longest() const;                  // number of rows of the longest segment; 0 without segments
     int rows() const;                     // of all segments together
-    std::vector<int> first_rows() const;  // of every segment: the row of its class token
+    std::vector<int> first_rows() const;  // of each segment: the row of its class token, if the model has one
 };

@@ -27,10 +27,10 @@ long count_numbers(const Parameters& parameters) {
 
 void copy_values(const Parameters& from, const Parameters& to) {
     require(from.size() == to.size(), "copy_values: a list of ", from.size(), " parameters into one of ", to.size(),
-            ", there must be equally many; both must come of the same configuration");
+            "; both must have the same number, from the same configuration");
     for (std::size_t k = 0; k < from.size(); ++k) {
         require(from[k].parts.size() == to[k].parts.size(), "copy_values: ", from[k].name, " of ", from[k].parts.size(),
-                " matrices into ", to[k].name, " of ", to[k].parts.size(), ", there must be equally many");
+                " matrices into ", to[k].name, " of ", to[k].parts.size(), "; both must have the same number");
         for (std::size_t part = 0; part < from[k].parts.size(); ++part) {
             Var target = to[k].parts[part];
             const Matrix& source = from[k].parts[part].value();

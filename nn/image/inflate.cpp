@@ -61,7 +61,7 @@ private:
 // A Huffman code (section 3.2.2), defined by the lengths of its code words: among those of one length the symbols count up.
 class Code {
 public:
-    // lengths  of each symbol's word, in bits; 0 for a symbol that does not occur
+    // lengths  of each symbol's code word, in bits; 0 for a symbol that does not occur
     Code(const std::vector<int>& lengths, std::string_view source) : source(source) {
         for (const int length : lengths) ++counts[length];
         int open = 1;  // words of the length that no shorter word begins
@@ -117,7 +117,7 @@ public:
         bits.to_next_byte();
         std::uint32_t sum = 0;
         for (int k = 0; k < 4; ++k) sum = sum << 8 | static_cast<std::uint32_t>(bits.next_byte());
-        require(sum == adler32(bytes), source, ": the check sum of the unpacked bytes is ", adler32(bytes), ", the file says ",
+        require(sum == adler32(bytes), source, ": the checksum of the unpacked bytes is ", adler32(bytes), ", the file says ",
                 sum);
         require(bits.place() == stream.size(), source, ": ", stream.size() - bits.place(), " bytes follow the compressed ones");
         return std::move(bytes);

@@ -99,7 +99,7 @@ private:
         return 0;
     }
 
-    // Length, name, data, check sum of name and data.
+    // Length, name, data, checksum of name and data.
     std::pair<std::string_view, std::string_view> next_chunk() {
         require(bytes.size() - at >= 12, source, ": ends at byte ", bytes.size(),
                 ", where a chunk should follow; the last is IEND");
@@ -112,7 +112,7 @@ private:
         const std::string_view data = bytes.substr(at + 8, length);
         const std::uint32_t sum = crc32(bytes.substr(at + 4, 4 + std::size_t{length})),
                             said = big_endian(bytes.substr(at + 8 + length));
-        require(sum == said, source, ": the check sum of the chunk ", name, " is ", sum, ", the file says ", said);
+        require(sum == said, source, ": the checksum of the chunk ", name, " is ", sum, ", the file says ", said);
         at += 12 + std::size_t{length};
         return {name, data};
     }

@@ -23,7 +23,7 @@ bool is_png(std::string_view bytes);
 
 // The image of a whole PNG file.
 //   source   names the file in messages
-//   throws   std::invalid_argument in one line: cut off, a check sum that is wrong, a kind that is refused, more than 100 million
+//   throws   std::invalid_argument in one line: cut off, a checksum that is wrong, a kind that is refused, more than 100 million
 //            samples
 Pixels parse_png(std::string_view bytes, std::string_view source);
 
@@ -31,5 +31,5 @@ Pixels parse_png(std::string_view bytes, std::string_view source);
 //   throws   std::invalid_argument when there are no pixels, not 1 or 3 channels, or not as many samples as that makes
 std::string png_file(const Pixels& pixels);
 
-// The check sum of each chunk: remainder of its bits, as a polynomial, modulo CRC-32's.
+// The checksum of each chunk: the remainder of its bits, as a polynomial, modulo the polynomial of CRC-32.
 std::uint32_t crc32(std::string_view bytes);

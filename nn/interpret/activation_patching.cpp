@@ -80,7 +80,7 @@ std::vector<int> rows_of_token(const Sizes& sizes, int token) {
     return rows;
 }
 
-// "query", or "cross query": whether the heads of an attention lie side by side in this step, or, in "weights", one below the other.
+// "query", or "cross query": whether the heads of an attention lie side by side in this step; in "weights" they are stacked.
 static bool has_heads(const std::string& step) {
     const std::string name = step.substr(step.rfind(' ') + 1);
     for (const char* const known : {"query", "key", "value", "context", "weights"})
@@ -278,7 +278,7 @@ Var EmbeddingNoise::at(const StepId& step, const Var& value) {
                 begin + tokens <= length,
             "activation_patching: noise ", noise, " from token ", begin, " on, for word embeddings ", value.value(),
             " of sequences of ", length,
-            " tokens; each copy needs equally many noisy rows, as wide as the embeddings and within the prompt");
+            " tokens; each copy needs the same number of noisy rows, as wide as the embeddings and within the prompt");
     Matrix noisy(value.rows(), value.cols());
     for (int s = 0; s < copies; ++s)
         for (int t = 0; t < tokens; ++t) std::copy_n(noise.row(s * tokens + t), noise.cols, noisy.row(s * length + begin + t));

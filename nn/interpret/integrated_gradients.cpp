@@ -124,7 +124,7 @@ Attribution attribute(Output& output, const Matrix& x, const Matrix& baseline, c
             "integrated_gradients: ", points.alphas.size(), " points with ", points.weights.size(),
             " weights; there must be at least one, and a weight for each, see points()");
     require(groups > 0 && x.rows % groups == 0, "integrated_gradients: ", groups, " groups of the rows of ", x,
-            ", each must have equally many");
+            ", all must have the same number of rows");
     const int n = static_cast<int>(points.alphas.size());
     Attribution result{.attributions = Matrix::unset(x.rows, x.cols), .delta = {}, .gradients = {}, .outputs = Matrix(n, groups)};
     std::vector<double> total(x.size());  // sum of w_k dF/dz
@@ -164,7 +164,7 @@ Matrix row_totals(const Matrix& attributions) {
 
 Matrix normalised_totals(const Matrix& attributions, int groups) {
     require(groups > 0 && attributions.rows % groups == 0, "integrated_gradients: ", groups, " groups of the rows of ",
-            attributions, ", each must have equally many");
+            attributions, ", all must have the same number of rows");
     Matrix totals = row_totals(attributions);
     const int length = attributions.rows / groups;
     for (int g = 0; g < groups; ++g) {

@@ -74,7 +74,8 @@ double ridge_probe(const Matrix& features, const std::vector<int>& labels, const
     require(features.rows > 0 && features.rows == static_cast<int>(labels.size()) && test_features.cols == features.cols &&
                 test_features.rows == static_cast<int>(test_labels.size()) && test_features.rows > 0,
             "ridge_probe: features ", features, " and ", test_features, " for ", static_cast<int>(labels.size()), " and ",
-            static_cast<int>(test_labels.size()), " labels; both must be equally wide, with a label for each row");
+            static_cast<int>(test_labels.size()),
+            " labels; both must have the same number of columns, with a label for each row");
     for (const std::vector<int>* const list : {&labels, &test_labels})
         for (const int label : *list)
             require(label >= 0 && label < classes, "ridge_probe: label ", label, " of ", classes,

@@ -18,7 +18,7 @@ static Matrix identity(int n) {
 
 static void require_heads(const Matrix& weights, int heads) {
     require(heads > 0 && weights.rows == heads * weights.cols, "rollout: attention weights ", weights, " are not ", heads,
-            " square matrices, one below the other; they must be of one sequence");
+            " square matrices stacked vertically; they must be of one sequence");
     require_finite(weights, "rollout", "attention weights");
 }
 

@@ -105,7 +105,7 @@ Matrix token_gradient_relevance(const Inspection& trace, const Inside& inside);
 
 // Relevance through head and blocks down to the first, then the product of the I + C_l, rows not normalised, minus the identity.
 //   throws  as block_relevance; also when the head makes other outputs of the last residual stream than the run has returned,
-//           which tells that `inside` is that of another model
+//           so `inside` belongs to another model
 Matrix token_relevance(const Inspection& trace, const Inside& inside);
 
 }  // namespace rollout

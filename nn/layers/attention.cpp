@@ -185,7 +185,7 @@ static std::vector<Piece> cut_into_pieces(const Plan& plan) {
 }
 
 static Plan make_plan(const Var& q, const Var& k, const Var& v, int heads, const Attending& how, Where where) {
-    require(k.rows() == v.rows(), where, "attend: k ", k.value(), " and v ", v.value(), " must be equally high");
+    require(k.rows() == v.rows(), where, "attend: k ", k.value(), " and v ", v.value(), " must have the same number of rows");
     require(heads > 0 && q.cols() % heads == 0, where, "attend: ", heads, " heads do not divide a width of ", q.cols());
     require(how.scale >= 0 && std::isfinite(how.scale), where, "attend: a scale of ", how.scale,
             ", it must be a number above 0, or 0 for 1 / sqrt(head width)");
@@ -508,7 +508,7 @@ static std::vector<int> rotary_positions(const Attending& how, int rows, int new
 // The number of new tokens of each sequence.
 static int check_cache(const KeyValueCache& cache, int rows) {
     require(cache.sequences > 0 && rows % cache.sequences == 0, "attention: ", rows, " new tokens for a cache of ",
-            cache.sequences, " sequences; each needs equally many");
+            cache.sequences, " sequences; each needs the same number");
     const int count = rows / cache.sequences;
     const bool is_whole = cache.filled >= 0 && cache.keys && cache.values &&
                           long{cache.keys.rows()} == long{cache.sequences} * cache.capacity &&

@@ -75,7 +75,7 @@ MayAttend operator&(const MayAttend& a, const MayAttend& b) {
     const MayAttend& shorter = a.queries >= b.queries ? b : a;
     require(a.keys == b.keys && shorter.queries > 0 && longer.queries % shorter.queries == 0, "MayAttend &: a table of ",
             a.queries, " x ", a.keys, " and one of ", b.queries, " x ", b.keys,
-            " do not fit; they must have equally many keys, and one a whole multiple of the other's queries");
+            " do not fit; both must have the same number of keys, and one a whole multiple of the other's queries");
     MayAttend both = longer;
     for (int i = 0; i < both.queries; ++i)
         for (int j = 0; j < both.keys; ++j) set(both, i, j, longer(i, j) && shorter(i % shorter.queries, j));

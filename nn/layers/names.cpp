@@ -207,7 +207,7 @@ void add_parameters(Parameters& table, const std::string& prefix, const std::vec
         add_parameters(table, prefix + std::to_string(l) + separator, blocks[l], names, heads);
 }
 
-// --- layers outside of the blocks ---
+// --- layers outside the blocks ---
 
 void add_parameters(Parameters& table, const std::string& name, const Linear& w, const BlockNames& names) {
     if (w.weight) add_layers(table, "", {{"layer", w, name.c_str(), name.c_str()}}, names);

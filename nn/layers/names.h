@@ -64,7 +64,7 @@ void add_parameters(Parameters& table, const std::string& prefix, const Block& b
 void add_parameters(Parameters& table, const std::string& prefix, const std::vector<Block>& blocks, const BlockNames& names,
                     int heads = 0, const std::string& separator = ".");
 
-// The same for layers outside of the blocks, with the full name: "params/MlmLayer_0/mlm_dense/*".
+// The same for layers outside the blocks, with the full name: "params/MlmLayer_0/mlm_dense/*".
 void add_parameters(Parameters& table, const std::string& name, const Linear& w, const BlockNames& names);
 void add_parameters(Parameters& table, const std::string& name, const Norm& w, const BlockNames& names);
 
@@ -91,7 +91,7 @@ extern const BlockNames t5_encoder_names;  // T5, PaLI: encoder.block.0.
 extern const BlockNames t5_decoder_names;  // T5, PaLI: decoder.block.0.
 
 // images and text
-extern const BlockNames clip_names;       // CLIP as Hugging Face publishes it, OWL-ViT: text_model.encoder.layers.0.
+extern const BlockNames clip_names;       // CLIP and OWL-ViT as Hugging Face publishes them: text_model.encoder.layers.0.
 extern const BlockNames open_clip_names;  // CLIP as OpenAI publishes it, OpenCLIP, CoCa: transformer.resblocks.0.
 extern const BlockNames flamingo_names;   // the blocks between those of the language model: gated_cross_attn_layer.
 

@@ -49,7 +49,7 @@ static Var tokens_and_latents(const Var& tokens, const Var& latents, int sequenc
 // Adds row f of the table to every token of frame f.
 static Var add_frames(const Var& tokens, int sequences, const Var& frames) {
     const int F = frames.rows(), n = tokens.rows() / sequences;
-    require(n % F == 0, "resample: ", n, " tokens are not ", F, " frames of equally many; give a multiple of ", F);
+    require(n % F == 0, "resample: ", n, " tokens do not divide into ", F, " frames; give a multiple of ", F);
     std::vector<int> frame_of_token;
     for (int i = 0; i < n; ++i) frame_of_token.push_back(i / (n / F));
     return add_repeated(tokens, gather_rows(frames, frame_of_token));

@@ -24,7 +24,7 @@ Map map_of(const std::vector<Image>& images) {
     float* to = pixels.begin();
     for (const Image& image : images) {
         require(image.height == size.height && image.width == size.width && image.channels == channels, "map_of: an image ",
-                shape(image), " beside one of ", shape(images[0]), ", all must be equally large");
+                shape(image), " beside one of ", shape(images[0]), ", all must have the same size");
         to = std::copy(image.pixels.begin(), image.pixels.end(), to);
     }
     return {std::move(pixels), size};

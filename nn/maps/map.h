@@ -18,7 +18,7 @@ struct MapSize {
     int pixels() const { return height * width; }  // of one image
     int rows() const { return images * height * width; }
     int row(int image, int y, int x) const { return (image * height + y) * width + x; }
-    // The same, and -1 outside of the image.
+    // The same, and -1 outside the image.
     int row_or_nothing(int image, int y, int x) const {
         return y < 0 || y >= height || x < 0 || x >= width ? -1 : row(image, y, x);
     }

@@ -136,7 +136,7 @@ void append(TokenBatch& seen, const TokenBatch& next) {
         return;
     }
     require(seen.sequences == next.sequences, "append: ", next.sequences, " sequences come after ", seen.sequences,
-            ", there must be equally many; select_sequences leaves some out");
+            ", both must have the same number; select_sequences leaves some out");
     const int B = seen.sequences, T = seen.length + next.length;
     TokenBatch longer{.sequences = B, .length = T, .ids = {}, .mask = Matrix(B, T)};
     for (int b = 0; b < B; ++b)

@@ -13,8 +13,8 @@ double decay_at(const DecaySchedule& schedule, int update) {
 
 void move_towards(const std::vector<Var>& average, const std::vector<Var>& model, double tau) {
     require(tau >= 0 && tau <= 1, "move_towards: a decay of ", tau, " must lie between 0 and 1");
-    require(average.size() == model.size(), "move_towards: ", static_cast<int>(average.size()), " matrices follow ",
-            static_cast<int>(model.size()), ", there must be equally many");
+    require(average.size() == model.size(), "move_towards: the average has ", average.size(), " matrices, the model ",
+            model.size(), "; both must have the same number");
     for (std::size_t k = 0; k < average.size(); ++k)
         require(same_shape(average[k].value(), model[k].value()), "move_towards: matrix ", static_cast<int>(k), " is ",
                 average[k].value(), ", that of the model is ", model[k].value(), ", the shapes must be equal");

@@ -19,10 +19,10 @@ struct DecaySchedule {
 
 // tau after update number 0, 1, 2, ...
 //   returns  end - (end - start) (1 - update / updates) before the end
-//   throws   std::invalid_argument for a negative update, or a tau outside 0 ... 1
+//   throws   std::invalid_argument for a negative update or number of updates, or a `start` or `end` outside 0 ... 1
 double decay_at(const DecaySchedule& schedule, int update);
 
 // theta' = tau theta' + (1 - tau) theta, matrix by matrix.
-//   average  is changed
-//   throws   std::invalid_argument when the two lists do not hold matrices of the same shapes, or tau is outside 0 ... 1
+//   average  is changed in place
+//   throws   std::invalid_argument when the lists differ in length or in a shape, or tau is outside 0 ... 1; then nothing changes
 void move_towards(const std::vector<Var>& average, const std::vector<Var>& model, double tau);

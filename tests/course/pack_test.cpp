@@ -12,7 +12,7 @@
 
 TEST_SUITE_BEGIN("pack");
 
-TEST_CASE("zip_bytes: the example of the format by hand, and what other programs read") {
+TEST_CASE("zip_bytes: signature and checksum by hand; unzip restores the contents") {
     const std::string archive = zip_bytes({{"a", "123456789", false}, {"b/c.sh", "", true}});
     CHECK(archive.substr(0, 4) == std::string("PK\3\4", 4));
     CHECK(archive.substr(14, 4) == "\x26\x39\xF4\xCB");  // CRC-32 of "123456789" is CBF43926, the check value of its definition

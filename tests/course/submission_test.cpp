@@ -59,7 +59,7 @@ TEST_CASE("read_exam: the seed, and what is expected of every task; a file witho
 TEST_CASE("handed_body: rejects a missing, unwritten or forbidden body in one line") {
     const Task task = a_task();
     CHECK(handed_body(task, "int down(int x) { return x - 1; }").body == " return x - 1; ");
-    CHECK(handed_body(task, "").refused == "deep/a.cpp was not handed in");
+    CHECK(handed_body(task, "").refused == "deep/a.cpp was not submitted");
     CHECK(handed_body(task, "int up(int x) { return x; }").refused ==
           "deep/a.cpp: the function int down(int x) appears 0 times, expected once");
     CHECK(handed_body(task, "int down(int x) { ::fail({\"course: down is not written yet\"}); }").refused == "not written yet");

@@ -1,4 +1,4 @@
-// png.cpp: any bytes as a PNG file. The check sums are written by us, so that what follows them is reached; either an image of
+// png.cpp: any bytes as a PNG file. The checksums are written by us, so that what follows them is reached; either an image of
 // the size that the file says, which reads back from the file that we write of it, or one line of refusal.
 // covers nn/image/png.cpp PngReader|parse_png
 // covers nn/image/inflate.cpp Inflater|Code|Bits|zlib_unpacked

@@ -320,8 +320,7 @@ TEST_CASE("rewards_and_advantages: a score or a KL coefficient of NaN is refused
     CHECK(error_of([&] { ppo::next_kl_coefficient(std::nanf(""), 1, 8, {}); }).starts_with("ppo: a KL coefficient of nan"));
 }
 
-TEST_CASE(
-    "answer_mask, roll_out, kl_of_episodes: lengths that no int adds, padding outside of the vocabulary, and other shapes") {
+TEST_CASE("answer_mask, roll_out, kl_of_episodes: lengths that no int adds, padding outside the vocabulary, and other shapes") {
     const int largest = 2147483647;
     CHECK(error_of([&] {
               ppo::answer_mask({.tokens = {1, 2}, .length = 2, .prompt_lengths = {largest}, .answer_lengths = {largest}});

@@ -210,8 +210,9 @@ TEST_CASE("gumbel, rank, agreement, correlation: each argument check fails by it
     CHECK(refusal(2, 0) == "agreement: a pair of answers 2 and 0" + held);
     CHECK(refusal(0, 2) == "agreement: a pair of answers 0 and 2" + held);
     CHECK_THROWS_WITH(preferences::correlation({1, 2}, {1}),
-                      "correlation: 2 numbers and 1, there must be equally many, at least 1");
-    CHECK_THROWS_WITH(preferences::correlation({}, {}), "correlation: 0 numbers and 0, there must be equally many, at least 1");
+                      "correlation: 2 numbers and 1; both must have the same number, at least 1");
+    CHECK_THROWS_WITH(preferences::correlation({}, {}),
+                      "correlation: 0 numbers and 0; both must have the same number, at least 1");
     CHECK_NOTHROW(preferences::correlation({1}, {1}));
     CHECK_THROWS_WITH(preferences::all_pairs({0, 2}, {1, 2}),
                       "all_pairs: answer 1 belongs to ranking 2, 2 answers have at most 2 rankings; number them without gaps");

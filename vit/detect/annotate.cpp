@@ -84,8 +84,8 @@ static Image joined_images(const std::vector<Image>& images, int gap, bool acros
     int height = 0, width = 0;
     for (const Image& image : images) {
         require(image.channels == 3 && (across ? image.height == images[0].height : image.width == images[0].width), who, ": ",
-                shape(image), " beside ", shape(images[0]), "; all must have 3 channels and be equally ",
-                across ? "high" : "wide", ", see enlarged");
+                shape(image), " beside ", shape(images[0]), "; all must have 3 channels and the same ",
+                across ? "height" : "width", ", see enlarged");
         height = across ? image.height : height + image.height + gap;
         width = across ? width + image.width + gap : image.width;
     }

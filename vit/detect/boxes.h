@@ -41,7 +41,8 @@ Matrix box_areas(const Matrix& corners);
 //   example  1 x 1 beside 1 x 1, touching: IoU 0, generalised 0; with a gap of 1 between them U = 2, C = 3, so -1/3
 Matrix pairwise_iou(const Matrix& a, const Matrix& b);
 Matrix pairwise_generalised_iou(const Matrix& a, const Matrix& b);
-// The share of each box of a that lies in each box of b, I / area of a; 0 for an empty box of a: (n, m). COCO's overlap with a crowd.
+// The fraction of each box of a that lies in each box of b, I / area of a; 0 for an empty box of a: (n, m). COCO's
+// overlap with a crowd.
 Matrix pairwise_share(const Matrix& a, const Matrix& b);
 
 // The same of box i with box i, with gradient: (n, 4), (n, 4) corners -> (n, 1).

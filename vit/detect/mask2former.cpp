@@ -204,7 +204,7 @@ Matrix matching_cost(const Matrix& class_logits, const Matrix& masks, const std:
     return cost;
 }
 
-// `points` once for each of `count` masks, one below the other.
+// `points` once for each of `count` masks, stacked vertically.
 static Matrix repeated_points(const Matrix& points, int count) {
     Matrix repeated = Matrix::unset(count * points.rows, 2);
     for (int k = 0; k < count; ++k) std::copy(points.begin(), points.end(), repeated.row(k * points.rows));
@@ -463,7 +463,7 @@ Panoptic panoptic(const Matrix& class_logits, const Matrix& masks, const std::ve
             whole += inside;
             left += mine && inside;
         }
-        // The fraction counts all owned pixels, also those outside of the mask.
+        // The fraction counts all owned pixels, also those outside the mask.
         if (left == 0 || static_cast<float>(owned) / static_cast<float>(whole) < overlap_threshold) continue;
         const bool thing = things[candidate.label];
         int id = 0;

@@ -251,7 +251,7 @@ static void require_panoptic(const PanopticImage& image) {
 
 static void add_image(QualitySums& sums, const PanopticImage& found, const PanopticImage& truth, int label) {
     require(found.ids.size() == truth.ids.size(), "panoptic_quality: images of ", found.ids.size(), " and ", truth.ids.size(),
-            " pixels, both must have equally many");
+            " pixels, both must have the same number");
     require_panoptic(found);
     require_panoptic(truth);
     std::vector<int> found_area(found.labels.size() + 1), truth_area(truth.labels.size() + 1);

@@ -70,7 +70,7 @@ static Var merged(const Var& all_tokens, int images, int N) {
 
 // --- the class head ---
 
-// Every row divided by its length + 1e-6: the 1e-6 is outside of the root.
+// Every row divided by its length + 1e-6: the 1e-6 is outside the root.
 static Var nearly_unit_rows(const Var& x) { return divide(x, shift(sqrt(row_sums(square(x))), 1e-6f)); }
 
 // elu(x) + 1: x + 1 above 0, exp(x) below; always positive
@@ -118,7 +118,7 @@ Steps forward(const std::vector<Image>& images, const TokenBatch& texts, const W
     check(config);
     const int B = static_cast<int>(images.size()), N = config.clip.vision.grid.count();
     require(B > 0 && texts.sequences > 0 && texts.sequences % B == 0, "owl_vit: ", texts.sequences, " queries for ", B,
-            " images; there must be an image, and equally many queries for each");
+            " images; there must be an image, and the same number of queries for each");
     const int Q = texts.sequences / B;
     Steps steps;
     steps.image = clip::vision_trunk(images, w.clip.vision, config.clip.vision, "owl_vit");

@@ -18,7 +18,7 @@ Corners corners(const MapSize& size, const Var& points, const std::vector<int>& 
     require(points.cols() == 2, where, "sample: points ", points.value(), ", each must be x and y");
     require(image.empty() ? n % size.images == 0 : static_cast<int>(image.size()) == n, where, "sample: ", image.size(),
             " image numbers for ", n, " points on ", shape(size),
-            "; give one for each point, or none and equally many points in each image");
+            "; give one for each point, or none and the same number of points in each image");
     const Matrix sides{{static_cast<float>(size.width), static_cast<float>(size.height)}};
     const Var place = shift(multiply(points, sides, where), -0.5f, where);  // (n, 2)  in pixels, whole at their centres
     Corners result;

@@ -19,7 +19,7 @@ struct Corners {
 };
 
 // points   (n, 2), x and y; a point near or beyond the edge has fewer than four pixels inside the map, or none
-// image    of each point; empty = equally many points in each image, image after image
+// image    of each point; empty = the same number of points in each image, image after image
 // throws   std::invalid_argument when the points are not (n, 2), or an image does not exist
 Corners corners(const MapSize& size, const Var& points, const std::vector<int>& image = {}, Where where = Where::current());
 

@@ -61,7 +61,7 @@ Var table_for(const Var& table, int length, Where where) {
     return resize({table, {1, table.rows(), 1}}, wanted, 1, Interpolation::bilinear, where).pixels;  // (2 length - 1, d)
 }
 
-// (S*n, A*d) -> (S*A*n, d): the heads one below the other in each segment.
+// (S*n, A*d) -> (S*A*n, d): the heads stacked vertically in each segment.
 static Var heads_stacked(const Var& x, int n, int heads, Where where) {
     const int segments = x.rows() / n;
     std::vector<int> rows;

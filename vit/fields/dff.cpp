@@ -275,7 +275,7 @@ Losses loss(const Steps& steps, const Matrix& target, const Matrix& teacher, con
 Selection select(const Matrix& features, const Query& query) {
     const int Q = query.vectors.rows;
     require(Q > 0 && features.cols == query.vectors.cols, "dff: features ", features, " and queries ", query.vectors,
-            " must be equally wide, and there must be a query");
+            " must have the same number of columns, and there must be a query");
     require_finite(features, "dff", "features");
     require_finite(query.vectors, "dff", "queries");
     require(!std::isnan(query.threshold), "dff: the threshold is ", query.threshold, ", it must be a number");

@@ -194,7 +194,7 @@ Samples sample_rays(const Rays& rays, const Grid& grid, const Config& config) {
     require(config.near_clip >= 0 && std::isfinite(config.near_clip), "plenoxels: rays begin at ", config.near_clip,
             " voxels, it must be finite and at least 0");
     require(same_shape(rays.origins, rays.directions), "plenoxels: origins ", rays.origins, " and directions ", rays.directions,
-            " must be equally many");
+            " must have the same number of rows");
     require_finite(rays.origins, "plenoxels", "origins of rays");
     const int R = rays.count();
     Samples samples;

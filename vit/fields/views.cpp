@@ -154,7 +154,7 @@ PixelRays pixel_rays(const std::vector<View>& views) {
     for (const View& view : views) {
         require(view.image.height == view.camera.height && view.image.width == view.camera.width && view.image.channels == 3,
                 "pixel_rays: an image of ", shape(view.image), " from a camera of ", view.camera.height, " x ", view.camera.width,
-                " pixels; both must be equally large, with 3 channels");
+                " pixels; both must have the same size, with 3 channels");
         const Rays rays = rays_of(view.camera, 0.5);
         std::copy(rays.origins.begin(), rays.origins.end(), all.rays.origins.row(first));
         std::copy(rays.directions.begin(), rays.directions.end(), all.rays.directions.row(first));

@@ -101,7 +101,7 @@ static Steps read(const Var& embeddings, const Var& media, const std::vector<Blo
 static ResamplerSteps look(const Var& vision_features, int B, int T, const Weights& w, const Config& config) {
     require(T > 0 && vision_features.cols() == config.resampler.width && vision_features.rows() % (B * T) == 0,
             "flamingo: image features of shape ", vision_features.value(), " for ", B, " texts with ", T, " images each, ",
-            config.resampler.width, " wide; each image needs equally many of them, and each text an image");
+            config.resampler.width, " wide; each image needs the same number of them, and each text an image");
     const InStack in_stack("resampler");
     return resample(vision_features, B * T, w.resampler, config.resampler.heads, config.eps);
 }

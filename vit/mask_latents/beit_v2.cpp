@@ -249,7 +249,7 @@ static Var run_blocks(StackSteps& steps, const Var& z, const std::vector<Block>&
 // [cls] of one, the patches of the other: (B*(N+1), D) twice -> (B*(N+1), D)
 static Var join(const Var& of_class, const Var& of_patches, int tokens) {
     const int rows = of_class.rows();
-    std::vector<int> from;  // rows of both, one below the other
+    std::vector<int> from;  // rows of both, stacked vertically
     for (int i = 0; i < rows; ++i) from.push_back(i % tokens == 0 ? i : rows + i);
     return gather_rows(concat_rows({of_class, of_patches}), from);
 }

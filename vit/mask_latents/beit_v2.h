@@ -54,7 +54,7 @@ TokenizerWeights make_weights(const TokenizerConfig& config, Random& random, con
 Parameters parameters(const TokenizerWeights& w, const TokenizerConfig& config);
 
 // The configuration of a tokenizer's checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks.
-//   throws  std::invalid_argument in one line that says what is missing, and its cures
+//   throws  std::invalid_argument in one line that says what is missing, and how to supply it
 TokenizerConfig tokenizer_config_of(const Safetensors& checkpoint, const GivenSettings& given = {});
 
 // What tensor shapes do not determine, for save(parameters(w, config), path, metadata(config)).
@@ -126,8 +126,8 @@ struct Weights {
 Weights make_weights(const Config& config, Random& random, const Init& init = {});
 Parameters parameters(const Weights& w, const Config& config);
 
-// The configuration of a checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks for it.
-//   throws  std::invalid_argument in one line that says what is missing, and its cures
+// The configuration of a checkpoint: sizes from its tensor shapes, the rest from the sources that nn/layers/model_config.h lists.
+//   throws  std::invalid_argument in one line that says what is missing, and how to supply it
 Config config_of(const Safetensors& checkpoint, const GivenSettings& given = {});
 
 // What tensor shapes do not determine, for save(parameters(w, config), path, metadata(config)).

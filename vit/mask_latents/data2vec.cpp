@@ -130,7 +130,7 @@ Steps predict(const Var& rows, const Matrix& mask, const Attending& how, const M
 TextModelSteps forward(const std::vector<int>& student_tokens, const std::vector<int>& tokens, int length, const Weights& w,
                        const Config& config) {
     require(student_tokens.size() == tokens.size(), "data2vec: ", static_cast<int>(student_tokens.size()),
-            " tokens for the student, ", static_cast<int>(tokens.size()), " for the teacher; both read equally many");
+            " tokens for the student, ", static_cast<int>(tokens.size()), " for the teacher; both must read the same number");
     const Matrix mask = token_mask(tokens, length, config);  // (B, T)
     for (std::size_t k = 0; k < tokens.size(); ++k)
         require(student_tokens[k] == config.mask_token || student_tokens[k] == tokens[k], "data2vec: the student reads token ",

@@ -64,8 +64,8 @@ Weights make_weights(const Config& config, Random& random, float stddev = 0.02f)
 // Names, shapes and layout of the published text checkpoint. Its teacher, a separate dictionary there, is named encoder._ema.NAME.
 Parameters parameters(const Weights& w, const Config& config);
 
-// The configuration of a checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks for it.
-//   throws  std::invalid_argument in one line that says what is missing, and its cures
+// The configuration of a checkpoint: sizes from its tensor shapes, the rest from the sources that nn/layers/model_config.h lists.
+//   throws  std::invalid_argument in one line that says what is missing, and how to supply it
 Config config_of(const Safetensors& checkpoint, const GivenSettings& given = {});
 
 // What tensor shapes do not determine, for save(parameters(w, config), path, metadata(config)).

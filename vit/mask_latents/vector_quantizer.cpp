@@ -172,7 +172,7 @@ Matrix codewords(const SummedCodebook& book) {
 void average_sums(SummedCodebook& book, const Matrix& x, const std::vector<int>& ids, float momentum) {
     Matrix& sums = book.sums.value();
     Matrix& counts = book.counts.value();
-    require(x.cols == sums.cols, "average_sums: vectors ", x, " for codes ", sums, ", both must be equally wide");
+    require(x.cols == sums.cols, "average_sums: vectors ", x, " for codes ", sums, ", both must have the same number of columns");
     require(momentum >= 0 && momentum < 1, "average_sums: a momentum of ", momentum, " is outside [0, 1)");
     const std::vector<int> assigned = code_counts(ids, sums.rows);
     const Matrix batch = sums_by_code(x, ids, sums.rows);  // (K, C)
@@ -185,7 +185,8 @@ void average_sums(SummedCodebook& book, const Matrix& x, const std::vector<int>&
 int split_busiest(SummedCodebook& book, float min_count, float perturb, const Matrix& uniforms) {
     Matrix& sums = book.sums.value();
     Matrix& counts = book.counts.value();
-    require(uniforms.cols == sums.cols, "split_busiest: draws ", uniforms, " for codes ", sums, ", both must be equally wide");
+    require(uniforms.cols == sums.cols, "split_busiest: draws ", uniforms, " for codes ", sums,
+            ", both must have the same number of columns");
     int splits = 0;
     while (true) {
         const int poorest = static_cast<int>(std::min_element(counts.begin(), counts.end()) - counts.begin());

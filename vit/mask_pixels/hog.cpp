@@ -67,7 +67,7 @@ static void add_votes(Steps& steps, const Image& image, const Config& config) {
     for (std::size_t k = 0; k < sums.size(); ++k) h[k] = static_cast<float>(sums[k]);
 }
 
-// Each channel of each cell to length 1; a cell without any edge stays 0.
+// Scales each channel of each cell to length 1; a cell without any edge stays 0.
 static Matrix normalised(const Matrix& histograms, int bins) {
     Matrix result = Matrix::unset(histograms.rows, histograms.cols);
     for (int i = 0; i < histograms.rows; ++i)

@@ -22,7 +22,7 @@ static void require_mask(const Matrix& mask, int images, const Image& image, int
 
 Triple restoration(const Image& original, const Image& predicted, const Matrix& mask, int patch_size, float cover) {
     require(same_size(original, predicted), "restoration: the prediction is ", shape(predicted), ", the image ", shape(original),
-            ", both must be equally large");
+            ", both must have the same size");
     require_mask(mask, 1, original, patch_size);
     Triple triple{original, original, original};
     const int across = original.width / patch_size;

@@ -78,7 +78,7 @@ static int masked_count(const Matrix& mask) {
     for (int b = 0; b < mask.rows; ++b) {
         const int masked = static_cast<int>(std::count(mask.row(b), mask.row(b) + mask.cols, 1.0f));
         require(M < 0 || masked == M, "videomae: clip ", b, " has ", masked, " masked cubes and clip 0 ", M,
-                "; all clips must have equally many");
+                "; all clips must have the same number");
         M = masked;
     }
     require(M > 0 && M < mask.cols, "videomae: ", M, " masked cubes of ", mask.cols, "; some must be visible, and some not");
@@ -330,7 +330,7 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     config.query_value_bias = checkpoint.has("encoder.blocks.0.attn.q_bias");
     if (checkpoint.has("encoder.blocks.0.gamma_1")) config.layer_scale = 1.0f;  // where they began is past
     const ModelConfig model_config(checkpoint, given);
-    vit::set_image_size(config.grid, model_config, checkpoint.path);  // positions are computed, so no shape tells it
+    vit::set_image_size(config.grid, model_config, checkpoint.path);  // positions are computed, so no tensor shape gives it
     read_members(model_config, members_of(config));
     check(config);
     return config;

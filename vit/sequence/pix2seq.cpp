@@ -151,7 +151,7 @@ Sequence make_sequence(const Objects& objects, int length, Corruption corruption
     require(objects.boxes.rows == static_cast<int>(n) && draws.classes.size() == n && draws.u_random.size() == n &&
                 draws.u_real_or_fake.size() == n && draws.u_real_or_random.size() == n,
             "pix2seq: ", n, " labels, boxes ", objects.boxes, ", draws for ", draws.classes.size(), ", ", draws.u_random.size(),
-            ", ", draws.u_real_or_fake.size(), " and ", draws.u_real_or_random.size(), " objects; all must be equally many");
+            ", ", draws.u_real_or_fake.size(), " and ", draws.u_real_or_random.size(), " objects; all counts must be equal");
     require(n == 0 || objects.boxes.cols == 4, "pix2seq: boxes ", objects.boxes, ", each must be four numbers");
     require_finite(objects.boxes, "pix2seq", "boxes");
     require(length >= 1, "pix2seq: a sequence of ", length, " tokens, it must have at least 1");
@@ -299,7 +299,7 @@ static Var logits_of(const Var& hidden, const Weights& w) {
 Steps forward(const std::vector<Image>& images, const std::vector<int>& input, const Weights& w, const Config& config) {
     const int B = static_cast<int>(images.size()), total = static_cast<int>(input.size()), T = total / std::max(1, B);
     require(B > 0 && T > 0 && total == B * T && T <= config.length, "pix2seq: ", total, " tokens for ", B,
-            " images; equally many for each are needed, at most ", config.length);
+            " images; each needs the same number, at most ", config.length);
     Steps steps;
     steps.encoder = encode(images, w, config);
     BlockContext context;

@@ -89,7 +89,7 @@ struct Sequence {
     std::vector<int> target;     // all tokens, then padding (0)
     std::vector<float> weights;  // of the target in the loss
 };
-//   throws   std::invalid_argument when draws and objects are not equally many
+//   throws   std::invalid_argument when the numbers of draws and objects differ
 Sequence make_sequence(const Objects& objects, int length, Corruption corruption, const CorruptionDraws& draws,
                        const LossWeights& weights, const Vocabulary& vocabulary);
 
@@ -160,8 +160,8 @@ Weights make_weights(const Config& config, Random& random, const Init& init = {}
 // Names, shapes and layout of the published TensorFlow checkpoints.
 Parameters parameters(const Weights& w, const Config& config);
 
-// The configuration of a checkpoint: sizes from its shapes, the rest from where nn/layers/model_config.h looks for it.
-//   throws  std::invalid_argument in one line that says what is missing, and its cures
+// The configuration of a checkpoint: sizes from its tensor shapes, the rest from the sources that nn/layers/model_config.h lists.
+//   throws  std::invalid_argument in one line that says what is missing, and how to supply it
 Config config_of(const Safetensors& checkpoint, const GivenSettings& given = {});
 
 // What tensor shapes do not determine, for save(parameters(w, config), path, metadata(config)).

@@ -312,7 +312,7 @@ static Matrix source_mask(const Source& source, const Config& config) {
 static void require_rows(const std::vector<int>& ids, int B, int most, int ids_below, const char* what) {
     const int count = static_cast<int>(ids.size());
     require(count % B == 0 && count / B <= most, "unified_io: ", count, " ", what, " for ", B,
-            " examples, each needs equally many, at most ", most);
+            " examples, each needs the same number, at most ", most);
     for (const int id : ids)
         require(id >= 0 && id < ids_below, "unified_io: ", id, " is not one of ", ids_below, " ", what, ", counted from 0");
 }
@@ -329,7 +329,7 @@ static void check(const Source& source, const Target& target, const Weights& w, 
     require_rows(target.tokens, B, config.decoder_text, config.vocabulary, "tokens of answers");
     require_rows(target.inputs, B, config.decoder_text, config.vocabulary, "tokens that the decoder reads");
     require(target.inputs.empty() || target.inputs.size() == target.tokens.size(), "unified_io: the decoder reads ",
-            target.inputs.size(), " tokens and writes ", target.tokens.size(), "; give equally many, or none to read");
+            target.inputs.size(), " tokens and writes ", target.tokens.size(), "; give the same number, or none to read");
     require_rows(target.codes, B, config.decoder_codes, config.image_vocabulary, "codes");
     require(source.patches.empty() || (source.patches.rows == B && source.patches.cols == config.grid.count()),
             "unified_io: a mask of ", source.patches, " for ", B, " images of ", config.grid.count(),
@@ -491,7 +491,7 @@ std::array<int, 4> tokens_of_box(const Box& box, int width, int height, const Co
     for (std::size_t k = 0; k < 4; ++k) {
         const double part = ordered[k] / side;
         require(part >= 0 && part <= 1, "unified_io: a box that reaches to ", ordered[k], " in an image of ", width, " x ",
-                height, "; it must lie inside of a square around the image");
+                height, "; it must lie inside a square around the image");
         ids[k] = coordinates.last - coordinates.ordinary - static_cast<int>((coordinates.bins - 1) * part);
     }
     return ids;

@@ -179,7 +179,8 @@ static void step_both_sides(Lesson& lesson, const Model& model, bool english) {
     const std::string best = word_of(model, predictions.guesses[0].id);
     lesson.claim("the most likely token for \"" + question + "\" is \"" + best + "\", expected \"" + expected + "\"",
                  best == expected);
-    lesson.claim_at_least("its probability", predictions.probability_of(wordpiece::id_of(model.vocabulary, expected)), 0.7);
+    lesson.claim_at_least("probability of the expected token",
+                          predictions.probability_of(wordpiece::id_of(model.vocabulary, expected)), 0.7);
 }
 
 static void step_never_seen(Lesson& lesson, const Model& model, const SplitSentences& corpus) {
@@ -205,7 +206,8 @@ static void step_never_seen(Lesson& lesson, const Model& model, const SplitSente
     lesson.why(
         "these pairs of subject and object never occurred together in training. BERT combines what it learned about each side.");
     lesson.claim_at_least("accuracy on the verbs of held-out sentences", right, 0.9);
-    lesson.claim_at_most("their loss; a guess between the two forms costs ln 2 = " + fixed(std::log(2)), loss, 0.5 * std::log(2));
+    lesson.claim_at_most("loss on these verbs; a guess between the two forms costs ln 2 = " + fixed(std::log(2)), loss,
+                         0.5 * std::log(2));
 }
 
 static void step_attention(Lesson& lesson, const Model& model, const Choices& choices) {

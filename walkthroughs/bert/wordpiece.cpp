@@ -46,7 +46,7 @@ static void step_words(Lesson& lesson, const std::string& sentence, const Config
     lesson.table({{"step", "characters", "result"},
                   {"input", std::to_string(given.size()), sentence},
                   {"clean", std::to_string(cleaned.size()), encode_utf8(cleaned)},
-                  {"space ideographs", std::to_string(spaced.size()), encode_utf8(spaced)}});
+                  {"ideographs apart", std::to_string(spaced.size()), encode_utf8(spaced)}});
     std::vector<std::vector<std::string>> rows{{"split at spaces", "lower case, no accents", "split at punctuation"}};
     for (const std::u32string& part : wordpiece::split_at_spaces(spaced)) {
         const std::u32string letters = config.lower_case ? wordpiece::lower_case_without_accents(part) : part;
@@ -56,7 +56,9 @@ static void step_words(Lesson& lesson, const std::string& sentence, const Config
     lesson.say(words.size(), " words.");
     if (sentence == sentence_of_both) lesson.say("Ёлка is Russian for fir tree, 我读 Chinese for I read.");
     lesson.why(
-        "the same word should have the same form everywhere: invisible characters, capitals and accents are dropped (an uncased vocabulary), and punctuation is split off. Decoding does not restore what is dropped here.");
+        "the same word should have the same form everywhere: invisible characters, capitals and "
+        "accents are dropped (an uncased vocabulary), and punctuation is split off, also the brackets of a typed "
+        "[MASK]. Decoding does not restore what is dropped here.");
     lesson.predict("How many words are in \"Ça va? [MASK]\"?",
                    {static_cast<double>(wordpiece::split_words("Ça va? [MASK]", config).size()), 0.5});
 }

@@ -278,12 +278,14 @@ static void walk(Lesson& lesson, const Choices& choices) {
     const Loss &f32 = losses[0], &bf16 = losses[1], &int8 = losses[2];
     lesson.claim_at_most("perplexity with bfloat16 over that with floats, minus 1",
                          std::abs(bf16.perplexity / f32.perplexity - 1), 0.0005);
-    lesson.claim_at_most("the same with int8", std::abs(int8.perplexity / f32.perplexity - 1), 0.001);
+    lesson.claim_at_most("perplexity with int8 over that with floats, minus 1", std::abs(int8.perplexity / f32.perplexity - 1),
+                         0.001);
     lesson.claim_at_most("largest change of a logit with bfloat16, over their standard deviation", bf16.logit_change, 0.02);
-    lesson.claim_at_most("the same with int8", int8.logit_change, 0.05);
+    lesson.claim_at_most("largest change of a logit with int8, over their standard deviation", int8.logit_change, 0.05);
     lesson.claim_at_least("bytes of floats over those of int8", f32.bytes / int8.bytes, 3.5);
     lesson.claim_at_most("error along columns over that along rows, as trained", rows.trained.across / rows.trained.along, 1.2);
-    lesson.claim_at_least("the same with one of 32 tokens longer", rows.one_longer.across / rows.one_longer.along, 4);
+    lesson.claim_at_least("error along columns over that along rows, one of 32 tokens longer",
+                          rows.one_longer.across / rows.one_longer.along, 4);
 }
 
 int main(int argc, char** argv) {

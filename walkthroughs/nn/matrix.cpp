@@ -28,8 +28,8 @@ static Matrix step_matrix(Lesson& lesson) {
 static Matrix step_product(Lesson& lesson, const Matrix& x) {
     lesson.step("What does a product do to a token?", "y = x W   (n, D)(D, m) -> (n, m)");
     lesson.code(3);
-    const Matrix W{{1, 0, 1},       // where feature 0 goes
-                   {0, 1, 1}};      // where feature 1 goes   (2, 3)
+    const Matrix W{{1, 0, 1},       // (2, 3)  of feature 0
+                   {0, 1, 1}};      //         of feature 1
     const Matrix y = matmul(x, W);  // (3, 3)
     lesson.matrix("W", W);
     lesson.matrix("y", y);

@@ -14,7 +14,7 @@ std::string matrix_html(const std::string& name, const Matrix& m, int most);
 // An image as a PNG inside the page, enlarged without smoothing.   alt  says what it shows
 std::string image_html(const Image& image, const std::string& alt);
 
-// A heat map with its range beside it; up to 1200 cells each tells its row, column and value, more become a picture.
+// A heat map with its range beside it; up to 1200 cells each shows its row, column and value, more become a picture.
 //   row_names, col_names  of the tokens, for instance; none: numbers
 std::string heat_html(const Matrix& m, const std::string& caption, const std::vector<std::string>& row_names = {},
                       const std::vector<std::string>& col_names = {});

@@ -456,7 +456,8 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     lesson.claim_at_least("agreement with the same person without noise", mean.true_agreement, 0.78);
     lesson.claim_at_least("correlation of reward and true score", mean.correlation, 0.74);
     lesson.claim_at_least("correlation of reward and true score after \"very\"", after[1], 0.95);
-    lesson.claim_at_most("the same after \"not\": that it reverses the score has not been learned", after[2], -0.9);
+    lesson.claim_at_most("correlation of reward and true score after \"not\", whose reversal has not been learned", after[2],
+                         -0.9);
     lesson.claim_at_most("loss on held-out rankings (0.693 before training)", mean.loss, 0.55);
 }
 

@@ -152,15 +152,15 @@ static void step_build(Lesson& lesson, const vit::Weights& w, const vit::Config&
     lesson.code();
     const vit::Steps steps = vit::forward({image}, w, config);
     const BlockSteps& block = steps.encoder.blocks[0];
-    lesson.table(
-        {{"value", "shape", "what it is"},
-         {"embedding.patches", shape(steps.embedding.patches), "the squares of one image, one a row"},
-         {"embedding.z0", shape(steps.embedding.z0.value()), "[cls] and the squares as tokens, with positions"},
-         {"blocks[0].attention.weights", shape(block.attention.weights.value()), "attention weights, one head below the other"},
-         {"blocks[0].mlp.hidden", shape(block.mlp.hidden.value()), "inside the MLP"},
-         {"encoder.output", shape(steps.encoder.output.value()), "the tokens after all blocks"},
-         {"class_tokens", shape(steps.class_tokens.value()), "the row of [cls], after the last norm"},
-         {"logits", shape(steps.logits.value()), "one number for each class"}});
+    lesson.table({{"value", "shape", "what it is"},
+                  {"embedding.patches", shape(steps.embedding.patches), "the squares of one image, one a row"},
+                  {"embedding.z0", shape(steps.embedding.z0.value()), "[cls] and the squares as tokens, with positions"},
+                  {"blocks[0].attention.weights", shape(block.attention.weights.value()),
+                   "attention weights, the heads stacked vertically"},
+                  {"blocks[0].mlp.hidden", shape(block.mlp.hidden.value()), "inside the MLP"},
+                  {"encoder.output", shape(steps.encoder.output.value()), "the tokens after all blocks"},
+                  {"class_tokens", shape(steps.class_tokens.value()), "the row of [cls], after the last norm"},
+                  {"logits", shape(steps.logits.value()), "one number for each class"}});
     lesson.matrix("probabilities", steps.probabilities.value(), 10);
     lesson.why("the model is untrained, so the true class, ", label, ", gets ", percent(steps.probabilities.value()(0, label)),
                ", about as much as the others. The loss of a uniform prediction is ln ", config.classes, " = ",

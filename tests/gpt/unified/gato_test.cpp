@@ -410,7 +410,7 @@ TEST_CASE("gato: rejects an inconsistent episode or config, and names the reason
         "gato: the configuration says 1 blocks, the weights hold 2; pass the configuration that the weights were made with");
     CHECK_THROWS_WITH(gato::forward({{}}, w, config), "gato: an episode of 0 time steps, it must have at least 1");
     CHECK_THROWS_WITH(gato::forward({{.text = {{1}, {2}}, .discrete_actions = {{1}}}}, w, config),
-                      "gato: an episode has parts of 2 and of 1 time steps, all must have equally many");
+                      "gato: an episode has parts of 2 and of 1 time steps, all must have the same number");
     CHECK_THROWS_WITH(gato::forward({{.text = {{9}}}}, w, config), "gato: text token 9 is outside 0 ... 8");
     CHECK_THROWS_WITH(gato::forward({{.text = {std::vector<int>(8, 1)}}}, w, config),
                       "gato: an observation of 8 tokens, there are 7 positions; observe less, or set observation_positions");

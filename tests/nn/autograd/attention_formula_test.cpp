@@ -58,7 +58,7 @@ TEST_CASE("attend: its formulas under a mask; a query that may attend to nothing
     check_explained(trace_of_attend({q, k, v}, 2, {.may = nothing}));
 }
 
-TEST_CASE("attend: its formulas with a bias for every segment alike, and with one for each") {
+TEST_CASE("attend: its formulas with one bias for all segments, and with one for each") {
     Random random(13);
     const Segments queries{{{0, 2}, {2, 3}}}, keys{{{0, 4}, {4, 2}}};
     const Matrix q = normal_matrix(random, 5, 4), k = normal_matrix(random, 6, 4), v = normal_matrix(random, 6, 4);

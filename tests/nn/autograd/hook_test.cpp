@@ -52,7 +52,8 @@ static HookExample example() {
     return e;
 }
 
-TEST_CASE("Hook: without one values pass through unchanged; with one, attention computed step by step gives the same numbers") {
+TEST_CASE(
+    "Hook: without a hook values pass through unchanged; with one, attention computed step by step gives the same numbers") {
     const HookExample e = example();
     CHECK(named_step("input", e.z).same_as(e.z));
     const Matrix plain = stack(e.z, e.blocks, options, e.context).output.value();

@@ -69,10 +69,10 @@ TEST_CASE("rearrange: arguments that do not fit are refused with the shapes") {
     CHECK(without_place(error_of([&] { slice_cols(Var(a), -1, 2); })) == "slice_cols: columns -1 to 0 of (2, 3), counted from 0");
     CHECK(without_place(error_of([&] {
               concat_rows({a, Matrix(1, 2)});
-          })) == "concat_rows: (1, 2) below (2, 3), all must be equally wide");
+          })) == "concat_rows: (1, 2) below (2, 3), all must have the same number of columns");
     CHECK(without_place(error_of([&] {
               concat_cols({a, Matrix(1, 2)});
-          })) == "concat_cols: (1, 2) beside (2, 3), all must be equally high");
+          })) == "concat_cols: (1, 2) beside (2, 3), all must have the same number of rows");
     CHECK(without_place(error_of([&] { concat_rows({}); })) == "concat_rows: nothing to join; give at least one matrix");
     CHECK(without_place(error_of([&] { concat_cols({}); })) == "concat_cols: nothing to join; give at least one matrix");
     CHECK(without_place(error_of([&] { gather_rows(a, {0, 2}); })) == "gather_rows: row 2 of (2, 3), counted from 0");
@@ -101,7 +101,8 @@ TEST_CASE("rearrange: arguments that do not fit are refused with the shapes") {
           "prepend_to_each: (0, 2) does not split into groups of 2 rows");
     CHECK(without_place(error_of([&] { prepend_to_each(Matrix(1, 3), Matrix(4, 2), 2); })) ==
           "prepend_to_each: the row is (1, 3), expected (1, 2)");
-    CHECK_THROWS_WITH(reshape(Var(a), 4, 2), "reshape: (2, 3) does not fit into (4, 2), the numbers must be equally many");
+    CHECK_THROWS_WITH(reshape(Var(a), 4, 2),
+                      "reshape: (2, 3) does not fit into (4, 2), both must hold the same number of elements");
 }
 
 TEST_CASE("gather_side_by_side, drop_first_of_each: a row below -1, and groups of one row, are refused") {

@@ -64,7 +64,7 @@ TEST_CASE("Tracing: a program without a backward pass is kept from its beginning
     check_explained(trace);
 }
 
-TEST_CASE("Tracing: 2 million numbers are the limit without a tape; a tape has none") {
+TEST_CASE("Tracing: without a tape at most 2 million numbers are kept; with one there is no limit") {
     {
         Tracing tracing;
         const Var two_million = scale(Matrix(1000, 2000), 2);
@@ -84,7 +84,7 @@ TEST_CASE("Tracing: 2 million numbers are the limit without a tape; a tape has n
     CHECK(trace.loss == 3);
 }
 
-TEST_CASE("Tracing: without one nothing is recorded, nor after its scope") {
+TEST_CASE("Tracing: after its scope nothing is recorded") {
     Var w = parameter(Matrix{{2}});
     Trace trace;
     {

@@ -72,7 +72,7 @@ TEST_CASE("Matrix: moving takes the elements and leaves (0, 0) behind") {
 TEST_CASE("Matrix: negative sizes and rows of different lengths are refused") {
     CHECK_THROWS_WITH(Matrix(-1, 2), "Matrix: a shape of -1 x 2 is impossible, neither may be negative");
     CHECK_THROWS_WITH(Matrix::unset(2, -3), "Matrix: a shape of 2 x -3 is impossible, neither may be negative");
-    CHECK_THROWS_WITH(Matrix({{1, 2, 3}, {4, 5}}), "Matrix: a row of 2 numbers among rows of 3, all must be equally long");
+    CHECK_THROWS_WITH(Matrix({{1, 2, 3}, {4, 5}}), "Matrix: a row of 2 numbers among rows of 3, all must have the same length");
 }
 
 #ifndef NDEBUG
@@ -166,7 +166,7 @@ TEST_CASE("add_sum_of_rows: sums in double, 2^24 + 1 - 2^24 = 1, and adds to the
                       "add_sum_of_rows: the sum of the rows of (3, 2) does not fit into (2, 2), it must be (1, 2)");
 }
 
-TEST_CASE("argmax_row: the first NaN, if there is one") {
+TEST_CASE("argmax_row: the column of the first NaN, if there is one") {
     const Matrix m{{NAN, 9, NAN}, {9, 1, NAN}, {1, NAN, 9}};
     CHECK(argmax_row(m, 0) == 0);
     CHECK(argmax_row(m, 1) == 2);

@@ -89,7 +89,7 @@ TEST_CASE("kind_that_is_no_text: JSON, HTML and merges are text; a git-lfs point
     CHECK(looks_like("") == "; it is empty");
 }
 
-TEST_CASE("kind_that_is_no_merges: another file is named, and a first merge of two brackets is one") {
+TEST_CASE("kind_that_is_no_merges: names the kind of another file; a first merge of two brackets is still a list of merges") {
     CHECK(kind_that_is_no_merges("{\"a\": 0, \"b\": 1}") == "JSON text");
     CHECK(kind_that_is_no_merges("<!DOCTYPE html>\n").starts_with("an HTML page"));
     CHECK(kind_that_is_no_merges("[PAD]\n[UNK]\n") == "the vocab.txt of a BERT tokenizer");

@@ -259,7 +259,7 @@ TEST_CASE("read_image: reads the first of several images in a P5 or P6 file") {
     CHECK(refusal("P2 1 1 255\n7\nP2 1 1 255\n7\n") == "x: byte 13: something follows the last sample");
 }
 
-TEST_CASE("read_image: a JPEG is named, a broken PNG is one") {
+TEST_CASE("read_image: the error names a JPEG as such; a PNG that is cut off is still read as a PNG") {
     const auto refusal = [](const std::string& bytes) { return error_of([&] { parse_image(bytes, "x"); }); };
     const std::string none = "x: is not a PNG, PPM or PGM file, it must begin as PNG files do or with P2, P3, P5 or P6";
     CHECK(refusal("\x89PNG\r\n\x1A\n and so on").starts_with("x: ends at byte 18, where a chunk should follow"));

@@ -375,12 +375,12 @@ TEST_CASE("copy_values: lists, parts and matrices that do not match are refused"
     CHECK_NOTHROW(copy_values({}, {}));
     CHECK_NOTHROW(copy_values({one, two}, {one, two}));
     CHECK_THROWS_WITH(copy_values({one}, {}),
-                      "copy_values: a list of 1 parameters into one of 0, there must be equally many; both must come of the same "
+                      "copy_values: a list of 1 parameters into one of 0; both must have the same number, from the same "
                       "configuration");
     CHECK_THROWS_WITH(copy_values({one}, {one, two}),
-                      "copy_values: a list of 1 parameters into one of 2, there must be equally many; both must come of the same "
+                      "copy_values: a list of 1 parameters into one of 2; both must have the same number, from the same "
                       "configuration");
-    CHECK_THROWS_WITH(copy_values({one}, {two}), "copy_values: a of 1 matrices into b of 2, there must be equally many");
+    CHECK_THROWS_WITH(copy_values({one}, {two}), "copy_values: a of 1 matrices into b of 2; both must have the same number");
     CHECK_THROWS_WITH(copy_values({one}, {high}), "copy_values: a is (1, 2), c is (2, 2), the shapes must be equal");
 }
 

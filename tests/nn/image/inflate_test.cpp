@@ -64,7 +64,7 @@ TEST_CASE("zlib_unpacked: the error names what the stream lacks") {
     CHECK(refusal(fixed, 17) == "x: more than the 17 bytes that belong there come out of the compressed ones");
     CHECK(refusal(fixed + "!") == "x: 1 bytes follow the compressed ones");
     CHECK(refusal(fixed.substr(0, fixed.size() - 1) + "!")
-              .starts_with("x: the check sum of the unpacked bytes is 1098712806, the file says "));
+              .starts_with("x: the checksum of the unpacked bytes is 1098712806, the file says "));
     CHECK(refusal(bytes("78016305")).starts_with("x: the compressed bytes"));
     CHECK(refusal(bytes("7801fdffff")) == "x: a block has 288 literals and 32 distances, 286 and 30 are the most");
 }
@@ -115,7 +115,7 @@ struct Stream {
         else
             word(0xC0 + symbol - 280, 8);
     }
-    // The stream with the check sum of what it holds.
+    // The stream with the checksum of what it holds.
     std::string ended(std::string_view unpacked) const {
         const std::uint32_t sum = adler32(unpacked);
         std::string all = bytes;

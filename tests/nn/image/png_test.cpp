@@ -108,7 +108,7 @@ TEST_CASE("parse_png: an unsupported kind is refused in one line") {
     CHECK(refusal(grey + "!") == "x: 1 bytes follow the end of the image");
     std::string changed = grey;
     changed[45] = static_cast<char>(changed[45] + 1);
-    CHECK(refusal(changed).starts_with("x: the check sum of the chunk IDAT is "));
+    CHECK(refusal(changed).starts_with("x: the checksum of the chunk IDAT is "));
 }
 
 TEST_CASE("parse_png: every file that is cut off is refused, and one with a byte changed is refused or is the same image") {

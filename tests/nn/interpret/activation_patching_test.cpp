@@ -341,7 +341,7 @@ TEST_CASE("EmbeddingNoise: noise that does not fit is refused, whichever of its 
     const auto rule = [](const std::string& noise, int begin, const std::string& embeddings, int length) {
         return "activation_patching: noise " + noise + " from token " + std::to_string(begin) + " on, for word embeddings " +
                embeddings + " of sequences of " + std::to_string(length) +
-               " tokens; each copy needs equally many noisy rows, as wide as the embeddings and within the prompt";
+               " tokens; each copy needs the same number of noisy rows, as wide as the embeddings and within the prompt";
     };
     const Matrix four(4, 2), two{{1, 2}, {3, 4}};  // two copies of two tokens; one noisy token of each
     CHECK(identical(noised(two, 0, 2, four), Matrix{{1, 2}, {0, 0}, {3, 4}, {0, 0}}));

@@ -231,7 +231,7 @@ TEST_CASE("attribute: arguments that do not fit are refused") {
     CHECK_THROWS_WITH(ig::attribute(linearly, Matrix(2, 2), Matrix(1, 2), points, 1),
                       "integrated_gradients: the input is (2, 2), the baseline (1, 2), the shapes must be equal");
     CHECK_THROWS_WITH(ig::attribute(linearly, Matrix(3, 2), Matrix(3, 2), points, 2),
-                      "integrated_gradients: 2 groups of the rows of (3, 2), each must have equally many");
+                      "integrated_gradients: 2 groups of the rows of (3, 2), all must have the same number of rows");
 }
 
 TEST_CASE("attribute: an output that does not depend on the input attributes nothing to it") {
@@ -288,7 +288,7 @@ TEST_CASE("OutputOf, attribute: rows, columns, groups and outputs that do not ma
     CHECK_THROWS_WITH(ig::attribute(itself, Matrix(2, 1), Matrix(2, 1), points, 1),
                       "integrated_gradients: 2 outputs for 1 groups, each needs one");
     CHECK_THROWS_WITH(ig::attribute(itself, Matrix(2, 1), Matrix(2, 1), points, 0),
-                      "integrated_gradients: 0 groups of the rows of (2, 1), each must have equally many");
+                      "integrated_gradients: 0 groups of the rows of (2, 1), all must have the same number of rows");
     CHECK(identical(ig::attribute(itself, Matrix(2, 1, 3), Matrix(2, 1), points, 2).attributions, Matrix(2, 1, 3)));
 }
 

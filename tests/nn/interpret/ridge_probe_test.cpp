@@ -22,7 +22,7 @@ TEST_CASE("ridge_probe: linearly separable classes are separated, also with a co
 
 TEST_CASE("ridge_probe: with fewer rows than features, the smaller system of equations gives the same classifier") {
     // Features that are always 0 change nothing: 2 rows of 1 feature and a constant are fitted in one form, of 4 in the other.
-    // The share of 41 points on the side of class 0 tells where the border lies.
+    // The fraction of 41 points on the side of class 0 tells where the border lies.
     const Matrix narrow{{2}, {-1}}, wide{{2, 0, 0, 0}, {-1, 0, 0, 0}};
     Matrix asked(41, 1), asked_wide(41, 4);
     for (int i = 0; i < 41; ++i) asked(i, 0) = asked_wide(i, 0) = 0.1f * static_cast<float>(i) - 2;

@@ -316,7 +316,7 @@ TEST_CASE("block_relevance: conserves the total relevance, in pre-norm and post-
 TEST_CASE("rollout: arguments that do not fit are refused") {
     CHECK_THROWS_WITH(
         rollout::mean_over_heads(Matrix(6, 4), 2),
-        "rollout: attention weights (6, 4) are not 2 square matrices, one below the other; they must be of one sequence");
+        "rollout: attention weights (6, 4) are not 2 square matrices stacked vertically; they must be of one sequence");
     CHECK_THROWS_WITH(rollout::relevance_product({Matrix(2, 2)}, 1, false),
                       "rollout: there is no layer 1 among 1, counted from 0");
 }

@@ -293,14 +293,14 @@ TEST_CASE("attention: with a cache equals the full pass, token by token and seve
     CHECK_THROWS_WITH(attention(slice_rows(both, 0, 2), w, 2, {.cache = &cache}),
                       "attention: the cache holds 6 of 6 tokens, 1 more do not fit; make it with a larger capacity");
     CHECK_THROWS_WITH(attention(slice_rows(both, 0, 3), w, 2, {.cache = &cache}),
-                      "attention: 3 new tokens for a cache of 2 sequences; each needs equally many");
+                      "attention: 3 new tokens for a cache of 2 sequences; each needs the same number");
 }
 
 TEST_CASE("attend, attention: sizes that do not fit are refused with the sizes") {
     const Matrix x(4, 6);
     CHECK(without_place(error_of([&] { attend(x, x, x, 4); })) == "attend: 4 heads do not divide a width of 6");
     CHECK(without_place(error_of([&] { attend(x, Matrix(3, 6), x, 2); })) ==
-          "attend: k (3, 6) and v (4, 6) must be equally high");
+          "attend: k (3, 6) and v (4, 6) must have the same number of rows");
     CHECK(without_place(error_of([&] { attend(x, Matrix(4, 5), x, 2); })) ==
           "attend: q (4, 6) has 2 heads of width 3, k (4, 5) must hold a number of such heads that divides 2");
     CHECK(without_place(error_of([&] { attend(x, x, Matrix(4, 5), 2); })) ==
@@ -373,7 +373,7 @@ TEST_CASE("attend, attention: a mask or a cache whose members do not fit togethe
     CHECK(refusal(negative) == "attention: a cache of 1 sequences of 4 tokens, -1 of them filled, holds 4" + cure);
     CHECK(refusal(cut) == "attention: a cache of 1 sequences of 4 tokens, 0 of them filled, holds 1" + cure);
     CHECK(refusal(bare) == "attention: a cache of 1 sequences of 4 tokens, 0 of them filled, holds 0" + cure);
-    CHECK(refusal(KeyValueCache{}) == "attention: 2 new tokens for a cache of 0 sequences; each needs equally many");
+    CHECK(refusal(KeyValueCache{}) == "attention: 2 new tokens for a cache of 0 sequences; each needs the same number");
     CHECK(refusal(make_cache(1, 4, 2)) == "");
 }
 

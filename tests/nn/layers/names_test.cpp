@@ -342,7 +342,7 @@ TEST_CASE("AttentionNames::biases: the biases of three weights as one tensor, as
           "attn.out_proj.bias(4) ");
 }
 
-TEST_CASE("add_parameters: a layer outside of the blocks uses the same names and layouts") {
+TEST_CASE("add_parameters: a layer outside the blocks uses the same names and layouts") {
     Random random;
     const Linear w = make_linear(random, 2, 3);
     const Norm norm = make_layer_norm(3);

@@ -89,7 +89,7 @@ TEST_CASE("resample: tokens that do not divide into sequences are refused") {
     CHECK_THROWS_WITH(resample(Matrix(0, 8), 2, w, 2, 1e-5f),
                       "resample: 0 tokens are not a whole number for each of 2 sequences");
     CHECK_THROWS_WITH(resample(draws(5, 8, 4), 1, w, 2, 1e-5f),
-                      "resample: 5 tokens are not 2 frames of equally many; give a multiple of 2");
+                      "resample: 5 tokens do not divide into 2 frames; give a multiple of 2");
 }
 
 TEST_CASE("make_resampler: 0 layers and 0 heads are refused") {

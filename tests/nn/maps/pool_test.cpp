@@ -30,7 +30,7 @@ TEST_CASE("max_pool: by hand, each channel by itself; padding is ignored, also b
     CHECK(identical(padded.pixels.value(), Matrix{{5, -1}, {6, -3}, {8, -7}, {9, -9}}));
 }
 
-TEST_CASE("max_pool: with a window of one pixel takes every second pixel") {
+TEST_CASE("max_pool: a window of one pixel and a stride of 2 keep every second pixel") {
     const Map y = max_pool({pixels, size}, {.side = 1, .stride = 2});
     CHECK(y.size == MapSize{1, 2, 2});
     CHECK(identical(y.pixels.value(), Matrix{{1, -1}, {3, -3}, {7, -7}, {9, -9}}));

@@ -178,7 +178,7 @@ TEST_CASE("require_fits, require_texts: an inconsistent batch is refused with pl
                       "positions: the last 3 columns of 2, it must be 1 to that many, or 0 for all");
     TokenBatch seen = equal_batch({1, 2}, 1);
     CHECK_THROWS_WITH(append(seen, equal_batch({1}, 1)),
-                      "append: 1 sequences come after 2, there must be equally many; select_sequences leaves some out");
+                      "append: 1 sequences come after 2, both must have the same number; select_sequences leaves some out");
     CHECK_THROWS_WITH(select_sequences(seen, {2}), "select_sequences: there is no sequence 2 among 2, counted from 0");
     CHECK_THROWS_WITH(select_sequences(seen, {-1}), "select_sequences: there is no sequence -1 among 2, counted from 0");
 }

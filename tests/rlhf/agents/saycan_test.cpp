@@ -155,7 +155,7 @@ TEST_CASE("saycan: inconsistent skills, tables and states throw") {
                       "saycan: affordances (2, 2) and 4 next states for 3 skills; each state needs both for each skill");
 }
 
-TEST_CASE("saycan: probabilities outside of 0 to 1, a plan without steps and skills that do not exist are refused") {
+TEST_CASE("saycan: probabilities outside 0 to 1, a plan without steps and skills that do not exist are refused") {
     const SayCanCase c = small_case();
     Random random(1);
     saycan::World world = c.world;

@@ -95,7 +95,7 @@ TEST_CASE("annotate: invalid boxes, opacities above 1 and gaps below 0 are refus
     CHECK_THROWS_WITH(in_a_row({}),
                       "in_a_row: 0 images with 2 pixels between them; there must be at least 1, and the gap not negative");
     CHECK_THROWS_WITH(in_a_row({image, Image(3, 4, 3)}),
-                      "in_a_row: 3 x 4 x 3 beside 4 x 4 x 3; all must have 3 channels and be equally high, see enlarged");
+                      "in_a_row: 3 x 4 x 3 beside 4 x 4 x 3; all must have 3 channels and the same height, see enlarged");
 }
 
 TEST_CASE("enlarged, draw_box, with_segments, in_a_row: each argument check fails by itself, the limits are allowed") {
@@ -123,7 +123,7 @@ TEST_CASE("enlarged, draw_box, with_segments, in_a_row: each argument check fail
     CHECK_THROWS_WITH(with_segments(image, {2}, {{1, 1, 1}}),
                       "with_segments: segment 2 has no colour, there are 1, for segments from 1 on");
     CHECK(in_a_row({image, image}, 0).width == 2);
-    CHECK(error_of([&] { in_a_row({grey}); }).ends_with("; all must have 3 channels and be equally high, see enlarged"));
+    CHECK(error_of([&] { in_a_row({grey}); }).ends_with("; all must have 3 channels and the same height, see enlarged"));
 }
 
 TEST_SUITE_END();

@@ -91,7 +91,7 @@ TEST_CASE("assign: a cost that is not finite throws with its row and column") {
     CHECK(error_of([] { assign({{1, INFINITY}}); }) == "assign: the cost of row 0 and column 1 is inf, it must be finite");
 }
 
-TEST_CASE("cost_of: a pair outside of the costs is refused") {
+TEST_CASE("cost_of: a pair outside the cost matrix is refused") {
     CHECK_THROWS_WITH(cost_of(Matrix(2, 3), {{2, 0}}), "cost_of: row 2 and column 0 of costs (2, 3), both are counted from 0");
     CHECK_THROWS_WITH(cost_of(Matrix(2, 3), {{0, -1}}), "cost_of: row 0 and column -1 of costs (2, 3), both are counted from 0");
 }

@@ -220,7 +220,7 @@ TEST_CASE("metrics: arguments that would silently change the average are refused
     CHECK_THROWS_WITH(panoptic_quality({{{2}, {1}}}, {{{0}, {}}}, 0),
                       "panoptic_quality: a pixel of segment 2, there are 1 labels, of segments from 1 on; 0 is not a segment");
     CHECK_THROWS_WITH(panoptic_quality({{{0}, {}}}, {image}, 0),
-                      "panoptic_quality: images of 1 and 2 pixels, both must have equally many");
+                      "panoptic_quality: images of 1 and 2 pixels, both must have the same number");
     CHECK_THROWS_WITH(mean_panoptic_quality({image}, {image}, 2),
                       "mean_panoptic_quality: label 2 in image 0 is not one of 2 classes, counted from 0");
     CHECK_THROWS_WITH(mean_panoptic_quality({image}, {image}, 0), "mean_panoptic_quality: 0 classes, there must be at least 1");

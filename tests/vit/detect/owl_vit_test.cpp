@@ -247,7 +247,7 @@ TEST_CASE("owl_vit: inconsistent arguments throw a one-line error") {
     const Image image = random_image(random);
     CHECK(error_of([&] {
               owl_vit::forward({image, image, image}, one_and_none, w, config);
-          }) == "owl_vit: 2 queries for 3 images; there must be an image, and equally many queries for each");
+          }) == "owl_vit: 2 queries for 3 images; there must be an image, and the same number of queries for each");
     config.clip.shared_width = 7;
     CHECK(error_of([&] { owl_vit::make_weights(config, random); }) ==
           "owl_vit: sentences are projected to width 7, tokens are compared in the text tower's, 6");
@@ -282,7 +282,7 @@ TEST_CASE("owl_vit: a depth that the weights do not have, invalid boxes and thre
     CHECK_THROWS_WITH(owl_vit::forward({image}, one_and_none, w, no_eps),
                       "owl_vit: an eps of -1, it is added to a variance and must be finite and at least 0; 1e-5 is usual");
     CHECK_THROWS_WITH(owl_vit::forward({}, one_and_none, w, config),
-                      "owl_vit: 2 queries for 0 images; there must be an image, and equally many queries for each");
+                      "owl_vit: 2 queries for 0 images; there must be an image, and the same number of queries for each");
     CHECK_THROWS_WITH(owl_vit::losses(steps, {target({{0.5f, 0.5f, -0.1f, 0.2f}}, 0)}, config),
                       "owl_vit: target 0 is the box (0.500000, 0.500000, -0.100000, 0.200000), it must be finite: centre x and "
                       "y, width and height at least 0, as fractions of the image");
@@ -322,7 +322,7 @@ TEST_CASE("forward, losses, detections: each argument check fails by itself, the
     const Image image = random_image(random);
     const TokenBatch nothing{.sequences = 0, .length = 1, .ids = {}, .mask = {}};
     CHECK(error_of([&] { owl_vit::forward({image}, nothing, w, config); }) ==
-          "owl_vit: 0 queries for 1 images; there must be an image, and equally many queries for each");
+          "owl_vit: 0 queries for 1 images; there must be an image, and the same number of queries for each");
     const auto long_texts = [&](int length) {
         return TokenBatch{.sequences = 1, .length = length, .ids = std::vector<int>(length, 1), .mask = {}};
     };

@@ -92,7 +92,7 @@ TEST_CASE("sample: each argument check fails by itself, the smallest map is allo
     for (const MapSize& size : {MapSize{0, 1, 1}, MapSize{1, 0, 1}, MapSize{1, 1, 0}})
         CHECK(refusal(size, middle, {}).ends_with(" has no pixels; images, height and width must be at least 1"));
     CHECK(refusal({1, 1, 1}, Matrix(1, 3), {}) == "sample: points (1, 3), each must be x and y");
-    const std::string each = "; give one for each point, or none and equally many points in each image";
+    const std::string each = "; give one for each point, or none and the same number of points in each image";
     CHECK(refusal({2, 1, 1}, middle, {}).ends_with(each));
     CHECK(refusal({1, 1, 1}, middle, {0, 0}).ends_with(each));
     CHECK(refusal({1, 1, 1}, middle, {-1}).starts_with("sample: point 0 lies in image -1 of "));

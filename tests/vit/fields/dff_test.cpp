@@ -351,7 +351,7 @@ TEST_CASE("dff: inconsistent configs, draws and queries throw an error that give
     CHECK_THROWS_WITH(dff::select(Matrix(1, 2, 1.f), {.vectors = Matrix(2, 2, 1.f), .positive = {2}}),
                       "dff: positive query 2 of 2, they are counted from 0");
     CHECK_THROWS_WITH(dff::select(Matrix(1, 2, 1.f), {.vectors = Matrix(2, 3, 1.f)}),
-                      "dff: features (1, 2) and queries (2, 3) must be equally wide, and there must be a query");
+                      "dff: features (1, 2) and queries (2, 3) must have the same number of columns, and there must be a query");
     CHECK_THROWS_WITH(dff::removed(Matrix(3, 1), Matrix(2, 1)),
                       "dff: a selection (2, 1) for samples (3, 1), each needs one number");
 }
@@ -444,7 +444,7 @@ TEST_CASE("dff: the fewest samples, queries and features that are allowed are ac
     CHECK(identical(dff::encode({{3, 4}}, 0), Matrix{{3, 4}}));
 
     CHECK_THROWS_WITH(dff::select(Matrix(1, 2, 1.f), {.vectors = Matrix(0, 2)}),
-                      "dff: features (1, 2) and queries (0, 2) must be equally wide, and there must be a query");
+                      "dff: features (1, 2) and queries (0, 2) must have the same number of columns, and there must be a query");
     CHECK_THROWS_WITH(dff::select(Matrix(1, 2, 1.f), {.vectors = Matrix(1, 2, 1.f), .threshold = NAN}),
                       "dff: the threshold is nan, it must be a number");
     CHECK_THROWS_WITH(dff::select(Matrix(1, 2, 1.f), {.vectors = Matrix(1, 2, 1.f), .positive = {-1}}),

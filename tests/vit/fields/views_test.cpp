@@ -160,7 +160,7 @@ TEST_CASE("pixel_rays: an image of another size than its camera's throws") {
         view.image = image;
         CHECK(error_of([&] { pixel_rays({view}); }) ==
               "pixel_rays: an image of " + shape(image) +
-                  " from a camera of 2 x 4 pixels; both must be equally large, with 3 channels");
+                  " from a camera of 2 x 4 pixels; both must have the same size, with 3 channels");
     }
 }
 

@@ -371,7 +371,7 @@ struct WrittenClip {
 
 }  // namespace
 
-// The same numbers under the names of OpenAI's original file: query, key and value one below the other, projections (in, out).
+// The same numbers under the names of OpenAI's original file: query, key and value stacked vertically, projections (in, out).
 static std::map<std::string, WrittenTensor> original_layout(const WrittenClip& clip) {
     std::map<std::string, WrittenTensor> file;
     const auto turned = [](const WrittenTensor& t) {

@@ -240,7 +240,7 @@ TEST_CASE(
         const coca::Config config = config_of_fixture(Golden(path));
         const PatchGrid& grid = config.vision.grid;
         coca::Config square = config;
-        square.vision.grid.height = square.vision.grid.width;  // a square grid of positions tells the size
+        square.vision.grid.height = square.vision.grid.width;  // a square grid of positions determines the size
         const std::string missing = "the width of a head (vision_cfg)";
         check_given_settings(square, table, coca::config_of, missing);
         check_given_settings(config, table, coca::config_of, grid.height == grid.width ? missing : "the size of the images");

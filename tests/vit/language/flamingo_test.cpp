@@ -204,12 +204,12 @@ TEST_CASE("forward: the language model may be GPT (2018), with post-norm and an 
 TEST_CASE("flamingo: an inconsistent config or batch throws an error that gives the reason") {
     const flamingo::Weights w = tiny_weights(0);
     CHECK_THROWS_WITH(flamingo::forward(equal_batch({1, 2}, 2), tiny_features(1), 3, w, tiny),
-                      "flamingo: image features of shape (4, 6) for 1 texts with 3 images each, 6 wide; each image needs equally "
-                      "many of them, and each text an image");
+                      "flamingo: image features of shape (4, 6) for 1 texts with 3 images each, 6 wide; each image needs the "
+                      "same number of them, and each text an image");
     CHECK_THROWS_WITH(flamingo::forward(equal_batch(std::vector<int>(13, 1), 13), tiny_features(1), 1, w, tiny),
                       "flamingo: a text of 13 tokens, the language model has 12 positions; cut the text");
     CHECK_NOTHROW(flamingo::forward(equal_batch(std::vector<int>(12, 1), 12), tiny_features(1), 1, w, tiny));
-    const std::string wide = ", 6 wide; each image needs equally many of them, and each text an image";
+    const std::string wide = ", 6 wide; each image needs the same number of them, and each text an image";
     CHECK(error_of([&] {
               flamingo::forward(equal_batch({1, 2}, 2), tiny_features(1), 0, w, tiny);
           }) == "flamingo: image features of shape (4, 6) for 1 texts with 0 images each" + wide);

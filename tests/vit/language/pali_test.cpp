@@ -187,7 +187,7 @@ TEST_CASE(
         const pali::Config config = config_of_fixture(Golden(path));
         const PatchGrid& grid = config.vision.grid;
         pali::Config square = config;
-        square.vision.grid.height = square.vision.grid.width;  // a square grid of positions tells the size
+        square.vision.grid.height = square.vision.grid.width;  // a square grid of positions determines the size
         const std::string missing = "the number of heads of the ViT";
         check_given_settings(square, table, pali::config_of, missing);
         check_given_settings(config, table, pali::config_of, grid.height == grid.width ? missing : "the size of the images");

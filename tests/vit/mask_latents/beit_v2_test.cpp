@@ -274,10 +274,10 @@ TEST_CASE(
         config.absolute_positions = false;
         check_given_settings(config, table_of, beit_v2::config_of, "the size of the images");
         config.absolute_positions = true;
-        config.grid.height = config.grid.width;  // a square grid of positions tells the size
+        config.grid.height = config.grid.width;  // a square grid of positions determines the size
         check_given_settings(config, table_of, beit_v2::config_of, "the number of heads");
         beit_v2::TokenizerConfig tokenizer = golden_tokenizer_config(Golden(path));
-        tokenizer.grid.height = tokenizer.grid.width;  // a square grid of positions tells the size
+        tokenizer.grid.height = tokenizer.grid.width;  // a square grid of positions determines the size
         check_given_settings(tokenizer, tokenizer_table_of, beit_v2::tokenizer_config_of, "the number of heads");
     }
 }

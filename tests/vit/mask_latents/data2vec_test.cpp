@@ -242,7 +242,7 @@ TEST_CASE("data2vec: an inconsistent config or tokens throw an error that gives 
     CHECK_THROWS_WITH(data2vec::token_mask({5}, 0, config), "data2vec: 1 tokens are not a whole number of sequences of 0");
     CHECK(identical(data2vec::token_mask({5, 1}, 1, config), Matrix{{1}, {0}}));
     CHECK_THROWS_WITH(data2vec::forward({11}, {5, 6}, 1, w, config),
-                      "data2vec: 1 tokens for the student, 2 for the teacher; both read equally many");
+                      "data2vec: 1 tokens for the student, 2 for the teacher; both must read the same number");
     config.average_layers = 4;
     CHECK_THROWS_WITH(
         data2vec::make_weights(config, random),

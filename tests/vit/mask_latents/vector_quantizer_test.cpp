@@ -195,10 +195,10 @@ TEST_CASE("average_directions, average_sums, split_busiest: each argument check 
 
     SummedCodebook book = two_codes();
     CHECK_THROWS_WITH(average_sums(book, Matrix(1, 3), {0}, 0),
-                      "average_sums: vectors (1, 3) for codes (2, 2), both must be equally wide");
+                      "average_sums: vectors (1, 3) for codes (2, 2), both must have the same number of columns");
     CHECK_THROWS_WITH(average_sums(book, Matrix(1, 2), {0}, -0.5f), "average_sums: a momentum of -0.500000 is outside [0, 1)");
     CHECK_THROWS_WITH(split_busiest(book, 0, 0, Matrix(1, 3)),
-                      "split_busiest: draws (1, 3) for codes (2, 2), both must be equally wide");
+                      "split_busiest: draws (1, 3) for codes (2, 2), both must have the same number of columns");
     CHECK_THROWS_WITH(code_counts({-1}, 3), "code_counts: id -1 is not one of 3 codes, counted from 0");
     CHECK(nearest_codes(Matrix(1, 1)) == std::vector<int>{0});
     average_sums(book, Matrix{{1, 2}}, {1}, 0);  // nothing is kept

@@ -79,7 +79,7 @@ TEST_CASE("contact_sheet: three images, two across, zoomed twice, with gaps of o
 
 TEST_CASE("restoration: inconsistent sizes throw") {
     CHECK_THROWS_WITH(restoration(Image(2, 4, 1), Image(2, 2, 1), {{0, 1}}, 2),
-                      "restoration: the prediction is 2 x 2 x 1, the image 2 x 4 x 1, both must be equally large");
+                      "restoration: the prediction is 2 x 2 x 1, the image 2 x 4 x 1, both must have the same size");
     CHECK_THROWS_WITH(restoration(Image(2, 4, 1), Image(2, 4, 1), {{0, 1, 0}}, 2),
                       "restoration: a mask (1, 3) for 1 images of 2 x 4 x 1 in patches of side 2; each image needs a row, "
                       "each patch a number");

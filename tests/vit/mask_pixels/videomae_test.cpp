@@ -166,7 +166,7 @@ TEST_CASE("forward: a masked tube has no influence on the prediction, a visible 
     CHECK(identical(slice_rows(after, 6, 6), slice_rows(before, 6, 6)));
 }
 
-TEST_CASE("forward: a mask need not be a tube, if equally many cubes of each clip are masked") {
+TEST_CASE("forward: a mask need not be a tube, if the same number of cubes is masked in each clip") {
     const VideoCase c = small_case();
     const Matrix random_mask = make_mask({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 11, 9, 7, 5, 3, 1, 0, 2, 4, 6, 8, 10}, 12, 0, 5);
     const videomae::Steps steps = videomae::forward(c.clips, random_mask, c.w, c.config);

@@ -338,7 +338,7 @@ TEST_CASE("pix2seq: an inconsistent config or batch throws an error that gives t
     CHECK_THROWS_WITH(pix2seq::make_weights(config, random), "pix2seq: 2 and 5 heads do not divide widths of 8 and 12");
     const pix2seq::Weights w = pix2seq::make_weights(tiny, random);
     CHECK_THROWS_WITH(pix2seq::forward(two_images(), {1, 2, 3}, w, tiny),
-                      "pix2seq: 3 tokens for 2 images; equally many for each are needed, at most 7");
+                      "pix2seq: 3 tokens for 2 images; each needs the same number, at most 7");
     CHECK_THROWS_WITH(pix2seq::projection_of_name("conv"), "pix2seq: a projection 'conv' is not one of linear, linear_p, mlp");
 }
 
@@ -462,7 +462,7 @@ TEST_CASE("make_sequence, corruption_of_name: draws for another number of object
     const auto refused = [&](const pix2seq::CorruptionDraws& draws, const std::string& counts) {
         CHECK_THROWS_WITH(
             pix2seq::make_sequence(one, 6, pix2seq::Corruption::random, draws, {}, tiny.vocabulary),
-            ("pix2seq: 1 labels, boxes (1, 4), draws for " + counts + " objects; all must be equally many").c_str());
+            ("pix2seq: 1 labels, boxes (1, 4), draws for " + counts + " objects; all counts must be equal").c_str());
     };
     refused({{}, u, u, u}, "0, 1, 1 and 1");
     refused({{0}, {}, u, u}, "1, 0, 1 and 1");
@@ -535,7 +535,7 @@ TEST_CASE("with_noise, make_sequence, detections, nucleus: each argument check f
     CHECK(sequence(one, -1, 1) == "pix2seq: the class drawn for object 0 is -1, there are 5, counted from 0");
     CHECK(sequence({{{0, 0, 1}}, {1}}, 0, 1) == "pix2seq: boxes (1, 3), each must be four numbers");
     CHECK(sequence({Matrix(2, 4), {1}}, 0, 1) ==
-          "pix2seq: 1 labels, boxes (2, 4), draws for 1, 1, 1 and 1 objects; all must be equally many");
+          "pix2seq: 1 labels, boxes (2, 4), draws for 1, 1, 1 and 1 objects; all counts must be equal");
 
     CHECK_THROWS_WITH(pix2seq::detections({8, 8, 8, 8, 8}, Matrix(4, 20), small),
                       "pix2seq: logits (4, 20) for 5 tokens of 20; each token needs a row of them");
@@ -569,7 +569,7 @@ TEST_CASE("make_weights, forward, detect: a vocabulary, tokens and lengths that 
     CHECK(vocabulary({.task = 1, .fake_class = 2, .base_shift = 3, .coordinate_shift = 4, .bins = 2, .size = 5}) ==
           "pix2seq: 2 bins from token 4 on, after classes from 3 on, do not fit into 5 tokens");
     const pix2seq::Weights w = pix2seq::make_weights(tiny, random);
-    const std::string equally = " images; equally many for each are needed, at most 7";
+    const std::string equally = " images; each needs the same number, at most 7";
     CHECK(error_of([&] { pix2seq::forward({}, {1}, w, tiny); }) == "pix2seq: 1 tokens for 0" + equally);
     CHECK(error_of([&] { pix2seq::forward(two_images(), {}, w, tiny); }) == "pix2seq: 0 tokens for 2" + equally);
     CHECK(error_of([&] { pix2seq::forward(two_images(), std::vector<int>(16, 1), w, tiny); }) ==

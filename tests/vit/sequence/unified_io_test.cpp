@@ -249,7 +249,7 @@ TEST_CASE("tokens_of_box, coordinate_of: y first, both relative to the longer si
     CHECK(unified_io::coordinate_of(ids[3], 200, 100) == doctest::Approx(200));
     CHECK_THROWS_WITH(
         unified_io::tokens_of_box({.x1 = 0, .y1 = 0, .x2 = 7, .y2 = 3}, 6, 4),
-        "unified_io: a box that reaches to 7.000000 in an image of 6 x 4; it must lie inside of a square around the image");
+        "unified_io: a box that reaches to 7.000000 in an image of 6 x 4; it must lie inside a square around the image");
 }
 
 TEST_CASE("boxes_of: repeats of four coordinates and a label; the last bin throws") {
@@ -506,7 +506,7 @@ TEST_CASE("unified_io: inconsistent arguments throw") {
     CHECK_THROWS_WITH(refused(source, target)(), "unified_io: 13 is not one of 13 tokens of prompts, counted from 0");
     source.tokens = std::vector<int>(12, 1);
     CHECK_THROWS_WITH(refused(source, target)(),
-                      "unified_io: 12 tokens of prompts for 2 examples, each needs equally many, at most 5");
+                      "unified_io: 12 tokens of prompts for 2 examples, each needs the same number, at most 5");
     source = two_sources();
     source.patches = Matrix(2, 5, 1);
     CHECK_THROWS_WITH(refused(source, target)(), "unified_io: a mask of (2, 5) for 2 images of 6 patches, each needs one number");
@@ -514,11 +514,11 @@ TEST_CASE("unified_io: inconsistent arguments throw") {
     target.codes[0] = 7;
     CHECK_THROWS_WITH(refused(source, target)(), "unified_io: 7 is not one of 7 codes, counted from 0");
     target.codes = {1, 2, 3};
-    CHECK_THROWS_WITH(refused(source, target)(), "unified_io: 3 codes for 2 examples, each needs equally many, at most 6");
+    CHECK_THROWS_WITH(refused(source, target)(), "unified_io: 3 codes for 2 examples, each needs the same number, at most 6");
     target = two_targets;
     target.inputs = {0, 7};
     CHECK_THROWS_WITH(refused(source, target)(),
-                      "unified_io: the decoder reads 2 tokens and writes 6; give equally many, or none to read");
+                      "unified_io: the decoder reads 2 tokens and writes 6; give the same number, or none to read");
     target = {.tokens = {0, 0}};
     CHECK_THROWS_WITH(unified_io::losses(unified_io::forward(source, target, w, config), target),
                       "unified_io: none of 2 tokens and no code is asked for; an answer needs at least one");
@@ -551,9 +551,8 @@ TEST_CASE("unified_io: boxes that end before they begin, and invalid masks, are 
     CHECK_THROWS_WITH(
         unified_io::tokens_of_box({.x1 = 3, .y1 = 0, .x2 = 1, .y2 = 2}, 4, 4),
         "unified_io: a box from x 3.000000 to 1.000000 and y 0.000000 to 2.000000, neither may end before it begins");
-    CHECK_THROWS_WITH(
-        unified_io::tokens_of_box({.x1 = NAN, .y1 = 0, .x2 = 1, .y2 = 2}, 4, 4),
-        "unified_io: a box that reaches to nan in an image of 4 x 4; it must lie inside of a square around the image");
+    CHECK_THROWS_WITH(unified_io::tokens_of_box({.x1 = NAN, .y1 = 0, .x2 = 1, .y2 = 2}, 4, 4),
+                      "unified_io: a box that reaches to nan in an image of 4 x 4; it must lie inside a square around the image");
     CHECK_THROWS_WITH(unified_io::tokens_of_box({.x1 = 0, .y1 = 0, .x2 = 1, .y2 = 2}, 0, 0),
                       "unified_io: a box in an image of 0 x 0, both must be at least 1");
     CHECK_THROWS_WITH(unified_io::forward(source, two_targets, w, config),

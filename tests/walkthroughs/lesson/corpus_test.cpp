@@ -50,7 +50,7 @@ TEST_CASE("make_corpus: two stretches and a token are needed to train on and to 
                       "corpus: 0 tokens are too few to train on and to test with, take a longer text or a smaller --length");
 }
 
-TEST_CASE("own_text: the README and the sources of this project; outside of its folder it is refused") {
+TEST_CASE("own_text: the README and the sources of this project; outside its folder it is refused") {
     const std::string text = own_text();
     CHECK(text.starts_with(read_file("README.md") + "\n"));
     for (const std::string file : {"nn/README.md", "bert/bert.h", "gpt/gpt.cpp", "vit/vit.cpp", "rlhf/dpo.cpp"})

@@ -124,7 +124,7 @@ TEST_CASE("heat_map: scaled from the smallest to the largest element") {
     CHECK(half(0, 0, 0) == middle(0, 1, 0));
 }
 
-TEST_CASE("heat_colours: five colours with straight lines between them; outside the range the ends, NaN is black") {
+TEST_CASE("heat_colours: linear between five colours, clipped outside the range; NaN is black") {
     const Image colours = heat_colours(Matrix{{0, 0.25f, 0.5f, 0.75f, 1, 0.125f, 0.875f, -1, 2, NAN}}, 0, 1);
     const std::vector<std::vector<float>> expected{
         {0.02f, 0.02f, 0.08f},    {0.33f, 0.07f, 0.43f},  {0.76f, 0.21f, 0.32f}, {0.97f, 0.58f, 0.13f}, {0.99f, 0.99f, 0.75f},

@@ -26,7 +26,7 @@ TEST_CASE("markdown_html: the first row of a table is the heading, a bar inside 
           std::string::npos);
 }
 
-TEST_CASE("markdown_html: lists with numbers, dashes, lines that go on, and lists inside of lists") {
+TEST_CASE("markdown_html: lists with numbers, dashes, lines that go on, and lists inside lists") {
     CHECK(as_html("1. one\n   more\n2. two\n") == "<ol>\n<li>one more</li>\n<li>two</li>\n</ol>\n");
     CHECK(as_html("- a\n   - b\n- c\n") == "<ul>\n<li>a</li>\n<li><ul>\n<li>b</li>\n</ul>\n</li>\n<li>c</li>\n</ul>\n");
 }

@@ -354,7 +354,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
                           0.7);
     lesson.claim_at_least("with little text: nats ahead when started from the general model",
                           measured.few_from_scratch - measured.few_from_general, 0.02);
-    lesson.claim_at_most("and what is left to the domain model, as a fraction of the gap between both models",
+    lesson.claim_at_most("with little text: distance to the domain model, as a fraction of the gap between both models",
                          (measured.few_from_general - measured.domain_on_d) / gained, 0.2);
     lesson.claim_at_least("after a soft prompt, pairs extracted correctly", answered, 0.9);
 }

@@ -258,7 +258,7 @@ static Right step_ask(Lesson& lesson, const galactica::Weights& w, const galacti
     lesson.say("Of ", choices.questions, " questions: ", fixed(shares.direct, 3), " right when answered directly, ",
                fixed(shares.with_work, 3), " with <work>; chance is ", fixed(1.0 / task.digits, 3), ".");
     lesson.why(
-        "what is written between <work> and the answer is memory outside of the network: each token is one more pass through "
+        "what is written between <work> and the answer is memory outside the network: each token is one more pass through "
         "its ",
         config.depth, " blocks, and reads what the passes before it have found.");
     return shares;

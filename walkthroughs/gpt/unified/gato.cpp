@@ -92,7 +92,7 @@ struct Skill {
 };
 }  // namespace
 
-// The likeliest token at a row.
+// The most probable token of a row.
 static int likeliest(const Matrix& logits, int row) {
     return static_cast<int>(std::max_element(logits.row(row), logits.row(row) + logits.cols) - logits.row(row));
 }

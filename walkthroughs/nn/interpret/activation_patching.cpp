@@ -98,9 +98,10 @@ static Experiment step_1_two_runs(Lesson& lesson, toy::Learned& model, const Cho
         {"clean       " + letters(e.clean_run.ids, 0, toy::shown) + "  " + letters(e.clean_run.ids, toy::shown, toy::length),
          "corrupted   " + letters(e.corrupted_run.ids, 0, toy::shown) + "  " +
              letters(e.corrupted_run.ids, toy::shown, toy::length)});
-    lesson.say("Symbols ", other, " and ", query, " are swapped, so the last token has another successor. Over ",
-               e.sizes.sequences, " texts d = logit(right) - logit(wrong) is ", fixed(e.metric.clean, 2),
-               " in the clean runs and ", fixed(e.metric.corrupted, 2), " in the corrupted ones.");
+    lesson.say("Symbols ", other, " and ", query,
+               " (counted from 0) are swapped, so another symbol must follow the last one. Over ", e.sizes.sequences,
+               " texts d = logit(right) - logit(wrong) is ", fixed(e.metric.clean, 2), " in the clean runs and ",
+               fixed(e.metric.corrupted, 2), " in the corrupted ones.");
     lesson.why(
         "the metric is (d - d(corrupted)) / (d(clean) - d(corrupted)): 0 when a patch restores nothing, 1 when it "
         "restores the whole answer.");
@@ -280,12 +281,12 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     lesson.say("Next: nn/interpret/integrated_gradients attributes the output to the input.");
 
     lesson.step("Do the claims hold?");
-    lesson.claim_at_most("swapped symbols restore 1 before block 0; off by", std::abs(m.swapped[0] - 1), 0.02);
-    lesson.claim_at_most("and 0 before block 1; off by", std::abs(m.swapped[1]), 0.02);
-    lesson.claim_at_most("their successors restore 0 before block 0; off by", std::abs(m.successors[0]), 0.02);
-    lesson.claim_at_most("and 1 before block 1; off by", std::abs(m.successors[1] - 1), 0.02);
-    lesson.claim_at_most("attention of block 0 there restores 1; off by", std::abs(m.attention_0 - 1), 0.02);
-    lesson.claim_at_most("attention of block 1 at the end restores 1; off by", std::abs(m.attention_1 - 1), 0.02);
+    lesson.claim_at_most("the swapped symbols restore 1 before block 0; off by", std::abs(m.swapped[0] - 1), 0.02);
+    lesson.claim_at_most("the swapped symbols restore 0 before block 1; off by", std::abs(m.swapped[1]), 0.02);
+    lesson.claim_at_most("the successors restore 0 before block 0; off by", std::abs(m.successors[0]), 0.02);
+    lesson.claim_at_most("the successors restore 1 before block 1; off by", std::abs(m.successors[1] - 1), 0.02);
+    lesson.claim_at_most("attention of block 0 at the successors restores 1; off by", std::abs(m.attention_0 - 1), 0.02);
+    lesson.claim_at_most("attention of block 1 at the last token restores 1; off by", std::abs(m.attention_1 - 1), 0.02);
     lesson.claim_at_least("least attention of a head of block 1 to the answer", least, 0.5);
     lesson.claim_at_most("gradient estimate where the runs agree", elsewhere, 1e-6);
 }

@@ -387,11 +387,11 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     lesson.claim_at_least("sentences whose deciding word comes first", yes.first, 0.95);
     lesson.claim_at_least("more than by gradient times input, by", yes.first - by_gradient, 0.05);
     lesson.claim_at_most("mean |delta|, 64 middle points", errors.middle_64, 1e-3);
-    lesson.claim_at_least("left sum's error as a multiple of that", errors.left_64 / errors.middle_64, 10);
+    lesson.claim_at_least("left sum's error as a multiple of the middle points'", errors.left_64 / errors.middle_64, 10);
     lesson.claim_at_most("|F(b)| as a fraction of |F(x) - F(b)|", yes.undecided, 0.1);
-    lesson.claim_at_least("the same without undecided sentences", no.undecided, 0.3);
-    lesson.claim_at_most("there, a word's attribution where b agrees, relative to where it disagrees", no.with_lean / no.against,
-                         0.6);
+    lesson.claim_at_least("|F(b)| as a fraction of |F(x) - F(b)|, without undecided sentences", no.undecided, 0.3);
+    lesson.claim_at_most("without undecided sentences, a word's attribution where b agrees, relative to where it disagrees",
+                         no.with_lean / no.against, 0.6);
 }
 
 int main(int argc, char** argv) {

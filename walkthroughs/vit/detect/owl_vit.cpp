@@ -225,11 +225,11 @@ static void step_1_scene(Lesson& lesson, const std::vector<Scene>& scenes) {
     const TokenBatch texts = texts_of({"red box", "pink"});
     std::vector<std::string> ids;
     for (const int id : texts.ids) ids.push_back(text(id));
-    lesson.table({{"sentence", "tokens", "", "", ""},
-                  {"red box", ids[0], ids[1], ids[2], ids[3]},
-                  {"pink", ids[4], ids[5], ids[6], ids[7]}});
+    lesson.table({{"sentence", "tokens"},
+                  {"red box", ids[0] + " " + ids[1] + " " + ids[2] + " " + ids[3]},
+                  {"pink", ids[4] + " " + ids[5] + " " + ids[6] + " " + ids[7]}});
     lesson.why("a sentence goes through CLIP's text tower and becomes one vector; that is a class. Token ", begin_of_text,
-               " begins a text, ", end_of_text, " ends it, 0 fills up.");
+               " begins a text, ", end_of_text, " ends it, 0 is padding.");
 }
 
 static void step_2_start(Lesson& lesson, const Scene& scene, const Detector& model) {
@@ -299,7 +299,7 @@ static void step_4_train(Lesson& lesson, const Detector& model, const Choices& c
     lesson.curves({iou}, {"training step", "mean IoU"});
     show_matching(lesson, test[0], model, 5);
     lesson.why(
-        "now the sentence decides too: a token that stands near the other box costs more than one far away from both did.");
+        "now the sentence decides too, not only the position: the token of one box is expensive for the sentence of the other.");
 }
 
 static void step_5_ask(Lesson& lesson, const std::vector<Scene>& scenes, const Detector& model, const Choices& choices) {
@@ -333,7 +333,7 @@ static void step_5_ask(Lesson& lesson, const std::vector<Scene>& scenes, const D
         "a frame is drawn where the best score reaches 0.3. A colour that is not there has no good token, so nothing is drawn: a "
         "detector with a list of classes answers in the same way, but here the list is yours.");
     lesson.predict(
-        "what the single word 'box' finds. It stood in every sentence of training and never alone: run with --query box.");
+        "what the single word 'box' finds. It occurred in every training sentence, never alone: run with --query box.");
 }
 
 static void walk(Lesson& lesson, const Choices& choices) {

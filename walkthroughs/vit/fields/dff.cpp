@@ -280,7 +280,7 @@ static void step_4_distil(Lesson& lesson, World& world, const Choices& choices, 
         "a voxel is seen by many rays of many views, whose noise is independent, so their mean is nearly free of it: after ",
         choices.distil_steps, " steps, ", fixed(seconds, 1),
         " s, the student is better than its teacher. The roughness term spreads the words into the "
-        "inside of the spheres, where no ray looks.");
+        "inside the spheres, where no ray looks.");
     const Choices usual;
     if (choices.noise != usual.noise || choices.distil_steps < usual.distil_steps) return;  // the bounds were measured with these
     lesson.claim_at_least("fraction of pixels that the field names correctly", field_right, 0.985);

@@ -89,7 +89,7 @@ struct TextLoss : Objective {  // of the language model, on text alone
     }
 };
 
-struct SightLoss : Objective {  // of the new layers, on the two words that only the image tells
+struct SightLoss : Objective {  // of the new layers, on the two words that only the image determines
     const flamingo::Weights& w;
     const flamingo::Config& config;
     const WordList& words;
@@ -240,7 +240,7 @@ static void step_4_train(Lesson& lesson, const flamingo::Weights& w, const flami
     lesson.claim_at_least("the widest gate, |tanh(a)|", widest, 0.03);
 }
 
-// The two likeliest next words after "<image> TEXT", one after the other.
+// The two most probable next words after "<image> TEXT", one after the other.
 static std::string continued(const Image& image, const std::string& text, const flamingo::Weights& w,
                              const flamingo::Config& config, const WordList& words) {
     const std::vector<int> prompt = words.ids("<image> " + text);

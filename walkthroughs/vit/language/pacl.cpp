@@ -509,7 +509,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     lesson.step("Does it hold?");
     lesson.claim_at_least("patches under a shape that name it, of 20 captions, gained over plain CLIP",
                           ours.patches - plain.patches, 0.1);
-    lesson.claim_at_least("the same on local tokens", near.patches, 0.75);
+    lesson.claim_at_least("patches under a shape that name it, on local tokens", near.patches, 0.75);
     lesson.claim_at_least("overlap of the map with the shape, local tokens less CLIP's", near.overlap - ours.overlap, 0.1);
     lesson.claim_at_least("patches of two shapes that choose their own sentence", two, 0.7);
     lesson.claim_at_most("loss of the last step as a fraction of the first", losses.back() / losses.front(), 0.5);

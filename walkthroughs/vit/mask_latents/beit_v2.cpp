@@ -377,7 +377,7 @@ static void step_5_predict(Lesson& lesson, const World& world, const Batch& test
         config.early_block, " and only the [cls] of block ", config.depth,
         ": all that it knows of the whole image comes from [cls].");
     lesson.claim_at_least("right tokens of masked patches, as a fraction of what can be known", accuracy_main / bound, 0.8);
-    lesson.claim_at_least("the same of the second branch", accuracy_branch / bound, 0.8);
+    lesson.claim_at_least("right tokens of the second branch, as a fraction of what can be known", accuracy_branch / bound, 0.8);
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {

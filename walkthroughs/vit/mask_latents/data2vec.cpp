@@ -229,9 +229,9 @@ static void step_4_learn(Lesson& lesson, const Choices& choices, int seed) {
         fixed(a.target_probe, 2), "), and the student has to learn them.");
     lesson.predict("both probes of tau = 0 with --rate 0.001 --steps 1000, where the student changes slowly.");
     lesson.claim_at_least("masked tokens read off the student, averaged", a.probe, 0.9);
-    lesson.claim_at_most("the same with tau = 0", b.probe, 0.6);
+    lesson.claim_at_most("masked tokens read off the student, averaged, with tau = 0", b.probe, 0.6);
     lesson.claim_at_least("tokens read off the targets, averaged", a.target_probe, 0.95);
-    lesson.claim_at_most("the same with tau = 0: collapse", b.target_probe, 0.7);
+    lesson.claim_at_most("tokens read off the targets, averaged, with tau = 0: collapse", b.target_probe, 0.7);
     lesson.claim_at_most("loss with tau = 0, as a fraction of the first", b.loss / collapsed[0].loss, 0.3);
 }
 

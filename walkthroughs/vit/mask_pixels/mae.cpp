@@ -169,7 +169,8 @@ static void step_5_train(Lesson& lesson, const Dataset& digits, const mae::Weigh
         "squared error makes it predict their mean: that is the blur.");
     lesson.claim_at_most("squared error on masked patches, as a fraction of the mean image's",
                          found.model.masked / found.mean.masked, 0.9);
-    lesson.claim_at_most("the same as a fraction of the nearest visible patch's", found.model.masked / found.copy.masked, 0.9);
+    lesson.claim_at_most("squared error on masked patches, as a fraction of the nearest visible patch's",
+                         found.model.masked / found.copy.masked, 0.9);
 }
 
 static void step_6_waves(Lesson& lesson, const Choices& choices, int seed) {

@@ -187,8 +187,10 @@ static void step_6_train(Lesson& lesson, const Dataset& digits, const simmim::We
         "too.");
     lesson.claim_at_most("absolute error on masked pixels, as a fraction of the mean image's",
                          found.model.masked / found.mean.masked, 0.9);
-    lesson.claim_at_most("the same as a fraction of the median image's", found.model.masked / found.median.masked, 0.95);
-    lesson.claim_at_most("the same as a fraction of the nearest visible patch's", found.model.masked / found.copy.masked, 0.9);
+    lesson.claim_at_most("absolute error on masked pixels, as a fraction of the median image's",
+                         found.model.masked / found.median.masked, 0.95);
+    lesson.claim_at_most("absolute error on masked pixels, as a fraction of the nearest visible patch's",
+                         found.model.masked / found.copy.masked, 0.9);
 }
 
 // --- why large squares ---

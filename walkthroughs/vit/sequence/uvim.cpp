@@ -297,7 +297,7 @@ static void step_3_with(Lesson& lesson, const std::vector<Scene>& scenes, const 
                "nothing teaches the oracle. ",
                reborn, " times an unused code was re-initialised next to the most used one.");
     lesson.claim_at_least("disc pixels with the number of the truth, given the oracle's code", with.as_labelled, 0.9);
-    lesson.claim_at_most("the same without a code", without.as_labelled, 0.6);
+    lesson.claim_at_most("disc pixels with the number of the truth, without a code", without.as_labelled, 0.6);
 }
 
 // The output for an image with each code of the dictionary.
