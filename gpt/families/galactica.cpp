@@ -44,7 +44,7 @@ static const std::vector<std::string_view> special_tokens{"[START_REF]",      "[
                                                           "[START_I_SMILES]", "[END_I_SMILES]", "[START_AMINO]",  "[END_AMINO]",
                                                           "[START_DNA]",      "[END_DNA]",      "<work>",         "</work>"};
 
-// What begins a stretch whose characters are tokens, and what ends it.
+// What begins a passage whose characters are tokens, and what ends it.
 static const std::vector<std::pair<std::string_view, std::string_view>> spelled{{"[START_SMILES]", "[END_SMILES]"},
                                                                                 {"[START_I_SMILES]", "[END_I_SMILES]"},
                                                                                 {"[START_AMINO]", "[END_AMINO]"},
@@ -81,7 +81,7 @@ static void add_text(std::vector<Piece>& pieces, char letter) {
 
 std::vector<Piece> pieces(std::string_view text) {
     std::vector<Piece> pieces;
-    std::string_view spelled_until;  // the special token that ends a spelled stretch; empty outside one
+    std::string_view spelled_until;  // the special token that ends a spelled passage; empty outside one
     for (std::size_t at = 0; at < text.size();) {
         const std::string_view special = special_token_at(text.substr(at));
         const bool ends_here = !spelled_until.empty() && special == spelled_until;

@@ -456,7 +456,7 @@ Panoptic panoptic(const Matrix& class_logits, const Matrix& masks, const std::ve
     const std::vector<int> owner = owners(candidates, probabilities);
     for (int c = 0; c < static_cast<int>(candidates.size()); ++c) {
         const Candidate& candidate = candidates[c];
-        int owned = 0, whole = 0, left = 0;  // pixels: owned, of its mask, and both
+        int owned = 0, whole = 0, left = 0;  // pixels that the query owns, those of its mask, and those that are both
         for (int k = 0; k < pixels; ++k) {
             const bool mine = owner[k] == c, inside = probabilities(candidate.query, k) >= 0.5f;
             owned += mine;

@@ -93,7 +93,7 @@ Matrix visible_images(const TokenBatch& texts, int T, const Config& config, int 
 // The whole model.
 //   texts            padding at the end
 //   vision_features  (B*T*F*v, Dv)  patch tokens of a frozen image encoder: all of text 0, image 0, frame 0, then frame 1, ...
-//   throws           std::invalid_argument when they do not belong to T images for each text, or a text is too long
+//   throws           std::invalid_argument when their rows are not T images for each text, or a text is too long
 Steps forward(const TokenBatch& texts, const Var& vision_features, int T, const Weights& w, const Config& config);
 
 // The next token of each row; ignored_label where it is an image token or padding.

@@ -321,8 +321,8 @@ int main(int argc, char** argv) {
     Options options("gpt/gpt", "A GPT is trained on the sources of this project.", "25 seconds on two cores");
     Choices choices;
     options.add("steps", choices.steps, "steps of training", 16, 1'000'000);
-    options.add("batch", choices.batch, "stretches of text in a step", 1, 10'000);
-    options.add("length", choices.length, "T, tokens in a stretch", 16, 4096);
+    options.add("batch", choices.batch, "sequences of text in a batch", 1, 10'000);
+    options.add("length", choices.length, "T, tokens in a sequence", 16, 4096);
     options.add("width", choices.width, "E, numbers in a token", 1, 4096);
     options.add("depth", choices.depth, "L, blocks", 1, 96);
     options.add("heads", choices.heads, "H, must divide the width", 1, 256);

@@ -292,8 +292,8 @@ int main(int argc, char** argv) {
     Options options("gpt/small_weights", "Weights of 2 and 1.125 bytes: what a model loses, and what it gains.", "10 seconds");
     Choices choices;
     options.add("steps", choices.steps, "steps of training", 50, 1'000'000);
-    options.add("batch", choices.batch, "stretches of text in a step", 1, 10'000);
-    options.add("length", choices.length, "T, tokens in a stretch", 16, 4096);
+    options.add("batch", choices.batch, "sequences of text in a batch", 1, 10'000);
+    options.add("length", choices.length, "T, tokens in a sequence", 16, 4096);
     options.add("width", choices.width, "E, width of a token, a multiple of 4", 4, 4096);
     options.add("depth", choices.depth, "L, blocks", 1, 96);
     options.add("merges", choices.merges, "merges of the tokenizer that is trained first", 0, 50'000);

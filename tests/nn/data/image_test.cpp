@@ -267,7 +267,7 @@ TEST_CASE("read_image: the error names a JPEG as such; a PNG that is cut off is 
     CHECK(refusal("no image") == none);
 }
 
-TEST_CASE("write_image: a PNG by the ending of its name, which reads back as the same bytes") {
+TEST_CASE("write_image: a name that ends in .png gives a PNG, which reads back as the same bytes") {
     const TemporaryFolder folder;
     Image image(2, 3, 3);
     for (std::size_t k = 0; k < image.pixels.size(); ++k) image.pixels[k] = static_cast<float>(k) / 17;

@@ -405,7 +405,8 @@ TEST_CASE("token_relevance: relevance passes the layers of a head, the block, an
     }
 }
 
-TEST_CASE("token_rollout, token_relevance: an output that was not asked, a row beyond the stack and another model are refused") {
+TEST_CASE(
+    "token_rollout, token_relevance: an output that was not asked for, a row beyond the stack and another model are refused") {
     const auto [inside, trace] = two_layer_head(3);
     const auto rolled = [&, &inside = inside](const Inspection& changed) {
         return error_of([&] { rollout::token_rollout(changed, inside); });

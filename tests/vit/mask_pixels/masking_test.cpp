@@ -163,7 +163,7 @@ TEST_CASE("cover: masked rows become the token, the others stay; only masked row
           "cover: a mask (1, 3) for 4 patches, one number is needed for each");
 }
 
-TEST_CASE("cover, masked_rows, sorting_order: masks of other numbers than 0 and 1, and noise that is NaN, are refused") {
+TEST_CASE("cover, masked_rows, sorting_order: masks that hold other numbers than 0 and 1, and noise that is NaN, are refused") {
     CHECK(without_place(error_of([] {
               cover(Matrix(2, 1), Matrix(1, 1), Matrix{{1, 0.5f}});
           })) == "cover: a mask (1, 2) holds 0.500000, it must hold 1 (masked) and 0 (visible)");
