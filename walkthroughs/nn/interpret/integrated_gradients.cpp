@@ -384,8 +384,8 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 
     lesson.step("Do the claims hold?");
     const Baseline &yes = baseline.taught, &no = baseline.never;
-    lesson.claim_at_least("sentences whose deciding word comes first", yes.first, 0.95);
-    lesson.claim_at_least("more than by gradient times input, by", yes.first - by_gradient, 0.05);
+    lesson.claim_at_least("fraction of sentences whose deciding word has the largest attribution", yes.first, 0.95);
+    lesson.claim_at_least("that fraction: integrated gradients minus gradient times input", yes.first - by_gradient, 0.05);
     lesson.claim_at_most("mean |delta|, 64 middle points", errors.middle_64, 1e-3);
     lesson.claim_at_least("left sum's error as a multiple of the middle points'", errors.left_64 / errors.middle_64, 10);
     lesson.claim_at_most("|F(b)| as a fraction of |F(x) - F(b)|", yes.undecided, 0.1);
