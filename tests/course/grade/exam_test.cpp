@@ -119,7 +119,7 @@ TEST_CASE("twists_of: by name, or by the seed among the mistakes of each task; a
     for (int seed = 0; seed < 6; ++seed) CHECK(twist(seed, "auto") == of_causal[seed % 4]);
     CHECK(twist(1, "causal_reversed") == "causal_reversed");
     CHECK(twist(1, "auto causal_reversed") == "causal_reversed");
-    CHECK_THROWS_WITH(twist(1, "no_scale"), "course: the twist no_scale is not a mistake inside of a task of attention");
+    CHECK_THROWS_WITH(twist(1, "no_scale"), "course: the twist no_scale is not a mistake inside a task of attention");
 }
 
 TEST_CASE("grade_bodies: each body is built into the solution and asked; what is not accepted earns nothing") {
@@ -146,7 +146,7 @@ TEST_CASE("grade_bodies: each body is built into the solution and asked; what is
     CHECK(mistaken.comparison.mistake == "causal_off_by_one");
     CHECK(graded({{"causal", {" syntax mistake ", ""}}}).refused == "it does not compile:\nan error\n");
     CHECK(graded({{"causal", {"", "not written yet"}}}).refused == "not written yet");
-    CHECK(graded({}).refused == source + " was not handed in");
+    CHECK(graded({}).refused == source + " was not submitted");
     CHECK(read_file(folder.path(source)) == read_file(source));
 }
 

@@ -84,9 +84,9 @@ TEST_CASE("rearrange: arguments that do not fit are refused with the shapes") {
     CHECK(without_place(error_of([&] {
               gather_side_by_side(a, {0, 1, 1}, 2);
           })) == "gather_side_by_side: 3 indices do not split into groups of 2");
-    CHECK(without_place(error_of([&] { add_repeated(Matrix(3, 2), Matrix(2, 2)); })) ==
-          "add_repeated: (2, 2) does not fit a whole number of times into (3, 2); it must be equally wide, and its rows divide "
-          "the other's");
+    CHECK(
+        without_place(error_of([&] { add_repeated(Matrix(3, 2), Matrix(2, 2)); })) ==
+        "add_repeated: (2, 2) does not fit a whole number of times into (3, 2); it must have as many columns, and its rows must divide the other's");
     for (const Matrix& table : {Matrix(0, 2), Matrix(2, 1), Matrix(2, 4)})
         CHECK(without_place(error_of([&] {
                   add_repeated(Matrix(4, 2), table);

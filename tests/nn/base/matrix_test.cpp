@@ -141,10 +141,13 @@ TEST_CASE("reshape: keeps the numbers in order") {
     const Matrix m{{1, 2, 3}, {4, 5, 6}};
     CHECK(identical(reshape(m, 3, 2), Matrix{{1, 2}, {3, 4}, {5, 6}}));
     CHECK(identical(reshape(m, 1, 6), Matrix{{1, 2, 3, 4, 5, 6}}));
-    CHECK_THROWS_WITH(reshape(m, 2, 2), "reshape: (2, 3) does not fit into (2, 2), the numbers must be equally many");
-    CHECK_THROWS_WITH(reshape(m, -2, -3), "reshape: (2, 3) does not fit into (-2, -3), the numbers must be equally many");
-    CHECK_THROWS_WITH(reshape(Matrix(), -1, 0), "reshape: (0, 0) does not fit into (-1, 0), the numbers must be equally many");
-    CHECK_THROWS_WITH(reshape(Matrix(), 0, -1), "reshape: (0, 0) does not fit into (0, -1), the numbers must be equally many");
+    CHECK_THROWS_WITH(reshape(m, 2, 2), "reshape: (2, 3) does not fit into (2, 2), both must hold the same number of elements");
+    CHECK_THROWS_WITH(reshape(m, -2, -3),
+                      "reshape: (2, 3) does not fit into (-2, -3), both must hold the same number of elements");
+    CHECK_THROWS_WITH(reshape(Matrix(), -1, 0),
+                      "reshape: (0, 0) does not fit into (-1, 0), both must hold the same number of elements");
+    CHECK_THROWS_WITH(reshape(Matrix(), 0, -1),
+                      "reshape: (0, 0) does not fit into (0, -1), both must hold the same number of elements");
     CHECK(shape(reshape(Matrix(), 0, 3)) == "(0, 3)");
 }
 

@@ -245,9 +245,9 @@ TEST_CASE("attribute: an output that does not depend on the input attributes not
 
 TEST_CASE("normalised_totals: rows that do not split into groups are refused") {
     CHECK_THROWS_WITH(ig::normalised_totals(Matrix(3, 2), 2),
-                      "integrated_gradients: 2 groups of the rows of (3, 2), each must have equally many");
+                      "integrated_gradients: 2 groups of the rows of (3, 2), all must have the same number of rows");
     CHECK_THROWS_WITH(ig::normalised_totals(Matrix(3, 2), 0),
-                      "integrated_gradients: 0 groups of the rows of (3, 2), each must have equally many");
+                      "integrated_gradients: 0 groups of the rows of (3, 2), all must have the same number of rows");
     CHECK(ig::normalised_totals(Matrix(3, 2, 1), 1).rows == 3);
     CHECK(ig::normalised_totals(Matrix(3, 2, 1), 3).rows == 3);
 }

@@ -46,7 +46,7 @@ TEST_CASE("ridge_probe: uninformative features give chance") {
 TEST_CASE("ridge_probe: labels that do not fit are refused") {
     CHECK_THROWS_WITH(
         ridge_probe(Matrix(2, 3), {0}, Matrix(2, 3), {0, 1}, 2),
-        "ridge_probe: features (2, 3) and (2, 3) for 1 and 2 labels; both must be equally wide, with a label for each row");
+        "ridge_probe: features (2, 3) and (2, 3) for 1 and 2 labels; both must have the same number of columns, with a label for each row");
     CHECK(error_of([] { ridge_probe(Matrix(0, 3), {}, Matrix(1, 3), {0}, 2); }).starts_with("ridge_probe: features (0, 3)"));
     CHECK(error_of([] {
               ridge_probe(Matrix(1, 3), {0}, Matrix(0, 3), {}, 2);

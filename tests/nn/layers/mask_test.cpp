@@ -46,9 +46,9 @@ TEST_CASE("MayAttend: sizes and numbers that do not fit are refused") {
     CHECK_THROWS_WITH(window(-1, 0, 0), "MayAttend: a table of -1 x -1, neither may be negative");
     CHECK(error_of([] { padding(Matrix{{0.5f}}); }).starts_with("padding: a mask holds 1 (may) and 0 (may not), not 0.5"));
     CHECK(error_of([] { may_attend(Matrix{{-1}}); }).starts_with("may_attend: a mask holds 1"));
-    CHECK_THROWS_WITH(causal(3, 3) & causal(2, 2),
-                      "MayAttend &: a table of 3 x 3 and one of 2 x 2 do not fit; they must have equally many keys, and one a "
-                      "whole multiple of the other's queries");
+    CHECK_THROWS_WITH(
+        causal(3, 3) & causal(2, 2),
+        "MayAttend &: a table of 3 x 3 and one of 2 x 2 do not fit; both must have the same number of keys, and one a whole multiple of the other's queries");
     const auto refusal = [](const MayAttend& a, const MayAttend& b) { return error_of([&] { a& b; }); };
     CHECK(refusal(causal(2, 2), causal(2, 3)).starts_with("MayAttend &: a table of 2 x 2 and one of 2 x 3"));
     CHECK(refusal(causal(3, 3), causal(2, 3)).starts_with("MayAttend &: a table of 3 x 3 and one of 2 x 3"));

@@ -85,11 +85,11 @@ TEST_CASE("rows_in_window: row numbers for each position, -1 in the padding, nev
 TEST_CASE("map_of, require_map, size_after: sizes that do not fit are refused with both") {
     CHECK_THROWS_WITH(map_of({}), "map_of: 0 images; give at least one, with at least one pixel");
     CHECK_THROWS_WITH(map_of({Image(2, 2, 1), Image(2, 2, 3)}),
-                      "map_of: an image 2 x 2 x 3 beside one of 2 x 2 x 1, all must be equally large");
+                      "map_of: an image 2 x 2 x 3 beside one of 2 x 2 x 1, all must have the same size");
     CHECK_THROWS_WITH(map_of({Image(2, 2, 1), Image(3, 2, 1)}),
-                      "map_of: an image 3 x 2 x 1 beside one of 2 x 2 x 1, all must be equally large");
+                      "map_of: an image 3 x 2 x 1 beside one of 2 x 2 x 1, all must have the same size");
     CHECK_THROWS_WITH(map_of({Image(2, 2, 1), Image(2, 3, 1)}),
-                      "map_of: an image 2 x 3 x 1 beside one of 2 x 2 x 1, all must be equally large");
+                      "map_of: an image 2 x 3 x 1 beside one of 2 x 2 x 1, all must have the same size");
     CHECK(without_place(error_of([] {
               require_map({Matrix(5, 1), {1, 2, 2}}, "pool", Where::current());
           })) == "pool: pixels (5, 1) for a map of 1 image of 2 x 2, it must have 4 rows, one for each pixel");

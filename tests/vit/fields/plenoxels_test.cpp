@@ -519,7 +519,7 @@ TEST_CASE("Fitting, pruned, sample_rays: each argument check fails by itself, th
     CHECK_THROWS_WITH(plenoxels::pruned(scene, Matrix(8, 2), 0), "pruned: values (8, 2) for 8 voxels, each needs one");
     CHECK_THROWS_WITH(plenoxels::to_grid(Matrix(1, 2), grid), "plenoxels: points (1, 2) must have 3 columns");
     CHECK_THROWS_WITH(plenoxels::sample_rays({Matrix(1, 3), Matrix(2, 3, 1)}, grid, {}),
-                      "plenoxels: origins (1, 3) and directions (2, 3) must be equally many");
+                      "plenoxels: origins (1, 3) and directions (2, 3) must have the same number of rows");
     CHECK_NOTHROW(plenoxels::sample_rays(through_the_middle(), grid, {.near_clip = 0}));
     CHECK_THROWS_WITH(plenoxels::sample_rays(through_the_middle(), grid, {.near_clip = -1}),
                       "plenoxels: rays begin at -1.000000 voxels, it must be finite and at least 0");

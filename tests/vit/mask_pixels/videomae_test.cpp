@@ -174,11 +174,11 @@ TEST_CASE("forward: a mask need not be a tube, if the same number of cubes is ma
     Matrix uneven = random_mask;
     uneven(1, 11) = 0;
     CHECK_THROWS_WITH(videomae::forward(c.clips, uneven, c.w, c.config),
-                      "videomae: clip 1 has 4 masked cubes and clip 0 5; all clips must have equally many");
+                      "videomae: clip 1 has 4 masked cubes and clip 0 5; all clips must have the same number");
     Matrix first_none(2, 12);
     first_none(1, 0) = first_none(1, 4) = 1;
     CHECK_THROWS_WITH(videomae::forward(c.clips, first_none, c.w, c.config),
-                      "videomae: clip 1 has 2 masked cubes and clip 0 0; all clips must have equally many");
+                      "videomae: clip 1 has 2 masked cubes and clip 0 0; all clips must have the same number");
     Matrix one(2, 12);
     one(0, 3) = one(1, 5) = 1;
     CHECK(videomae::forward(c.clips, one, c.w, c.config).prediction.rows() == 2);

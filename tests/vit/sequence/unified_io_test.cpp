@@ -690,9 +690,9 @@ TEST_CASE("forward, Reader, tokens_of_box, coordinate_of: each argument check fa
 
     CHECK_NOTHROW(unified_io::tokens_of_box({.x1 = 0, .y1 = 0, .x2 = 1, .y2 = 1}, 1, 1));
     CHECK_NOTHROW(unified_io::tokens_of_box({.x1 = 1, .y1 = 1, .x2 = 1, .y2 = 1}, 1, 1));  // of one point
-    CHECK_THROWS_WITH(unified_io::tokens_of_box({.x1 = -1, .y1 = 0, .x2 = 1, .y2 = 1}, 2, 2),
-                      "unified_io: a box that reaches to -1.000000 in an image of 2 x 2; it must lie inside of a square around "
-                      "the image");
+    CHECK_THROWS_WITH(
+        unified_io::tokens_of_box({.x1 = -1, .y1 = 0, .x2 = 1, .y2 = 1}, 2, 2),
+        "unified_io: a box that reaches to -1.000000 in an image of 2 x 2; it must lie inside a square around the image");
     CHECK_THROWS_WITH(
         unified_io::tokens_of_box({.x1 = 0, .y1 = 1, .x2 = 1, .y2 = 0}, 1, 1),
         "unified_io: a box from x 0.000000 to 1.000000 and y 1.000000 to 0.000000, neither may end before it begins");
