@@ -201,6 +201,9 @@ TEST_CASE("config_of: a saved model loads with the same configuration and number
     };
     CHECK(with_size("6,4") == "");
     CHECK(vit::config_of(Safetensors(path), {{"image_size", "6,4"}, {"num_attention_heads", "2"}}).eps == 1e-12f);
+    CHECK(with_size("[6,4]") == "");
+    CHECK(with_size("[6,4") != "");
+    CHECK(with_size("6,4]") != "");
     CHECK(with_size("6,4,3") == path + ": an image size of 3 numbers, it is one side, or height and width");
     CHECK(with_size("-6,-4").starts_with(path + ": an image of -6 x -4 does not split into patches of side 2"));
     CHECK(error_of([&] {
