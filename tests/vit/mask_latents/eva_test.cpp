@@ -32,7 +32,9 @@ static eva::Config golden_config(const Golden& golden) {
 
 TEST_CASE("parity: every step, the loss and every gradient of the published code") {
     for (const std::string& path : golden_files("eva")) {
-        const Golden golden(path);
+        Golden golden(path);
+        // 1.25 times what PyTorch's float32 uses
+        golden.allow_share(0.625, "activations of 20 beside outputs below 0.1");
         const eva::Config config = golden_config(golden);
         const int down = config.grid.down(), across = config.grid.across();
         Random random(1);
