@@ -1,5 +1,6 @@
 #include "vit/mask_latents/eva.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "nn/autograd/operations.h"
@@ -33,8 +34,11 @@ static eva::Config golden_config(const Golden& golden) {
 TEST_CASE("parity: every step, the loss and every gradient of the published code") {
     for (const std::string& path : golden_files("eva")) {
         Golden golden(path);
-        // 1.25 times what PyTorch's float32 uses
-        golden.allow_share(0.625, "activations of 20 beside outputs below 0.1");
+        float largest = 0;  // of the first block's outputs
+        if (golden.has("expected.blocks.0.output"))
+            for (const float x : numbers_of(golden, "expected.blocks.0.output")) largest = std::max(largest, std::abs(x));
+        if (largest > 15)  // PyTorch's float32 uses half of the tolerance there; 1.25 times that is allowed
+            golden.allow_share(0.625, "activations of 20 beside outputs below 0.1");
         const eva::Config config = golden_config(golden);
         const int down = config.grid.down(), across = config.grid.across();
         Random random(1);
