@@ -18,16 +18,15 @@
 // there. A power of two is a float whose exponent bits, the ninth from above to the second, are n + 127.
 inline constexpr float to_integer = 12582912;
 
-// (exp(r) - 1 - r) / r^2 for |r| <= 0.35
-inline float exp_remainder(float r) {
-    return (((1.3814433142e-3f * r + 8.3687966884e-3f) * r + 4.1668395796e-2f) * r + 1.6666519973e-1f) * r + 4.9999993403e-1f;
-}
-
 inline float fast_exp(float x) {
     const float shifted = x * 1.44269504f + (to_integer + 254);
     const float n = shifted - (to_integer + 254);
     const float r = (x - n * 0.693359375f) - n * -2.12194440e-4f;  // ln 2 in two pieces; n times the first is exact
-    const float exp_r = (exp_remainder(r) * r + 1) * r + 1;
+    float exp_r = 1.3814433142e-3f * r + 8.3687966884e-3f;
+    exp_r = exp_r * r + 4.1668395796e-2f;
+    exp_r = exp_r * r + 1.6666519973e-1f;
+    exp_r = exp_r * r + 4.9999993403e-1f;
+    exp_r = (exp_r * r + 1) * r + 1;
     // 2^n is made in two factors: for n = -150 or 128 it is not a float although the result may be one.
     const std::uint32_t both = std::bit_cast<std::uint32_t>(shifted) << 23;  // n + 254
     const std::uint32_t first = (both >> 1) & 0xff800000u;                   // half of it, rounded down
@@ -47,24 +46,27 @@ inline float fast_tanh(float x) {
     return size < 0.625f ? near : far;
 }
 
-// P(X <= x) of a standard normal X, (1 + erf(x / sqrt 2)) / 2. The tail below -|x| is exp(-q |x|) / 2, q a polynomial in |x|.
+// P(X <= x) of a standard normal X, (1 + erf(x / sqrt 2)) / 2. The tail below -|x| is 2^(q |x|) / 2, q a polynomial in |x|.
 inline float fast_normal_cdf(float x) {
     const float size = std::abs(x);
-    float q = -3.1013033279e-7f * size + 6.0023541482e-6f;
-    q = q * size - 4.8494976787e-5f;
-    q = q * size + 1.8702089303e-4f;
-    q = q * size + 6.0023138744e-6f;
-    q = q * size - 4.8192667326e-3f;
-    q = q * size + 3.6352276728e-2f;
-    q = q * size + 3.1830642439e-1f;
-    q = q * size + 7.9788479661e-1f;
-    const float y = -q * size;
-    const float shifted = y * 1.44269504f + (to_integer + 126);
+    float q = 4.4742349315e-7f * size - 8.6595665633e-6f;
+    q = q * size + 6.9963462519e-5f;
+    q = q * size - 2.6981411492e-4f;
+    q = q * size - 8.6595084605e-6f;
+    q = q * size + 6.9527322158e-3f;
+    q = q * size - 5.2445249361e-2f;
+    q = q * size - 4.5921909995e-1f;
+    q = q * size - 1.1511044393f;
+    const float shifted = q * size + (to_integer + 126);
     const float n = shifted - (to_integer + 126);
-    const float r = y - n * 0.693147181f;  // n > -30: one piece of ln 2 is enough
-    const float exp_r = (exp_remainder(r) * r + 1) * r + 1;
+    const float r = q * size - n;  // |r| <= 1/2, and 2^(q |x|) = 2^n 2^r
+    float two_r = 1.3264727180e-3f * r + 9.6715126409e-3f;
+    two_r = two_r * r + 5.5507337433e-2f;
+    two_r = two_r * r + 2.4022242085e-1f;
+    two_r = two_r * r + 6.9314697760e-1f;
+    two_r = two_r * r + 1;
     const float half_of_two_n = std::bit_cast<float>(std::bit_cast<std::uint32_t>(shifted) << 23);
-    const float tail = size > 6 ? 0 : exp_r * half_of_two_n;  // below -6 less than 1e-9
+    const float tail = size > 6 ? 0 : two_r * half_of_two_n;  // below -6 less than 1e-9
     return x > 0 ? 1 - tail : tail;
 }
 
