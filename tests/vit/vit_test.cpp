@@ -5,6 +5,7 @@
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "nn/data/patches.h"
+#include "nn/interpret/inside.h"
 #include "nn/training/loss.h"
 #include "tests/fixture_views.h"
 #include "tests/temporary_folder.h"
@@ -392,7 +393,16 @@ TEST_CASE("make_weights, parameters: a single class has a classifier") {
     const vit::Weights w = vit::make_weights(single, random);
     CHECK(shape(w.classifier.weight.value()) == "(8, 1)");
     CHECK(vit::parameters(w, single).back().name == "classifier.bias");
-    CHECK(vit::forward({random_image(random, single)}, w, single).logits.cols() == 1);
+    const Image image = random_image(random, single);
+    const vit::Steps steps = vit::forward({image}, w, single);
+    REQUIRE(steps.logits.cols() == 1);
+    // interpretation reads the logit through the same layers
+    const Inside inside = vit::inside(w, single);
+    REQUIRE(inside.head.size() == 1);
+    check_close("the class token's logit", slice_rows(outputs_of(steps.encoder.output.value(), inside), 0, 1), steps.logits.value());
+    vit::Config none = tiny;
+    none.classes = 0;
+    CHECK(vit::inside(w, none).head.empty());
 }
 
 TEST_SUITE_END();

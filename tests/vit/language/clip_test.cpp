@@ -181,6 +181,20 @@ TEST_CASE("class_directions: the mean of the prompts, normalised to length 1; on
                       "class_directions: there is no class; give the sentences of at least one");
 }
 
+TEST_CASE("class_directions: of two prompts that are nearly opposite the direction has length 1, too") {
+    clip::Weights w = tiny_weights();
+    const TokenBatch two = equal_batch({9, 1, 10, 9, 2, 10}, 3);
+    const Matrix pooled = clip::text_tower(two, w.text, tiny.text).pooled.value();
+    Matrix& projection = w.text_projection.weight.value();
+    for (int i = 0; i < projection.rows; ++i)
+        for (int j = 0; j < 6; ++j) projection(i, j) = j == 0 ? 100 * (pooled(0, i) - pooled(1, i)) : 0.1f * projection(i, j);
+    const Matrix embeddings = clip::embed_texts(two, w, tiny).value();
+    double squares = 0;
+    for (int j = 0; j < 6; ++j) squares += std::pow(embeddings(0, j) + embeddings(1, j), 2);
+    REQUIRE(squares < 0.1);
+    CHECK(root_mean_square(clip::class_directions({two}, w, tiny).value()) * std::sqrt(6.0) == Approx(1));
+}
+
 TEST_CASE("check: every invalid size of a tower is refused by itself, the smallest valid one is accepted") {
     const clip::VisionConfig vision{.grid = {.height = 1, .width = 1, .patch_size = 1, .channels = 1},
                                     .width = 1,

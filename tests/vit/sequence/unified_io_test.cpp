@@ -736,6 +736,31 @@ TEST_CASE("make_weights: standard deviations of T5: one over the root of the wid
     }
 }
 
+TEST_CASE("make_weights: the VQ-GAN's convolutions: one over the root of the numbers that are summed over; its codes: 1") {
+    unified_io::Config config = tiny_config();
+    config.image_vocabulary = 200;
+    config.vae.filters = 12;
+    config.vae.multipliers = {1, 2};
+    config.vae.code_width = 10;
+    config.vae.attention_sides = {4};
+    config.vae.groups = 2;
+    Random random(1);
+    const unified_io::Vae vae = unified_io::make_weights(config, random).vae;
+    const auto ratio = [](const Var& v, double stddev) { return root_mean_square(v.value()) / stddev; };
+    CHECK(ratio(vae.first.weight, 1 / std::sqrt(9 * 3.0)) == doctest::Approx(1).epsilon(0.15));  // of 324 numbers
+    const unified_io::Level& wide = vae.levels.at(1);
+    CHECK(ratio(wide.blocks.at(0).conv1.weight, 1 / std::sqrt(9 * 12.0)) == doctest::Approx(1).epsilon(0.08));
+    CHECK(ratio(wide.blocks.at(0).conv2.weight, 1 / std::sqrt(9 * 24.0)) == doctest::Approx(1).epsilon(0.08));
+    CHECK(ratio(wide.blocks.at(0).shortcut.weight, 1 / std::sqrt(12.0)) == doctest::Approx(1).epsilon(0.15));
+    CHECK(ratio(vae.middle_attention.query.weight, 1 / std::sqrt(24.0)) == doctest::Approx(1).epsilon(0.08));
+    CHECK(ratio(vae.last.weight, 1 / std::sqrt(9 * 24.0)) == doctest::Approx(1).epsilon(0.08));
+    CHECK(ratio(vae.codebook, 1) == doctest::Approx(1).epsilon(0.08));
+    for (const Norm& norm : {vae.norm, wide.blocks.at(0).norm1, wide.blocks.at(0).norm2, vae.middle_attention.norm}) {
+        for (const float gain : norm.gain.value()) CHECK(gain == 1);
+        for (const float bias : norm.bias.value()) CHECK(bias == 0);
+    }
+}
+
 TEST_CASE("masks_of: a mean of 30 is black, distances of 100 are coloured, one of 40 is not a colour") {
     const auto kinds = [](float red, float green, float blue) {
         Image image(1, 11, 3);
