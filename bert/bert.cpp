@@ -144,8 +144,7 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     config.width = checkpoint.dimension(words, 1);
     config.positions = checkpoint.dimension(bert + "embeddings.position_embeddings.weight", 0);
     config.token_types = checkpoint.dimension(bert + "embeddings.token_type_embeddings.weight", 0);
-    config.depth = 0;
-    while (checkpoint.has(bert + "encoder.layer." + std::to_string(config.depth) + ".output.dense.weight")) ++config.depth;
+    config.depth = count_blocks(checkpoint, bert + "encoder.layer.", ".output.dense.weight");
     config.mlp_width = checkpoint.dimension(bert + "encoder.layer.0.intermediate.dense.weight", 0);
     config.pooler = checkpoint.has(bert + "pooler.dense.weight");
     const ModelConfig model_config(checkpoint, given);

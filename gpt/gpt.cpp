@@ -200,8 +200,7 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     config.vocabulary = static_cast<int>(dimension(checkpoint, words_name(config.order), 0));
     config.width = static_cast<int>(dimension(checkpoint, words_name(config.order), 1));
     config.positions = static_cast<int>(dimension(checkpoint, positions_name(config.order), 0));
-    config.depth = 0;
-    while (!name_in(checkpoint, "h." + std::to_string(config.depth) + ".mlp.c_fc.weight").empty()) ++config.depth;
+    config.depth = count_blocks(checkpoint, "h.", ".mlp.c_fc.weight", load_rules(config));
     config.mlp_width = static_cast<int>(dimension(checkpoint, "h.0.mlp.c_fc.weight", 1));
     const ModelConfig model_config(checkpoint, given);
     model_config.require_agrees(settings::width, config.width);

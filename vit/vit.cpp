@@ -163,8 +163,7 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     model_config.require_agrees(settings::patch_size, config.grid.patch_size);
     const int N = checkpoint.dimension(vit + "embeddings.position_embeddings", 1) - 1;
     set_image_size(config.grid, N, model_config, checkpoint.path);
-    config.depth = 0;
-    while (checkpoint.has(vit + "encoder.layer." + std::to_string(config.depth) + ".output.dense.weight")) ++config.depth;
+    config.depth = count_blocks(checkpoint, vit + "encoder.layer.", ".output.dense.weight");
     config.mlp_width = checkpoint.dimension(vit + "encoder.layer.0.intermediate.dense.weight", 0);
     config.classes = checkpoint.has("classifier.weight") ? checkpoint.dimension("classifier.weight", 0) : 0;
     model_config.require_agrees(settings::width, config.width);

@@ -131,8 +131,7 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     Config config;
     config.vocabulary = checkpoint.dimension(name_in(checkpoint, "word_embeddings.weight"), 0);
     config.width = checkpoint.dimension(name_in(checkpoint, "word_embeddings.weight"), 1);
-    config.depth = 0;
-    while (checkpoint.has(name_in(checkpoint, "h." + std::to_string(config.depth) + ".input_layernorm.weight"))) ++config.depth;
+    config.depth = count_blocks(checkpoint, "h.", ".input_layernorm.weight", load_rules());
     const ModelConfig model_config(checkpoint, given);
     model_config.require_agrees({"the width", {"hidden_size", "n_embed"}}, config.width);
     model_config.require_agrees(settings::depth, config.depth);

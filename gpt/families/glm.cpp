@@ -291,9 +291,7 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     config.vocabulary = checkpoint.dimension(words, 0);
     config.width = checkpoint.dimension(words, 1);
     config.positions = large ? 0 : checkpoint.dimension(positions, 0) - 1;
-    config.depth = 0;
-    while (checkpoint.has(name_in(checkpoint, "transformer.layers." + text(config.depth) + ".input_layernorm.weight")))
-        ++config.depth;
+    config.depth = count_blocks(checkpoint, "transformer.layers.", ".input_layernorm.weight", load_rules());
     config.mlp_width = checkpoint.dimension(name_in(checkpoint, "transformer.layers.0.mlp.dense_4h_to_h.weight"), 1);
     const ModelConfig model_config(checkpoint, given);
     model_config.require_agrees(settings::width, config.width);

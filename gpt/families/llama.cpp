@@ -139,16 +139,13 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     const auto name = [&checkpoint](const std::string& hugging_face, const std::string& meta) {
         return name_in(checkpoint, hugging_face, meta);
     };
-    const auto has_block = [&](int l) {
-        const std::string block = "layers." + std::to_string(l);
-        return checkpoint.has(name("model." + block + ".input_layernorm.weight", block + ".attention_norm.weight"));
-    };
     const std::string words = name("model.embed_tokens.weight", "tok_embeddings.weight");
     Config config;
     config.vocabulary = checkpoint.dimension(words, 0);
     config.width = checkpoint.dimension(words, 1);
-    config.depth = 0;
-    while (has_block(config.depth)) ++config.depth;
+    config.depth = has_meta_names(checkpoint)
+                       ? count_blocks(checkpoint, "layers.", ".attention_norm.weight")
+                       : count_blocks(checkpoint, "model.layers.", ".input_layernorm.weight", {.optional_prefixes = {"model."}});
     config.mlp_width = checkpoint.dimension(name("model.layers.0.mlp.gate_proj.weight", "layers.0.feed_forward.w1.weight"), 0);
     const int key_width = checkpoint.dimension(name("model.layers.0.self_attn.k_proj.weight", "layers.0.attention.wk.weight"), 0);
 

@@ -119,8 +119,7 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given, cons
     config.vocabulary = checkpoint.dimension(prefix + "embed_tokens.weight", 0);
     config.width = checkpoint.dimension(prefix + "embed_tokens.weight", 1);
     config.positions = checkpoint.dimension(prefix + "embed_positions.weight", 0) - config.position_offset;
-    config.depth = 0;
-    while (checkpoint.has(prefix + "layers." + std::to_string(config.depth) + ".fc1.weight")) ++config.depth;
+    config.depth = count_blocks(checkpoint, prefix + "layers.", ".fc1.weight");
     config.mlp_width = checkpoint.dimension(first + "fc1.weight", 0);
     config.biases = checkpoint.has(first + "fc1.bias");
     config.affine_norms = checkpoint.has(first + "final_layer_norm.weight");

@@ -7,6 +7,7 @@
 #include "nn/autograd/rearrange.h"
 #include "nn/interpret/inside.h"
 #include "nn/layers/embedding.h"
+#include "nn/layers/model_config.h"
 #include "nn/layers/names.h"
 #include "nn/training/loss.h"
 
@@ -120,8 +121,7 @@ Config config_of(const Safetensors& checkpoint) {
     Config config;
     config.vocabulary = checkpoint.dimension("0.weight", 0);
     config.width = checkpoint.dimension("0.weight", 1);
-    config.depth = 0;
-    while (checkpoint.has(text(config.depth + 1) + ".fn.norm.gamma")) ++config.depth;
+    config.depth = count_blocks(checkpoint, "", ".fn.norm.gamma", {}, 1);
     config.mlp_width = checkpoint.dimension("1.fn.ff_out.1.weight", 1);
     const int queries = checkpoint.dimension("1.fn.attn_out.weight", 1);  // H h
     const int fused = checkpoint.dimension("1.fn.fused_attn_ff_proj.weight", 0);

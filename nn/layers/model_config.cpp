@@ -203,9 +203,10 @@ int size_of(const Safetensors& checkpoint, const std::string& name, std::size_t 
     return checkpoint.dimension(stored.empty() ? name : stored, which);
 }
 
-int count_blocks(const Safetensors& checkpoint, const std::string& prefix, const std::string& ending, const LoadRules& rules) {
+int count_blocks(const Safetensors& checkpoint, const std::string& prefix, const std::string& ending, const LoadRules& rules,
+                 int first) {
     int count = 0;
-    while (!name_in_file(checkpoint, prefix + std::to_string(count) + ending, rules).empty()) ++count;
+    while (!name_in_file(checkpoint, prefix + std::to_string(first + count) + ending, rules).empty()) ++count;
     return count;
 }
 

@@ -115,10 +115,11 @@ std::map<std::string, std::string> metadata_of(const std::string& model_type, co
 // A dimension of a tensor, and the number of blocks in a file, under any name that the rules allow:
 //   size_of(checkpoint, "word_embeddings.weight", 0, load_rules())
 //   count_blocks(checkpoint, "h.", ".input_layernorm.weight", load_rules())
+//   first   the number of the first block
 //   throws  size_of: std::invalid_argument when the tensor is missing
 int size_of(const Safetensors& checkpoint, const std::string& name, std::size_t which, const LoadRules& rules = {});
 int count_blocks(const Safetensors& checkpoint, const std::string& prefix, const std::string& block_ending,
-                 const LoadRules& rules = {});
+                 const LoadRules& rules = {}, int first = 0);
 
 // Checks the number of layers that are not blocks of nn/layers/transformer.h, at the beginning of a forward pass.
 //   throws  std::invalid_argument, beginning with `who`, when configuration and weights have different numbers

@@ -399,7 +399,8 @@ TEST_CASE("make_weights, parameters: a single class has a classifier") {
     // interpretation reads the logit through the same layers
     const Inside inside = vit::inside(w, single);
     REQUIRE(inside.head.size() == 1);
-    check_close("the class token's logit", slice_rows(outputs_of(steps.encoder.output.value(), inside), 0, 1), steps.logits.value());
+    check_close("the class token's logit", slice_rows(outputs_of(steps.encoder.output.value(), inside), 0, 1),
+                steps.logits.value());
     vit::Config none = tiny;
     none.classes = 0;
     CHECK(vit::inside(w, none).head.empty());

@@ -208,8 +208,7 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     config.clip_width = size_of(checkpoint, head + "class-predict/kernel", 0);
     config.classes = size_of(checkpoint, head + "class-predict/kernel", 1);
     config.hidden = size_of(checkpoint, head + "project-to-clip/kernel", 0);
-    config.layers = 0;
-    while (checkpoint.has(head + "fc" + std::to_string(6 + config.layers) + "/kernel")) ++config.layers;
+    config.layers = count_blocks(checkpoint, head + "fc", "/kernel", {}, 6);
     config.double_branch = checkpoint.has(head + "distill-project-to-clip/kernel");
     read_members(ModelConfig(checkpoint, given), members_of(config));
     const int inputs = size_of(checkpoint, head + (config.layers > 0 ? "fc6/kernel" : "project-to-clip/kernel"), 0);

@@ -307,12 +307,6 @@ LoadRules load_rules() { return {.ignored_endings = {".position_ids", "input_res
 
 bool is_openai_layout(const Safetensors& checkpoint) { return checkpoint.has("visual.conv1.weight"); }
 
-static int blocks_in(const Safetensors& checkpoint, const std::string& prefix, const std::string& ending) {
-    int depth = 0;
-    while (checkpoint.has(prefix + std::to_string(depth) + ending)) ++depth;
-    return depth;
-}
-
 // A setting of one tower, "vision_config" or "text_config".
 static Setting of_tower(const std::string& tower, Setting setting, const std::string& option = "") {
     for (std::string& key : setting.keys) key = tower + "." + key;
@@ -356,13 +350,13 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     const int side = static_cast<int>(std::lround(std::sqrt(static_cast<double>(std::max(0, N)))));
     require(side * side == N, checkpoint.path, ": ", N, " positions are not a square grid; state the image size");
     vision.grid.height = vision.grid.width = side * vision.grid.patch_size;
-    vision.depth = blocks_in(checkpoint, image_blocks, expand);
+    vision.depth = count_blocks(checkpoint, image_blocks, expand);
     vision.mlp_width = checkpoint.dimension(image_blocks + "0" + expand, 0);
     TextConfig& text = config.text;
     text.vocabulary = checkpoint.dimension(words, 0);
     text.width = checkpoint.dimension(words, 1);
     text.positions = checkpoint.dimension(text_positions, 0);
-    text.depth = blocks_in(checkpoint, text_blocks, expand);
+    text.depth = count_blocks(checkpoint, text_blocks, expand);
     text.mlp_width = checkpoint.dimension(text_blocks + "0" + expand, 0);
     const ModelConfig model_config(checkpoint, given);
     read_settings(vision, model_config, "vision_config", "--image-heads N", openai, 12, checkpoint.path);

@@ -167,6 +167,8 @@ TEST_CASE("size_of, count_blocks, ratio_of: a tensor is found under any name tha
     CHECK(size_of(file, "h.0.w", 1, rules) == 3);
     CHECK(count_blocks(file, "h.", ".w", rules) == 2);
     CHECK(count_blocks(file, "h.", ".w") == 0);
+    CHECK(count_blocks(file, "h.", ".w", rules, 1) == 1);  // counted from 1, there is one
+    CHECK(count_blocks(file, "h.", ".w", rules, 2) == 0);
     CHECK(error_of([&] { size_of(file, "h.2.w", 0, rules); }).find("h.2.w") != std::string::npos);
     for (int width = 1; width < 60; ++width)
         for (int inner = 1; inner < 200; ++inner) CHECK(static_cast<int>(width * ratio_of(inner, width)) == inner);
