@@ -108,14 +108,27 @@ int ModelConfig::integer(const Setting& setting) const { return integer_of(setti
 double ModelConfig::real(const Setting& setting) const { return real_of(setting, required(setting)); }
 std::string ModelConfig::string(const Setting& setting) const { return required(setting).value; }
 
+// "16", "12" of "16,12" or "[16, 12]"; one empty item of "" or "[]".
+static std::vector<std::string> items_of(const std::string& list) {
+    const bool in_brackets = list.starts_with('[') && list.ends_with(']');
+    std::vector<std::string> items = split(in_brackets ? list.substr(1, list.size() - 2) : list, ',');
+    for (std::string& item : items) item = item.substr(std::min(item.find_first_not_of(' '), item.size()));
+    return items;
+}
+
 std::vector<int> ModelConfig::integers(const Setting& setting) const {
     const Found list = required(setting);
-    const std::string& all = list.value;
-    const bool in_brackets = all.starts_with('[') && all.ends_with(']');
     std::vector<int> numbers;
-    for (const std::string& item : split(in_brackets ? all.substr(1, all.size() - 2) : all, ','))
-        numbers.push_back(
-            integer_of(setting, {item.substr(std::min(item.find_first_not_of(' '), item.size())), list.key, list.from}));
+    for (const std::string& item : items_of(list.value)) numbers.push_back(integer_of(setting, {item, list.key, list.from}));
+    return numbers;
+}
+
+std::vector<float> ModelConfig::reals(const Setting& setting) const {
+    const Found list = required(setting);
+    const std::vector<std::string> items = items_of(list.value);
+    if (items.size() == 1 && items[0].empty()) return {};
+    std::vector<float> numbers;
+    for (const std::string& item : items) numbers.push_back(static_cast<float>(real_of(setting, {item, list.key, list.from})));
     return numbers;
 }
 
@@ -169,6 +182,7 @@ struct ReadMember {
     void operator()(double* value) const { *value = model_config.real(setting); }
     void operator()(bool* value) const { *value = model_config.flag(setting); }
     void operator()(Activation* value) const { *value = activation_of_name(model_config.string(setting)); }
+    void operator()(std::vector<float>* value) const { *value = model_config.reals(setting); }
 };
 
 // And as text.
@@ -178,6 +192,14 @@ struct MemberText {
     std::string operator()(const double* value) const { return short_digits(*value, 17); }
     std::string operator()(const bool* value) const { return *value ? "true" : "false"; }
     std::string operator()(const Activation* value) const { return name_of_activation(*value); }
+    std::string operator()(const std::vector<float>* value) const {
+        std::string all;
+        for (const float number : *value) {
+            if (!all.empty()) all += ',';
+            all += setting_text(number);
+        }
+        return all;
+    }
 };
 
 }  // namespace

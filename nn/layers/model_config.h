@@ -58,6 +58,7 @@ public:
     double real(const Setting& setting) const;
     std::string string(const Setting& setting) const;
     std::vector<int> integers(const Setting& setting) const;  // "224", "16,12" or [16, 12]
+    std::vector<float> reals(const Setting& setting) const;   // the same, also none: "" or []
 
     // The same for a setting with a default.
     int integer(const Setting& setting, int otherwise) const;
@@ -101,7 +102,7 @@ struct Member {
         usual,   // the caller or a file; without either it keeps its value, the default of the published code
     };
     Setting setting;
-    std::variant<int*, float*, double*, bool*, Activation*> value;
+    std::variant<int*, float*, double*, bool*, Activation*, std::vector<float>*> value;
     From from = From::usual;
 };
 

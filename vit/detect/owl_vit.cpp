@@ -295,7 +295,16 @@ static std::vector<Member> members_of(Config& config) {
             {{"the eps of the norms (vision_config)", {"vision_config.layer_norm_eps"}}, &vision.eps},
             {{"the eps of the norms (text_config)", {"text_config.layer_norm_eps"}}, &text.eps},
             {{"the activation function (vision_config)", {"vision_config.hidden_act"}}, &vision.activation},
-            {{"the activation function (text_config)", {"text_config.hidden_act"}}, &text.activation}};
+            {{"the activation function (text_config)", {"text_config.hidden_act"}}, &text.activation},
+            {{"the cost of the class", {"cost_class"}}, &config.class_cost},
+            {{"the cost of the box", {"cost_bbox"}}, &config.box_cost},
+            {{"the cost of the overlap", {"cost_giou"}}, &config.overlap_cost},
+            {{"the weight of the class loss", {"loss_class"}}, &config.class_weight},
+            {{"the weight of the box loss", {"loss_bbox"}}, &config.box_weight},
+            {{"the weight of the overlap loss", {"loss_giou"}}, &config.overlap_weight},
+            {{"alpha of the focal loss", {"focal_alpha"}}, &config.focal_alpha},
+            {{"gamma of the focal loss", {"focal_gamma"}}, &config.focal_gamma},
+            {{"the logit of a padding query", {"masked_logit"}}, &config.absent_logit}};
 }
 
 Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {

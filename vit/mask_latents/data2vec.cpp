@@ -277,6 +277,9 @@ static std::vector<Member> members_of(Config& config) {
             {{"whether the average is normalised", {"layer_norm_targets"}}, &config.normalise_average},
             {{"where the loss turns straight", {"loss_beta"}}, &config.beta},
             {{"the factor on the loss", {"loss_scale"}}, &config.loss_scale},
+            {{"the first decay of the teacher", {"ema_decay"}}, &config.average.start},
+            {{"the last decay of the teacher", {"ema_end_decay"}}, &config.average.end},
+            {{"the updates between them", {"ema_anneal_end_step"}}, &config.average.updates},
             {settings::eps, &config.eps},
             {{"the id of padding", {"pad", "pad_token_id"}}, &config.padding_token},
             {{"the id of the mask token", {"mask_idx", "mask_token_id"}}, &config.mask_token, From::file}};

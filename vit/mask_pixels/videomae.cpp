@@ -313,6 +313,8 @@ static std::vector<Member> members_of(Config& config) {
              From::file},
             {{"the fraction of masked cubes", {"mask_ratio"}}, &config.mask_ratio},
             {{"whether targets are normalised", {"norm_pix_loss", "normlize_target"}}, &config.normalise_targets},
+            {{"the mean of each channel", {"image_mean"}}, &config.channel_mean},
+            {{"the standard deviation of each channel", {"image_std"}}, &config.channel_std},
             {settings::eps, &config.eps}};
 }
 

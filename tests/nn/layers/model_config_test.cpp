@@ -123,12 +123,15 @@ TEST_CASE("read_members, metadata_of: members of every kind are written and read
     double share = 0.1;
     bool tied = true;
     Activation activation = Activation::gelu_tanh;
+    std::vector<float> means{0.5f, 0.25f}, none;
     const std::vector<Member> members{{settings::width, &width, Member::From::shapes},
                                       {settings::heads, &heads, Member::From::file},
                                       {settings::eps, &eps},
                                       {{"a share", {"share"}}, &share},
                                       {{"whether it is tied", {"tied"}}, &tied},
-                                      {settings::activation, &activation}};
+                                      {settings::activation, &activation},
+                                      {{"means", {"means"}}, &means},
+                                      {{"no numbers", {"none"}}, &none}};
     const std::map<std::string, std::string> written = metadata_of("toy", members);
     CHECK(written == std::map<std::string, std::string>{{"format", "pt"},
                                                         {"model_type", "toy"},
@@ -136,11 +139,15 @@ TEST_CASE("read_members, metadata_of: members of every kind are written and read
                                                         {"layer_norm_eps", "1e-05"},
                                                         {"share", "0.10000000000000001"},
                                                         {"tied", "true"},
-                                                        {"hidden_act", "gelu_new"}});
-    heads = 0, eps = 0, share = 0, tied = false, activation = Activation::relu;
+                                                        {"hidden_act", "gelu_new"},
+                                                        {"means", "0.5,0.25"},
+                                                        {"none", ""}});
+    heads = 0, eps = 0, share = 0, tied = false, activation = Activation::relu, means = {}, none = {1};
     read_members(ModelConfig(checkpoint(folder, written)), members);
     CHECK(metadata_of("toy", members) == written);
     CHECK(share == 0.1);
+    CHECK(means == std::vector<float>{0.5f, 0.25f});
+    CHECK(none.empty());
     // Defaults of published code stay; a setting that only a file can give is required; shapes and file must agree.
     tied = false;
     read_members(ModelConfig(checkpoint(folder), {{"n_head", "2"}}), members);
@@ -155,6 +162,23 @@ TEST_CASE("read_members, metadata_of: members of every kind are written and read
     CHECK(error_of([&] {
               read_members(ModelConfig(checkpoint(folder), {{"n_head", "2"}, {"tied", "yes"}}), members);
           }) == "the given settings: tied is \"yes\"; whether it is tied must be true or false");
+}
+
+TEST_CASE("reals: numbers with or without brackets, also none; a missing number is refused") {
+    const TemporaryFolder folder;
+    const Setting means{"the mean of each channel", {"image_mean"}};
+    const auto reals = [&](const std::string& text) {
+        return ModelConfig(checkpoint(folder), {{"image_mean", text}}).reals(means);
+    };
+    for (const char* const text : {"0.5,1e-3,-2", "[0.5, 1e-3, -2]"}) CHECK(reals(text) == std::vector<float>{0.5f, 1e-3f, -2});
+    CHECK(reals("0") == std::vector<float>{0});
+    CHECK(reals("").empty());
+    CHECK(reals("[]").empty());
+    const std::string rule = "; the mean of each channel must be a number";
+    CHECK(error_of([&] { reals("0.5,"); }) == "the given settings: image_mean is \"\"" + rule);
+    CHECK(error_of([&] { reals("[0.5, half]"); }) == "the given settings: image_mean is \"half\"" + rule);
+    CHECK(error_of([&] { ModelConfig(checkpoint(folder)).reals(means); }).find(": missing setting: the mean of each channel") !=
+          std::string::npos);
 }
 
 TEST_CASE("size_of, count_blocks, ratio_of: a tensor is found under any name that the rules allow; a ratio restores the width") {

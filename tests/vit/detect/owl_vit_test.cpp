@@ -264,6 +264,24 @@ TEST_CASE(
         config.clip.vision.grid.height = config.clip.vision.grid.width;  // a square grid of positions determines the size
         check_given_settings(config, table, owl_vit::config_of, "the number of heads (vision_config)");
     }
+    owl_vit::Config trained = tiny_config();  // as DETR weights costs and losses
+    trained.clip.vision.grid.height = trained.clip.vision.grid.width;
+    trained.class_cost = 2, trained.box_cost = 5, trained.overlap_cost = 3;
+    trained.class_weight = 4, trained.box_weight = 6, trained.overlap_weight = 7;
+    trained.focal_alpha = 0.25f, trained.focal_gamma = 1.5f, trained.absent_logit = -1e4f;
+    const TemporaryFolder folder;
+    const std::string path = folder.path("owl_vit.safetensors");
+    save(table(trained), path, owl_vit::metadata(trained));
+    const owl_vit::Config read = owl_vit::config_of(Safetensors(path), {});
+    CHECK(read.class_cost == 2);
+    CHECK(read.box_cost == 5);
+    CHECK(read.overlap_cost == 3);
+    CHECK(read.class_weight == 4);
+    CHECK(read.box_weight == 6);
+    CHECK(read.overlap_weight == 7);
+    CHECK(read.focal_alpha == 0.25f);
+    CHECK(read.focal_gamma == 1.5f);
+    CHECK(read.absent_logit == -1e4f);
 }
 
 TEST_CASE("owl_vit: a depth that the weights do not have, invalid boxes and thresholds above 1 are refused") {

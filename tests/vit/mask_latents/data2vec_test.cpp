@@ -266,7 +266,11 @@ TEST_CASE(
     const TemporaryFolder folder;
     const std::string path = folder.path("data2vec.safetensors");
     save(table(without_text), path, data2vec::metadata(without_text));
-    CHECK(data2vec::config_of(Safetensors(path), {}).vocabulary == 0);
+    const data2vec::Config read = data2vec::config_of(Safetensors(path), {});
+    CHECK(read.vocabulary == 0);
+    CHECK(read.average.start == 0.5);  // the teacher is averaged as before
+    CHECK(read.average.end == 1);
+    CHECK(read.average.updates == 4);
 }
 
 TEST_CASE("data2vec: every invalid size or factor is refused by itself, the smallest valid one is accepted") {

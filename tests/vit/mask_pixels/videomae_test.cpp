@@ -260,12 +260,27 @@ TEST_CASE(
         check_given_settings(golden_config(Golden(path)), table, videomae::config_of, "the size of the images");
     videomae::Config scaled = small_case().config;
     scaled.grid.channels = 3;
-    scaled.channel_mean = scaled.channel_std = {1, 1, 1};
+    scaled.channel_mean = {0.5f, 0.25f, 0.125f};
+    scaled.channel_std = {1, 2, 0.1f};
     scaled.layer_scale = 0.5f;
     const TemporaryFolder folder;
     const std::string path = folder.path("videomae.safetensors");
     save(table(scaled), path, videomae::metadata(scaled));
-    CHECK(videomae::config_of(Safetensors(path), {}).layer_scale.has_value());
+    const videomae::Config read = videomae::config_of(Safetensors(path), {});
+    CHECK(read.layer_scale.has_value());
+    CHECK(read.channel_mean == scaled.channel_mean);
+    CHECK(read.channel_std == scaled.channel_std);
+    const videomae::Config as_it_is = small_case().config;  // of two channels, not normalised
+    save(table(as_it_is), path, videomae::metadata(as_it_is));
+    CHECK(videomae::config_of(Safetensors(path), {}).channel_mean.empty());
+    CHECK(videomae::config_of(Safetensors(path), {}).channel_std.empty());
+    // A published file does not say them: those of ImageNet.
+    save(table(scaled), path);
+    const videomae::Config published = videomae::config_of(
+        Safetensors(path),
+        {{"image_size", "4,6"}, {"num_frames", "4"}, {"num_attention_heads", "2"}, {"decoder_num_attention_heads", "1"}});
+    CHECK(published.channel_mean == std::vector<float>{0.485f, 0.456f, 0.406f});
+    CHECK(published.channel_std == std::vector<float>{0.229f, 0.224f, 0.225f});
 }
 
 TEST_CASE("make_weights: a channel's standard deviation of 0 is refused") {
