@@ -11,6 +11,7 @@
 #include "nn/layers/relative_position.h"
 #include "nn/text/batch.h"
 #include "nn/training/loss.h"
+#include "vit/vit.h"
 
 namespace unified_io {
 
@@ -872,9 +873,7 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     Config config;
     read_shapes(checkpoint, config);
     const ModelConfig model_config(checkpoint, given);
-    const std::vector<int> size = model_config.integers(settings::image_size);
-    config.grid.height = size.front();
-    config.grid.width = size.back();
+    vit::set_image_size(config.grid, model_config, checkpoint.path);
     read_members(model_config, members_of(config));
     require(config.grid.patch_size > 0, checkpoint.path, ": patches of side ", config.grid.patch_size, ", it must be at least 1");
     const int area = config.grid.patch_size * config.grid.patch_size;

@@ -13,6 +13,7 @@
 #include "nn/layers/position.h"
 #include "nn/maps/resize.h"
 #include "nn/training/loss.h"
+#include "vit/vit.h"
 
 namespace uvim {
 
@@ -429,10 +430,11 @@ static std::vector<Member> members_of(Config& config) {
             {{"the eps of the norms", {"layer_norm_epsilon", "layer_norm_eps"}}, &config.eps}};
 }
 
-void read_image_size(Grid& grid, const ModelConfig& model_config) {
-    const std::vector<int> size = model_config.integers(settings::image_size);
-    grid.height = size.front();
-    grid.width = size.back();
+void read_image_size(Grid& grid, const ModelConfig& model_config, const std::string& path) {
+    PatchGrid size;
+    vit::set_image_size(size, model_config, path);
+    grid.height = size.height;
+    grid.width = size.width;
 }
 
 static void read_blocks(const Safetensors& checkpoint, Config& config) {
@@ -454,7 +456,7 @@ static void read_grid(const Safetensors& checkpoint, const ModelConfig& model_co
     const std::string to_oracle = "params/ctx_enc_embedding/kernel", to_base = "params/ctx_dec_embedding/kernel";
     config.oracle_sees_image = checkpoint.has(to_oracle);
     config.base_sees_image = checkpoint.has(to_base);
-    read_image_size(config.grid, model_config);
+    read_image_size(config.grid, model_config, checkpoint.path);
     if (config.oracle_sees_image || config.base_sees_image) {
         const std::string kernel = config.base_sees_image ? to_base : to_oracle;
         config.grid.patch_height = size_of(checkpoint, kernel, 0);
@@ -462,6 +464,8 @@ static void read_grid(const Safetensors& checkpoint, const ModelConfig& model_co
         config.grid.channels = size_of(checkpoint, kernel, 2);
     } else {
         const std::vector<int> sides = model_config.integers(settings::patch_size);
+        require(sides.size() == 1 || sides.size() == 2, checkpoint.path, ": a patch size of ", sides.size(),
+                " numbers, it is one side, or height and width");
         config.grid.patch_height = sides.front();
         config.grid.patch_width = sides.back();
     }

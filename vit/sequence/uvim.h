@@ -49,7 +49,8 @@ struct Grid {
 void check(const Grid& grid, const char* who);
 
 // Reads H and W from where nn/layers/model_config.h looks: "512" or "512,384".
-void read_image_size(Grid& grid, const ModelConfig& model_config);
+//   throws  std::invalid_argument, beginning with the path, for another number of numbers
+void read_image_size(Grid& grid, const ModelConfig& model_config, const std::string& path);
 
 // The patches of all images, stacked, channel fastest: (B*n, a*channels).
 //   note    patchify_all() of nn/data/patches.h for patches of any shape

@@ -208,7 +208,7 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     config.learned_positions = checkpoint.has(positions);
     if (config.learned_positions) config.code_length = size_of(checkpoint, positions, 1);
     const ModelConfig model_config(checkpoint, given);
-    uvim::read_image_size(config.grid, model_config);
+    uvim::read_image_size(config.grid, model_config, checkpoint.path);
     read_members(model_config, members_of(config));
     check(config);
     return config;

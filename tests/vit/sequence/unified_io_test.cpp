@@ -574,6 +574,9 @@ TEST_CASE(
         CHECK(error_of([&] {
                   unified_io::config_of(Safetensors(saved), {{"patch_size", "0"}});
               }) == saved + ": patches of side 0, it must be at least 1");
+        CHECK(error_of([&] {
+                  unified_io::config_of(Safetensors(saved), {{"image_size", "8,8,3"}});
+              }) == saved + ": an image size of 3 numbers, it is one side, or height and width");
     }
 }
 

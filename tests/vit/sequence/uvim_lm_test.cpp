@@ -145,6 +145,12 @@ TEST_CASE(
     for (const std::string& path : golden_files("uvim_lm")) {
         const uvim_lm::Config config = golden_config(Golden(path));
         check_given_settings(config, table, uvim_lm::config_of, "the size of the images");
+        const TemporaryFolder folder;
+        const std::string saved = folder.path("uvim_lm.safetensors");
+        save(table(config), saved, uvim_lm::metadata(config));
+        CHECK(error_of([&] {
+                  uvim_lm::config_of(Safetensors(saved), {{"image_size", "8,8,3"}});
+              }) == saved + ": an image size of 3 numbers, it is one side, or height and width");
     }
 }
 

@@ -361,6 +361,12 @@ TEST_CASE(
     CHECK(read.outputs[1].ignores_class_0);
     CHECK_FALSE(read.outputs[0].ignores_class_0);
     CHECK_FALSE(read.base_sees_image);
+    const auto with = [&](const std::string& key, const std::string& sizes) {
+        return error_of([&] { uvim::config_of(Safetensors(path), {{key, sizes}}); });
+    };
+    CHECK(with("image_size", "8,12,3") == path + ": an image size of 3 numbers, it is one side, or height and width");
+    CHECK(with("patch_size", "2,4,3") == path + ": a patch size of 3 numbers, it is one side, or height and width");
+    CHECK(uvim::config_of(Safetensors(path), {{"patch_size", "2"}}).grid.patch_width == 2);
     for (const bool oracle : {true, false}) {  // a single tensor tells the sides of patches
         config.oracle_sees_image = oracle;
         config.base_sees_image = !oracle;
