@@ -4,6 +4,7 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/layers/transformer.h"
 #include "nn/maps/pool.h"
 #include "nn/maps/resize.h"
 #include "nn/training/loss.h"
@@ -147,8 +148,9 @@ static void check(const Config& config) {
     for (const int multiplier : config.multipliers)
         require(multiplier > 0 && config.groups > 0 && config.filters * multiplier % config.groups == 0,
                 "maskgit_vqgan: ", config.filters * multiplier, " channels do not split into ", config.groups, " groups");
-    require(config.eps >= 0 && config.entropy_temperature > 0, "maskgit_vqgan: eps ", config.eps, ", temperature ",
-            config.entropy_temperature, ": the first may not be negative, the second must be positive");
+    require_eps("maskgit_vqgan", config.eps);
+    require(config.entropy_temperature > 0 && std::isfinite(config.entropy_temperature), "maskgit_vqgan: a temperature of ",
+            config.entropy_temperature, " of the entropy, it must be finite and above 0");
 }
 
 static ResBlock make_res_block(int in, int out, Random& random, const Init& init) {

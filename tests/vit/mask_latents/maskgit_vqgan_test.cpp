@@ -204,9 +204,13 @@ TEST_CASE("maskgit_vqgan: every invalid size or factor is refused by itself, the
              {{.multipliers = {0}}, "maskgit_vqgan: 0 channels do not split into 32 groups"},
              {{.groups = 0}, "maskgit_vqgan: 128 channels do not split into 0 groups"},
              {{.eps = -1},
-              "maskgit_vqgan: eps -1.000000, temperature 0.010000: the first may not be negative, the second must be positive"},
+              "maskgit_vqgan: an eps of -1, it is added to a variance and must be finite and at least 0; 1e-5 is usual"},
+             {{.eps = INFINITY},
+              "maskgit_vqgan: an eps of inf, it is added to a variance and must be finite and at least 0; 1e-5 is usual"},
              {{.entropy_temperature = 0},
-              "maskgit_vqgan: eps 0.000001, temperature 0.000000: the first may not be negative, the second must be positive"},
+              "maskgit_vqgan: a temperature of 0.000000 of the entropy, it must be finite and above 0"},
+             {{.entropy_temperature = INFINITY},
+              "maskgit_vqgan: a temperature of inf of the entropy, it must be finite and above 0"},
          })
         CHECK_THROWS_WITH(maskgit_vqgan::make_weights(config, random), text.c_str());
     const maskgit_vqgan::Config smallest{.channels = 1,
