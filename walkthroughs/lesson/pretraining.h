@@ -17,7 +17,7 @@ struct Pretraining {
 // Draws one training sequence.
 using Reader = std::function<std::vector<int>(Random&)>;
 
-// Masks 15 % of the tokens, 80/10/10; AdamW without weight decay, gradients clipped at 1.
+// Masks 15 % of the tokens, 80/10/10; AdamW without weight decay, beta2 = 0.98, gradients clipped at 1.
 //   returns  the loss of every step
 std::vector<float> pretrain(const mlm::Weights& w, const bert::Config& config, const Pretraining& how, const Reader& read,
                             Random& random);

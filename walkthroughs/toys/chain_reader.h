@@ -41,7 +41,8 @@ struct ChainTraining {
     float learning_rate = 3e-3f;
 };
 
-// Trains on new texts in every step; returns the losses.   what  the name of the progress line
+// Trains on new texts in every step: AdamW without weight decay, beta2 = 0.98, gradients clipped at 1; 50 steps of warm-up, then
+// a cosine to a twentieth of the learning rate.   what  the name of the progress line   returns  the losses
 std::vector<float> learn_chain(const ChainReader& reader, const SecondOrderChain& chain, const ChainTraining& training,
                                Random& random, const std::string& what);
 

@@ -48,7 +48,8 @@ struct Learned {
     gpt::Weights w;
     std::vector<float> losses;  // of every step
 };
-// A GPT of two blocks, trained on new texts in each step.
+// A GPT of two blocks of width 32 with 4 heads, weights of standard deviation 0.1, trained on new texts in each step: AdamW without
+// weight decay, beta2 = 0.98, gradients clipped at 1; 50 steps of warm-up, then linear to a twentieth of the learning rate.
 Learned learn(const Training& training, Random& random);
 
 }  // namespace jumping_walk

@@ -41,6 +41,26 @@ TEST_CASE("labels_of: the index of the sphere in the middle, -1 at the corners")
 TEST_CASE("four_spheres: the fourth is yellow, or has exactly the second one's green") {
     CHECK(four_spheres()[3].colour != four_spheres()[1].colour);
     CHECK(four_spheres(true)[3].colour == four_spheres(true)[1].colour);
+    const std::vector<Sphere> spheres = four_spheres();
+    REQUIRE(spheres.size() == 4);
+    const Matrix written{{0, 0, 0, 0.3f, 0.9f, 0.2f, 0.2f},  // x y z radius red green blue
+                         {0.5f, 0.3f, 0.1f, 0.22f, 0.2f, 0.8f, 0.3f},
+                         {-0.45f, 0.35f, -0.2f, 0.2f, 0.2f, 0.3f, 0.95f},
+                         {0.1f, -0.5f, 0.3f, 0.2f, 0.95f, 0.85f, 0.2f}};
+    for (int k = 0; k < 4; ++k) {
+        const auto& [centre, radius, colour] = spheres[k];
+        check_close("sphere " + std::to_string(k),
+                    Matrix{{static_cast<float>(centre.x), static_cast<float>(centre.y), static_cast<float>(centre.z),
+                            static_cast<float>(radius), static_cast<float>(colour[0]), static_cast<float>(colour[1]),
+                            static_cast<float>(colour[2])}},
+                    slice_rows(written, k, 1));
+        for (int other = 0; other < k; ++other) {  // no two touch, each is inside the cube of side 2
+            const Point3 a = spheres[k].centre, b = spheres[other].centre;
+            CHECK(std::hypot(a.x - b.x, a.y - b.y, a.z - b.z) > spheres[k].radius + spheres[other].radius);
+        }
+        for (const double x : {spheres[k].centre.x, spheres[k].centre.y, spheres[k].centre.z})
+            CHECK(std::abs(x) + spheres[k].radius < 1);
+    }
 }
 
 TEST_CASE("views_of: each camera looks at the origin from the same distance") {

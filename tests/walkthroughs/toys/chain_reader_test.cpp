@@ -3,8 +3,11 @@
 #include <cmath>
 
 #include "gpt/families/llama.h"
+#include "nn/autograd/rearrange.h"
+#include "nn/training/loss.h"
 #include "tests/close.h"
 #include "tests/test.h"
+#include "tests/walkthroughs/written_out.h"
 
 TEST_SUITE_BEGIN("chain_reader");
 
@@ -50,6 +53,52 @@ TEST_CASE("learn_chain: a few steps bring a small LLaMA below the uniform baseli
     }
     CHECK(runs[0] == runs[1]);
     CHECK(mean_between(runs[0], 50, 60) < mean_between(runs[0], 0, 5) - 0.05);
+}
+
+namespace {
+// Predicts every symbol from nothing but how frequent it is.
+struct Frequencies : ChainReader {
+    Var scores = parameter(Matrix(1, 3));
+    Frequencies() { parameters = {{"scores", {3}, Stored::as_it_is, {scores}}}; }
+    Var logits(const TokenBatch& batch) const override {
+        return add_repeated(Matrix(static_cast<int>(batch.ids.size()), 3), scores);
+    }
+};
+}  // namespace
+
+TEST_CASE("learn_chain: Adam written out: 50 steps of warm-up, then a cosine to a twentieth of the peak; 24 predictions a text") {
+    Random random(4);
+    const SecondOrderChain chain = make_second_order_chain(random, 3);
+    Frequencies trained, expected;
+    Random drawn(5), again(5);
+    const std::vector<float> losses =
+        learn_chain(trained, chain, {.batch = 4, .steps = 80, .learning_rate = 0.02f}, drawn, "test");
+    const auto rate = [](int step) {
+        if (step < 50) return 0.02 * (step + 1) / 50;
+        return 0.02 * (0.05 + 0.95 * (1 + std::cos(3.14159265 * (step - 50) / 30)) / 2);
+    };
+    const std::vector<float> same = adam_written_out({expected.scores}, 80, rate, [&] {
+        std::vector<std::vector<int>> texts;
+        for (int b = 0; b < 4; ++b) texts.push_back(sample(chain, again, 25));
+        const TokenBatch batch = make_batch(texts);
+        return cross_entropy(expected.logits(batch), next_tokens(batch));
+    });
+    REQUIRE(losses.size() == 80);
+    for (int step = 0; step < 80; ++step) CHECK(losses[step] == Approx(same[step]).epsilon(1e-6));
+    check_close("scores", trained.scores.value(), expected.scores.value());
+    // With fewer than 50 steps the rate only rises.
+    Frequencies two;
+    Random short_run(5);
+    CHECK(learn_chain(two, chain, {.batch = 4, .steps = 1, .learning_rate = 0.02f}, short_run, "test").size() == 1);
+    for (const float score : two.scores.value()) CHECK(std::abs(score) == Approx(0.02).epsilon(1e-3));  // Adam's first step
+}
+
+TEST_CASE("losses_by_position: the number of texts need not be a multiple of what is read at once") {
+    Random random(2);
+    const SecondOrderChain chain = make_second_order_chain(random, 3);
+    const Frequencies uniform;
+    for (const int texts : {1, 50, 51})
+        for (const float loss : losses_by_position(uniform, chain, 4, texts, random)) CHECK(loss == Approx(std::log(3.0)));
 }
 
 TEST_CASE("mean_between, grouped: worked by hand") {

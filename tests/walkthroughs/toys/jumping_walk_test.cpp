@@ -4,6 +4,7 @@
 
 #include "nn/training/loss.h"
 #include "tests/test.h"
+#include "tests/walkthroughs/written_out.h"
 
 TEST_SUITE_BEGIN("jumping_walk");
 
@@ -102,6 +103,23 @@ TEST_CASE("learn: one loss a step, near ln 16 before anything is learned") {
     CHECK(model.config.depth == 2);
     CHECK(model.losses[0] > 2.4f);
     CHECK(model.losses[0] < 3.5f);
+}
+
+TEST_CASE("learn: Adam written out: 50 steps of warm-up, then linear to a twentieth of the peak; weights of deviation 0.1") {
+    Random random(6), again(6);
+    const jumping_walk::Learned model = jumping_walk::learn({.steps = 70, .batch = 2, .learning_rate = 2e-3f}, random);
+    const gpt::Config config{.vocabulary = 16, .positions = 20, .width = 32, .depth = 2, .heads = 4, .mlp_width = 64};
+    const gpt::Weights w = gpt::make_weights(config, again, {.stddev = 0.1f, .embedding_stddev = 0.1f});
+    const auto rate = [](int step) {
+        return step < 50 ? 2e-3 * (step + 1) / 50 : 2e-3 * (0.05 + 0.95 * (1 - (step - 50) / 20.0));
+    };
+    const std::vector<float> same = adam_written_out(variables(gpt::parameters(w, config)), 70, rate, [&] {
+        std::vector<jumping_walk::Text> texts;
+        for (int b = 0; b < 2; ++b) texts.push_back(jumping_walk::draw(again));
+        return gpt::loss(gpt::forward(jumping_walk::inputs(texts), 20, w, config), jumping_walk::labels(texts));
+    });
+    REQUIRE(model.losses.size() == 70);
+    for (int step = 0; step < 70; ++step) CHECK(model.losses[step] == Approx(same[step]).epsilon(1e-5));
 }
 
 TEST_SUITE_END();
