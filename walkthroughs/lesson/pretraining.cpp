@@ -11,7 +11,7 @@ static Recipe recipe_of(const Pretraining& how) {
 }
 
 namespace {
-// The loss of the masked tokens; no value when no token is masked.
+// The loss of the masked tokens; 0, without a gradient, when no token is masked.
 struct HiddenWords : Objective {
     const mlm::Weights& w;
     const bert::Config& config;
@@ -29,7 +29,6 @@ struct HiddenWords : Objective {
         const mlm::Draws draws = mlm::make_draws(random, batch.sequences, batch.length, config.vocabulary);
         const std::vector<int> special = mlm::special_positions(batch.ids, how.special_ids);
         const mlm::Corrupted corrupted = mlm::corrupt_batch(batch.ids, special, draws, {.mask_id = how.mask_id});
-        if (corrupted.positions.empty()) return {};
         batch.ids = corrupted.ids;
         const mlm::Steps steps = mlm::forward(batch, w, config, corrupted.positions);
         return mlm::loss(steps, mlm::labels_at_positions(corrupted)).sum;

@@ -1,5 +1,6 @@
 #include "walkthroughs/lesson/pretraining.h"
 
+#include "nn/autograd/rearrange.h"
 #include "tests/test.h"
 #include "tests/walkthroughs/written_out.h"
 #include "walkthroughs/lesson/pictures.h"
@@ -49,9 +50,9 @@ TEST_SUITE("pretraining") {
             .vocabulary = 6, .positions = 40, .width = 8, .depth = 1, .heads = 2, .mlp_width = 8, .pooler = false};
         Random random(3);
         const mlm::Weights w = mlm::make_weights(config, random, {.stddev = 0.2f});
-        std::vector<Matrix> before;  // the biases of the output before each of three steps
+        std::vector<Matrix> before;  // of three steps: a row of the first norm and of the token embedding
         const Reader read = [&](Random&) {
-            before.push_back(w.output_bias.value());
+            before.push_back(concat_rows({w.trunk.norm.bias.value(), slice_rows(w.trunk.token_embedding.value(), 1, 1)}).value());
             return before.size() == 2 ? std::vector<int>(40, 0) : std::vector<int>(40, 1);
         };
         const Pretraining how{.steps = 3, .batch = 1, .mask_id = 3, .special_ids = {0}};
