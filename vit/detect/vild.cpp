@@ -211,7 +211,7 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     config.layers = count_blocks(checkpoint, head + "fc", "/kernel", {}, 6);
     config.double_branch = checkpoint.has(head + "distill-project-to-clip/kernel");
     read_members(ModelConfig(checkpoint, given), members_of(config));
-    const int inputs = size_of(checkpoint, head + (config.layers > 0 ? "fc6/kernel" : "project-to-clip/kernel"), 0);
+    const int inputs = size_of(checkpoint, head + "fc6/kernel", 0);
     const int area = config.region_height * config.region_width;
     require(area > 0 && inputs % area == 0, checkpoint.path, ": regions of ", config.region_height, " x ", config.region_width,
             " positions do not divide the ", inputs, " inputs of the first layer; give its roi_height and roi_width");

@@ -107,10 +107,10 @@ Objects with_noise(const Objects& objects, int slots, const NoiseDraws& draws, c
     std::vector<int> tiles;  // which object
     for (int copy = 0; n > 0 && copy < k / n + 1; ++copy)
         for (int i = 0; i < n; ++i) tiles.push_back(i);
-    if (n > 0) tiles = shuffled("tiled objects", tiles, draws.tiles);
+    tiles = shuffled("tiled objects", tiles, draws.tiles);
 
     Boxes noise = bad_boxes_of(objects, tiles, bad, draws);
-    if (n > 0) tiles = shuffled("tiled objects", tiles, draws.again);
+    tiles = shuffled("tiled objects", tiles, draws.again);
     append_duplicates(noise, objects, tiles, draws);
     noise = shuffled("noise objects", noise, draws.noise);
 

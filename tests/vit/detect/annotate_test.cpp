@@ -88,8 +88,8 @@ TEST_CASE("annotate: invalid boxes, opacities above 1 and gaps below 0 are refus
                       "with_segments: 3 ids for an image of 4 x 4 x 3, each pixel needs one");
     CHECK_THROWS_WITH(with_segments(image, std::vector<int>(16, 1), {}),
                       "with_segments: segment 1 has no colour, there are 0, for segments from 1 on");
-    CHECK_THROWS_WITH(with_segments(image, std::vector<int>(16), {}, 7),
-                      "with_segments: 7.000000 of the colour in the mixture, it must be a fraction from 0 to 1");
+    CHECK_THROWS_WITH(with_segments(image, std::vector<int>(16), {}, 1.5f),
+                      "with_segments: 1.500000 of the colour in the mixture, it must be a fraction from 0 to 1");
     CHECK_THROWS_WITH(in_a_row({image}, -1),
                       "in_a_row: 1 images with -1 pixels between them; there must be at least 1, and the gap not negative");
     CHECK_THROWS_WITH(in_a_row({}),

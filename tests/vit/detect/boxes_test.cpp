@@ -165,8 +165,8 @@ TEST_CASE("boxes: NaN, corners in the wrong order and sizes of 0 are refused; th
     CHECK_THROWS_WITH(
         suppress_non_maxima(good, {1, 2}, 0.5f),
         "suppress_non_maxima: 2 scores and 0 labels for boxes (1, 4); each box needs a score, and a label unless there are none");
-    CHECK_THROWS_WITH(suppress_non_maxima(good, {1}, 5),
-                      "suppress_non_maxima: a threshold of 5.000000, an overlap lies between 0 and 1");
+    CHECK_THROWS_WITH(suppress_non_maxima(good, {1}, 1.5f),
+                      "suppress_non_maxima: a threshold of 1.500000, an overlap lies between 0 and 1");
     CHECK_THROWS_WITH(relative_boxes(good, 0, 3), "relative_boxes: an image of 0 x 3, both must be at least 1");
     CHECK_THROWS_WITH(pixel_boxes(good, 3, -1), "pixel_boxes: an image of 3 x -1, both must be at least 1");
     CHECK_THROWS_WITH(pixel_boxes(good, 0, 3), "pixel_boxes: an image of 0 x 3, both must be at least 1");

@@ -189,8 +189,8 @@ TEST_CASE("metrics: arguments that would silently change the average are refused
                       "average_precision: detection 0 has an overlap of nan, it must lie between 0 and 1");
     CHECK_THROWS_WITH(average_precision({}, {}, {-1}, 0.5f),
                       "average_precision: -1 objects in image 0, there cannot be fewer than 0");
-    CHECK_THROWS_WITH(average_precision({}, {}, {1}, 50),
-                      "average_precision: a threshold of 50.000000, it must lie above 0 and up to 1; 0.5 is usual");
+    CHECK_THROWS_WITH(average_precision({}, {}, {1}, 1.5f),
+                      "average_precision: a threshold of 1.500000, it must lie above 0 and up to 1; 0.5 is usual");
     CHECK_THROWS_WITH(
         average_precision({{1, 0, 1}}, {{1}}, {1}, 0.5f),
         "average_precision: 1 overlaps of a detection in image 1 of 1; there must be one for each object of the image");

@@ -312,7 +312,7 @@ TEST_CASE("owl_vit: a depth that the weights do not have, invalid boxes and thre
     CHECK_THROWS_WITH(owl_vit::losses(steps, {}, config),
                       "owl_vit: targets of 0 images for 1, each needs its own, if only an empty one");
     CHECK_THROWS_WITH(owl_vit::detections(steps, 1, 0.5f), "detections: there is no image 1 among 1, counted from 0");
-    CHECK_THROWS_WITH(owl_vit::detections(steps, 0, 50), "detections: a threshold of 50.000000, a score lies between 0 and 1");
+    CHECK_THROWS_WITH(owl_vit::detections(steps, 0, 1.5f), "detections: a threshold of 1.500000, a score lies between 0 and 1");
 }
 
 TEST_CASE("make_weights: a focal alpha outside 0 to 1 and a negative gamma are refused, the bounds are accepted") {

@@ -185,6 +185,15 @@ TEST_CASE(
     for (const std::string& path : golden_files("vild")) {
         const vild::Config config = config_of_fixture(Golden(path));
         check_given_settings(config, table, vild::config_of, "the height of a region");
+        const TemporaryFolder folder;
+        const std::string saved = folder.path("vild.safetensors");
+        std::vector<TensorToWrite> without_layers;
+        for (const Parameter& parameter : table(config))
+            if (parameter.name.find("/fc") == std::string::npos)
+                without_layers.push_back({parameter.name, parameter.shape, published_value(parameter)});
+        write_safetensors(saved, without_layers, vild::metadata(config));
+        CHECK(error_of([&] { vild::config_of(Safetensors(saved)); }).find("frcnn_layer_0/fast_rcnn_head/fc6/kernel") !=
+              std::string::npos);
     }
 }
 

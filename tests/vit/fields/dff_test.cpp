@@ -416,6 +416,27 @@ TEST_CASE("dff: every invalid size or factor is refused by itself, the smallest 
                                     random));
 }
 
+TEST_CASE("make_weights: weights and biases uniform within one over the root of the inputs, as PyTorch's linear layers") {
+    Random random(3);
+    dff::Config config = tiny;
+    config.width = 20;
+    config.skips = {1};
+    const dff::Weights w = dff::make_weights(config, random);
+    std::vector<Linear> layers = w.features;
+    for (const dff::Network* const network : {&w.coarse, &w.fine}) {
+        layers.insert(layers.end(), network->points.begin(), network->points.end());
+        layers.insert(layers.end(), {network->density, network->feature, network->direction, network->colour});
+    }
+    for (const Linear& layer : layers) {
+        const double bound = 1 / std::sqrt(static_cast<double>(layer.weight.rows()));
+        double largest = 0;
+        for (const float x : layer.weight.value()) largest = std::max(largest, static_cast<double>(std::abs(x)));
+        CHECK(largest <= bound + 1e-6);
+        CHECK(largest > 0.8 * bound);  // of at least 20 draws
+        for (const float x : layer.bias.value()) CHECK(std::abs(x) <= bound + 1e-6);
+    }
+}
+
 TEST_CASE("points_at, select: a depth for another ray and a selection without a positive query are refused") {
     CHECK_THROWS_WITH(dff::points_at(two_rays(), Matrix(1, 3)), "dff: depths (1, 3) for 2 rays, each needs a row");
     CHECK_THROWS_WITH(dff::select(Matrix(1, 2, 1.f), {.vectors = Matrix(1, 2, 1.f), .positive = {}}),

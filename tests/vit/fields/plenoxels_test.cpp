@@ -372,6 +372,7 @@ TEST_CASE("resampled: a voxel interpolated from empty voxels alone is empty") {
     const plenoxels::Scene fine = plenoxels::resampled(scene, {8, 2, 2});
     CHECK(fine.grid.voxels() == 3 * 4);  // x = 0, 0.25 and 0.75 of the old grid; 1.25 lies between 1 and 2
     CHECK(fine.weights.density.value()(11, 0) == Approx(0.75));
+    for (int place = 0; place < 32; ++place) CHECK(fine.grid.links[place] == (place < 12 ? place : -1));
 }
 
 TEST_CASE("pruned: voxels that reach the threshold stay with all neighbours, also diagonal, and the image does not change") {

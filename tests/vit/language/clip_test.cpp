@@ -583,6 +583,15 @@ TEST_CASE("preprocess: resizes the shorter side, crops the centre, normalises ea
 
 // --- bad input ---
 
+TEST_CASE("preprocess: a shorter side of 0 means that of the model's images; one that is too short to cut them out is refused") {
+    const clip::VisionConfig config{.grid = {.height = 2, .width = 2, .patch_size = 1, .channels = 3}};
+    Image photograph(3, 6, 3);
+    for (std::size_t k = 0; k < photograph.pixels.size(); ++k) photograph.pixels[k] = static_cast<float>(k) / 54;
+    CHECK(clip::preprocess(photograph, config).pixels == clip::preprocess(photograph, config, {.shorter_side = 2}).pixels);
+    CHECK(clip::preprocess(photograph, config).pixels != clip::preprocess(photograph, config, {.shorter_side = 3}).pixels);
+    CHECK(error_of([&] { clip::preprocess(photograph, config, {.shorter_side = 1}); }) != "");
+}
+
 TEST_CASE("clip: an inconsistent config or batch throws an error that gives the reason") {
     Random random;
     clip::Config bad = tiny;

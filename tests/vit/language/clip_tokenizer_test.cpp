@@ -71,6 +71,11 @@ TEST_CASE("encode: the last symbol of a word is a separate token, so a merge may
     CHECK(clip::encode("abca", tokenizer) == std::vector<int>{512, c, last_a});  // this c ends no word
     CHECK(clip::encode("ab", tokenizer) == std::vector<int>{tokenizer.vocabulary.byte_ids['a'], tokenizer.last_ids['b']});
     CHECK(clip::decode({513, 512, c, last_a}, tokenizer) == "abc abca ");
+    for (int byte = 0; byte < 256; ++byte) {  // each byte has a token in a word, and one at its end
+        const std::string alone(1, static_cast<char>(byte));
+        CHECK(tokenizer.vocabulary.tokens[tokenizer.vocabulary.byte_ids[byte]] == alone);
+        CHECK(tokenizer.vocabulary.tokens[tokenizer.last_ids[byte]] == alone + "</w>");
+    }
 }
 
 TEST_CASE("clean: HTML characters replaced twice, one blank for several, none at the ends, lower case") {

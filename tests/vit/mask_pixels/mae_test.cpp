@@ -171,6 +171,18 @@ TEST_CASE("forward: masked patches enter the decoder as the mask token plus thei
         }
 }
 
+TEST_CASE("make_weights: the encoder has no classifier, and nothing is drawn for one") {
+    const mae::Config config = small_case().config;
+    Random random(8), again(8);
+    const mae::Weights w = mae::make_weights(config, random);
+    CHECK_FALSE(w.encoder.classifier.weight);
+    CHECK(identical(w.encoder.blocks[0].attention.query.weight.value(),
+                    vit::make_weights(mae::vit_config(config, 0), again, {.draw = Draw::xavier_uniform})
+                        .blocks[0]
+                        .attention.query.weight.value()));
+    CHECK(identical(w.encoder.class_token.value(), normal_matrix(again, 1, config.width, 0.02f)));
+}
+
 TEST_CASE("make_weights: fixed positions are zero for [cls], else sines and cosines, as in the published files") {
     for (const std::string& path : golden_files("mae")) {
         const Golden golden(path);

@@ -300,6 +300,12 @@ TEST_CASE("average_distance, by hand: a masked square of 2 in a corner of 4 x 4 
           Approx((std::sqrt(2.0) + 2 * std::sqrt(5.0) + std::sqrt(8.0) + 12) / 12));
     const simmim::Config pixels{.grid = {.height = 2, .width = 2, .patch_size = 1}, .mask_unit = 1};
     CHECK(simmim::average_distance({{1, 0, 0, 0}}, pixels) == 1);  // a single masked pixel
+    // four rows of two pixels or two of four: only the last pixel is visible
+    const simmim::Config tall{.grid = {.height = 4, .width = 2, .patch_size = 1}, .mask_unit = 1};
+    const simmim::Config wide{.grid = {.height = 2, .width = 4, .patch_size = 1}, .mask_unit = 1};
+    for (const simmim::Config& oblong : {tall, wide})
+        CHECK(simmim::average_distance({{1, 1, 1, 1, 1, 1, 1, 0}}, oblong) ==
+              Approx((1 + 2 + 3 + 1 + std::sqrt(2.0) + std::sqrt(5.0) + std::sqrt(10.0)) / 7));
     CHECK_THROWS_WITH(simmim::average_distance(Matrix(1, 4, 1), config),
                       "average_distance: an image has no visible pixel; a smaller mask ratio leaves some");
     CHECK_THROWS_WITH(simmim::average_distance(Matrix(1, 4), config),

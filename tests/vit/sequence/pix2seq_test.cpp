@@ -371,8 +371,8 @@ TEST_CASE("pix2seq: boxes, labels, draws and logits that would silently become o
                       "pix2seq: a coordinate of nan in 9 bins; it must be a number, and there must be at least 2 bins");
     CHECK_THROWS_WITH(pix2seq::dequantised(1, 1), "pix2seq: 1 bins, there must be at least 2");
     CHECK_THROWS_WITH(pix2seq::nucleus(no_logits, 2, 0.5f), "nucleus: logit 1 is nan, it must be a number");
-    CHECK_THROWS_WITH(pix2seq::nucleus(no_logits, 2, 5),
-                      "nucleus: p = 5.000000 of 2 logits; p lies between 0 and 1, and there must be a logit");
+    CHECK_THROWS_WITH(pix2seq::nucleus(no_logits, 2, 1.5f),
+                      "nucleus: p = 1.500000 of 2 logits; p lies between 0 and 1, and there must be a logit");
     CHECK_THROWS_WITH(pix2seq::detect(two_images(), w, tiny, 0),
                       "pix2seq: 0 new tokens, it must be 1 to 7, the longest sequence");
 }
@@ -498,6 +498,19 @@ TEST_CASE("with_noise, make_sequence, detections, nucleus: each argument check f
     CHECK(noise(one, 2, {.tiles = {0, 2}}) == "pix2seq: a permutation of 2 tiled objects names number 2" + named);
     CHECK(noise(one, 2, {.tiles = {0, -1}}) == "pix2seq: a permutation of 2 tiled objects names number -1" + named);
     CHECK(noise(one, 2, {.tiles = {0, 0}}) == "pix2seq: a permutation of 2 tiled objects names number 0" + named);
+    CHECK(noise({{}, {}}, 1, {.tiles = {0}}) ==
+          "pix2seq: a permutation of 1 for 0 tiled objects, it must name each of them once");
+    CHECK(noise({{}, {}}, 1,
+                {.again = {0}, .random_centres = Matrix(1, 2), .random_sizes = Matrix(1, 2), .bad = {0}, .noise = {0}}) ==
+          "pix2seq: a permutation of 1 for 0 tiled objects, it must name each of them once");
+    CHECK(noise(one, 2,
+                {.tiles = {0, 1},
+                 .again = {0, 2},
+                 .shifted_centres = Matrix(1, 2),
+                 .random_centres = Matrix(1, 2),
+                 .random_sizes = Matrix(1, 2),
+                 .bad = {0, 1},
+                 .noise = {0}}) == "pix2seq: a permutation of 2 tiled objects names number 2" + named);
 
     // one slot without an object needs one shifted and one random box
     const auto with_boxes = [&](const Matrix& shifted, const Matrix& centres, const Matrix& sizes) {

@@ -295,6 +295,8 @@ TEST_CASE("pose_of: unlabelled and missing joints get the mean of the others") {
     CHECK_FALSE(unified_io::pose_of({32990, 32980, 301, 1}, tokens, 1000, 1000).found);
     CHECK_THROWS_WITH(unified_io::pose_of({32990, 32980, 7, 1}, tokens, 1000, 1000),
                       "unified_io: token 2 of a pose must be a joint's label, it is 7");
+    CHECK_THROWS_WITH(unified_io::pose_of({32990, 32980}, tokens, 1000, 1000),
+                      "unified_io: token 2 of a pose must be a joint's label, the answer has ended");
     std::vector<int> whole;
     for (int k = 0; k < unified_io::joints; ++k) whole.insert(whole.end(), {32990, 32980, 303});
     CHECK_FALSE(unified_io::pose_of(whole, tokens, 1000, 1000).invalid);
