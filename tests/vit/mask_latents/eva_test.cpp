@@ -171,6 +171,8 @@ TEST_CASE("eva: an inconsistent config, image, mask or feature throws an error t
     const EvaCase c = small_case();
     Random random;
     CHECK_THROWS_WITH(eva::make_weights({.heads = 5}, random), "eva: 5 heads do not divide a width of 1408");
+    CHECK_THROWS_WITH(eva::make_weights({.depth = -1}, random),
+                      "eva: depth -1, inner width 6144, 0 classes: none may be negative, and the width not 0");
     CHECK_THROWS_WITH(eva::make_weights({.depth = 1, .feature_width = 0}, random),
                       "eva: features of 0 numbers, at least 1 is needed");
     CHECK_THROWS_WITH(eva::forward(c.images, Matrix(2, 9), c.w, c.config),

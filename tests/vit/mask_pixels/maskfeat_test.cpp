@@ -109,6 +109,8 @@ static MaskFeatCase small_case() {
     return c;
 }
 
+TEST_CASE("make_weights: the encoder has no classifier") { CHECK_FALSE(small_case().w.encoder.classifier.weight); }
+
 TEST_CASE("forward: masked patches have no influence on the prediction, visible ones have") {
     const MaskFeatCase c = small_case();
     const Matrix before = maskfeat::forward(c.images, c.mask, c.w, c.config).prediction.value();

@@ -87,6 +87,7 @@ TEST_CASE("masked_mean: without a masked patch it throws, or is 0 with a positiv
 TEST_CASE("draw_masks: the given number of positions of each image is masked, and not always the same") {
     Random random(1);
     const Matrix mask = draw_masks(random, 50, 9, 4);
+    CHECK(shape(mask) == "(50, 9)");
     Matrix often(1, 9);
     add_sum_of_rows(often, mask);
     for (int b = 0; b < 50; ++b) CHECK(std::count(mask.row(b), mask.row(b) + 9, 1.0f) == 4);

@@ -294,6 +294,7 @@ TEST_CASE("make_weights: a channel's standard deviation of 0 is refused") {
 TEST_CASE("videomae: every invalid size or factor is refused by itself, the smallest valid one is accepted") {
     Random random;
     for (const auto& [config, text] : std::vector<std::pair<videomae::Config, std::string>>{
+             {{.depth = -1}, "videomae: depth -1, inner width 3072, 0 classes: none may be negative, and the width not 0"},
              {{.tubelet = 0}, "videomae: cubes of 0 frames do not divide a clip of 16"},
              {{.frames = 0}, "videomae: cubes of 2 frames do not divide a clip of 0"},
              {{.width = 9, .heads = 1}, "videomae: widths of 9 and 384 must be even for the positions"},
