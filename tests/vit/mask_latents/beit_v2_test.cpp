@@ -276,6 +276,14 @@ TEST_CASE(
         config.absolute_positions = true;
         config.grid.height = config.grid.width;  // a square grid of positions determines the size
         check_given_settings(config, table_of, beit_v2::config_of, "the number of heads");
+        const TemporaryFolder folder;
+        const std::string saved = folder.path("beit_v2.safetensors");
+        for (const bool scaled : {true, false}) {  // the factors are among the tensors; fresh ones would begin at 1
+            config.layer_scale = scaled ? std::optional<float>(0.1f) : std::nullopt;
+            save(table_of(config), saved, beit_v2::metadata(config));
+            config.layer_scale = scaled ? std::optional<float>(1.0f) : std::nullopt;
+            CHECK(beit_v2::config_of(Safetensors(saved), {}).layer_scale == config.layer_scale);
+        }
         beit_v2::TokenizerConfig tokenizer = golden_tokenizer_config(Golden(path));
         tokenizer.grid.height = tokenizer.grid.width;  // a square grid of positions determines the size
         check_given_settings(tokenizer, tokenizer_table_of, beit_v2::tokenizer_config_of, "the number of heads");

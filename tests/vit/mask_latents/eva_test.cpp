@@ -200,6 +200,14 @@ TEST_CASE(
         config.absolute_positions = true;  // a square grid of them determines the size
         config.grid.height = config.grid.width;
         check_given_settings(config, table, eva::config_of, "the number of heads");
+        const TemporaryFolder folder;
+        const std::string saved = folder.path("eva.safetensors");
+        for (const bool scaled : {true, false}) {  // the factors are among the tensors; fresh ones would begin at 1
+            config.layer_scale = scaled ? std::optional<float>(0.1f) : std::nullopt;
+            save(table(config), saved, eva::metadata(config));
+            config.layer_scale = scaled ? std::optional<float>(1.0f) : std::nullopt;
+            CHECK(eva::config_of(Safetensors(saved), {}).layer_scale == config.layer_scale);
+        }
     }
 }
 
