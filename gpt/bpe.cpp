@@ -610,10 +610,10 @@ std::vector<int> encode_piece(std::string_view piece, const Vocabulary& vocabula
     return merge_all(tokens, vocabulary);
 }
 
-std::vector<int> merge_tokens(const std::vector<int>& ids, const Vocabulary& vocabulary) {
+std::vector<int> merge_tokens(std::span<const int> ids, const Vocabulary& vocabulary) {
     require(ids.size() <= longest_text, "bpe::merge_tokens: ", ids.size(), " tokens; at most ", longest_text);
     LinkedTokens tokens;
-    tokens.ids = ids;
+    tokens.ids.assign(ids.begin(), ids.end());
     tokens.link(0);
     return merge_all(tokens, vocabulary);
 }

@@ -12,6 +12,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -118,7 +119,7 @@ std::vector<int> encode_piece_textbook(std::string_view piece, const Vocabulary&
 std::vector<int> encode_piece(std::string_view piece, const Vocabulary& vocabulary);
 
 // The same for a piece given as tokens: CLIP starts with a different token for the last byte.
-std::vector<int> merge_tokens(const std::vector<int>& ids, const Vocabulary& vocabulary);
+std::vector<int> merge_tokens(std::span<const int> ids, const Vocabulary& vocabulary);
 
 // The concatenated bytes of all tokens.   throws std::invalid_argument for an id outside the vocabulary
 std::string decode_bytes(const std::vector<int>& ids, const Vocabulary& vocabulary);

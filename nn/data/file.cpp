@@ -107,8 +107,8 @@ static std::FILE* open_part(const std::string& target, std::string& name) {
         if (descriptor < 0 && errno == EEXIST) continue;
         if (descriptor < 0) return nullptr;
         struct stat state {};
-        const bool locked = flock(descriptor, LOCK_EX) == 0;  // where locking is not supported, parts are never removed
-        if (locked && fstat(descriptor, &state) == 0 && state.st_nlink == 0) {
+        flock(descriptor, LOCK_EX);  // where locking is not supported, parts are never removed
+        if (fstat(descriptor, &state) == 0 && state.st_nlink == 0) {
             close(descriptor);
             continue;
         }

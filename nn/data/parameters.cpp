@@ -1,6 +1,7 @@
 #include "nn/data/parameters.h"
 
 #include <algorithm>
+#include <numeric>
 #include <set>
 #include <string_view>
 
@@ -115,12 +116,11 @@ static void require_parts_fit(const Parameter& parameter) {
     require(cols == ours.cols, "parameter ", parameter.name, ": published as ", shape_text(parameter.shape),
             " our matrices must have ", ours.cols, " columns together, they have ", cols);
     if (parameter.columns.empty()) return;
-    std::vector<bool> seen(static_cast<std::size_t>(cols), false);
-    for (const int column : parameter.columns)
-        if (column >= 0 && column < cols) seen[static_cast<std::size_t>(column)] = true;
-    const bool all_seen = std::find(seen.begin(), seen.end(), false) == seen.end();
-    require(all_seen && static_cast<long>(parameter.columns.size()) == cols, "parameter ", parameter.name, ": its list of ",
-            parameter.columns.size(), " columns does not name each of ", cols, " columns once");
+    std::vector<int> named = parameter.columns, all(static_cast<std::size_t>(cols));
+    std::sort(named.begin(), named.end());
+    std::iota(all.begin(), all.end(), 0);
+    require(named == all, "parameter ", parameter.name, ": its list of ", named.size(), " columns does not name each of ", cols,
+            " columns once");
 }
 
 // The numbers as n consecutive matrices (rows, cols), each transposed.

@@ -186,7 +186,7 @@ void add_parameters(Parameters& table, const std::string& prefix, const Block& b
     if (gated) mlp.push_back({"MLP's gate", block.mlp.gate, names.gate, names.gate});
     if (block.mlp.contract.weight) mlp.push_back({"MLP's contract", block.mlp.contract, names.contract, names.contract});
     std::vector<NamedLayer> attention = layers_of(block.attention, names.attention, names.layout, heads, prefix);
-    if (!attention.empty() && same_name(names.attention.query, expand)) {  // all layers that read x are one tensor
+    if (same_name(names.attention.query, expand)) {  // all layers that read x are one tensor
         attention.insert(attention.end(), mlp.begin(), mlp.end());
         mlp.clear();
     }

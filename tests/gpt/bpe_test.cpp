@@ -604,6 +604,9 @@ TEST_SUITE("bpe_training") {
         const std::string_view too_long("", 2'000'000'001);
         CHECK_THROWS_WITH(bpe::encode_piece(too_long, bpe::make_vocabulary({})),
                           "bpe::encode: 2000000001 bytes in one piece; at most 2000000000");
+        const int none = 0;
+        CHECK_THROWS_WITH(bpe::merge_tokens({&none, 2'000'000'001}, bpe::make_vocabulary({})),
+                          "bpe::merge_tokens: 2000000001 tokens; at most 2000000000");
         CHECK_THROWS_WITH(bpe::train(too_long, 1),
                           "bpe::train: a text of 2000000001 bytes, at most 2000000000; learn from a part of it");
         CHECK_THROWS_WITH(bpe::encode("abc", bpe::Vocabulary{}),

@@ -54,6 +54,17 @@ TEST_CASE("Tracing: the backward pass that was asked for; 0 is the last one") {
     }
 }
 
+TEST_CASE("Tracing: after the backward pass that was asked for nothing more is held") {
+    for (const int number : {1, 2, 0}) {
+        Var w = parameter(Matrix{{0.1f}});
+        Tracing tracing(number);
+        step(w);
+        const Tape tape;
+        const Var y = square(w);
+        CHECK(y->handles == (number == 1 ? 2 : 3));  // y itself, the tape, and the run of a tracing that goes on
+    }
+}
+
 TEST_CASE("Tracing: a program without a backward pass is kept from its beginning") {
     Tracing tracing;
     const Var y = exp(add(Matrix{{1, 2}}, Matrix{{1}}));

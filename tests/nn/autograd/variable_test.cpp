@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "nn/autograd/operations.h"
+#include "nn/layers/norm.h"
 #include "tests/close.h"
 #include "tests/test.h"
 
@@ -136,6 +137,10 @@ TEST_CASE("Var::value: of a temporary it is moved out, or copied while a tape st
     float total = 0;
     for (const float x : add(Matrix{{1, 2}}, Matrix{{3, 4}}).value()) total += x;
     CHECK(total == 10);
+    Var alone = Matrix{{1, 2}};
+    const float* const numbers = alone.value().begin();
+    const Matrix moved = std::move(alone).value();
+    CHECK(moved.begin() == numbers);
     const Var a = parameter(Matrix{{3}});
     const Tape tape;
     const Matrix taken = square(a).value();
@@ -212,6 +217,17 @@ TEST_CASE("trap_nan: when an input already held the NaN, that input is named") {
                 "numbers of (2, 2) are not finite, the first, at (1, 0), is nan"));
 }
 
+TEST_CASE("trap_nan: the first input that held the NaN is named; absent ones are passed over") {
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    const Var bad = parameter(Matrix{{nan, 1}}), good = Matrix{{1, 2}}, worse = parameter(Matrix{{nan, nan}});
+    const std::string one = "not finite, the first, at (0, 0), is nan; input 0, a parameter, brought it in: 1 of 2 numbers";
+    CHECK(trapped([&] { add(bad, good); }).find(one) != std::string::npos);
+    CHECK(trapped([&] { add(bad, worse); }).find(one) != std::string::npos);
+    const Norm bias_alone{.gain = {}, .bias = bad};
+    CHECK(trapped([&] { layer_norm(good, bias_alone, 1e-5f); }).find("; input 2, a parameter, brought it in: 1 of 2") !=
+          std::string::npos);
+}
+
 TEST_CASE("trap_nan: a gradient that is not finite is named with the operation whose backward computed it") {
     const Var w = parameter(Matrix{{4, 0}});
     const Tape tape;
@@ -221,10 +237,38 @@ TEST_CASE("trap_nan: a gradient that is not finite is named with the operation w
                          "not finite, the first, at (0, 1), is inf; the gradient of the result is finite"));
 }
 
+TEST_CASE("trap_nan: a gradient that already was not finite is told apart from one that an operation computed") {
+    const Var w = parameter(Matrix{{4, 1}}), bias = parameter(Matrix{{1, 1}});
+    const Tape tape;
+    Var aside = layer_norm(Matrix{{1, 3}}, {.gain = {}, .bias = bias}, 0);
+    aside.gradient() = Matrix{{0, std::numeric_limits<float>::infinity()}};  // set by hand
+    const Var loss = sum(w);
+    CHECK(trapped([&] { backward(loss); })
+              .ends_with(": layer_norm, backward: the gradient of input 2, a parameter: 1 of 2 numbers of (1, 2) are not finite, "
+                         "the first, at (0, 1), is inf; it came in with the gradient of the result"));
+    CHECK(identical(w.gradient(), Matrix{{1, 1}}));
+}
+
 TEST_CASE("add_gradient: a contribution of the wrong shape is refused") {
     Var a = parameter(Matrix{{1, 2}});
     CHECK_THROWS_WITH(add_gradient(a, Matrix{{1}}),
                       "add_gradient: a gradient of shape (1, 1) for a value of shape (1, 2), the shapes must be equal");
+}
+
+TEST_CASE("add_gradient: the first contribution of a temporary is moved in, later ones are added, of a constant's none is kept") {
+    Var a = parameter(Matrix{{1, 2}}), constant = Matrix{{1, 2}};
+    Matrix first{{3, 4}};
+    const float* const numbers = first.begin();
+    add_gradient(a, std::move(first));
+    CHECK(a.gradient().begin() == numbers);
+    add_gradient(a, Matrix{{10, 20}});
+    CHECK(identical(a.gradient(), Matrix{{13, 24}}));
+    const Matrix kept{{100, 200}};
+    add_gradient(a, kept);
+    CHECK(identical(a.gradient(), Matrix{{113, 224}}));
+    add_gradient(constant, kept);
+    add_gradient(constant, Matrix{{1, 1}});
+    CHECK(constant.gradient().empty());
 }
 
 TEST_CASE("backward: a loss that was recorded on another Tape is refused, and changes nothing") {

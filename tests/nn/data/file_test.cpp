@@ -1,13 +1,18 @@
 #include "nn/data/file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <filesystem>
 #include <functional>
+#include <thread>
+#include <utility>
 
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
@@ -135,6 +140,65 @@ TEST_CASE("AtomicFile: a failed write gives the reason, at once or at the end, a
     CHECK(error_with_small_files(1000, [&] { write_file_atomically(path, many); }) == why);  // in write()
     CHECK(error_with_small_files(1000, [&] { write_file_atomically(path, few); }) == why);   // held back until commit()
     CHECK(read_file(path) == "old");
+    CHECK(folder.names() == std::vector<std::string>{"f"});
+}
+
+// Stands in for the system's fsync in this program, whose files need not survive a power failure.
+static int error_of_fsync = 0;
+extern "C" int fsync(int) {
+    errno = error_of_fsync;
+    return error_of_fsync == 0 ? 0 : -1;
+}
+
+TEST_CASE("AtomicFile: a file system that cannot sync is no failure; one that fails to is, and the old file stays") {
+    const TemporaryFolder folder;
+    const std::string path = folder.file("f", "old");
+    const auto error_with = [&](int number) {
+        error_of_fsync = number;
+        const std::string error = error_of([&] { write_file_atomically(path, std::to_string(number)); });
+        error_of_fsync = 0;
+        return error;
+    };
+    for (const int unsupported : {0, EINVAL, ENOTSUP}) {
+        CHECK(error_with(unsupported).empty());
+        CHECK(read_file(path) == std::to_string(unsupported));
+    }
+    CHECK(error_with(EIO) == path + ": cannot be written: Input/output error");
+    CHECK(read_file(path) == std::to_string(ENOTSUP));
+    CHECK(folder.names() == std::vector<std::string>{"f"});
+}
+
+#ifdef __linux__
+// Runs once in the moment between the creation of a part and its lock.
+static std::function<void()> before_lock;
+extern "C" int flock(int descriptor, int operation) noexcept {
+    if (operation == LOCK_EX && before_lock) std::exchange(before_lock, nullptr)();
+    return static_cast<int>(syscall(SYS_flock, descriptor, operation));
+}
+
+TEST_CASE("AtomicFile: a part that another writer removes before it is locked is made anew") {
+    const TemporaryFolder folder;
+    const std::string path = folder.path("f");
+    before_lock = [&] { std::filesystem::remove(folder.path(folder.names().at(0))); };
+    CHECK(error_of([&] { write_file_atomically(path, "whole"); }) == "");
+    CHECK(!before_lock);
+    CHECK(read_file(path) == "whole");
+    CHECK(folder.names() == std::vector<std::string>{"f"});
+}
+#endif
+
+TEST_CASE("AtomicFile: writers of one path at the same time do not remove each other's part") {
+    const TemporaryFolder folder;
+    const std::string path = folder.path("f");
+    std::vector<std::string> errors(4);
+    std::vector<std::thread> writers;
+    for (std::string& error : errors)
+        writers.emplace_back([&] {
+            for (int k = 0; k < 200 && error.empty(); ++k) error = error_of([&] { write_file_atomically(path, "whole"); });
+        });
+    for (std::thread& writer : writers) writer.join();
+    for (const std::string& error : errors) CHECK(error == "");
+    CHECK(read_file(path) == "whole");
     CHECK(folder.names() == std::vector<std::string>{"f"});
 }
 

@@ -266,6 +266,8 @@ TEST_CASE("load: an entry whose parts do not add up to its shape is an error of 
                       "parameter w: its list of 3 columns does not name each of 3 columns once");
     CHECK_THROWS_WITH(published_value({"w", {2, 3}, Stored::as_it_is, {w}, {0, 1}}),
                       "parameter w: its list of 2 columns does not name each of 3 columns once");
+    CHECK_THROWS_WITH(published_value({"w", {2, 3}, Stored::as_it_is, {w}, {0, 1, 2, 2}}),
+                      "parameter w: its list of 4 columns does not name each of 3 columns once");
 }
 
 TEST_CASE("variables, count_numbers: each variable once, in order, without constants; all numbers once") {
@@ -312,8 +314,42 @@ TEST_CASE("LoadRules::other_names: either name, with and without a prefix, or bo
     CHECK(error_of([&] {
               load(parameters, Safetensors(folder.path("shapes")), rules);
           }).ends_with("different: lm_head.weight and wte.weight"));
+    // integers under one of the names are not its numbers
+    for (const std::string whole : {"lm_head.weight", "wte.weight"}) {
+        const std::string other = whole == "wte.weight" ? "lm_head.weight" : "wte.weight";
+        write_safetensors(folder.path("types"), {{.name = whole, .shape = {1}, .integers = {7}}, {other, {1}, Matrix{{7}}}});
+        CHECK(error_of([&] {
+                  load(parameters, Safetensors(folder.path("types")), rules);
+              }).ends_with("different: lm_head.weight and wte.weight"));
+    }
     // the name must fit as a whole
     CHECK(error_of([&] { load(parameters, numbered(folder, {"x.lm_head.weight"}), rules); }) != "");
+}
+
+TEST_CASE("LoadRules::other_names: tensors at the same byte of two shards are compared, not taken for one") {
+    const TemporaryFolder folder;
+    const std::string first = "model-1-of-2.safetensors", second = "model-2-of-2.safetensors";
+    folder.file("index.json", "{\"weight_map\": {\"lm_head\": \"" + first + "\", \"wte\": \"" + second + "\"}}");
+    const Var words = zeros(1, 1);
+    const auto error = [&](float one, float other) {
+        write_safetensors(folder.path(first), {{"lm_head", {1}, Matrix{{one}}}});
+        write_safetensors(folder.path(second), {{"wte", {1}, Matrix{{other}}}});
+        const Safetensors file(folder.path("index.json"));
+        return error_of([&] { load({{"wte", {1}, Stored::as_it_is, {words}}}, file, {.other_names = {{"wte", "lm_head"}}}); });
+    };
+    CHECK(error(7, 7).empty());
+    CHECK(words.value()(0, 0) == 7);
+    CHECK(error(7, 8).ends_with("; different: lm_head and wte"));
+}
+
+TEST_CASE("load: an empty tensor that begins where an expected one does is unexpected") {
+    const TemporaryFolder folder;
+    write_safetensors(folder.path("f"), {{"none", {0}, Matrix(1, 0)}, {"b", {2}, Matrix{{2, 3}}}});
+    const Var b = zeros(1, 2), none = zeros(1, 0);
+    const Parameter last{"b", {2}, Stored::as_it_is, {b}}, empty{"none", {0}, Stored::as_it_is, {none}};
+    CHECK(error_of([&] { load({last}, Safetensors(folder.path("f"))); }).ends_with("; unexpected: none"));
+    CHECK_NOTHROW(load({last, empty}, Safetensors(folder.path("f"))));
+    CHECK(identical(b.value(), Matrix{{2, 3}}));
 }
 
 TEST_CASE("load: a tensor with two names, both in the file, is not unexpected") {

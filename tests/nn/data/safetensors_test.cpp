@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <limits>
 
+#include "nn/base/require.h"
 #include "nn/data/file.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
@@ -139,8 +140,33 @@ TEST_CASE("Safetensors: other types are converted when read") {
     CHECK(n("I32", bytes_of<std::int32_t>({-5, 6})) == std::vector<int>{-5, 6});
     CHECK(n("U8", bytes_of<std::uint8_t>({0, 255})) == std::vector<int>{0, 255});
     CHECK(n("BOOL", bytes_of<std::uint8_t>({0, 1})) == std::vector<int>{0, 1});
-    CHECK(refusal(one_tensor("F8_E4M3", "[2]", "ab")).empty());  // listed, not converted
+}
+
+TEST_CASE("Safetensors: each type takes as many bytes as the format says; an unknown one takes what its offsets span") {
+    const std::vector<std::pair<std::string, std::size_t>> types{
+        {"F64", 8}, {"I64", 8}, {"U64", 8}, {"F32", 4},  {"I32", 4}, {"U32", 4},     {"F16", 2},    {"BF16", 2},
+        {"I16", 2}, {"U16", 2}, {"U8", 1},  {"BOOL", 1}, {"I8", 1},  {"F8_E4M3", 1}, {"F8_E5M2", 1}};
+    for (const auto& [type, bytes] : types) {
+        CHECK_MESSAGE(refusal(one_tensor(type, "[3]", std::string(3 * bytes, 'x'))).empty(), type);
+        CHECK(refusal(one_tensor(type, "[3]", std::string(3 * bytes + 1, 'x'))) ==
+              joined({": tensor \"x\": shape (3) of ", type, " takes ", 3 * bytes, " bytes, data_offsets span ", 3 * bytes + 1}));
+    }
     CHECK(refusal(one_tensor("STRANGE", "[2]", "abc")).empty());
+}
+
+TEST_CASE("Safetensors: a name of at most 2 n + 8 bytes is offered for a missing one of n; three are, the nearest first") {
+    const TemporaryFolder folder;
+    const auto error = [&](const std::vector<std::string>& names) {
+        std::vector<TensorToWrite> tensors;
+        for (const std::string& name : names) tensors.push_back({name, {1}, Matrix{{1}}});
+        write_safetensors(folder.path("f"), tensors);
+        const Safetensors file(folder.path("f"));
+        return error_of([&] { file.matrix("abc"); }).substr(file.path.size());
+    };
+    const std::string begin = ": holds no tensor \"abc\"", near(14, 'x'), far(15, 'x');
+    CHECK(error({near, far}) == begin + "; near it: " + near);
+    CHECK(error({far}) == begin);
+    CHECK(error({"abcd", near, "axyz", "abxy"}) == begin + "; near it: abcd, abxy, axyz");
 }
 
 TEST_CASE("Safetensors: reads more numbers than fit its buffer") {
@@ -275,6 +301,8 @@ TEST_CASE("Safetensors: a header of 100,000,000 bytes is read, a longer one or o
         refusal(first_bytes(100'000'001) + largest + " ") ==
         ": is not a safetensors file: a header of 100000001 bytes is announced, 100000001 follow; at most 100000000 are read; the file "
         "begins with \"\\u0001\uFFFD\uFFFD\\u0005\\u0000\\u0000\\u0000\\u0000{}      \"");
+    CHECK(refusal(first_bytes(100'000'000) + "{}") ==
+          ": is not a safetensors file: a header of 100000000 bytes is announced, 2 follow; perhaps a download that broke off");
     CHECK(refusal(first_bytes(3) + "{}") ==
           ": is not a safetensors file: a header of 3 bytes is announced, 2 follow; perhaps a download that broke off");
     CHECK(refusal(first_bytes(0) + "{}") == ": is not a safetensors file: the header is not a JSON object");
@@ -404,6 +432,24 @@ TEST_CASE("Safetensors: a checkpoint in several files is read as one, through it
     CHECK(Safetensors(shards.folder.path("model-00003-of-00002.safetensors")).tensors.size() == 1);
     write_safetensors(shards.folder.path("other-00001-of-00002.safetensors"), {{"d", {1}, Matrix{{7}}}});
     CHECK(Safetensors(shards.folder.path("other-00001-of-00002.safetensors")).tensors.size() == 1);
+}
+
+TEST_CASE("Safetensors: a file is a shard only if both numbers of its name are numbers, whatever an index says") {
+    const TemporaryFolder folder;
+    const std::string index_of_model = "{\"weight_map\": {\"a\": \"FILE\", \"b\": \"other.safetensors\"}}";
+    write_safetensors(folder.path("other.safetensors"), {{"b", {1}, Matrix{{2}}}});
+    const auto tensors_of = [&](const std::string& name) {
+        std::string index = index_of_model;
+        folder.file("model.safetensors.index.json", index.replace(index.find("FILE"), 4, name));
+        write_safetensors(folder.path(name), {{"a", {1}, Matrix{{1}}}});
+        return Safetensors(folder.path(name)).tensors.size();
+    };
+    CHECK(tensors_of("model-00001-of-00002.safetensors") == 2);
+    CHECK(tensors_of("model-first-of-00002.safetensors") == 1);
+    CHECK(tensors_of("model-00001-of-two.safetensors") == 1);
+    CHECK(tensors_of("model-00001-of-.safetensors") == 1);
+    CHECK(tensors_of("model-00001-to-00002.safetensors") == 1);
+    CHECK(tensors_of("model.safetensors") == 1);
 }
 
 TEST_CASE("Safetensors: shards that do not match their index are refused in one line") {

@@ -27,6 +27,12 @@ TEST_CASE("layer_norm: every token is normalised by itself, and a constant token
     check_close("tokens", y, Matrix{{10, 20}, {8, 23}, {8, 23}});
 }
 
+TEST_CASE("layer_norm, rms_norm: a single feature is its own mean, so its norm is the bias; rms_norm keeps its sign") {
+    const Norm w{.gain = Matrix{{3}}, .bias = Matrix{{10}}};
+    CHECK(identical(layer_norm(Matrix{{7}, {-2}}, w, 1e-5f).value(), Matrix{{10}, {10}}));
+    check_close("rms_norm", rms_norm(Matrix{{7}, {-2}}, w, 0).value(), Matrix{{13}, {7}});
+}
+
 TEST_CASE("layer_norm: shifting or scaling a token changes nothing") {
     const Norm w = make_layer_norm(4);
     const Matrix x{{1, -2, 3, 0.5f}};

@@ -23,6 +23,13 @@ TEST_CASE("make_batch: pads on the right, or on the left, where the next token f
     CHECK(identical(left.mask, {{1, 1, 1}, {0, 0, 1}}));
     CHECK(left.is_token(1, 2));
     CHECK_FALSE(left.is_token(1, 1));
+    for (const Side side : {Side::right, Side::left}) {
+        const TokenBatch single = make_batch({{7, 8}}, 4, side);  // nothing to pad
+        CHECK(single.sequences == 1);
+        CHECK(single.length == 2);
+        CHECK(single.ids == std::vector<int>{7, 8});
+        CHECK(identical(single.mask, {{1, 1}}));
+    }
 }
 
 TEST_CASE("equal_batch: sequences of one length, no mask, every position a token") {
