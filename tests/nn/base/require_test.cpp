@@ -34,6 +34,7 @@ TEST_CASE("text: a number that is not 0 is never shown as 0.000000") {
     CHECK(text(1e-42f) == "1.00053e-42");
     CHECK(text(3e38) == "3e+38");
     CHECK(text(1e19) == "10000000000000000000.000000");
+    CHECK(text(1e20) == "1e+20");
 }
 
 TEST_CASE("require: throws std::invalid_argument") { CHECK_THROWS_AS(require(false, "no"), std::invalid_argument); }

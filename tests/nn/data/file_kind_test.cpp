@@ -80,6 +80,33 @@ TEST_CASE("kind_of_bytes: the first bytes of each format name it") {
         CHECK_MESSAGE(kind_of_bytes(words).empty(), words);
 }
 
+TEST_CASE("kind_of_bytes: the fewest bytes, and the first and last number, by which each format is recognised") {
+    const auto kind = [](const std::string& bytes) { return kind_of_bytes(bytes).substr(0, 14); };
+    const auto bytes = [](const char* begin, std::size_t count) { return std::string(begin, count); };
+    CHECK(kind("\x80\x02}") == "a Python pickl");  // protocols 2 to 5
+    CHECK(kind("\x80\x05}") == "a Python pickl");
+    CHECK(kind("\x80\x01}") == "");
+    CHECK(kind("\x80\x06}") == "");
+    CHECK(kind("\x08\x1F\x12") == "a protocol buf");  // versions up to 31
+    CHECK(kind("\x08\x20\x12") == "");
+    CHECK(kind(bytes("\0\0\x08\x01", 4)) == "an IDX file");  // types 8 to 14, at least one dimension
+    CHECK(kind(bytes("\0\0\x0E\x01", 4)) == "an IDX file");
+    CHECK(kind(bytes("\0\0\x07\x01", 4)) == "");
+    CHECK(kind(bytes("\0\0\x0F\x01", 4)) == "");
+    CHECK(kind(bytes("\0\0\x08\0", 4)) == "");
+    CHECK(kind(bytes("\0\0\x08", 3)) == "");
+    CHECK(kind(bytes("\x02\0\0\0\0\0\0\0{", 9)) == "a safetensors ");
+    CHECK(kind(bytes("\x02\0\0\0\0\0\0\0", 8)) == "");
+    CHECK(kind(bytes("\x00\xE1\xF5\x05\0\0\0\0{", 9)) == "a safetensors ");  // a header of 100,000,000 bytes
+    CHECK(kind(bytes("\x01\xE1\xF5\x05\0\0\0\0{", 9)) == "");
+    CHECK(kind(bytes("a\0b\0c\0d\0", 8)) == "text in UTF-16");
+    CHECK(kind(bytes("a\0b\0c\0", 6)) == "");
+    std::string first_letters;  // 64 bytes decide, whatever letters follow
+    for (int k = 0; k < 32; ++k) first_letters += bytes("a\0", 2);
+    CHECK(kind(first_letters + "\x10\x04") == "text in UTF-16");
+    CHECK(kind(first_letters.substr(2) + "\x10\x04") == "");
+}
+
 TEST_CASE("kind_that_is_no_text: JSON, HTML and merges are text; a git-lfs pointer is not") {
     for (const char* const words : {"{}", "[1]", "<html>", "#version: 0.2", "P6 is how it begins", "words", ""})
         CHECK_MESSAGE(kind_that_is_no_text(words).empty(), words);
@@ -93,8 +120,9 @@ TEST_CASE("kind_that_is_no_merges: names the kind of another file; a first merge
     CHECK(kind_that_is_no_merges("{\"a\": 0, \"b\": 1}") == "JSON text");
     CHECK(kind_that_is_no_merges("<!DOCTYPE html>\n").starts_with("an HTML page"));
     CHECK(kind_that_is_no_merges("[PAD]\n[UNK]\n") == "the vocab.txt of a BERT tokenizer");
-    for (const char* const words : {"#version: 0.2\nh e\n", "h e\n", "[ ]\n", "{ \"\n", ""})
+    for (const char* const words : {"#version: 0.2\nh e\n", "h e\n", "[ ]\n", "{ \"\n", "[ ]</w>\n", ""})
         CHECK_MESSAGE(kind_that_is_no_merges(words).empty(), words);
+    CHECK(kind_that_is_no_merges("[ ]</w> \n") == "JSON text");
 }
 
 TEST_CASE("read_text_file: drops a byte order mark, refuses binary files") {
@@ -119,6 +147,8 @@ TEST_CASE("kind_of_names: one characteristic name is enough, with any prefix, as
     CHECK(kind_of_names({"vit.embeddings.patch_embeddings.projection.weight", "decoder.mask_token"}) ==
           "a ViT-MAE (decoder.mask_token)");
     CHECK(kind_of_names({"notwte.weight", "wte.weight.more"}).empty());
+    const std::string long_name = std::string(90, 'x') + ".wte.weight";  // its first 80 bytes are shown
+    CHECK(kind_of_names({long_name}) == "a GPT-2 (" + std::string(80, 'x') + ")");
     CHECK(kind_of_names({}).empty());
 }
 

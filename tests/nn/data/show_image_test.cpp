@@ -44,6 +44,8 @@ TEST_CASE("image_text: an image in another range is rescaled from its smallest t
     image(0, 0, 0) = -2;
     image(0, 1, 0) = 2;
     CHECK(image_text(image, false) == "1 x 2 x 1  stretched from -2.000000 ... 2.000000\n  @@\n");
+    image(0, 1, 0) = -2;  // no range at all
+    CHECK(image_text(image, false) == "1 x 2 x 1  stretched from -2.000000 ... -2.000000\n    \n");
 }
 
 TEST_CASE("image_text: an image of more than 96 pixels is subsampled") {
@@ -51,6 +53,14 @@ TEST_CASE("image_text: an image of more than 96 pixels is subsampled") {
     const std::string drawn = image_text(image, false);
     CHECK(drawn.starts_with("100 x 100 x 1  one pixel of 2 x 2\n"));
     CHECK(drawn.size() == std::string("100 x 100 x 1  one pixel of 2 x 2\n").size() + 50 * 101);
+    const auto first_line = [](int height, int width) {
+        const std::string words = image_text(Image(height, width, 1), false);
+        return words.substr(0, words.find('\n'));
+    };
+    CHECK(first_line(1, 96) == "1 x 96 x 1");
+    CHECK(first_line(1, 97) == "1 x 97 x 1  one pixel of 2 x 2");
+    CHECK(first_line(192, 1) == "192 x 1 x 1  one pixel of 2 x 2");
+    CHECK(first_line(193, 1) == "193 x 1 x 1  one pixel of 3 x 3");
 }
 
 TEST_SUITE_END();

@@ -81,6 +81,10 @@ TEST_CASE("ModelConfig: a value of the wrong type is named with its source") {
           path + ": its metadata: num_key_value_heads is \"2x\"; the number of key and value heads must be a whole number");
     CHECK(error_of([&] { model_config.integers(settings::image_size); }) ==
           "the given settings: image_size is \"big\"; the size of the images must be a whole number");
+    for (const char* const half : {"[16,12", "16,12]"})
+        CHECK(error_of([&] {
+                  ModelConfig(checkpoint(folder), {{"image_size", half}}).integers(settings::image_size);
+              }).ends_with("; the size of the images must be a whole number"));
     const auto heads = [&](const std::string& number) {
         return error_of([&] { ModelConfig(checkpoint(folder), {{"n_head", number}}).integer(settings::heads); });
     };
@@ -114,6 +118,7 @@ TEST_CASE("setting_text: the fewest digits that read back to the same float") {
     CHECK(setting_text(0.1f) == "0.1");
     CHECK(setting_text(10000) == "1e+04");
     CHECK(setting_text(1.0f / 3) == "0.33333334");
+    CHECK(setting_text(1.01834985e-05f) == "1.01834985e-05");  // 1.0183498e-05 is its neighbour
 }
 
 TEST_CASE("read_members, metadata_of: members of every kind are written and read back") {

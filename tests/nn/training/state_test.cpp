@@ -54,6 +54,20 @@ TEST_CASE("load_training_state: a resumed run is bit-identical to an uninterrupt
     CHECK(!same(stopped, straight));
 }
 
+TEST_CASE("load_training_state: the moments of a single step are restored, and those of none") {
+    const TemporaryFolder folder;
+    for (const int steps : {0, 1}) {
+        Toy straight(1), stopped(1), resumed(7);
+        straight.train(steps + 2);
+        stopped.train(steps);
+        save_training_state(folder.path("f"), stopped.parameters, stopped.optimizer, stopped.random);
+        resumed.train(2);
+        load_training_state(folder.path("f"), resumed.parameters, resumed.optimizer, resumed.random);
+        resumed.train(2);
+        CHECK(same(resumed, straight));
+    }
+}
+
 TEST_CASE("load_training_state: restores the steps of each variable: one unfrozen after the restart starts at 1") {
     const TemporaryFolder folder;
     Toy straight(1), stopped(1), resumed(7);
@@ -138,6 +152,10 @@ TEST_CASE("load_training_state: another model's state, or a file that is not a s
           folder.path("no v") +
               ": is the training state of another model: it has no \"training.adamw.v.0\"; make the model with the "
               "options it was saved with");
+    write_without(folder.path("no v"), "training.adamw.m.0", folder.path("no m"));
+    CHECK(error_of([&] {
+              load_training_state(folder.path("no m"), other.parameters, smaller, other.random);
+          }).find("it has no \"training.adamw.m.0\", and 1 more differences;") != std::string::npos);
     CHECK(same(toy, before));
     write_safetensors(folder.path("odd"), {{.name = "training.random", .shape = {3}, .integers = {1, 2, 3}},
                                            {.name = "training.adamw.steps", .shape = {1}, .integers = {3}}});
