@@ -270,6 +270,16 @@ TEST_CASE("evaluate: a number just past the end of a table, a row or a column is
     CHECK(refused("a(1,2) + b(2,1)") == "");                                  // the one row and the one column stand for all
     CHECK(refused("input(0, 1, 2)") == "formula: element (1, 2) of (1, 3)");  // the element itself
     CHECK(refused("input(1, 2, 1)") == "formula: element (2, 1) of (3, 1)");
+    // only inputs are broadcast, and only where the operation says so
+    const Explained plain{.value = {}};
+    const auto one_row = [&](const std::string& words, const Explained& explained) {
+        const Facts facts{.inputs = {&row}, .value = &row, .gradient = &row, .explained = &explained};
+        return error_of([&] { evaluate(parse_formula(words), facts, 0, 0); });
+    };
+    CHECK(one_row("a(1,0)", broadcast) == "");
+    CHECK(one_row("a(1,0)", plain) == "formula: element (1, 0) of (1, 3)");
+    CHECK(one_row("y(1,0)", broadcast) == "formula: element (1, 0) of (1, 3)");
+    CHECK(one_row("dy(1,0)", broadcast) == "formula: element (1, 0) of (1, 3)");
     CHECK(refusal("exp(1, 2, 3)") == "formula: exp of 3 arguments is not known");
     CHECK(refusal("index(0, 0, 0)") == "formula: index of 3 arguments is not known");
 }

@@ -1,9 +1,15 @@
 #include "nn/base/show.h"
 
+#include <cstdio>
 #include <cstdlib>
 #include <limits>
 
 #include "tests/test.h"
+
+#if __has_include(<unistd.h>)
+#include <fcntl.h>
+#include <unistd.h>
+#endif
 
 static const float infinity = std::numeric_limits<float>::infinity();
 static const float nan_value = std::numeric_limits<float>::quiet_NaN();
@@ -36,6 +42,8 @@ TEST_CASE("grid_text: shows only the corners of a large matrix") {
     CHECK(grid_text(slice_rows(m, 0, 2), 5).find("...") != std::string::npos);
     CHECK(grid_text(Matrix(8, 8)).find("...") == std::string::npos);
     CHECK(grid_text(Matrix(9, 1)).find("...") != std::string::npos);
+    CHECK(grid_text(Matrix{{1, 2, 3}, {4, 5, 6}, {7, 8, 9}}, 2) ==  // the corners
+          "(3, 3)\n   1.0000  ...  3.0000\n      ...  ...     ...\n   7.0000  ...  9.0000\n");
     CHECK_THROWS_WITH(grid_text(m, 1), "grid_text: 1 rows and columns are too few to show, 2 is the minimum");
 }
 
@@ -90,6 +98,39 @@ TEST_CASE("colours_welcome: FORCE_COLOR turns colours on, NO_COLOR off") {
     CHECK_FALSE(colours_welcome());
     setenv("NO_COLOR", no_before.c_str(), 1);
     setenv("FORCE_COLOR", force_before.c_str(), 1);
+}
+
+// colours_welcome() with standard output at this file and TERM so named.
+static bool welcome_at(int output, const char* terminal) {
+    const auto value = [](const char* name) { return std::string(std::getenv(name) == nullptr ? "" : std::getenv(name)); };
+    const std::string no = value("NO_COLOR"), force = value("FORCE_COLOR"), term = value("TERM");
+    setenv("NO_COLOR", "", 1);
+    setenv("FORCE_COLOR", "", 1);
+    setenv("TERM", terminal, 1);
+    std::fflush(stdout);
+    const int before = dup(1);
+    dup2(output, 1);
+    const bool welcome = colours_welcome();
+    dup2(before, 1);
+    close(before);
+    setenv("NO_COLOR", no.c_str(), 1);
+    setenv("FORCE_COLOR", force.c_str(), 1);
+    setenv("TERM", term.c_str(), 1);
+    return welcome;
+}
+
+TEST_CASE("colours_welcome: without either variable, at a terminal that is not dumb, and in no file") {
+    const int file = open("/dev/null", O_WRONLY);
+    CHECK_FALSE(welcome_at(file, "xterm"));
+    CHECK_FALSE(welcome_at(file, "dumb"));
+    close(file);
+    const int other_end = posix_openpt(O_RDWR | O_NOCTTY);  // a terminal; some systems in containers have none
+    if (other_end < 0 || grantpt(other_end) != 0 || unlockpt(other_end) != 0) return;
+    const int terminal = open(ptsname(other_end), O_RDWR | O_NOCTTY);
+    CHECK(welcome_at(terminal, "xterm"));
+    CHECK_FALSE(welcome_at(terminal, "dumb"));
+    close(terminal);
+    close(other_end);
 }
 #endif
 

@@ -49,6 +49,7 @@ TEST_CASE("parse_json: escapes, surrogate pairs and the character 0") {
     CHECK(parse_json(R"("\"\\\/\b\f\n\r\t")", "x").string == "\"\\/\b\f\n\r\t");
     CHECK(parse_json(R"("\u00e9\u4E2d")", "x").string == "\u00e9\u4e2d");
     CHECK(parse_json(R"("\uD83D\uDE00")", "x").string == "\U0001F600");
+    CHECK(parse_json(R"("\u00AF\u00fa\u00A9")", "x").string == "\u00af\u00fa\u00a9");  // first and last digits, in both cases
     CHECK(parse_json(R"("a\u0000b")", "x").string == std::string("a\0b", 3));
     CHECK(parse_json(R"("\uFFFF")", "x").string == "\uFFFF");
 }
@@ -136,6 +137,7 @@ TEST_CASE("json_string, json_text: can be parsed back") {
     CHECK(parse_json(json_string(words), "x").string == words);
     CHECK(json_string("a\n\"") == R"("a\n\"")");
     CHECK(json_string("\x01") == R"("\u0001")");
+    CHECK(json_string("a b\x1F\x7F") == R"("a b\u001f\u007f")");
     CHECK(json_string("\xFF") == "\"\uFFFD\"");
     const std::string text = R"({"a":[1,-2.5,0.1,1e+300,true,false,null],"b":{"c":"d"},"e":[],"f":{}})";
     CHECK(json_text(parse_json(text, "x")) == text);

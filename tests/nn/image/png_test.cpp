@@ -76,6 +76,14 @@ TEST_CASE("png_file: grey, few colours and many colours come back as they were")
     for (int k = 0; k < 400; ++k) many.samples += {static_cast<char>(k), static_cast<char>(k / 256), '\x05'};
     CHECK(png_file(many)[25] == 2);  // red, green and blue
     CHECK(parse_png(png_file(many), "x").samples == many.samples);
+    for (const int colours : {256, 257}) {  // the most that a palette holds, and one more
+        const Pixels first{.height = colours,
+                           .width = 1,
+                           .channels = 3,
+                           .samples = many.samples.substr(0, 3 * static_cast<std::size_t>(colours))};
+        CHECK(png_file(first)[25] == (colours == 256 ? 3 : 2));
+        CHECK(parse_png(png_file(first), "x").samples == first.samples);
+    }
 }
 
 TEST_CASE("png_file: the bytes of an image of one black pixel") {

@@ -93,6 +93,7 @@ TEST_CASE("normalise: gradients agree with finite differences, with and without 
 
 TEST_CASE("unit_rows: every row gets norm 1, and one shorter than eps is divided by eps") {
     check_close("unit", unit_rows(Matrix{{3, 4}, {0, -2}}).value(), Matrix{{0.6f, 0.8f}, {0, -1}});
+    check_close("no least divisor", unit_rows(Matrix{{3, 4}, {0, -2}}, 0).value(), Matrix{{0.6f, 0.8f}, {0, -1}});
     check_close("short", unit_rows(Matrix{{3, 4}, {0, 0}}, 10).value(), Matrix{{0.3f, 0.4f}, {0, 0}});
     using Inputs = const std::vector<Var>&;
     check_gradient_by_differences([](Inputs v) { return unit_rows(v[0]); }, {Matrix{{1, -2, 3}, {0.5f, 1, 0.25f}}});

@@ -114,6 +114,10 @@ TEST_CASE("resize: a new size below 1, and pixels that do not match the size, ar
     CHECK(without_place(error_of([] {
               resize({Matrix(4, 2), {1, 2, 2}}, 0, 4, Interpolation::bilinear);
           })) == "resize: a map of 0 x 4 pixels, both must be at least 1");
+    CHECK(without_place(error_of([] {
+              resize({Matrix(4, 2), {1, 2, 2}}, 4, 0, Interpolation::bilinear);
+          })) == "resize: a map of 4 x 0 pixels, both must be at least 1");
+    CHECK(resize({Matrix(4, 2), {1, 2, 2}}, 1, 1, Interpolation::bilinear).pixels.rows() == 1);
 }
 
 TEST_CASE("resize: an image that holds no numbers leaves the one before it as it is") {
