@@ -96,7 +96,7 @@ int check_task(const std::string& name, const Tree& tree) {
 int next_hint(const std::string& name) {
     const Task task = task_named(name);
     std::vector<std::string> ladder = task.hints;
-    if (!task.code.empty()) ladder.push_back("\n" + task.code);
+    ladder.push_back("\n" + task.code);
     const std::optional<long> read = whole_number(state_of(name, "hints"));
     const std::size_t seen = read && *read > 0 ? static_cast<std::size_t>(*read) : 0;
     const std::size_t now = std::min(seen + 1, ladder.size());
