@@ -38,22 +38,35 @@ static std::vector<std::vector<Answer>> answers_of(const std::string& text, cons
     return answers;
 }
 
+// What is right for every task and seed. The solution is asked first, all of it: afterwards the programs in the tree are those of
+// twists.
+static std::map<std::string, std::vector<std::vector<Answer>>> right_answers(const std::vector<Task>& tasks,
+                                                                             const std::vector<int>& seeds,
+                                                                             const std::map<std::string, Mistake>& twists,
+                                                                             const Tree& tree) {
+    const std::string complaint = build(tree, false);
+    require(complaint.empty(), "course: the solution does not compile: ", complaint);
+    std::map<std::string, std::vector<std::vector<Answer>>> right;
+    for (const Task& task : tasks)
+        if (twists.count(task.name) == 0)
+            for (const int seed : seeds) right[task.name].push_back(asked(task, seed, tree));
+    for (const Task& task : tasks)
+        if (const auto twist = twists.find(task.name); twist != twists.end())
+            right[task.name] = answers_of(reference_text(task, twists), task, seeds, tree, "the twist " + twist->second.name);
+    return right;
+}
+
 std::vector<Exam> make_exams(const std::vector<Task>& tasks, const std::vector<int>& seeds,
                              const std::map<std::string, Mistake>& twists, const Tree& tree, bool with_mistakes,
                              Progressed progressed) {
     const std::vector<Mistake> all = all_mistakes();
     std::vector<Exam> exams;
     for (const int seed : seeds) exams.push_back({.tasks = tasks, .seed = seed, .expected = {}});
-    const std::string complaint = build(tree, false);
-    require(complaint.empty(), "course: the solution does not compile: ", complaint);
+    const std::map<std::string, std::vector<std::vector<Answer>>> all_right = right_answers(tasks, seeds, twists, tree);
     for (const Task& task : tasks) {
         const auto twist = twists.find(task.name);
         const std::string published = read_file(task.file), reference = reference_text(task, twists);
-        std::vector<std::vector<Answer>> right;
-        if (twist == twists.end())
-            for (const int seed : seeds) right.push_back(asked(task, seed, tree));
-        else
-            right = answers_of(reference, task, seeds, tree, "the twist " + twist->second.name);
+        const std::vector<std::vector<Answer>>& right = all_right.at(task.name);
         for (std::size_t s = 0; s < seeds.size(); ++s) {
             require(!right[s].empty(), "course: nothing was answered for ", task.name);
             exams[s].expected[task.name].answers = right[s];

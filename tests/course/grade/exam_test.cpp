@@ -7,6 +7,7 @@
 #include "course/grade/submission.h"
 #include "course/teacher.h"
 #include "nn/data/file.h"
+#include "tests/course/project/small_project.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
 
@@ -79,6 +80,22 @@ TEST_CASE("make_exams: the answers of the solution and of each mistake inside of
     const Exam read = read_exam(folder.path("exam"), causal_task());
     CHECK(read.seed == 8);
     CHECK(text_of(read.expected.at("causal")) == text_of(exams[1].expected.at("causal")));
+}
+
+TEST_CASE("make_exams: each task is asked in the solution, not in the program of the mistake before it") {
+    const SmallProject project;  // every answer is a checksum of all sources
+    const auto answers = [&](const std::map<std::string, Mistake>& twists) {
+        std::vector<float> sums;
+        const Exam exam = make_exams(all_tasks(), {3}, twists, project.tree, true, nullptr)[0];
+        for (const char* const name : {"down", "half", "twice"}) sums.push_back(exam.expected.at(name).answers.at(0).value(0, 0));
+        return sums;
+    };
+    const std::vector<float> published = answers({});
+    CHECK(published == std::vector<float>(3, published[0]));
+    const std::vector<float> twisted = answers(twists_of(all_tasks(), {.module = "attention", .twist = "up"}));
+    CHECK(twisted[0] != published[0]);
+    CHECK(twisted[1] == published[1]);
+    CHECK(twisted[2] == published[2]);
 }
 
 TEST_CASE("make_exams: with a twist the twisted solution is right, and the published one a mistake that is named") {
