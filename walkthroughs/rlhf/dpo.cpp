@@ -120,6 +120,7 @@ struct Start {
     reviews::SftModel sft;
     std::vector<Ranking> rankings;
     reviews::Comparisons comparisons;
+    double from_log_2 = 0;  // the distance of the first loss, before any training, from log 2
 };
 
 static std::vector<Ranking> rankings_of_file(const std::string& path) {
@@ -139,8 +140,7 @@ static Start start_of(const Choices& choices, Random& random) {
     return start;
 }
 
-// from_log_2  the distance of the first loss from log 2
-static Start step_pair(Lesson& lesson, const Choices& choices, Random& random, double& from_log_2) {
+static Start step_pair(Lesson& lesson, const Choices& choices, Random& random) {
     lesson.step("What does DPO see?", "loss = -log sigmoid(beta h)", "DPO Eq. 7");
     Start start = start_of(choices, random);
     const reviews::Comparisons& comparisons = start.comparisons;
@@ -164,7 +164,7 @@ static Start step_pair(Lesson& lesson, const Choices& choices, Random& random, d
     const float first = steps.loss.value()(0, 0);
     lesson.why("at the start the policy is the reference: every h is 0 and the loss is ", fixed(first),
                " = log 2, whatever the pairs. It does not matter which answer is more likely, only how that changes.");
-    from_log_2 = std::abs(first - std::log(2.0));
+    start.from_log_2 = std::abs(first - std::log(2.0));
     return start;
 }
 
@@ -309,14 +309,13 @@ static void claim_all(Lesson& lesson, const std::vector<Compared>& all, const st
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
     if (choices.own_rankings()) rankings_of_file(choices.rankings);  // an invalid file throws before training
     Random random(seed);
-    double from_log_2 = 0;
     const double from_closed_form = step_five(lesson);
-    const Start start = step_pair(lesson, choices, random, from_log_2);
+    const Start start = step_pair(lesson, choices, random);
     const reviews::DpoModel by_dpo = step_train(lesson, start, choices, random);
     const std::vector<Compared> all = step_compare(lesson, start, by_dpo, choices, seed, random);
     const std::vector<Failure> runs = step_failure(lesson, start, by_dpo, all[0], choices, random);
     lesson.claim_at_most("five answers: largest difference between DPO's policy and the closed form", from_closed_form, 1e-3);
-    lesson.claim_at_most("distance of the first loss from log 2", from_log_2, 1e-5);
+    lesson.claim_at_most("distance of the first loss from log 2", start.from_log_2, 1e-5);
     if (choices.as_delivered()) claim_all(lesson, all, runs);
 }
 
