@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "nn/autograd/operations.h"
 #include "nn/interpret/inside.h"
@@ -241,6 +242,26 @@ TEST_SUITE("mlm") {
             mlm::loss(steps, {1}, {0}),
             "mlm: labels for the next sentence, but this model has no pooler; set pooler = true, or give no labels for it");
         CHECK(mlm::parameters(w, without_pooler).back().name == "cls.predictions.transform.LayerNorm.bias");
+    }
+
+    TEST_CASE("make_draws, make_candidate_draws: a number for each token or candidate, and every id of the vocabulary") {
+        Random random(4);
+        const auto check = [](const Matrix& uniform, int rows, int cols) {
+            CHECK(shape(uniform) == shape(Matrix(rows, cols)));
+            for (const float u : uniform) CHECK((u >= 0 && u < 1));
+        };
+        const auto check_ids = [](const std::vector<int>& ids) {
+            CHECK(ids.size() == 60);
+            CHECK(std::set<int>(ids.begin(), ids.end()) == std::set<int>{0, 1, 2});
+        };
+        const mlm::Draws draws = mlm::make_draws(random, 3, 20, 3);
+        for (const Matrix* const uniform : {&draws.u_select, &draws.u_mask, &draws.u_random}) check(*uniform, 3, 20);
+        check_ids(draws.random_tokens);
+        const mlm::CandidateDraws candidates = mlm::make_candidate_draws(random, 60, 3);
+        for (const Matrix* const uniform : {&candidates.u_mask, &candidates.u_keep}) check(*uniform, 1, 60);
+        check_ids(candidates.random_tokens);
+        CHECK(candidates.permutation.size() == 60);
+        CHECK(std::set<int>(candidates.permutation.begin(), candidates.permutation.end()).size() == 60);
     }
 
     TEST_CASE("corrupt_batch, corrupt_candidates, best_predictions: fractions outside 0 to 1 and negative counts are refused") {
