@@ -102,6 +102,87 @@ TEST_CASE("train_ppo, train_dpo: one entry for each iteration or step; with a le
     CHECK(identical(dpo_model.w.token_embedding.value(), policy.token_embedding.value()));
 }
 
+static std::vector<Ranking> repeated(const std::vector<Ranking>& rankings, int times) {
+    std::vector<Ranking> all;
+    for (int k = 0; k < times; ++k) all.insert(all.end(), rankings.begin(), rankings.end());
+    return all;
+}
+
+// Texts and ranks of these rankings, for the loops of rlhf/recipe.h.
+static rlhf::RankedTexts ranked_texts(const std::vector<Ranking>& rankings) {
+    rlhf::RankedTexts ranked{.texts = reviews::ranked_rows(rankings).episodes, .group = {}, .ranks = {}};
+    for (std::size_t g = 0; g < rankings.size(); ++g)
+        for (const int rank : rankings[g].ranks) {
+            ranked.group.push_back(static_cast<int>(g));
+            ranked.ranks.push_back(rank);
+        }
+    return ranked;
+}
+
+TEST_CASE("train_reward_model: eight epochs in batches of 16 rankings at a constant learning rate of 0.001") {
+    const std::vector<Ranking> rankings = repeated(two_rankings(), 9);  // 18: two batches
+    const gpt::Weights sft = random_policy(1);
+    Random random(3), same(3);
+    const reviews::RewardModel trained = reviews::train_reward_model(sft, rankings, random);
+    const reward_model::Weights w = reward_model::from_language_model(sft, reviews::model_config());
+    const Recipe recipe{.schedule = {.peak = 1e-3f, .descent = Descent::none}, .batch = 16};
+    const std::vector<float> losses =
+        rlhf::train_reward_model(w, reviews::model_config(), ranked_texts(rankings), {.epochs = 8, .training = recipe}, same);
+    CHECK(trained.losses == losses);
+    CHECK(identical(trained.w.trunk.token_embedding.value(), w.trunk.token_embedding.value()));
+}
+
+TEST_CASE("train_ppo: by default 4 epochs on 64 episodes at 0.001, a KL coefficient of 0.2 that stays, prompts in turn") {
+    const gpt::Weights policy = random_policy(1);
+    const reviews::RewardModel judge{
+        .w = reward_model::from_language_model(random_policy(2), reviews::model_config()), .shift = 0.5f, .losses = {}};
+    Random random(3), same(3);
+    const reviews::PpoModel trained = reviews::train_ppo(policy, judge, {.iterations = 2}, random);
+    const Recipe training{.schedule = {.peak = 1e-3f, .descent = Descent::none}, .batch = 64};
+    rlhf::PpoTrainer trainer(
+        policy, reviews::model_config(),
+        {.objective = {.kl_coefficient = 0.2f, .adaptive = false},
+         .epochs = 4,
+         .rollout = {.new_tokens = reviews::longest_answer, .end_token = reviews::full_stop, .padding_token = reviews::padding},
+         .training = training});
+    rlhf::Prompts prompts{.tokens = {}, .length = reviews::prompt_length};
+    for (int noun = 0; noun < 4; ++noun)
+        for (const int token : reviews::prompt_of(noun)) prompts.tokens.push_back(token);
+    rlhf::RewardScore score(judge.w, reviews::model_config(), judge.shift);
+    for (int k = 0; k < 2; ++k) {
+        const rlhf::PpoIteration it = rlhf::ppo_iteration(trainer, prompts, score, same);
+        CHECK(trained.history.reward[k] == it.mean_score);
+        CHECK(trained.history.kl[k] == it.mean_kl);
+        CHECK(trained.history.true_score[k] == reviews::mean(reviews::true_scores(it.episodes)));
+    }
+    CHECK(identical(trained.w.trunk.token_embedding.value(), trainer.policy.trunk.token_embedding.value()));
+}
+
+TEST_CASE("train_dpo: by default 4 epochs in batches of 64 pairs, beta 0.5, 30 steps of warm-up to a rate of 0.0002") {
+    const reviews::Comparisons comparisons = reviews::comparisons_of(repeated(two_rankings(), 33));  // 132 pairs: 2 batches
+    const gpt::Weights policy = random_policy(1);
+    Random random(3), same(3);
+    const reviews::DpoModel trained = reviews::train_dpo(policy, comparisons, {}, random);
+    const Schedule schedule{.peak = 2e-4f, .warm_up = 30, .descent = Descent::none};
+    rlhf::DpoTrainer trainer(policy, reviews::model_config(),
+                             {.objective = {.beta = 0.5f},
+                              .epochs = 4,
+                              .padding_token = reviews::padding,
+                              .training = {.schedule = schedule, .batch = 64}},
+                             comparisons.count());
+    REQUIRE(trained.history.loss.size() == 8);
+    int k = 0;
+    for (int epoch = 0; epoch < 4; ++epoch)
+        for (const rlhf::DpoStep& step : rlhf::dpo_epoch(trainer, comparisons, same)) {
+            CHECK(trained.history.loss[k] == step.loss);
+            CHECK(trained.history.accuracy[k] == step.accuracy);
+            CHECK(trained.history.chosen[k] == step.chosen);
+            CHECK(trained.history.rejected[k] == step.rejected);
+            ++k;
+        }
+    CHECK(identical(trained.w.token_embedding.value(), trainer.policy.token_embedding.value()));
+}
+
 TEST_CASE("dpo_batch: chosen rows first, labels on the answers only") {
     const reviews::Comparisons comparisons = reviews::comparisons_of(two_rankings());
     CHECK(comparisons.count() == 4);
@@ -117,11 +198,34 @@ TEST_CASE("dpo_batch: chosen rows first, labels on the answers only") {
     CHECK(batch.labels[5] == -100);  // padding follows
 }
 
+namespace {
+struct HumanTexts : rlhf::Demonstrations {
+    ppo::Episodes draw(int count, Random& random) override { return reviews::human_texts(count, random); }
+};
+
+struct AfterThree : Watcher {
+    bool after_step(int step, float) override { return step < 2; }
+};
+}  // namespace
+
+// Three steps of supervised fine-tuning on human texts: batches of 64, a constant learning rate of 0.003.
+static std::vector<float> first_losses_of_sft(int seed) {
+    Random random(seed);
+    const gpt::Weights w = gpt::make_weights(
+        {.vocabulary = reviews::vocabulary, .positions = 16, .width = 32, .depth = 2, .heads = 2, .mlp_width = 128}, random);
+    HumanTexts people;
+    AfterThree stop;
+    const Recipe recipe{.schedule = {.peak = 3e-3f, .steps = 300, .descent = Descent::none}, .batch = 64};
+    return rlhf::supervised_fine_tuning(w, reviews::model_config(), people, recipe, random, &stop);
+}
+
 TEST_CASE("review_models: SFT, reward model and PPO on a small scale; same seed, same numbers" * only_when_optimised) {
     Random random(1);
     const reviews::SftModel sft = reviews::train_sft(random);
     CHECK(sft.losses.front() == Approx(std::log(20.0)).epsilon(0.05));  // ln of 20 words
-    CHECK(sft.losses.back() < 1.25);                                    // the entropy of a word is 1.136
+    CHECK(sft.losses.size() == 300);
+    CHECK(first_losses_of_sft(1) == std::vector<float>(sft.losses.begin(), sft.losses.begin() + 3));
+    CHECK(sft.losses.back() < 1.25);  // the entropy of a word is 1.136
     const ppo::Episodes texts = reviews::write(sft.w, 320, random, 4);
     CHECK(reviews::share_of_sentences(texts) > 0.9);
     const std::vector<Ranking> rankings = reviews::ask(reviews::questions(texts, 4), {.noise = 0.5f}, random);
