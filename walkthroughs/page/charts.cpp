@@ -202,8 +202,8 @@ static std::vector<double> ticks(const Range& range) {
     const double power = std::pow(10, std::floor(std::log10(raw)));
     const double step = raw / power > 5 ? 10 * power : raw / power > 2 ? 5 * power : raw / power > 1 ? 2 * power : power;
     std::vector<double> found;
-    for (double k = std::ceil(range.low / step); k * step <= range.high * (1 + 1e-9) + 1e-12 && found.size() < 9; ++k)
-        found.push_back(k * step);
+    const double end = range.high + 1e-9 * (range.high - range.low);  // rounding does not take the last one away
+    for (double k = std::ceil(range.low / step); k * step <= end; ++k) found.push_back(k * step);
     return found;
 }
 

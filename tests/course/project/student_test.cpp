@@ -61,7 +61,7 @@ static void put_programs(const SmallProject& project, const std::string& second)
     project.write("course/expected/down.txt", text_of(expected));
     project.write("course/expected/seed", "7\n");
     project.write("build/out/run_answers",
-                  "#!/bin/sh\n[ \"$1 $2\" = 'down 7' ] || exit 3\n"
+                  "#!/bin/sh\n[ \"$1 $2\" = 'down 7' ] || exit 3\necho > ran\n"
                   "printf 'first\\t1 1 4p+0\\nsecond\\t1 1 " +
                       second + "p+0\\n' >&$3\n");
     project.write("build/out/tests/run", "#!/bin/sh\necho 1 passed, 0 failed\n");
@@ -89,6 +89,7 @@ TEST_CASE("check_task: the report with its numbers, where to go on, the status, 
           "    passed     small: down\n" +
               what_next);
     CHECK(read_file("build/course/down.score") == "3 of 6");
+    CHECK(is_file("ran"));  // as the student, who may write here, not as another user
 
     put_programs(project, "5");
     const Printed all = printed(check);

@@ -34,6 +34,29 @@ TEST_CASE("matrix_html: of a large matrix the corners as numbers and the whole a
     CHECK(html.find("data:image/png;base64,") != std::string::npos);
 }
 
+TEST_CASE("matrix_html: narrower from 10 columns and from 17; numbers of rows and columns, and where they are left out") {
+    const auto head = [](int cols) {
+        const std::string html = matrix_html("A", Matrix(1, cols), 4);
+        return html.substr(html.find("<table"), html.find("<caption>") - html.find("<table"));
+    };
+    CHECK(head(9) == "<table class=\"m\">");
+    CHECK(head(10) == "<table class=\"m wide\">");
+    CHECK(head(16) == "<table class=\"m wide\">");
+    CHECK(head(17) == "<table class=\"m wide wider\">");
+    CHECK(count_of(matrix_html("A", Matrix(16, 24), 4), "<td class=") == 16 * 24);
+    const std::string wide = matrix_html("A", Matrix(4, 25), 4), tall = matrix_html("A", Matrix(17, 3), 4);
+    CHECK(wide.find("<th scope=\"col\">1</th><th scope=\"col\">\u2026</th><th scope=\"col\">23</th><th scope=\"col\">24</th>"
+                    "</tr></thead>\n<tr><th scope=\"row\">0</th>") != std::string::npos);
+    CHECK(count_of(wide, "<th scope=\"row\">") == 4);
+    CHECK(count_of(wide, "<td>\u2026</td>") == 4);
+    CHECK(tall.find(
+              "<th scope=\"row\">\u2026</th><td>\u2026</td><td>\u2026</td><td>\u2026</td></tr>\n<tr><th scope=\"row\">15</th>") !=
+          std::string::npos);
+    CHECK(count_of(tall, "<th scope=\"row\">") == 5);
+    CHECK(matrix_html("a name of 19 lette", Matrix(1, 1), 4).find("title=\"a name of 19 lette(0,0)") != std::string::npos);
+    CHECK(matrix_html("a name of 20 letters", Matrix(1, 1), 4).find("title=\"(0,0) = 0\"") != std::string::npos);
+}
+
 TEST_CASE("image_html: a PNG with its size and alternative text") {
     const std::string html = image_html(Image(8, 4, 1), "a <digit>");
     CHECK(html.starts_with("<img src=\"data:image/png;base64,iVBORw0KGgo"));
@@ -51,6 +74,106 @@ TEST_CASE("heat_html: the title of each cell gives its row, column and value, by
     CHECK(count_of(heat_html(Matrix(40, 40), "large"), "<title>") == 0);
     const std::vector<std::string> tokens(30, "t");  // a name needs a line of letters, so cells are at least 14 pixels
     CHECK(heat_html(Matrix(30, 30), "named", tokens, tokens).find("width=\"14\" height=\"14\"") != std::string::npos);
+}
+
+TEST_CASE("heat_html: the places of cells, names and colour bar, worked by hand") {
+    const std::string html =
+        heat_html(Matrix{{0, 1, 2}, {3, 4, 5}}, "A", {"a", "bcd"}, {"the", "cat"});  // cells of 22, 7.7 for a letter
+    const auto has = [&](const std::string& words) { return html.find(words) != std::string::npos; };
+    // margin 3 * 7.7 + 8, width 3 * 22, 96 for the bar; height 2 * 22 + 0.87 * 23.1 + 16
+    CHECK(has("<svg class=\"named\" role="));
+    CHECK(has("viewBox=\"0 0 193.1 80.1\" width=\"193.1\" height=\"80.1\">"));
+    CHECK(has("<text x=\"27.1\" y=\"15\" text-anchor=\"end\">a</text>"));
+    CHECK(has("<text x=\"27.1\" y=\"37\" text-anchor=\"end\">bcd</text>"));
+    CHECK(has("<rect x=\"53.1\" y=\"22\" width=\"22\" height=\"22\" fill=\"#"));
+    CHECK(has("<rect x=\"75.1\" y=\"22\" width=\"22\" height=\"22\" fill=\"#fcfcbf\"><title>bcd, 2: 5</title></rect>"));
+    CHECK(has("<text x=\"0\" y=\"0\" text-anchor=\"end\" transform=\"translate(68.1 50) rotate(-60)\">cat</text>"));
+    CHECK(has("translate(90.1 50) rotate(-60)\">2</text>"));  // a column without a name has its number
+    CHECK(has("<rect x=\"105.1\" y=\"0\" width=\"10\" height=\"3.3\" fill=\"#fcfcbf\"/>"));
+    CHECK(
+        has("<rect x=\"105.1\" y=\"45\" width=\"10\" height=\"3.3\" fill=\"#050514\"/><text x=\"119.1\" y=\"11\">5</text>"
+            "<text x=\"119.1\" y=\"48\">0</text></svg>"));
+    CHECK(count_of(html, "width=\"10\"") == 16);
+    // a long name over a single column makes the margin: 0.5 * 8 * 7.7 - 0.5 * 22
+    CHECK(heat_html(Matrix(1, 1), "A", {}, {"abcdefgh"}).find("<rect x=\"19.8\" y=\"0\"") != std::string::npos);
+}
+
+TEST_CASE("heat_html: cells of 6 to 22 pixels without names; up to 1200 have titles, more are one picture") {
+    const auto box = [](const std::string& html) {
+        const std::size_t begin = html.find("viewBox=\"") + 9;
+        return html.substr(begin, html.find('"', begin) - begin);
+    };
+    CHECK(box(heat_html(Matrix(1, 40), "wide")) == "0 0 336 52");    // 40 * 6 + 96; the bar is 48 high
+    CHECK(box(heat_html(Matrix(40, 1), "tall")) == "0 0 102 244");   // 40 * 6 + 4
+    CHECK(box(heat_html(Matrix(2, 20), "less")) == "0 0 296 52");    // 200 / 20 = 10
+    CHECK(box(heat_html(Matrix(1, 1), "largest")) == "0 0 118 52");  // 22
+    CHECK(count_of(heat_html(Matrix(30, 40), "A"), "<title>") == 1200);
+    const std::string picture = heat_html(Matrix(35, 40), "A"), longest = heat_html(Matrix(1201, 1), "A");
+    CHECK(count_of(picture, "<title>") == 0);
+    CHECK(picture.find("<image class=\"px\" x=\"0\" width=\"200\" height=\"175\"") != std::string::npos);
+    CHECK(longest.find("<image class=\"px\" x=\"0\" width=\"1\" height=\"1201\"") != std::string::npos);
+    CHECK(heat_html(Matrix(1, 1, NAN), "A").find("y=\"11\">0</text>") != std::string::npos);  // a bar without numbers
+}
+
+// The words at the marks of an axis: "end" the vertical one, "middle" the horizontal one.
+static std::string marks(const std::string& html, const std::string& anchor) {
+    const std::string before = "text-anchor=\"" + anchor + "\">";
+    std::string all;
+    for (std::size_t at = html.find(before); at != std::string::npos; at = html.find(before, at + 1)) {
+        const std::size_t begin = at + before.size();
+        all += html.substr(begin, html.find('<', begin) - begin) + " ";
+    }
+    return all;
+}
+
+TEST_CASE("curves_html: the places of lines, marks and names, worked by hand; the frame is 470 x 210 at (62, 26)") {
+    const std::string html = curves_html({{"a", {0, 10}, {0, 4}}, {"b", {0, 10}, {1, 1}}});
+    const auto has = [&](const std::string& words) { return html.find(words) != std::string::npos; };
+    CHECK(has("viewBox=\"0 0 560 306\">"));  // 26 + 210 + 34, then 18 for each name
+    CHECK(has("<path class=\"grid\" d=\"M297 26v210\"/><text x=\"297\" y=\"252\" text-anchor=\"middle\">5</text>"));
+    CHECK(has("<path class=\"grid\" d=\"M62 183.5h470\"/><text x=\"56\" y=\"187.5\" text-anchor=\"end\">1</text>"));
+    CHECK(has("<path class=\"s0\" stroke-dasharray=\"\" d=\"M62 236L532 26\"><title>a</title></path>"));
+    CHECK(has("<path class=\"s1\" stroke-dasharray=\"7 4\" d=\"M62 183.5L532 183.5\"><title>b</title></path>"));
+    CHECK(has("<circle class=\"s0\" r=\"2.5\" cx=\"532\" cy=\"26\"><title>a: 10, 4</title></circle>"));
+    CHECK(has("<path class=\"s0\" stroke-dasharray=\"\" d=\"M62 270h30\"/><text x=\"100\" y=\"274\">a</text>"));
+    CHECK(has("<path class=\"s1\" stroke-dasharray=\"7 4\" d=\"M62 288h30\"/><text x=\"100\" y=\"292\">b</text>"));
+    const std::string named = curves_html({{"a", {0, 1}, {2, 1}}}, {"training step", "loss, nats"});
+    CHECK(named.find("viewBox=\"0 0 560 304\">") != std::string::npos);
+    CHECK(named.find("<text x=\"62\" y=\"16\">loss, nats</text>") != std::string::npos);
+    CHECK(named.find("<text x=\"297\" y=\"269\" text-anchor=\"middle\">training step</text>") != std::string::npos);
+    CHECK(named.find("d=\"M62 286h30\"/>") != std::string::npos);
+    const std::string level = curves_html({{"a", {3}, {7}}});  // without an extent, in the middle
+    CHECK(level.find("<circle class=\"s0\" r=\"2.5\" cx=\"297\" cy=\"131\">") != std::string::npos);
+    CHECK(marks(level, "end") == "7 ");
+    const Series one{"a", {0, 1}, {0, 1}};
+    CHECK(curves_html({one, one, one, one, one, one, one}).find("<path class=\"s0\" stroke-dasharray=\"\" d=\"M62 378h30\"/>") !=
+          std::string::npos);  // the seventh looks like the first
+}
+
+TEST_CASE("curves_html: marks 1, 2, 5 or 10 apart; up to 40 points have circles, of more than 400 some are left out") {
+    const auto marks_of = [](float low, float high) { return marks(curves_html({{"a", {0, 1}, {low, high}}}), "end"); };
+    CHECK(marks_of(0, 4) == "0 1 2 3 4 ");
+    CHECK(marks_of(0, 6) == "0 2 4 6 ");
+    CHECK(marks_of(0, 8) == "0 2 4 6 8 ");
+    CHECK(marks_of(0, 12) == "0 5 10 ");
+    CHECK(marks_of(0, 20) == "0 5 10 15 20 ");
+    CHECK(marks_of(0, 24) == "0 10 20 ");
+    CHECK(marks_of(-5, -1) == "-5 -4 -3 -2 -1 ");
+    CHECK(marks_of(0, 0.3f) == "0 0.1 0.2 0.3 ");
+    const auto points = [](int count) {
+        Series one{"a", {}, {}};
+        for (int k = 0; k < count; ++k) {
+            one.x.push_back(static_cast<float>(k));
+            one.y.push_back(static_cast<float>(k));
+        }
+        const std::string html = curves_html({one});
+        return std::pair(count_of(html, "L"), count_of(html, "<circle"));
+    };
+    CHECK(points(40) == std::pair<std::size_t, std::size_t>(39, 40));
+    CHECK(points(41) == std::pair<std::size_t, std::size_t>(40, 0));
+    CHECK(points(400).first == 399);
+    CHECK(points(401).first == 200);  // every second: 0, 2, ..., 400
+    CHECK(points(402).first == 201);  // and the last
 }
 
 TEST_CASE("curves_html: axes with round numbers, a path and a name for each series, where it begins and ends in words") {
