@@ -98,7 +98,7 @@ int next_hint(const std::string& name) {
     std::vector<std::string> ladder = task.hints;
     ladder.push_back("\n" + task.code);
     const std::optional<long> read = whole_number(state_of(name, "hints"));
-    const std::size_t seen = read && *read > 0 ? static_cast<std::size_t>(*read) : 0;
+    const std::size_t seen = static_cast<std::size_t>(std::max(0L, read.value_or(0)));
     const std::size_t now = std::min(seen + 1, ladder.size());
     for (std::size_t k = 0; k < now; ++k) {
         const std::string head = "hint " + std::to_string(k + 1) + " of " + std::to_string(ladder.size()) + "   ";

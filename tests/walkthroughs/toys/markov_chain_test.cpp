@@ -90,6 +90,26 @@ TEST_CASE("make_markov_chain: rows are Dirichlet draws: mean 1/S, variance (1/S)
     }
 }
 
+TEST_CASE("make_markov_chain: fractions of probabilities above a bound, for concentrations 1 and 1/2; what seed 1 gives") {
+    const int S = 300;
+    const auto above = [&](const MarkovChain& chain, double bound) {
+        int count = 0;
+        for (const float p : chain.transitions) count += S * p > bound;
+        return static_cast<double>(count) / (S * S);
+    };
+    Random random(1);
+    const MarkovChain one = make_markov_chain(random, S, 1, 0), half = make_markov_chain(random, S, 0.5f, 0);
+    for (const double bound : {0.1, 0.5, 1.0, 2.0, 4.0}) {
+        // uniform on the simplex: (1 - x)^(S - 1)
+        CHECK(above(one, bound) == Approx(std::pow(1 - bound / S, S - 1)).epsilon(0.03));
+        // the square of a coordinate of a random unit vector, so S p is nearly a normal draw squared
+        CHECK(above(half, bound) == Approx(std::erfc(std::sqrt(bound / 2))).epsilon(0.03));
+    }
+    Random first(1);  // the claims of the lessons are made for these numbers
+    CHECK(make_markov_chain(first, 60).transitions(59, 59) == Approx(0.110082));
+    CHECK(make_second_order_chain(first).transitions(35, 5) == Approx(0.523644));
+}
+
 TEST_CASE("span_entropy: one symbol is the two-sided entropy, two can be worked out by hand, a long span is nearly causal") {
     const MarkovChain chain = markov_chain_of({{0.5f, 0.5f}, {1, 0}});
     CHECK(span_entropy(chain, 1) == Approx(two_sided_entropy(chain)));
