@@ -165,10 +165,14 @@ TEST_CASE("make_pack: with a twist the autograder has the twisted solution, and 
     CHECK(zip.find("tree/course/tasks/down.txt") != std::string::npos);
     CHECK(zip.find("case     2 small: down") == std::string::npos);
 
-    // the public test that the other twist passes stays
+    // the public tests that the other twist passes stay
+    project.write("course/tasks/down.txt", read_file("course/tasks/down.txt") + "case     1 small: down, again\n");
     pack(project, "attention", "up");
     REQUIRE(std::system(("tar -xzf " + packed + "starter.tar.gz").c_str()) == 0);
-    CHECK(read_task("attention-2027/course/tasks/down.txt").cases.size() == 1);
+    const Task kept = read_task("attention-2027/course/tasks/down.txt");
+    REQUIRE(kept.cases.size() == 2);
+    CHECK(kept.cases[0].title == "down");
+    CHECK(kept.cases[1].title == "down, again");
     CHECK(read_file(packed + "autograder.zip").find("    return x + 1;") != std::string::npos);
 }
 

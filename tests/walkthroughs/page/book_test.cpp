@@ -14,6 +14,11 @@ TEST_CASE("link_in_book: lessons, folders and README files lead to pages; other 
     CHECK(link_in_book("vit", "README.md", pages) == "vit/README.html");
     CHECK(link_in_book("vit/README.md#map", "README.md", pages) == "vit/README.html");
     CHECK(link_in_book("..", "vit/README.md", pages) == "../README.html");
+    CHECK(link_in_book("./vit", "README.md", pages) == "vit/README.html");
+    CHECK(link_in_book(std::string("vit/") + "/README.md", "README.md", pages) == "vit/README.html");
+    CHECK(link_in_book("../../nn/", "vit/README.md", pages).empty());  // above the book
+    CHECK(link_in_book("walkthroughs/README.md", "README.md", {"walkthroughs/README.html"}) == "walkthroughs/README.html");
+    CHECK(link_in_book("vit/vit.cpp", "README.md", pages).empty());  // the source itself is not the lesson
     CHECK(link_in_book("vit.h", "vit/README.md", pages).empty());
     CHECK(link_in_book("#here", "README.md", pages).empty());
     CHECK(link_in_book("https://arxiv.org/abs/1706.03762", "README.md", pages) == "https://arxiv.org/abs/1706.03762");
@@ -61,6 +66,37 @@ TEST_CASE("write_book: contents, systems, ledgers and every README; each link of
                 CHECK(is_file((std::filesystem::path(path).parent_path() / link).string()));
             }
     CHECK(links > 100);
+}
+
+TEST_CASE("write_book: lessons by folder, with or without a heading; systems from the highest floor to the lowest") {
+    const TemporaryFolder folder;
+    const std::string nav = "<nav aria-label=\"steps\">\n", bare = "<h1>not closed";
+    std::filesystem::create_directories(folder.path("rlhf/agents"));
+    std::filesystem::create_directories(folder.path("vit"));
+    std::filesystem::create_directories(folder.path("nn"));
+    folder.file("rlhf/agents/c.html", nav + "<h1>C.</h1>");
+    folder.file("vit/b.html", bare);
+    folder.file("nn/a.html", "closed only</h1>");
+    write_book(folder.path("."),
+               "| [matrix](nn/base/matrix.h) | Matrix. |  |  |  |\n| [short](nn/short.h) | Short. |\n"
+               "| no link | x |  |  |  |\n| [vit](vit/vit.h) | ViT. |  |  |  |\n| [mae](vit/mae.h) | MAE. |  |  |  |\n"
+               "| [vita](vita/vita.h) | elsewhere |  |  |  |\n| [ppo](rlhf/ppo.h) | PPO. |  |  |  |\n");
+    CHECK(read_file(folder.path("vit/b.html")) == bare);  // without a list of steps it has no place for a link
+    CHECK(read_file(folder.path("rlhf/agents/c.html")) ==
+          nav + "<p class=\"up\"><a href=\"../../index.html\">all lessons</a></p>\n<h1>C.</h1>");
+    const std::string index = read_file(folder.path("index.html"));
+    CHECK(
+        index.find("<section><h2>nn</h2>\n<ul>\n<li><a href=\"nn/a.html\">a</a> </li>\n</ul></section>\n"
+                   "<section><h2>vit</h2>\n<ul>\n<li><a href=\"vit/b.html\">b</a> </li>\n</ul></section>\n"
+                   "<section><h2>rlhf/agents</h2>\n<ul>\n<li><a href=\"rlhf/agents/c.html\">c</a> C.</li>\n</ul></section>\n") !=
+        std::string::npos);
+    CHECK(index.find("<dl class=\"map\">\n<dt>rlhf</dt><dd><span title=\"PPO. \">ppo</span></dd>\n"
+                     "<dt>vit</dt><dd><span title=\"ViT. \">vit</span> \u00b7 <span title=\"MAE. \">mae</span></dd>\n"
+                     "<dt>nn/base</dt><dd><span title=\"Matrix. \">matrix</span></dd>\n</dl>\n") != std::string::npos);
+    // the first page's own links, from a folder
+    const std::string students = read_file(folder.path("course/STUDENTS.html"));
+    CHECK(students.find("<a href=\"../index.html\">contents</a> <a href=\"../systems.html\">systems</a> <a "
+                        "href=\"../ledgers.html\">ledgers</a> <a href=\"../README.html\">about</a> ") != std::string::npos);
 }
 
 TEST_CASE("write_book: a folder without lessons is refused") {
