@@ -1,7 +1,11 @@
 #include "walkthroughs/page/trace_page.h"
 
+#include <cmath>
+
 #include "nn/autograd/operations.h"
 #include "nn/data/json.h"
+#include "nn/layers/linear.h"
+#include "nn/layers/norm.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("trace_page");
@@ -25,6 +29,36 @@ TEST_CASE("source_notes: the name left of the =, and the name that an operation 
     CHECK(notes[2].code == "const Var scores = matmul(x, w);  // (2, 1)");
     CHECK(notes[3].name.empty());
     CHECK(notes[3].code == "backward(sum(scores));");
+}
+
+// The name and the line of each value, in order; the recorded lines are those of this function.
+static std::vector<std::string> names_in_lines() {
+    struct {
+        Linear query;
+        Norm norm, root;
+    } w;
+    w.query = {parameter(Matrix(2, 2, 1)), parameter(Matrix(1, 2, 1))};
+    w.norm = {parameter(Matrix(1, 2, 1)), parameter(Matrix(1, 2))};
+    w.root = {parameter(Matrix(1, 2, 1)), {}};
+    const Var x = Matrix{{1, 2}, {3, 4}}, other = Matrix{{5, 6}, {7, 8}};
+    Var total;
+    Tracing tracing;
+    const Tape tape;
+    const Var q = linear(x, w.query);
+    const Var normal = layer_norm(q, w.norm, 1e-5f);
+    const Var root = rms_norm(normal, w.root, 1e-5f);
+    const Var both = add(scale(root, 2), scale(root, 3));  // three operations in one line: the last one has the name
+    const Var product = matmul(Var(Matrix{{1, 2}, {3, 4}}), other);
+    total = add(both, product);
+    std::vector<std::string> names;
+    for (const SourceNote& note : source_notes(tracing.trace())) names.push_back(note.name);
+    return names;
+}
+
+TEST_CASE("source_notes: weights that come in one argument; several operations in a line; an argument that is not a name") {
+    CHECK(names_in_lines() == std::vector<std::string>{"x", "w.query.weight", "w.query.bias", "q", "w.norm.gain", "w.norm.bias",
+                                                       "normal", "w.root.gain", "root", "", "", "both", "", "other", "product",
+                                                       "total"});
 }
 
 TEST_CASE("source_notes: without the source file the notes are empty") {
@@ -52,6 +86,16 @@ TEST_CASE("trace_html: the data is JSON with every value, its line, its inputs, 
     CHECK(scores.at("g").as_string() == "AACAPwAAgD8=");  // 1, 1
     CHECK(scores.at("f").as_string() == "sum(k, cols(a), a(i,k) * b(k,j))");
     CHECK(data.at("formulas").find(scores.at("d").as_array()[1].as_string()) != nullptr);
+    CHECK(scores.at("file").as_string().ends_with("trace_page_test.cpp"));
+    CHECK(scores.at("code").as_string() == "const Var scores = matmul(x, w);  // (2, 1)");
+    CHECK(data.at("values").as_array()[3].at("line").as_int() == scores.at("line").as_int() + 1);
+    CHECK(scores.at("c").as_int() == 1);
+    CHECK(scores.at("inputs").as_array()[0].as_int() == 0);
+    CHECK(scores.at("d").as_array().size() == 2);
+    CHECK(scores.at("b").as_boolean() == false);
+    CHECK(scores.at("tables").as_object().empty());
+    CHECK(data.at("values").as_array()[0].at("file").as_string().empty());  // no operation made x
+    CHECK(data.at("values").as_array()[0].at("g").as_string().empty());     // nor does a gradient flow into it
 }
 
 TEST_CASE("trace_html: values that are too large are left out, the largest first; their shapes stay") {
@@ -59,6 +103,42 @@ TEST_CASE("trace_html: values that are too large are left out, the largest first
     CHECK(data.at("values").as_array()[0].find("v") != nullptr);
     CHECK(data.at("values").as_array()[2].find("v") == nullptr);
     CHECK(data.at("values").as_array()[2].at("r").as_int() == 2);
+}
+
+TEST_CASE("trace_html: tables of an operation, broadcasting, and a name that looks like the end of the page's data") {
+    Trace trace;
+    TracedValue value{.operation = "</script>", .step = "block 1", .value = Matrix{{1}}};
+    value.explained.broadcast = true;
+    value.explained.tables = {{"a", {0.5f, INFINITY}}, {"b", {2}}};
+    trace.values = {value, value};
+    const std::string html = trace_html(trace, "<toy>");
+    CHECK(html.find("<h1>&lt;toy&gt;</h1>") != std::string::npos);
+    const Json data = data_of(html);
+    CHECK(data.at("loss").as_int() == -1);
+    REQUIRE(data.at("values").as_array().size() == 2);
+    const Json& first = data.at("values").as_array()[0];
+    CHECK(first.at("op").as_string() == "</script>");
+    CHECK(first.at("step").as_string() == "block 1");
+    CHECK(first.at("b").as_boolean());
+    CHECK(first.at("tables").at("a").as_array()[0].as_number() == 0.5);
+    CHECK(first.at("tables").at("a").as_array()[1].kind == Json::Kind::null);
+    CHECK(first.at("tables").at("b").as_array()[0].as_number() == 2);
+    CHECK(data.at("formulas").as_object().empty());
+}
+
+TEST_CASE("trace_html: all numbers that are allowed are kept, one less leaves out the larger of the last two") {
+    const auto kept = [](std::size_t most) {
+        const Json data = data_of(trace_html(product_trace(), "toy", most));
+        std::string all;
+        for (const Json& value : data.at("values").as_array()) all += value.find("v") != nullptr ? '1' : '0';
+        return all;
+    };
+    CHECK(kept(14) == "1111");  // 4, 2 + 2, 2 + 2 and 1 + 1
+    CHECK(kept(13) == "1101");  // of equal sizes the later one
+    CHECK(kept(10) == "1101");
+    CHECK(kept(9) == "1001");
+    CHECK(kept(2) == "0001");
+    CHECK(kept(1) == "0000");
 }
 
 TEST_CASE("trace_html: an empty trace is refused") {
