@@ -25,6 +25,16 @@ TEST_CASE("first_key: arrows and pages in both spellings, letters, and how many 
     CHECK(key_of("\x7f") == Key::back);
     CHECK(key_of("q") == Key::quit);
     CHECK(key_of("x") == Key::other);
+    CHECK(key_of("\x1bOB") == Key::down);
+    CHECK(key_of("\x1bOC") == Key::right);
+    CHECK(key_of("\x1bOD") == Key::left);
+    for (const char* const home : {"\x1b[1~", "\x1bOH"}) CHECK(key_of(home) == Key::home);
+    for (const char* const end : {"\x1b[F", "\x1bOF"}) CHECK(key_of(end) == Key::end);
+    CHECK(key_of("\b") == Key::back);
+    CHECK(key_of("\x04") == Key::quit);
+    CHECK(key_of("g") == Key::gradient);
+    CHECK(key_of("n") == Key::not_finite);
+    CHECK(first_key("\x1b[5~q").bytes == 4);
     CHECK(first_key("\x1b[Aq").bytes == 3);  // one key after the other
     CHECK(first_key("q\x1b[A").bytes == 1);
 }
@@ -102,6 +112,84 @@ TEST_CASE(
         }
     }
     CHECK_THROWS_AS(TracePager(Trace{}), std::invalid_argument);
+}
+
+TEST_CASE("TracePager: a value's screen: its name, its line, numbers of rows and columns, ten columns for each number") {
+    const Trace trace = small_trace();
+    TracePager pager(trace);
+    pager.press(Key::down);
+    pager.press(Key::enter);
+    pager.press(Key::down);
+    std::vector<std::string> lines = pager.screen(80, 24);
+    REQUIRE(lines.size() > 6);
+    CHECK(lines[0] == "scale (2, 3)   arrows  g: gradient  Enter: first input  q: back");
+    CHECK(lines[1] == "backward(sum(scale(a, 2)));");
+    CHECK(lines[2] == "              0         1         2");
+    CHECK(lines[3] == "    0    2.0000    4.0000    6.0000");
+    CHECK(lines[4] == "    1\x1b[7m    8.0000\x1b[0m   10.0000   12.0000");
+    CHECK(lines[5].empty());
+    for (const Key key : {Key::left, Key::left, Key::right, Key::home}) pager.press(key);
+    CHECK(pager.screen(80, 24)[3] == "    0    2.0000\x1b[7m    4.0000\x1b[0m    6.0000");
+    for (const Key key : {Key::page_down, Key::gradient}) pager.press(key);
+    lines = pager.screen(80, 24);
+    CHECK(lines[0] == "gradient of scale (2, 3)   arrows  g: value  Enter: first input  q: back");
+    CHECK(lines[4] == "    1    1.0000\x1b[7m    1.0000\x1b[0m    1.0000");
+    pager.press(Key::gradient);
+    CHECK(pager.screen(80, 24)[0].starts_with("scale (2, 3)"));
+    pager.press(Key::gradient);
+    pager.press(Key::enter);  // its input: the first cell again, and still the gradient
+    CHECK(pager.screen(80, 24)[0].starts_with("gradient of a (2, 3)"));
+    CHECK(pager.screen(80, 24)[3].starts_with("    0\x1b[7m"));
+    pager.press(Key::enter);  // which has no input
+    CHECK(pager.screen(80, 24)[0].starts_with("gradient of a (2, 3)"));
+    pager.press(Key::back);
+    pager.press(Key::enter);  // opened from the list it is the value
+    CHECK(pager.screen(80, 24)[0].starts_with("a (2, 3)"));
+}
+
+TEST_CASE(
+    "TracePager: of a long list and a large matrix the part around the choice is shown; numbers that need ten columns are shortened") {
+    Tracing tracing;
+    Matrix numbers(40, 30, 1234.5678f);
+    numbers(39, 29) = 12345.678f;
+    Var x = parameter(numbers);
+    for (int k = 0; k < 50; ++k) x = scale(x, 1);
+    const Trace trace = tracing.trace();
+    TracePager pager(trace);
+    for (int k = 0; k < 25; ++k) pager.press(Key::down);
+    std::vector<std::string> lines = pager.screen(60, 10);
+    REQUIRE(lines.size() == 10);
+    CHECK(lines[0] == "51 values   arrows, Enter: its numbers   n: not finite   q: ");
+    CHECK(lines[1].starts_with("   21"));
+    CHECK(lines[5].starts_with("\x1b[7m   25"));
+    CHECK(lines[9].starts_with("   29"));
+    for (const auto& [key, number] : {std::pair{Key::page_up, "   15"},
+                                      {Key::page_up, "    5"},
+                                      {Key::page_up, "    0"},
+                                      {Key::page_down, "   10"},
+                                      {Key::end, "   50"},
+                                      {Key::down, "   50"},
+                                      {Key::home, "    0"}}) {
+        pager.press(key);
+        CHECK(shows(pager, std::string("\x1b[7m") + number));
+    }
+    CHECK(pager.screen(60, 10)[9].starts_with("    8"));  // at the beginning the screen is full all the same
+    pager.press(Key::not_finite);                         // all are finite: nothing is opened
+    CHECK(shows(pager, "51 values"));
+    pager.press(Key::enter);
+    pager.press(Key::gradient);  // nothing has flowed in
+    pager.press(Key::end);
+    for (int k = 0; k < 40; ++k) pager.press(Key::right);
+    lines = pager.screen(40, 10);  // three columns and two rows
+    CHECK(lines[0].starts_with("x (40, 30)"));
+    CHECK(lines[2] == "             27        28        29");
+    CHECK(lines[3] == "   38 1234.5677 1234.5677 1234.5677");
+    CHECK(lines[4] == "   39 1234.5677 1234.5677\x1b[7m  1.23e+04\x1b[0m");
+    pager.press(Key::home);
+    for (int k = 0; k < 40; ++k) pager.press(Key::left);
+    CHECK(pager.screen(40, 10)[2] == "              0         1         2");
+    CHECK(pager.screen(24, 10)[2] == "              0");
+    CHECK(pager.screen(40, 4).size() == 4);
 }
 
 TEST_CASE("TracePager: n opens the first value that is not finite") {
