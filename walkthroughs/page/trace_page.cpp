@@ -43,7 +43,7 @@ static bool is_name_letter(char letter) {
 // "scores" of "const Var scores = matmul_transposed(q, k);", "steps.query" of "steps.query = linear(x, w.query);".
 static std::string name_on_the_left(const std::string& code) {
     const std::size_t sign = code.find(" = ");
-    if (sign == std::string::npos) return "";
+    if (sign == std::string::npos || sign > code.find("//")) return "";  // a comment names nothing
     std::size_t first = sign;
     while (first > 0 && is_name_letter(code[first - 1])) --first;
     return code.substr(first, sign - first);

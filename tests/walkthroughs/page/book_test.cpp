@@ -77,10 +77,11 @@ TEST_CASE("write_book: lessons by folder, with or without a heading; systems fro
     folder.file("rlhf/agents/c.html", nav + "<h1>C.</h1>");
     folder.file("vit/b.html", bare);
     folder.file("nn/a.html", "closed only</h1>");
-    write_book(folder.path("."),
-               "| [matrix](nn/base/matrix.h) | Matrix. |  |  |  |\n| [short](nn/short.h) | Short. |\n"
-               "| no link | x |  |  |  |\n| [vit](vit/vit.h) | ViT. |  |  |  |\n| [mae](vit/mae.h) | MAE. |  |  |  |\n"
-               "| [vita](vita/vita.h) | elsewhere |  |  |  |\n| [ppo](rlhf/ppo.h) | PPO. |  |  |  |\n");
+    write_book(
+        folder.path("."),
+        "| [matrix](nn/base/matrix.h) | Matrix. |  |  |  |\n| [short](nn/short.h) | Short. |\n"
+        "| no link | x |  |  |  |\n| [gpt](gpt/gpt.h) | GPT. |  |\n| [vit](vit/vit.h) | ViT. |  |  |  |\n| [mae](vit/mae.h) | MAE. |  |  |  |\n"
+        "| [vita](vita/vita.h) | elsewhere |  |  |  |\n| [ppo](rlhf/ppo.h) | PPO. |  |  |  |\n");
     CHECK(read_file(folder.path("vit/b.html")) == bare);  // without a list of steps it has no place for a link
     CHECK(read_file(folder.path("rlhf/agents/c.html")) ==
           nav + "<p class=\"up\"><a href=\"../../index.html\">all lessons</a></p>\n<h1>C.</h1>");
@@ -92,6 +93,7 @@ TEST_CASE("write_book: lessons by folder, with or without a heading; systems fro
         std::string::npos);
     CHECK(index.find("<dl class=\"map\">\n<dt>rlhf</dt><dd><span title=\"PPO. \">ppo</span></dd>\n"
                      "<dt>vit</dt><dd><span title=\"ViT. \">vit</span> \u00b7 <span title=\"MAE. \">mae</span></dd>\n"
+                     "<dt>gpt</dt><dd><span title=\"GPT. \">gpt</span></dd>\n"
                      "<dt>nn/base</dt><dd><span title=\"Matrix. \">matrix</span></dd>\n</dl>\n") != std::string::npos);
     // the first page's own links, from a folder
     const std::string students = read_file(folder.path("course/STUDENTS.html"));

@@ -35,6 +35,26 @@ TEST_CASE("markdown_html: blocks of code stay as they are") {
     CHECK(as_html("```\na  <b\n# c\n```\nd\n") == "<pre><code>a  &lt;b\n# c\n</code></pre>\n<p>d</p>\n");
 }
 
+TEST_CASE("markdown_html: marks without their partner are text; each kind of block ends a paragraph") {
+    CHECK(as_html("**a* b") == "<p>**a* b</p>\n");
+    CHECK(as_html("`a``b` [c](d") == "<p><code>a</code><code>b</code> [c](d</p>\n");
+    CHECK(as_html("a*b**c**d") == "<p>a*b<b>c</b>d</p>\n");
+    CHECK(as_html("[a](b)[c](d)e") == "<p><a href=\"to/b\">a</a><a href=\"to/d\">c</a>e</p>\n");
+    CHECK(as_html("a\n   b\n\nc\n# d\ne\n<!-- f -->\ng\n- h\n") ==
+          "<p>a b</p>\n<p>c</p>\n<h1>d</h1>\n<p>e</p>\n<p>g</p>\n<ul>\n<li>h</li>\n</ul>\n");
+    CHECK(as_html("a\n```\nb\n").starts_with("<p>a</p>\n<pre><code>b\n</code></pre>\n"));  // not closed: to the end
+    CHECK(as_html("a\n| b |\nc").find("<tr><th>b</th></tr>\n</table></div>\n<p>c</p>\n") != std::string::npos);
+    CHECK(as_html("### a\n#### b\n") == "<h3>a</h3>\n<h4>b</h4>\n");
+    CHECK(as_html("1.a\n-b\n. c\n") == "<p>1.a -b . c</p>\n");
+    CHECK(as_html("|   a b   |c|\n").find("<tr><th>a b</th><th>c</th></tr>") != std::string::npos);
+}
+
+TEST_CASE("markdown_html: a list of numbers inside one of dashes, and back; numbers may have several digits") {
+    CHECK(as_html("- a\n  9. b\n  10. c\n     d\n- e\nf\n\n12. g\n") ==
+          "<ul>\n<li>a</li>\n<li><ol>\n<li>b</li>\n<li>c d</li>\n</ol>\n</li>\n<li>e f</li>\n</ul>\n<ol>\n<li>g</li>\n</ol>\n");
+    CHECK(as_html("  - a\n- b\n") == "<ul>\n<li>a</li>\n</ul>\n<ul>\n<li>b</li>\n</ul>\n");
+}
+
 TEST_CASE("markdown_section: from its heading to the next") {
     CHECK(markdown_section("# t\n## A\nx\n### deeper\n## B\ny\n", "A") == "## A\nx\n### deeper\n");
     CHECK(markdown_section("# t\n", "A").empty());

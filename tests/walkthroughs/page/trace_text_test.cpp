@@ -1,5 +1,7 @@
 #include "walkthroughs/page/trace_text.h"
 
+#include <cmath>
+
 #include "nn/autograd/operations.h"
 #include "nn/data/file.h"
 #include "tests/temporary_folder.h"
@@ -41,11 +43,52 @@ TEST_CASE("explain_value, explain_gradient: the formula, its numbers, and the va
     CHECK_THROWS_WITH(explain_value(trace, notes, 2, 0, 1), "trace: there is no element (0, 1) of (2, 1)");
 }
 
-static std::string browsed(const std::string& typed) {
+TEST_CASE("trace_list: the step of the model stands in a column of its own; long names keep a space") {
+    Trace trace;
+    trace.values = {{.operation = "constant", .step = "block 1", .value = Matrix{{1}}},
+                    {.operation = "an_operation_of_30_letters_abcd", .step = "block 2", .value = Matrix{{1}}}};
+    const Lines list = trace_list(trace, source_notes(trace));
+    CHECK(list[0] == "    0  constant 0                constant (1, 1)               block 1");
+    CHECK(list[1] == "    1  an_operation_of_30_letters_abcd 1 an_operation_of_30_letters_abcd (1, 1) block 2");
+}
+
+TEST_CASE("explain_gradient: the loss begins with 1, every reader adds its part") {
+    Tracing tracing;
+    const Var a = parameter(Matrix{{3}});
+    {
+        const Tape tape;
+        const Var twice = scale(a, 2);
+        backward(multiply(twice, a));  // 2 a^2, so 4 a = 12
+    }
+    const Trace trace = tracing.trace();
+    const std::vector<SourceNote> notes = source_notes(trace);
+    CHECK(explain_gradient(trace, notes, 2, 0, 0) ==
+          Lines{"dmultiply 2(0,0) is what flows back from where it was read", "= 1, and the program has 1"});
+    const Lines of_a = explain_gradient(trace, notes, 0, 0, 0);
+    REQUIRE(of_a.size() == 6);
+    CHECK(of_a[1].starts_with("+ through twice: "));
+    CHECK(of_a[2].ends_with(" = 6"));
+    CHECK(of_a[3].starts_with("+ through multiply 2: "));
+    CHECK(of_a[4].ends_with(" = 6"));
+    CHECK(of_a[5] == "= 12, and the program has 12");
+}
+
+TEST_CASE("explain_value, explain_gradient: each place outside of the trace or of a value is refused") {
+    const Trace trace = product_trace();
+    const std::vector<SourceNote> notes = source_notes(trace);
+    CHECK_THROWS_WITH(explain_value(trace, notes, -1, 0, 0), "trace: there is no value -1, they are 0 to 3");
+    CHECK_THROWS_WITH(explain_value(trace, notes, 2, 2, 0), "trace: there is no element (2, 0) of (2, 1)");
+    CHECK_THROWS_WITH(explain_value(trace, notes, 2, -1, 0), "trace: there is no element (-1, 0) of (2, 1)");
+    CHECK_THROWS_WITH(explain_value(trace, notes, 2, 0, -1), "trace: there is no element (0, -1) of (2, 1)");
+    CHECK_THROWS_WITH(explain_gradient(trace, notes, 2, 0, 1), "trace: there is no element (0, 1) of (2, 1)");
+    CHECK_THROWS_WITH(explain_gradient(trace, notes, 4, 0, 0), "trace: there is no value 4, they are 0 to 3");
+}
+
+static std::string browsed(const std::string& typed, const Trace& trace = product_trace()) {
     const TemporaryFolder folder;
     std::FILE* const in = std::fopen(folder.file("in", typed).c_str(), "r");
     std::FILE* const out = std::fopen(folder.path("out").c_str(), "w");
-    browse_trace(product_trace(), in, out);
+    browse_trace(trace, in, out);
     std::fclose(in);
     std::fclose(out);
     return read_file(folder.path("out"));
@@ -60,6 +103,40 @@ TEST_CASE("browse_trace: answers each line of input until the input ends or is q
     CHECK(browsed("99\n").find("trace: there is no value 99, they are 0 to 3\n") != std::string::npos);
     CHECK(browsed("words\n").find("Enter: the next values", 100) != std::string::npos);
     CHECK(browsed("q\n2 1 0\n").find("0.5 + 4") == std::string::npos);
+}
+
+TEST_CASE("browse_trace: twenty values at a time, then again from the first") {
+    Trace trace;
+    for (int k = 0; k < 25; ++k) trace.values.push_back({.operation = "constant", .value = Matrix{{1}}});
+    const std::string all = browsed("\n\n\n", trace);
+    CHECK(all.starts_with("\na trace of 25 values\nEnter: the next values"));
+    CHECK(all.ends_with("trace> \n"));
+    const auto page = [&](int n) {  // what is said after the n-th prompt
+        std::size_t begin = 0;
+        for (int k = 0; k <= n; ++k) begin = all.find("trace> ", begin) + 7;
+        return all.substr(begin, all.find("trace> ", begin) - begin);
+    };
+    CHECK(page(0).starts_with("    0  constant 0 "));
+    CHECK(page(0).ends_with("   19  constant 19               constant (1, 1)\n"));
+    CHECK(page(1).starts_with("   20  constant 20 "));
+    CHECK(page(1).ends_with("   24  constant 24               constant (1, 1)\n"));
+    CHECK(page(2) == page(0));
+}
+
+TEST_CASE("browse_trace: a value with its gradient, step and inputs; what is not one or three numbers gets the help") {
+    CHECK(browsed("2  \r\n").find("trace> scores, matmul\n") != std::string::npos);
+    CHECK(browsed("g 2\n").find("trace> gradient of scores, matmul\n") != std::string::npos);
+    CHECK(browsed("g2\n").find("gradient of scores, matmul\n") != std::string::npos);
+    CHECK(browsed("2\n").find("const Var scores = matmul(x, w);\nfrom 0 x, 1 w\n") != std::string::npos);
+    CHECK(browsed("0\n").find("trace> x, constant\n(2, 2)\n") != std::string::npos);  // no line, no inputs
+    for (const char* const line : {"2 1", "-1", "2 1 0 0", "1000000001", "g", "2 x 0"}) {
+        INFO(line);
+        CHECK(browsed(std::string(line) + "\n").find("trace> Enter: the next values") != std::string::npos);
+    }
+    CHECK(browsed("1000000000\n").find("trace: there is no value 1000000000, they are 0 to 3\n") != std::string::npos);
+    Trace trace;
+    trace.values = {{.operation = "constant", .step = "block 1", .inputs = {-1}, .value = Matrix{{NAN}}}};
+    CHECK(browsed("nan\n", trace).find("trace> constant 0, constant, block 1\n(1, 1)\n") != std::string::npos);
 }
 
 TEST_SUITE_END();
