@@ -7,6 +7,7 @@
 
 #include "course/cause/compared.h"
 #include "course/cause/known.h"
+#include "course/cause/values.h"
 #include "nn/base/random.h"
 #include "nn/data/safetensors.h"
 #include "nn/layers/activation.h"
@@ -178,6 +179,42 @@ TEST_CASE("cause: each function of the expected number has its name") {
     CHECK(cause(changed(any, [](float x) { return x - 0.25f; }), any, {}) == "fits: yours = expected - 0.25");
     CHECK(cause(changed(any, [](float x) { return x > 0 ? 3.5f * x : x; }), any, {}) ==
           "fits: where it differs, yours = expected * 3.5 = 7 / 2");
+}
+
+TEST_CASE("cause: each relation needs the least that makes it more than chance: so many rows, columns or different numbers") {
+    const Known none;
+    const auto of = [&](const Matrix& ours, const Matrix& expected) { return Compared(ours, expected, none); };
+    // two pairs suffice where all of four or more numbers are wrong, else three
+    CHECK(function_of_expected(of({{0, 1, 1, 0}}, {{1, 0, 0, 1}})) == "fits: yours is 1 minus what is expected");
+    CHECK(function_of_expected(of({{0, 1, 1}}, {{1, 0, 0}})) == "");
+    CHECK(function_of_expected(of({{0, 1, 1, 0, 5}}, {{1, 0, 0, 1, 5}})) == "");
+    CHECK(function_of_expected(of({{4, 9, 16, 1}}, {{2, 3, 4, 1}})) == "fits: yours is the square of what is expected");
+    CHECK(function_of_expected(of({{4, 9, 1}}, {{2, 3, 1}})) == "");
+    CHECK(shifted_by_a_number(of({{2, 3, 4}}, {{1, 2, 3}})) == "fits: yours = expected + 1");
+    CHECK(shifted_by_a_number(of({{2, 3}}, {{1, 2}})) == "");
+    // three pairs have any factor, fewer only one with a name
+    CHECK(multiple_of_expected(of({{1.37f, 2.74f, 4.11f}}, {{1, 2, 3}})) == "fits: yours = expected * 1.37");
+    CHECK(multiple_of_expected(of({{1.37f, 2.74f}}, {{1, 2}})) == "");
+    CHECK(multiple_of_expected(of({{2, 4}}, {{1, 2}})) == "fits: yours = expected * 2, twice");
+    // lines through four rows, in two columns
+    CHECK(
+        stretched_columns(of({{3, 4}, {5, 6}, {7, 8}, {9, 8}}, {{1, 1}, {2, 2}, {3, 3}, {4, 3}})).starts_with("fits: in every"));
+    CHECK(stretched_columns(of({{3, 4}, {5, 6}, {7, 8}}, {{1, 1}, {2, 2}, {3, 3}})) == "");
+    CHECK(stretched_columns(of({{3}, {5}, {7}, {9}}, {{1}, {2}, {3}, {4}})) == "");
+    CHECK(stretched_rows(of({{2, 4, 6, 8}}, {{1, 2, 3, 4}}))
+              .starts_with("fits: every row that differs has its own factor, 2 to 2:"));
+    CHECK(stretched_rows(of({{2, 4, 6}}, {{1, 2, 3}})) == "");
+    CHECK(stretched_rows(of({{2, 4, 6, 2}}, {{1, 2, 3, 1}})) == "");
+    CHECK(
+        only_small_differences(of({{100, 100.1f, 100.1f, 100.1f}}, {{100, 100, 100, 100}})).starts_with("differs only by 0.1 %"));
+    CHECK(only_small_differences(of({{100, 100.1f, 100.1f}}, {{100, 100, 100}})) == "");
+    CHECK(only_small_differences(of({{100.3f, 100.3f, 100.3f}}, {{100, 100, 100}})) == "");
+    const auto normalised = [](const Matrix& x) { return layer_norm(Var(x), make_layer_norm(x.cols), 1e-12f).value(); };
+    const Matrix six = some(6, 4), five = some(5, 4), narrow = some(6, 3);
+    CHECK(norm_forgotten(of(six, normalised(six))) == "fits: expected is the layer norm of yours: a norm is missing");
+    CHECK(norm_forgotten(of(normalised(six), six)) == "fits: yours is the layer norm of what is expected: a norm too many");
+    CHECK(norm_forgotten(of(five, normalised(five))) == "");
+    CHECK(norm_forgotten(of(narrow, normalised(narrow))) == "");
 }
 
 TEST_CASE("cause: the wrong form of GELU is recognised through its input") {

@@ -80,7 +80,7 @@ TEST_CASE("write_book: lessons by folder, with or without a heading; systems fro
     write_book(
         folder.path("."),
         "| [matrix](nn/base/matrix.h) | Matrix. |  |  |  |\n| [short](nn/short.h) | Short. |\n"
-        "| no link | x |  |  |  |\n| [gpt](gpt/gpt.h) | GPT. |  |\n| [vit](vit/vit.h) | ViT. |  |  |  |\n| [mae](vit/mae.h) | MAE. |  |  |  |\n"
+        "| no link | x |  |  |  |\n| [gpt](gpt/gpt.h) | GPT. ||\n| [vit](vit/vit.h) | ViT. |  |  |  |\n| [mae](vit/mae.h) | MAE. |  |  |  |\n"
         "| [vita](vita/vita.h) | elsewhere |  |  |  |\n| [ppo](rlhf/ppo.h) | PPO. |  |  |  |\n");
     CHECK(read_file(folder.path("vit/b.html")) == bare);  // without a list of steps it has no place for a link
     CHECK(read_file(folder.path("rlhf/agents/c.html")) ==
