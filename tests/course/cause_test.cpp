@@ -7,6 +7,8 @@
 
 #include "course/cause/compared.h"
 #include "course/cause/known.h"
+#include "course/cause/others.h"
+#include "course/cause/places.h"
 #include "course/cause/values.h"
 #include "nn/base/random.h"
 #include "nn/data/safetensors.h"
@@ -215,6 +217,64 @@ TEST_CASE("cause: each relation needs the least that makes it more than chance: 
     CHECK(norm_forgotten(of(normalised(six), six)) == "fits: yours is the layer norm of what is expected: a norm too many");
     CHECK(norm_forgotten(of(five, normalised(five))) == "");
     CHECK(norm_forgotten(of(narrow, normalised(narrow))) == "");
+}
+
+TEST_CASE("cause: relations of places and to other values with the least evidence that they need, and with less") {
+    const Known none;
+    const auto of = [&](const Matrix& ours, const Matrix& expected) { return Compared(ours, expected, none); };
+    CHECK(transposed_blocks(of({{1, 3}, {2, 4}, {5, 7}, {6, 8}}, {{1, 2}, {3, 4}, {5, 6}, {7, 8}})) ==
+          "fits: every block of 2 rows is the transpose of what is expected");
+    CHECK(transposed_blocks(of({{1, 3}, {2, 4}}, {{1, 2}, {3, 4}})) == "");
+    const std::string rows = "fits: your rows are right but in other positions:",
+                      columns = "fits: your columns are right but in other positions:";
+    CHECK(rows_moved(of({{2}, {3}, {1}}, {{1}, {2}, {3}})) == rows + " the first row comes last");
+    CHECK(rows_moved(of({{2}, {1}}, {{1}, {2}})) == "");
+    CHECK(columns_moved(of({{2, 3, 1}, {5, 6, 4}}, {{1, 2, 3}, {4, 5, 6}})) == columns + " the first column comes last");
+    CHECK(columns_moved(of({{2, 3, 1}}, {{1, 2, 3}})) == "");
+    CHECK(numbers_moved(of({{2, 3, 4, 5, 6, 1}}, {{1, 2, 3, 4, 5, 6}})) ==
+          "fits: each row holds the right numbers in other columns");
+    CHECK(numbers_moved(of({{2, 3, 4, 5, 1}}, {{1, 2, 3, 4, 5}})) == "");
+    // n rows of which the first few, or those of the list, are wrong
+    const auto wrong = [&](int n, const std::vector<int>& places) {
+        Matrix expected(n, 1, 1), ours = expected;
+        for (const int place : places) ours(place, 0) = 2;
+        return places_that_differ(of(ours, expected));
+    };
+    CHECK(wrong(4, {3}) == "differs only in row 3");
+    CHECK(wrong(3, {2}) == "");
+    CHECK(wrong(4, {0, 1}) == "differs only in rows 0, 1");
+    CHECK(wrong(4, {0, 1, 2}) == "");
+    CHECK(wrong(12, {0, 1, 2, 3, 4, 5}) == "differs only in rows 0, 1, 2, 3, 4, 5");
+    CHECK(wrong(14, {0, 1, 2, 3, 4, 5, 6}) == "differs only in rows 0, 1, 2, 3, 4, 5 ...");
+    CHECK(wrong(6, {1, 4}) == "differs only in rows 1, 4, number 1 of each group of 3");
+    CHECK(wrong(6, {2, 5}) == "differs only in rows 2, 5, the last of each group of 3");
+    CHECK(wrong(6, {1, 3, 5}) == "differs only in rows 1, 3, 5, the last of each group of 2");
+
+    const auto beside = [](const Matrix& other) { return Known{.sizes = {}, .others = {{"x", other}}}; };
+    Matrix whole(1, 24), fewer(1, 23);
+    for (int k = 0; k < 24; ++k) whole[k] = static_cast<float>(k);
+    for (int k = 0; k < 23; ++k) fewer[k] = static_cast<float>(k);
+    const auto raised = [](const Matrix& m) { return changed(m, [](float x) { return x + 0.5f; }); };
+    const auto equal = [&](const Matrix& m) {
+        const Known known = beside(m);
+        return equal_to_another(Compared(m, raised(m), known));
+    };
+    CHECK(equal(whole) == "fits: yours is what x should be");
+    CHECK(equal(fewer) == "");
+    CHECK(equal({{0.25f}}) == "fits: yours is what x should be");
+    CHECK(equal({{0.25f, 1.25f}}) == "fits: yours is what x should be");
+    CHECK(equal({{0.25f, 0.25f}}) == "");
+    const Known two = beside({{2}}), twos = beside({{2, 2}}), three = beside({{2, 3, 4}}), pair = beside({{2, 3}});
+    CHECK(forgotten_or_too_many(Compared({{1}}, {{3}}, two)) == "fits: yours = expected - x: it is missing");
+    CHECK(forgotten_or_too_many(Compared({{1, 1}}, {{3, 3}}, twos)) == "");
+    CHECK(forgotten_or_too_many(Compared({{1, 2}}, {{3, 4}}, twos)) == "fits: yours = expected - x: it is missing");
+    CHECK(factor_forgotten(Compared({{1, 2, 3}}, {{2, 6, 12}}, three)) == "fits: expected = yours * x: a factor is missing");
+    CHECK(factor_forgotten(Compared({{2, 6, 12}}, {{1, 2, 3}}, three)) == "fits: yours = expected * x: a factor too many");
+    CHECK(factor_forgotten(Compared({{1, 2}}, {{2, 6}}, pair)) == "");
+    CHECK(other_mean_or_sum(Compared({{9}}, {{1}}, three)) == "fits: yours is the sum of all of x");
+    CHECK(other_mean_or_sum(Compared({{2}}, {{1}}, two)) == "");  // a single number is not summed
+    const Known nothing = beside({{1, -1}});
+    CHECK(other_mean_or_sum(Compared({{0}}, {{1}}, nothing)) == "");
 }
 
 TEST_CASE("cause: the wrong form of GELU is recognised through its input") {
