@@ -88,6 +88,28 @@ TEST_CASE("answer_all: a question asks what its name says") {
     }
 }
 
+TEST_CASE("answer_all: each round asks about larger arguments than the round before") {
+    struct Sizes {
+        std::string task, question, of_rounds;
+    };
+    for (const Sizes& sizes : std::vector<Sizes>{{"all_pairs", "one ranking without ties", "(10, 3) (15, 3) (21, 3)"},
+                                                 {"reward_loss", "gradient", "(9, 1) (10, 1) (11, 1)"},
+                                                 {"whiten", "everything counts", "(2, 7) (3, 7) (4, 7)"},
+                                                 {"advantages", "prompts and padding", "(2, 6) (3, 6) (4, 6)"},
+                                                 {"ppo_loss", "ratio", "(3, 6) (3, 7) (3, 8)"},
+                                                 {"dpo_loss", "margin", "(3, 1) (4, 1) (5, 1)"},
+                                                 {"next_tokens", "padding on the left", "(1, 21) (1, 28) (1, 35)"},
+                                                 {"corrupt_batch", "the labels", "(1, 30) (1, 40) (1, 50)"},
+                                                 {"top_p", "different probabilities", "(1, 9) (1, 13) (1, 17)"},
+                                                 {"embed_patches", "one image", "(7, 5) (13, 7) (21, 9)"}})
+        for (int seed = 1; seed <= 2; ++seed) {
+            std::string shapes;
+            for (const Matrix& answer : answers_to(sizes.task, sizes.question, seed))
+                shapes += (shapes.empty() ? "" : " ") + shape(answer);
+            CHECK_MESSAGE(shapes == sizes.of_rounds, sizes.task);
+        }
+}
+
 TEST_CASE("between: both ends are drawn, nothing beyond them") {
     Random random(1);
     std::set<int> drawn;
