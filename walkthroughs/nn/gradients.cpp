@@ -40,13 +40,15 @@ static float growth(const Graph& g, float by) {
     return number(compute(Matrix{{number(g.a) + by}}, g.b.value()).L) - number(g.L);
 }
 
-static void step_forward(Lesson& lesson, const Graph& g) {
+static Graph step_forward(Lesson& lesson, float a, float b) {
     lesson.step("What is computed?", "c = a b   d = c + a   e = d d   f = 3 d   L = e + f");
+    const Graph g = compute(parameter(Matrix{{a}}), parameter(Matrix{{b}}));
     lesson.table({{"", "a", "b", "c", "d", "e", "f", "L"},
                   {"value", fixed(number(g.a), 0), fixed(number(g.b), 0), fixed(number(g.c), 0), fixed(number(g.d), 0),
                    fixed(number(g.e), 0), fixed(number(g.f), 0), fixed(number(g.L), 0)}});
     lesson.say("a is used twice, by c and by d. d is used three times: twice by e and once by f.");
     lesson.predict("By how much does L grow when a grows by 0.001?", {growth(g, 0.001f), 0.002});
+    return g;
 }
 
 static void step_tape(Lesson& lesson, const Graph& g, const Tape& tape) {
@@ -136,8 +138,7 @@ static float step_wrong_order(Lesson& lesson, float a, float b) {
 // Steps 1 to 3, while a tape is running.
 static Graph recorded(Lesson& lesson, float a, float b) {
     Tape tape;
-    const Graph g = compute(parameter(Matrix{{a}}), parameter(Matrix{{b}}));
-    step_forward(lesson, g);
+    const Graph g = step_forward(lesson, a, b);
     step_tape(lesson, g, tape);
     step_backward(lesson, g, tape);
     return g;

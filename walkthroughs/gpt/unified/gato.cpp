@@ -337,11 +337,11 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     step_numbers(lesson, config);
     step_image(lesson, w, config);
     step_train(lesson, w, config, choices, seed);
-    const Skill after = measure(w, config, test);
     const double distance = step_drive(lesson, w, config, choices);
     lesson.say("Next: vit/sequence/unified_io does three image tasks with one vocabulary.");
 
     lesson.step("Does it hold?");
+    const Skill after = measure(w, config, test);
     lesson.table({{"", "before", "after"},
                   {"joystick: mean distance from the expert's move", fixed(before.reach_error, 3), fixed(after.reach_error, 3)},
                   {"numbers: right from the third on", fixed(before.counted, 3), fixed(after.counted, 3)},

@@ -56,7 +56,7 @@ static Matrix patch_grid(const Matrix& per_patch, int image, const mae::Config& 
 
 // --- one digit, step by step ---
 
-static mae::Masking step_1_mask(Lesson& lesson, const Dataset& digits, const Matrix& noise, const mae::Config& config) {
+static void step_1_mask(Lesson& lesson, const Dataset& digits, const Matrix& noise, const mae::Config& config) {
     lesson.step("Which patches are masked?", "the N - K patches with the largest noise", "section 3, Masking");
     lesson.code();
     const mae::Masking masking = mae::random_masking(noise, config);
@@ -71,15 +71,17 @@ static mae::Masking step_1_mask(Lesson& lesson, const Dataset& digits, const Mat
     lesson.why("each of the N = ", config.grid.count(), " patches draws a number, the ", mae::visible_count(config),
                " smallest stay. Sorting random numbers is a fair way to draw without replacement, and the order of the noise is "
                "the order in which the encoder will read them.");
-    return masking;
 }
 
-static void step_2_encode(Lesson& lesson, const mae::Steps& steps) {
+static mae::Steps step_2_encode(Lesson& lesson, const Dataset& digits, const Matrix& noise, const mae::Weights& w,
+                                const mae::Config& config) {
     lesson.step("Where do mask tokens enter?", "encoder input (K+1, D)");
+    const mae::Steps steps = mae::forward({digits.test[0]}, noise, w, config);
     lesson.matrix("visible", steps.visible.value());
     lesson.why("not the encoder: from ", steps.patch_embeddings.rows(), " patch embeddings it gets ", steps.visible.rows(),
                ", and [cls] in front of them, as if the image had no other patches. Each carries its position, added before the "
                "choice, so it does not matter that they come in the order of their noise.");
+    return steps;
 }
 
 static void step_3_decode(Lesson& lesson, const mae::Steps& steps) {
@@ -211,6 +213,30 @@ static double seconds_to_encode(const Var& tokens, int images, const mae::Weight
     return seconds_now() - begin;
 }
 
+namespace {
+struct Milliseconds {
+    double few = 1e9, all = 1e9;  // for one image: the visible patches only, and with mask tokens as well
+};
+}  // namespace
+
+// The least of several, on one thread: other processes only add time.
+static Milliseconds time_to_encode(const mae::Config& config, int few, int all, int seed) {
+    const int images = 2;
+    Random random(seed);
+    const mae::Weights w = mae::make_weights(config, random);
+    const Var visible = normal_matrix(random, images * few, config.width);
+    const Var with_mask_tokens = normal_matrix(random, images * all, config.width);
+    const int threads = thread_count();
+    set_thread_count(1);  // so that both work in the same way
+    Milliseconds least;
+    for (int trial = 0; trial < 15; ++trial) {
+        least.few = std::min(least.few, 1e3 * seconds_to_encode(visible, images, w, config) / images);
+        least.all = std::min(least.all, 1e3 * seconds_to_encode(with_mask_tokens, images, w, config) / images);
+    }
+    set_thread_count(threads);
+    return least;
+}
+
 static void step_7_cost(Lesson& lesson, int seed) {
     lesson.step("What does the encoder save?", "4 T D^2 + 2 T^2 D + 2 T D M in each block", "T tokens, M = 4 D in the MLP");
     const mae::Config config{.grid = {.height = 112, .width = 112, .patch_size = 8},
@@ -220,35 +246,24 @@ static void step_7_cost(Lesson& lesson, int seed) {
                              .decoder_width = 8,
                              .decoder_depth = 0,
                              .decoder_heads = 1};
-    const int images = 2, few = mae::visible_count(config) + 1, all = config.grid.count() + 1;
-    Random random(seed);
-    const mae::Weights w = mae::make_weights(config, random);
-    const Var visible = normal_matrix(random, images * few, config.width);
-    const Var with_mask_tokens = normal_matrix(random, images * all, config.width);
-    const int threads = thread_count();
-    set_thread_count(1);                      // so that both work in the same way
-    double least_few = 1e9, least_all = 1e9;  // the least of several: other processes only add time
-    for (int trial = 0; trial < 15; ++trial) {
-        least_few = std::min(least_few, seconds_to_encode(visible, images, w, config));
-        least_all = std::min(least_all, seconds_to_encode(with_mask_tokens, images, w, config));
-    }
-    set_thread_count(threads);
+    const int few = mae::visible_count(config) + 1, all = config.grid.count() + 1;
+    const Milliseconds least = time_to_encode(config, few, all, seed);
     const double counted_few = mae::encoder_multiplications(config, few), counted_all = mae::encoder_multiplications(config, all);
     const mae::Config large;  // ViT-L/16
     const double large_ratio = mae::encoder_multiplications(large, large.grid.count() + 1) /
                                mae::encoder_multiplications(large, mae::visible_count(large) + 1);
     lesson.table({{"encoder sees", "tokens", "million multiplications", "milliseconds"},
-                  {"visible patches", text(few), fixed(counted_few / 1e6, 1), fixed(1e3 * least_few / images, 2)},
-                  {"mask tokens as well", text(all), fixed(counted_all / 1e6, 1), fixed(1e3 * least_all / images, 2)},
+                  {"visible patches", text(few), fixed(counted_few / 1e6, 1), fixed(least.few, 2)},
+                  {"mask tokens as well", text(all), fixed(counted_all / 1e6, 1), fixed(least.all, 2)},
                   {"ratio", fixed(static_cast<double>(all) / few, 2), fixed(counted_all / counted_few, 2),
-                   fixed(least_all / least_few, 2)}});
+                   fixed(least.all / least.few, 2)}});
     lesson.why(
         "a quarter of the patches costs a little less than a quarter: the linear layers grow with the tokens, attention with "
         "their square. For ViT-L/16 and 224 x 224 pixels the ratio of multiplications is ",
         fixed(large_ratio, 2),
         ". The time also contains what was not counted: softmax works on T^2 numbers a head as well, and a small matrix stays in "
         "the cache. The decoder reads all positions, so it is kept small.");
-    lesson.claim_at_least("time of the encoder with mask tokens, as a multiple of the time without", least_all / least_few, 2.5);
+    lesson.claim_at_least("time of the encoder with mask tokens, as a multiple of the time without", least.all / least.few, 2.5);
 }
 
 static void walk(Lesson& lesson, const Choices& choices, int seed) {
@@ -257,9 +272,8 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     Random random(seed);
     const mae::Weights w = mae::make_weights(config, random);
     const Matrix noise = uniform_matrix(random, 1, config.grid.count());
-    const mae::Masking masking = step_1_mask(lesson, digits, noise, config);
-    const mae::Steps steps = mae::forward({digits.test[0]}, noise, w, config);
-    step_2_encode(lesson, steps);
+    step_1_mask(lesson, digits, noise, config);
+    const mae::Steps steps = step_2_encode(lesson, digits, noise, w, config);
     step_3_decode(lesson, steps);
     step_4_loss(lesson, steps, config);
     step_5_train(lesson, digits, w, config, choices, seed);

@@ -75,13 +75,16 @@ static Matrix step_1_mask(Lesson& lesson, const Dataset& digits, const std::vect
     return mask;
 }
 
-static void step_2_cover(Lesson& lesson, const simmim::Steps& steps) {
+static simmim::Steps step_2_cover(Lesson& lesson, const Dataset& digits, const Matrix& mask, const simmim::Weights& w,
+                                  const simmim::Config& config) {
     lesson.step("Where do mask tokens enter?", "x (1 - m) + mask_token m   (N, D)");
+    const simmim::Steps steps = simmim::forward({digits.test[0]}, mask, w, config);
     lesson.pictures({{"patch embeddings", heat_map(steps.patch_embeddings.value(), lesson.colours)},
                      {"masked", heat_map(steps.masked.value(), lesson.colours)}});
     lesson.why(
         "the whole encoder does: all ", steps.masked.rows(),
         " tokens go in, and one learned vector is placed at every masked position. MAE leaves these positions out and costs less; here the encoder and its input stay those of the ViT that is fine-tuned later.");
+    return steps;
 }
 
 static void step_3_positions(Lesson& lesson, const simmim::Weights& w, const simmim::Config& config) {
@@ -234,8 +237,7 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
     const simmim::Weights w = simmim::make_weights(config, random);
     const std::vector<int> permutation = draw_units(random, 1, config);
     const Matrix mask = step_1_mask(lesson, digits, permutation, config);
-    const simmim::Steps steps = simmim::forward({digits.test[0]}, mask, w, config);
-    step_2_cover(lesson, steps);
+    const simmim::Steps steps = step_2_cover(lesson, digits, mask, w, config);
     step_3_positions(lesson, w, config);
     step_4_decode(lesson, steps, config);
     step_5_loss(lesson, steps, config);

@@ -397,8 +397,8 @@ static void walk(Lesson& lesson, const Choices& choices, int seed) {
 
     Random random(seed), again(seed);
     const pix2seq::Weights w = pix2seq::make_weights(config, random), without = pix2seq::make_weights(config, again);
-    const Quality before = quality_of(test, write(test, w, config));
     lesson.step("Which token is learned first?", "-log p(token | image, tokens before)", text(choices.steps) + " steps");
+    const Quality before = quality_of(test, write(test, w, config));
     train_model(lesson, w, config, true, choices, test, seed);
     const Writing writing = step_4_write(lesson, test, w, config, choices.out);
 
