@@ -257,6 +257,19 @@ static std::vector<float> evidence(const Model& model, const std::vector<int>& i
     return {totals.begin(), totals.end()};
 }
 
+// A row for each word: its contribution to each column's difference, as a number and a bar.
+static void add_evidence_rows(std::vector<std::vector<std::string>>& rows, const Model& model, const std::vector<int>& ids,
+                              const std::vector<std::vector<float>>& columns) {
+    for (std::size_t t = 0; t < ids.size(); ++t) {
+        rows.push_back({word_of(model, ids[t])});
+        for (const std::vector<float>& column : columns) {
+            const float most = *std::max_element(column.begin(), column.end());
+            rows.back().push_back(fixed(column[t], 2));
+            rows.back().push_back(bar(column[t], most, 12));
+        }
+    }
+}
+
 // Attributions of the margin over the second best word; in the toy's sentence also over the other form and the other verb.
 static void step_decided(Lesson& lesson, const Model& model, const std::string& sentence,
                          const std::vector<std::string>& others) {
@@ -276,14 +289,7 @@ static void step_decided(Lesson& lesson, const Model& model, const std::string& 
         rows[0].push_back(word_of(model, best) + ", not " + word_of(model, wrong));
         rows[0].push_back("");
     }
-    for (std::size_t t = 0; t < ids.size(); ++t) {
-        rows.push_back({word_of(model, ids[t])});
-        for (const std::vector<float>& column : columns) {
-            const float most = *std::max_element(column.begin(), column.end());
-            rows.back().push_back(fixed(column[t], 2));
-            rows.back().push_back(bar(column[t], most, 12));
-        }
-    }
+    add_evidence_rows(rows, model, ids, columns);
     lesson.table(rows);
     lesson.why(
         "attention weights show where [MASK] attends, not what for. Here each word gets its contribution to the difference of two logits, "

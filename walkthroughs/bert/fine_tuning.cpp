@@ -213,6 +213,30 @@ static float mean_of(const std::vector<float>& numbers) {
     return sum / static_cast<float>(numbers.size());
 }
 
+// Trains one model for each start on the same labels, and adds its test accuracy to the results.
+static void compare_starts(Results& results, const Task& task, const heads::Config& config, const Pretrained& trained,
+                           const Choices& choices, Random& random) {
+    const bert::Batch batch = batch_of(task.labelled, trained.vocabulary);
+    const std::vector<int> labels = forms_of(task.labelled);
+    const auto right_after = [&](Start start) {
+        const heads::Weights w = make_model(config, trained, start, random);
+        fine_tune(w, config, batch, labels, start, choices.fine_tuning_steps);
+        return test_accuracy(w, config, task, trained.vocabulary);
+    };
+    results.pretrained.push_back(right_after(Start::pretrained));
+    results.frozen.push_back(right_after(Start::pretrained_frozen));
+    results.fresh.push_back(right_after(Start::fresh));
+}
+
+// "Мама, Папа": each subject of the sentences once, sorted.
+static std::string subjects_of(const std::vector<Sentence>& sentences) {
+    std::set<std::string> names;
+    for (const Sentence& sentence : sentences) names.insert(sentence.subject);
+    std::string list;
+    for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
+    return list;
+}
+
 static Results step_compare(Lesson& lesson, const Pretrained& trained, const std::vector<Sentence>& sentences,
                             const Choices& choices, Random& random) {
     lesson.step("Does pre-training help?", "fine-tune, linear probe, from scratch");
@@ -221,22 +245,9 @@ static Results step_compare(Lesson& lesson, const Pretrained& trained, const std
     std::vector<std::vector<std::string>> rows{{"draw", "labelled subjects", "fine-tuned", "frozen trunk", "from scratch"}};
     for (int draw = 0; draw < choices.draws; ++draw) {
         const Task task = draw_task(sentences, choices.english() ? 0 : 1, choices.labelled_people, random);
-        const bert::Batch batch = batch_of(task.labelled, trained.vocabulary);
-        const std::vector<int> labels = forms_of(task.labelled);
-        const auto right_after = [&](Start start) {
-            const heads::Weights w = make_model(config, trained, start, random);
-            fine_tune(w, config, batch, labels, start, choices.fine_tuning_steps);
-            return test_accuracy(w, config, task, trained.vocabulary);
-        };
-        results.pretrained.push_back(right_after(Start::pretrained));
-        results.frozen.push_back(right_after(Start::pretrained_frozen));
-        results.fresh.push_back(right_after(Start::fresh));
-        std::set<std::string> names;
-        for (const Sentence& sentence : task.labelled) names.insert(sentence.subject);
-        std::string list;
-        for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
-        rows.push_back({text(draw + 1), list, percent(results.pretrained.back()), percent(results.frozen.back()),
-                        percent(results.fresh.back())});
+        compare_starts(results, task, config, trained, choices, random);
+        rows.push_back({text(draw + 1), subjects_of(task.labelled), percent(results.pretrained.back()),
+                        percent(results.frozen.back()), percent(results.fresh.back())});
     }
     rows.push_back(
         {"mean", "", percent(mean_of(results.pretrained)), percent(mean_of(results.frozen)), percent(mean_of(results.fresh))});
@@ -393,6 +404,17 @@ static float step_words(Lesson& lesson, const Pretrained& trained, const FewAndM
     return right;
 }
 
+// The best span of each sentence, padding and special tokens left out.
+static std::vector<heads::Span> best_spans(const heads::SpanSteps& steps, const bert::Batch& batch) {
+    std::vector<heads::Span> spans;
+    for (int b = 0; b < batch.sequences; ++b) {
+        int last = batch.length - 1;
+        while (batch.mask(b, last) == 0) --last;
+        spans.push_back(heads::best_span(steps, b, 1, last - 1, 4));
+    }
+    return spans;
+}
+
 static float step_spans(Lesson& lesson, const Pretrained& trained, const FewAndMany& drawn, Random& random) {
     lesson.step("Can it locate a span?", "p_start = softmax over the tokens of a sentence", "section 4.2");
     const heads::Config config = heads::make_config(trained.config, heads::Task::spans);
@@ -401,16 +423,13 @@ static float step_spans(Lesson& lesson, const Pretrained& trained, const FewAndM
     SpanLoss objective(w, config, few);
     train(objective, nothing_decays(variables(heads::parameters(w, config))), marked_recipe);
     const heads::SpanSteps steps = heads::locate_spans(many.batch, w, config);
+    const std::vector<heads::Span> spans = best_spans(steps, many.batch);
     int exact = 0;
+    for (int b = 0; b < many.batch.sequences; ++b) exact += spans[b].start == many.starts[b] && spans[b].end == many.ends[b];
     std::vector<std::vector<std::string>> rows{{"Where is the object?", "first token", "last token", "score"}};
-    for (int b = 0; b < many.batch.sequences; ++b) {
-        int last = many.batch.length - 1;
-        while (many.batch.mask(b, last) == 0) --last;
-        const heads::Span span = heads::best_span(steps, b, 1, last - 1, 4);
-        exact += span.start == many.starts[b] && span.end == many.ends[b];
-        if (b >= 5) continue;
+    for (int b = 0; b < std::min(5, many.batch.sequences); ++b) {
         const auto word = [&](int t) { return trained.vocabulary.entries[many.batch.ids[b * many.batch.length + t]]; };
-        rows.push_back({drawn.many[b].words(), word(span.start), word(span.end), fixed(span.score, 2)});
+        rows.push_back({drawn.many[b].words(), word(spans[b].start), word(spans[b].end), fixed(spans[b].score, 2)});
     }
     lesson.table(rows);
     const float right = static_cast<float>(exact) / static_cast<float>(many.batch.sequences);

@@ -7,6 +7,7 @@
 //   next     walkthroughs/programs/generate.cpp trains on a text of yours, and writes with a published checkpoint
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -216,6 +217,22 @@ static CacheMeasured step_cache(Lesson& lesson, const gpt::Weights& w, const gpt
     return measured;
 }
 
+// What the last norm and the output matrix read from the last row of the residual stream, before block 0 and after every block: the
+// first choice, and the probability of the token `said`.
+static std::vector<std::vector<std::string>> predictions_by_block(const Inspection& trace, const Inside& inside, int said,
+                                                                  const std::function<std::string(int)>& name) {
+    std::vector<std::vector<std::string>> rows{{"read off", "prediction", "p", "p of " + name(said)}};
+    const int blocks = static_cast<int>(trace.residual_streams.size()) - 1;
+    for (int l = 0; l <= blocks; ++l) {
+        const Matrix& stream = trace.residual_streams[l];
+        const Matrix last = slice_rows(stream, stream.rows - 1, 1);       // (1, E)
+        const Matrix p = softmax_rows(outputs_of(last, inside)).value();  // (1, V)
+        const int best = argmax_row(p, 0);
+        rows.push_back({l == 0 ? "before block 0" : "after block " + text(l - 1), name(best), fixed(p[best]), fixed(p[said])});
+    }
+    return rows;
+}
+
 // Which tokens the prediction came from, and after which block it appears.
 static void step_decided(Lesson& lesson, const gpt::Weights& w, const gpt::Config& config, const bpe::Vocabulary& vocabulary,
                          const std::vector<int>& ids) {
@@ -232,14 +249,7 @@ static void step_decided(Lesson& lesson, const gpt::Weights& w, const gpt::Confi
     std::vector<std::vector<std::string>> rows{{"token", "relevance", ""}};
     for (int t = std::max(0, T - 12); t < T; ++t) rows.push_back({name(ids[t]), fixed(relevance[t]), bar(relevance[t], most)});
     lesson.table(rows);
-    std::vector<std::vector<std::string>> layers{{"read off", "prediction", "p", "p of " + name(said)}};
-    for (int l = 0; l <= config.depth; ++l) {
-        const Matrix last = slice_rows(trace.residual_streams[l], T - 1, 1);  // (1, E)
-        const Matrix p = softmax_rows(outputs_of(last, inside)).value();      // (1, V)
-        const int best = argmax_row(p, 0);
-        layers.push_back({l == 0 ? "before block 0" : "after block " + text(l - 1), name(best), fixed(p[best]), fixed(p[said])});
-    }
-    lesson.table(layers);
+    lesson.table(predictions_by_block(trace, inside, said, name));
     lesson.why(
         "the first table shows from which tokens the prediction ", name(said),
         " came: attention weights times the gradient of its "
@@ -252,6 +262,16 @@ static void step_decided(Lesson& lesson, const gpt::Weights& w, const gpt::Confi
 struct ChainLoss {
     double loss = 0, minimum = 0;  // on the same test text
 };
+
+// The mean of -log P of the true transitions: what a perfect model would lose on this text, in sequences of T symbols.
+static double loss_of_truth(const MarkovChain& chain, const std::vector<int>& symbols, int T) {
+    const int sequences = static_cast<int>(symbols.size()) / T;
+    double loss = 0;
+    for (int b = 0; b < sequences; ++b)
+        for (int t = b * T; t + 1 < (b + 1) * T; ++t)
+            loss -= std::log(chain.transitions(symbols[t], symbols[t + 1])) / (sequences * (T - 1.0));
+    return loss;
+}
 
 static ChainLoss step_chain(Lesson& lesson, int seed) {
     lesson.step("What is the lowest possible loss?", "H = - sum_a pi_a sum_b P_ab ln P_ab");
@@ -266,15 +286,11 @@ static ChainLoss step_chain(Lesson& lesson, int seed) {
         train(objective, nothing_decays(variables(gpt::parameters(w, config))), chain_recipe, &progress);
     }
     std::vector<int> test;
-    ChainLoss result;
-    const int sequences = 2000;
-    for (int b = 0; b < sequences; ++b) {
+    for (int b = 0; b < 2000; ++b) {
         const std::vector<int> ids = sample(chain, random, T);
-        for (int t = 0; t + 1 < T; ++t)
-            result.minimum -= std::log(chain.transitions(ids[t], ids[t + 1])) / (sequences * (T - 1.0));
         test.insert(test.end(), ids.begin(), ids.end());
     }
-    result.loss = held_out_loss(test, T, w, config);
+    const ChainLoss result{.loss = held_out_loss(test, T, w, config), .minimum = loss_of_truth(chain, test, T)};
     lesson.matrix("P", chain.transitions, 12);
     lesson.table({{"predictor", "nats per symbol"},
                   {"uniform", fixed(std::log(static_cast<double>(chain.symbols())), 3)},

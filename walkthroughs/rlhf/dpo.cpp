@@ -79,21 +79,26 @@ struct AllPairs : Objective {
 };
 }  // namespace
 
+// Gradient descent on the loss of all pairs of answers, from the reference; with the distance to pi* on the way.
+static AllPairs train_on_all_pairs(const Matrix& q, const Matrix& rewards, const Matrix& best, float beta) {
+    AllPairs pairs;
+    pairs.log_q = log(q).value();
+    pairs.logits = parameter(pairs.log_q);
+    pairs.rewards = rewards;
+    pairs.best = best;
+    pairs.beta = beta;
+    Sgd descent({pairs.logits}, rate_on_five);
+    for (int step = 0; step < steps_on_five; ++step) train_step(pairs, step, descent, rate_on_five, no_clipping);
+    return pairs;
+}
+
 // returns the largest |p - pi*|
 static double step_five(Lesson& lesson) {
     lesson.step("What policy does DPO converge to?", "pi*(y) = q(y) exp(r(y) / beta) / Z", "DPO Eq. 4");
     const Matrix q{{0.1f, 0.2f, 0.4f, 0.2f, 0.1f}}, rewards{{2, 1, 0.5f, 0, -1}};
     const float beta = 0.5f;
     const Matrix best = exact::optimal_policy(q, rewards, beta);
-    const Matrix log_q = log(q).value();
-    AllPairs pairs;
-    pairs.logits = parameter(log_q);
-    pairs.log_q = log_q;
-    pairs.rewards = rewards;
-    pairs.best = best;
-    pairs.beta = beta;
-    Sgd descent({pairs.logits}, rate_on_five);
-    for (int step = 0; step < steps_on_five; ++step) train_step(pairs, step, descent, rate_on_five, no_clipping);
+    const AllPairs pairs = train_on_all_pairs(q, rewards, best, beta);
     const Matrix p = softmax_rows(pairs.logits.value()).value();
     std::vector<std::vector<std::string>> rows{{"answer", "reward", "reference q", "DPO", "closed form pi*"}};
     double largest = 0;

@@ -194,6 +194,30 @@ struct SampledKl {
     double negative_answers = 0, negative_batches = 0;  // shares
 };
 
+// The mean of the first n samples, for n = 32, 64, ..., 2048.
+static Series running_mean(const std::vector<float>& kl) {
+    Series running{.name = "mean of the first n samples", .x = {}, .y = {}};
+    double sum = 0;
+    for (int n = 1; n <= 2048; ++n) {
+        sum += kl[n - 1];
+        if (n % 32 != 0) continue;
+        running.x.push_back(static_cast<float>(n));
+        running.y.push_back(static_cast<float>(sum / n));
+    }
+    return running;
+}
+
+// The share of the means of `batch` samples that are negative.
+static double negative_share(const std::vector<float>& kl, int batch) {
+    const int batches = static_cast<int>(kl.size()) / batch;
+    int negative = 0;
+    for (int b = 0; b < batches; ++b) {
+        const auto first = kl.begin() + b * batch;
+        negative += std::accumulate(first, first + batch, 0.0) < 0;
+    }
+    return static_cast<double>(negative) / batches;
+}
+
 static SampledKl step_kl(Lesson& lesson, const World& world, const gpt::Weights& w, Random& random) {
     lesson.step("How far is the policy from the reference?", "KL(p || q) = E over y ~ p of log p(y) / q(y)");
     const int count = 8192, batch = 8;
@@ -201,28 +225,16 @@ static SampledKl step_kl(Lesson& lesson, const World& world, const gpt::Weights&
     const Matrix log_p = token_log_probabilities(w, episodes), log_q = token_log_probabilities(world.reference, episodes);
     lesson.code(1);
     const std::vector<float> kl = ppo::kl_of_episodes(log_p, log_q, ppo::answer_mask(episodes));
-    SampledKl sampled{.exact = exact::kl(exact::probabilities(log_probabilities(w, world)), world.q)};
-    Series running{.name = "mean of the first n samples", .x = {}, .y = {}},
-        truth{.name = "listed: the true KL", .x = {}, .y = {}};
-    double sum = 0, squares = 0, of_batch = 0;
-    for (int n = 0; n < count; ++n) {
-        sum += kl[n];
-        squares += 0.5 * kl[n] * kl[n];
-        of_batch += kl[n];
-        sampled.negative_answers += kl[n] < 0;
-        if ((n + 1) % batch == 0) {
-            sampled.negative_batches += of_batch < 0;
-            of_batch = 0;
-        }
-        if ((n + 1) % 32 != 0 || n >= 2048) continue;
-        running.x.push_back(static_cast<float>(n + 1));
-        running.y.push_back(static_cast<float>(sum / (n + 1)));
-        truth.x.push_back(static_cast<float>(n + 1));
-        truth.y.push_back(static_cast<float>(sampled.exact));
-    }
-    sampled.mean = sum / count;
-    sampled.negative_answers /= count;
-    sampled.negative_batches /= count / batch;
+    const SampledKl sampled{.exact = exact::kl(exact::probabilities(log_probabilities(w, world)), world.q),
+                            .mean = std::accumulate(kl.begin(), kl.end(), 0.0) / count,
+                            .negative_answers = negative_share(kl, 1),
+                            .negative_batches = negative_share(kl, batch)};
+    double squares = 0;
+    for (const float x : kl) squares += 0.5 * x * x;
+    const Series running = running_mean(kl);
+    const Series truth{.name = "listed: the true KL",
+                       .x = running.x,
+                       .y = std::vector<float>(running.x.size(), static_cast<float>(sampled.exact))};
     lesson.curves({running, truth}, {"samples", "KL, nats"});
     lesson.table({{"what", "nats"},
                   {"true KL, by listing all answers", fixed(sampled.exact)},
@@ -282,6 +294,31 @@ static std::vector<double> sampled_gradient(const ppo::Weights& w, const World& 
     return gradient_of(w.trunk);
 }
 
+// The gradient of the objective itself, from the list of all answers.
+static std::vector<double> exact_gradient(const gpt::Weights& w, const World& world) {
+    const Tape tape;
+    const Var log_p = exact::log_probabilities(prompt, world.answers, w, config);  // (Y, 1)
+    backward(exact::loss(log_p, world.log_q, world.rewards, world.beta));
+    return gradient_of(w);
+}
+
+struct MeanCosine {
+    double raw = 0, white = 0, one_step = 0;
+};
+
+// The cosine of the exact and the estimated gradient, the mean of four estimates from `count` episodes each.
+static MeanCosine mean_cosine(const std::vector<double>& truth, const ppo::Weights& w, const World& world, int count,
+                              Random& random) {
+    MeanCosine mean;
+    const int repetitions = 4;
+    for (int k = 0; k < repetitions; ++k) {
+        mean.raw += cosine(sampled_gradient(w, world, count, 1, false, random), truth) / repetitions;
+        mean.white += cosine(sampled_gradient(w, world, count, 1, true, random), truth) / repetitions;
+        mean.one_step += cosine(sampled_gradient(w, world, count, 0, true, random), truth) / repetitions;
+    }
+    return mean;
+}
+
 struct Cosines {
     std::vector<float> samples, raw, white, one_step;  // means over some repetitions
 };
@@ -289,23 +326,11 @@ struct Cosines {
 static Cosines step_gradient(Lesson& lesson, const World& world, const gpt::Weights& policy, Random& random) {
     lesson.step("Is PPO's gradient right?", "cosine of estimated and exact gradient", "PPO Eq. 7");
     const ppo::Weights w = ppo::from_language_model(policy, config);  // all values 0
-    std::vector<double> truth;
-    {
-        const Tape tape;
-        backward(exact::loss(exact::log_probabilities(prompt, world.answers, w.trunk, config), world.log_q, world.rewards,
-                             world.beta));
-        truth = gradient_of(w.trunk);
-    }
+    const std::vector<double> truth = exact_gradient(w.trunk, world);
     Cosines cosines;
     std::vector<std::vector<std::string>> rows{{"episodes", "raw advantages", "whitened", "lambda = 0: one-step"}};
-    const int repetitions = 4;
     for (int count = 16; count <= 4096; count *= 4) {
-        double raw = 0, white = 0, one_step = 0;
-        for (int k = 0; k < repetitions; ++k) {
-            raw += cosine(sampled_gradient(w, world, count, 1, false, random), truth) / repetitions;
-            white += cosine(sampled_gradient(w, world, count, 1, true, random), truth) / repetitions;
-            one_step += cosine(sampled_gradient(w, world, count, 0, true, random), truth) / repetitions;
-        }
+        const auto [raw, white, one_step] = mean_cosine(truth, w, world, count, random);
         rows.push_back({text(count), fixed(raw, 3), fixed(white, 3), fixed(one_step, 3)});
         cosines.samples.push_back(static_cast<float>(std::log2(count)));
         cosines.raw.push_back(static_cast<float>(raw));

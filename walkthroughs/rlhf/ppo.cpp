@@ -128,6 +128,16 @@ static reviews::RewardModel step_reward_model(Lesson& lesson, const gpt::Weights
 
 static std::string cell(float number, bool shown = true) { return shown ? fixed(number, 3) : ""; }
 
+// The episode with the longest answer that is a sentence.
+static int longest_sentence(const ppo::Episodes& episodes) {
+    int longest = 0;
+    for (int b = 0; b < episodes.count(); ++b)
+        if (reviews::is_sentence(reviews::answer_of(episodes, b)) &&
+            episodes.answer_lengths[b] > episodes.answer_lengths[longest])
+            longest = b;
+    return longest;
+}
+
 // One row per token of the longest answer that is a sentence.
 static void step_tokens(Lesson& lesson, const gpt::Weights& reference, const reviews::RewardModel& reward_model, float beta,
                         Random& random) {
@@ -142,11 +152,7 @@ static void step_tokens(Lesson& lesson, const gpt::Weights& reference, const rev
     const std::vector<float> scores = reviews::rewards_of(reward_model, episodes);
     lesson.code(1);
     const ppo::RewardSteps steps = ppo::rewards_and_advantages(scores, log_p, reference_log_p, values, mask, beta, config);
-    int longest = 0;
-    for (int b = 0; b < episodes.count(); ++b)
-        if (reviews::is_sentence(reviews::answer_of(episodes, b)) &&
-            episodes.answer_lengths[b] > episodes.answer_lengths[longest])
-            longest = b;
+    const int longest = longest_sentence(episodes);
     std::vector<std::vector<std::string>> rows{
         {"t", "token t+1", "log-prob", "reference", "KL", "reward", "value", "advantage", "whitened"}};
     for (int t = 0; t < mask.cols; ++t) {

@@ -84,14 +84,8 @@ struct Ways {
 };
 }  // namespace
 
-static Ways step_numbers(Lesson& lesson, const Choices& choices, int seed) {
-    lesson.step("Why are digits single tokens?", "how often is 12 cut the same way?");
-    Random random(seed);
-    std::string numbers;
-    for (int i = 0; i < 1000; ++i) numbers += text(random.below(10'000)) + "\n";
-    lesson.code(2);
-    const bpe::Training training = bpe::train(numbers, choices.merges);
-    const bpe::Vocabulary vocabulary = bpe::vocabulary_of(training);
+// How the digits 12 are cut in all numbers below 10000 that hold them.
+static Ways ways_to_cut_12(const bpe::Vocabulary& vocabulary) {
     Ways ways;
     for (int number = 0; number < 10'000; ++number) {
         const std::string digits = text(number);
@@ -101,6 +95,18 @@ static Ways step_numbers(Lesson& lesson, const Choices& choices, int seed) {
         ways.by_merges.insert(tokens_around(tokens_by_merges(digits, vocabulary), at, 2));
         ways.by_rules.insert(tokens_around(tokens_by_rules(digits), at, 2));
     }
+    return ways;
+}
+
+static Ways step_numbers(Lesson& lesson, const Choices& choices, int seed) {
+    lesson.step("Why are digits single tokens?", "how often is 12 cut the same way?");
+    Random random(seed);
+    std::string numbers;
+    for (int i = 0; i < 1000; ++i) numbers += text(random.below(10'000)) + "\n";
+    lesson.code(2);
+    const bpe::Training training = bpe::train(numbers, choices.merges);
+    const bpe::Vocabulary vocabulary = bpe::vocabulary_of(training);
+    const Ways ways = ways_to_cut_12(vocabulary);
     std::string examples;
     int shown = 0;
     for (const std::string& way : ways.by_merges)

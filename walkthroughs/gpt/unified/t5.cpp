@@ -293,6 +293,22 @@ static void step_look(Lesson& lesson, const t5::Weights& w, const t5::Config& co
 
 // Writes the gaps of a few texts.
 //   returns  the fraction of answers that have the right form: every sentinel in its position, then the end
+// How many answers have their sentinels and their end where the truth has them, whatever the letters between.
+static int count_of_right_form(const std::vector<std::vector<int>>& written, const Examples& test, const Choices& choices) {
+    const int T = test.target_length;
+    int right = 0;
+    for (std::size_t i = 0; i < written.size(); ++i) {
+        bool fits = static_cast<int>(written[i].size()) == T;
+        for (int t = 0; fits && t < T; ++t) {
+            const int label = test.labels[i * T + t];
+            const bool is_letter = label >= 2 && label < 2 + choices.symbols;
+            fits = is_letter || written[i][t] == label;
+        }
+        right += fits;
+    }
+    return right;
+}
+
 static double step_write(Lesson& lesson, const t5::Weights& w, const t5::Config& config, const Choices& choices,
                          const Examples& test) {
     lesson.step("What does it generate?", "greedy, and the likeliest of four beams");
@@ -311,16 +327,7 @@ static double step_write(Lesson& lesson, const t5::Weights& w, const t5::Config&
         rows.push_back({"best of 4 beams", readable(choices, beams[0].ids)});
     }
     lesson.table(rows);
-    int right = 0;
-    for (std::size_t i = 0; i < written.size(); ++i) {
-        bool fits = static_cast<int>(written[i].size()) == T;
-        for (int t = 0; fits && t < T; ++t) {
-            const int label = test.labels[i * T + t];
-            const bool is_letter = label >= 2 && label < 2 + choices.symbols;
-            fits = is_letter || written[i][t] == label;
-        }
-        right += fits;
-    }
+    const int right = count_of_right_form(written, test, choices);
     lesson.why(
         "the source is read once; its keys and values are kept, and each new token only attends to them. The letters are the most probable guesses; the form is right in ",
         right, " of ", static_cast<int>(written.size()), " answers.");

@@ -6,6 +6,7 @@
 //   before   walkthroughs/vit/language/clip.cpp, walkthroughs/gpt/gpt.cpp, saycan.cpp
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -376,28 +377,38 @@ void step_check(Lesson& lesson, Models& models, int trials, int seed) {
     lesson.claim_at_least("accuracy of the best of 64 guesses", last, 0.75);
 }
 
+struct Similarities {
+    Matrix by_eyes, by_ears;  // (videos, captions)
+};
+
+// Every video of the scenes, seen and heard, with the caption of every scene.
+Similarities compare_all(Models& models, const std::vector<Scene>& scenes, Random& random) {
+    const int N = static_cast<int>(scenes.size());
+    std::vector<std::string> seen_words, heard_words;
+    for (const Scene& scene : scenes) {
+        seen_words.push_back(caption_of(scene.shape));
+        heard_words.push_back("a " + tones[scene.tone] + " tone");
+    }
+    Similarities all{.by_eyes = Matrix(N, N), .by_ears = Matrix(N, N)};
+    for (int i = 0; i < N; ++i) {
+        const std::vector<double> seen = models.eyes.look(image_of(scenes[i].shape, random))(seen_words);
+        const std::vector<double> sound = ears(sound_of(scenes[i].tone, random))(heard_words);
+        for (int j = 0; j < N; ++j) {
+            all.by_eyes(i, j) = static_cast<float>(seen[j]);
+            all.by_ears(i, j) = static_cast<float>(sound[j]);
+        }
+    }
+    return all;
+}
+
 void step_retrieval(Lesson& lesson, Models& models, int seed) {
     lesson.step("Which caption belongs to which video?", "score = sum over modules of their similarities",
                 "video-to-text retrieval");
     Random random(seed + 300);
     const std::vector<Scene> scenes = all_scenes();  // 40 videos, 40 captions: what was seen, and what was heard
-    const int N = static_cast<int>(scenes.size());
-    std::vector<std::string> seen_words, heard_words;
-    std::vector<int> own;
-    for (int i = 0; i < N; ++i) {
-        seen_words.push_back(caption_of(scenes[i].shape));
-        heard_words.push_back("a " + tones[scenes[i].tone] + " tone");
-        own.push_back(i);
-    }
-    Matrix by_eyes(N, N), by_ears(N, N);
-    for (int i = 0; i < N; ++i) {
-        const std::vector<double> seen = models.eyes.look(image_of(scenes[i].shape, random))(seen_words);
-        const std::vector<double> sound = ears(sound_of(scenes[i].tone, random))(heard_words);
-        for (int j = 0; j < N; ++j) {
-            by_eyes(i, j) = static_cast<float>(seen[j]);
-            by_ears(i, j) = static_cast<float>(sound[j]);
-        }
-    }
+    const auto [by_eyes, by_ears] = compare_all(models, scenes, random);
+    std::vector<int> own(scenes.size());  // the caption of each video
+    std::iota(own.begin(), own.end(), 0);
     lesson.code();
     const Matrix both = socratic::retrieval_scores({by_eyes, by_ears}, {1, 1});
     std::vector<std::vector<std::string>> rows{{"scored by", "recall at 1", "recall at 2"}};

@@ -456,6 +456,24 @@ static Image view_of(const MayAttend& may, int query) {
     return view;
 }
 
+// What query q predicts in one layer: its mask and classes, and how many pixels the next layer may attend to.
+struct QueryPrediction {
+    Matrix mask;    // (h, w)  probabilities
+    Matrix p;       // (1, K + 1)
+    MayAttend may;  // in the next layer, for all queries
+    int marked = 0, seen = 0;
+};
+
+static QueryPrediction prediction_of(const mask2former::Prediction& prediction, int q, const mask2former::Steps& steps) {
+    const Matrix logits = slice_rows(prediction.mask_logits.value(), q, 1);
+    QueryPrediction of{.mask = reshape(sigmoid(logits).value(), steps.mask_size.height, steps.mask_size.width),
+                       .p = softmax_rows(slice_rows(prediction.class_logits, q, 1)).value(),
+                       .may = mask2former::may_attend_unblocked(prediction.blocked)};
+    for (int k = 0; k < of.may.keys; ++k) of.seen += of.may(q, k);
+    for (const float x : of.mask) of.marked += x >= 0.5f;
+    return of;
+}
+
 static void step_4_follow(Lesson& lesson, const Segmenter& model, const Scene& scene, int seed) {
     lesson.step("What does one query attend to in each layer?", "softmax(M + q k^T) v, M = 0 inside the mask", "Eqs. 2-3");
     Random random(seed);
@@ -468,15 +486,8 @@ static void step_4_follow(Lesson& lesson, const Segmenter& model, const Scene& s
     std::vector<std::vector<std::string>> rows{
         {"prediction", "disc", "square", "ground", "no object", "mask, pixels", "next layer sees"}};
     for (std::size_t i = 0; i < steps.predictions.size(); ++i) {
-        const mask2former::Prediction& prediction = steps.predictions[i];
-        const Matrix mask =
-            reshape(sigmoid(slice_rows(prediction.mask_logits, q, 1)).value(), steps.mask_size.height, steps.mask_size.width);
+        const auto [mask, p, may, marked, seen] = prediction_of(steps.predictions[i], q, steps);
         page.push_back({i == 0 ? "mask before" : "after layer " + text(static_cast<int>(i)), heat_map(mask, lesson.colours)});
-        const Matrix p = softmax_rows(slice_rows(prediction.class_logits, q, 1)).value();
-        const MayAttend may = mask2former::may_attend_unblocked(prediction.blocked);
-        int seen = 0, marked = 0;
-        for (int k = 0; k < may.keys; ++k) seen += may(q, k);
-        for (const float x : mask) marked += x >= 0.5f;
         if (i + 1 < steps.predictions.size())
             page.push_back({"layer " + text(static_cast<int>(i) + 1) + " sees", picture(view_of(may, q), lesson.colours)});
         rows.push_back({i == 0 ? "before" : "layer " + text(static_cast<int>(i)), fixed(p[0], 2), fixed(p[1], 2), fixed(p[2], 2),

@@ -250,6 +250,20 @@ static void step_3_stop(Lesson& lesson, World& world, int seed) {
     world.features.value() = Matrix(world.features.rows(), feature_count);
 }
 
+// The nearest word to the rendered feature of each pixel of the test views.
+static std::vector<int> words_of_field(const World& world) {
+    const NoTape evaluation;
+    std::vector<int> answers;
+    for (const View& view : world.test) {
+        const plenoxels::Steps steps =
+            plenoxels::forward(rays_of(view.camera, 0.5), world.scene.grid, world.scene.weights, rendering);
+        const Matrix features = rendered_features(steps, world.features, world.teacher).value();  // (R, C)
+        const std::vector<int> nearest = nearest_words(features, world.teacher);
+        answers.insert(answers.end(), nearest.begin(), nearest.end());
+    }
+    return answers;
+}
+
 static void step_4_distil(Lesson& lesson, World& world, const Choices& choices, int seed, double teacher_right) {
     lesson.step("What does the field learn from twenty noisy views?", "min |F - teacher|^2 over the features of all voxels");
     const double begin = seconds_now();
@@ -259,16 +273,7 @@ static void step_4_distil(Lesson& lesson, World& world, const Choices& choices, 
                         .clip_norm = no_clipping};
     train(distilling, nothing_decays({world.features}), recipe, &progress);
     const double seconds = seconds_now() - begin;
-    const NoTape evaluation;
-    std::vector<int> answers;
-    for (const View& view : world.test) {
-        const plenoxels::Steps steps =
-            plenoxels::forward(rays_of(view.camera, 0.5), world.scene.grid, world.scene.weights, rendering);
-        const std::vector<int> nearest =
-            nearest_words(rendered_features(steps, world.features, world.teacher).value(), world.teacher);
-        answers.insert(answers.end(), nearest.begin(), nearest.end());
-    }
-    const std::vector<int> truth = true_words(world);
+    const std::vector<int> answers = words_of_field(world), truth = true_words(world);
     const double field_right = share_right(answers, truth);
     const std::vector<int> first(answers.begin(), answers.begin() + 24 * 24), first_truth(truth.begin(), truth.begin() + 24 * 24);
     lesson.picture("truth | nearest word to the rendered feature, a view not trained on",
@@ -396,11 +401,28 @@ static void write_edits(Lesson& lesson, const World& world, const Choices& choic
     lesson.say("written: ", choices.out, ".ppm, before, removed, recoloured and alone in 128 x 128 pixels.");
 }
 
+namespace {
+// PSNR of the pixels that do not show a word, over several views.
+struct OtherPixels {
+    double squares = 0;
+    long numbers = 0;
+
+    void add(const Matrix& before, const Matrix& after, const std::vector<int>& shown, int word) {
+        for (int r = 0; r < before.rows; ++r)
+            for (int c = 0; c < 3; ++c) {
+                if (shown[r] == word) continue;
+                squares += std::pow(after(r, c) - before(r, c), 2);
+                ++numbers;
+            }
+    }
+    double psnr() const { return -10 * std::log10(squares / static_cast<double>(numbers) + 1e-12); }
+};
+}  // namespace
+
 static void step_7_recolour(Lesson& lesson, const World& world, const Choices& choices, int word) {
     lesson.step("How does it look in another colour, and alone?", "c = edit(c) where selected;  sigma = 0 where not selected");
     std::vector<Image> shown;
-    double squares = 0;
-    long numbers = 0;
+    OtherPixels other_pixels;
     lesson.code(6);
     for (const View& view : world.test) {
         const NoTape evaluation;
@@ -411,16 +433,10 @@ static void step_7_recolour(Lesson& lesson, const World& world, const Choices& c
         const Matrix recoloured = rendered(looked, looked.steps.optical_depths, edited);
         const Matrix alone = rendered(looked, dff::extracted(looked.steps.optical_depths, s.selected), colours);
         const Matrix& before = looked.steps.pixels.value();
-        const std::vector<int> truth = word_numbers(world.spheres, view.camera);
-        for (int r = 0; r < before.rows; ++r)
-            for (int c = 0; c < 3; ++c) {
-                if (truth[r] == word) continue;
-                squares += std::pow(recoloured(r, c) - before(r, c), 2);
-                ++numbers;
-            }
+        other_pixels.add(before, recoloured, word_numbers(world.spheres, view.camera), word);
         if (shown.empty()) shown = {as_image(before, 24), as_image(recoloured, 24), as_image(alone, 24)};
     }
-    const double others = -10 * std::log10(squares / static_cast<double>(numbers) + 1e-12);
+    const double others = other_pixels.psnr();
     lesson.picture("before | red and green exchanged in the " + words[word] + " | nothing else left", row_of_images(shown));
     write_edits(lesson, world, choices, word);
     lesson.why("light and shade stay, because they are in the colours that are exchanged. Pixels that do not show the ",

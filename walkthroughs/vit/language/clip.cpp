@@ -211,36 +211,57 @@ static void step_6_zero_shot(Lesson& lesson, const clip::Weights& w, const clip:
     lesson.claim_at_least("held-out pairs, named correctly; chance is 0.05", unseen, 0.35);
 }
 
+namespace {
+struct Prompts {
+    std::vector<TokenBatch> of_colour, of_kind;  // for each colour its captions with all shapes, for each shape with all colours
+};
+
+struct LabelledShapes {
+    std::vector<Image> images;
+    std::vector<int> colours, kinds;
+};
+}  // namespace
+
+static Prompts prompts_of_classes(const WordList& words) {
+    Prompts prompts;
+    for (int c = 0; c < shape_colours; ++c) {
+        std::vector<std::string> captions;
+        for (int k = 0; k < shape_kinds; ++k) captions.push_back(caption_of({c, k}));
+        prompts.of_colour.push_back(sentence_tokens(captions, words, caption_length));
+    }
+    for (int k = 0; k < shape_kinds; ++k) {
+        std::vector<std::string> captions;
+        for (int c = 0; c < shape_colours; ++c) captions.push_back(caption_of({c, k}));
+        prompts.of_kind.push_back(sentence_tokens(captions, words, caption_length));
+    }
+    return prompts;
+}
+
+// `rounds` new images of each pair that training has not seen.
+static LabelledShapes held_out_images(int rounds, Random& random) {
+    LabelledShapes all;
+    for (int round = 0; round < rounds; ++round)
+        for (const ColouredShape shape : unseen_shapes()) {
+            all.images.push_back(image_of(shape, random));
+            all.colours.push_back(shape.colour);
+            all.kinds.push_back(shape.kind);
+        }
+    return all;
+}
+
 static void step_7_prompts(Lesson& lesson, const clip::Weights& w, const clip::Config& config, const WordList& words, int seed) {
     lesson.step("What is a class?", "direction_c = the mean of the embeddings of its prompts",
                 "section 3.1.4, prompt ensembling");
     const NoTape evaluation;
-    std::vector<TokenBatch> of_colour, of_kind;
-    for (int c = 0; c < shape_colours; ++c) {
-        std::vector<std::string> prompts;
-        for (int k = 0; k < shape_kinds; ++k) prompts.push_back(caption_of({c, k}));
-        of_colour.push_back(sentence_tokens(prompts, words, caption_length));
-    }
-    for (int k = 0; k < shape_kinds; ++k) {
-        std::vector<std::string> prompts;
-        for (int c = 0; c < shape_colours; ++c) prompts.push_back(caption_of({c, k}));
-        of_kind.push_back(sentence_tokens(prompts, words, caption_length));
-    }
+    const auto [of_colour, of_kind] = prompts_of_classes(words);
     lesson.code(2);
     const Var colours = clip::class_directions(of_colour, w, config);  // (5, D)
     const Var kinds = clip::class_directions(of_kind, w, config);      // (4, D)
     Random random(11000 + seed);
-    std::vector<Image> images;
-    std::vector<int> colour_labels, kind_labels;
-    for (int round = 0; round < 50; ++round)
-        for (const ColouredShape shape : unseen_shapes()) {
-            images.push_back(image_of(shape, random));
-            colour_labels.push_back(shape.colour);
-            kind_labels.push_back(shape.kind);
-        }
-    const Var embeddings = clip::embed_images(images, w, config);
-    const double colour = accuracy(clip::class_probabilities(embeddings, colours, w).value(), colour_labels);
-    const double kind = accuracy(clip::class_probabilities(embeddings, kinds, w).value(), kind_labels);
+    const LabelledShapes unseen = held_out_images(50, random);
+    const Var embeddings = clip::embed_images(unseen.images, w, config);
+    const double colour = accuracy(clip::class_probabilities(embeddings, colours, w).value(), unseen.colours);
+    const double kind = accuracy(clip::class_probabilities(embeddings, kinds, w).value(), unseen.kinds);
     lesson.table({{"classifier, on held-out pairs", "prompts", "right", "chance"},
                   {"5 colours", "\"a photo of a red square\", ... disc, ...", fixed(colour, 3), "0.200"},
                   {"4 shapes", "\"a photo of a red square\", green ..., ...", fixed(kind, 3), "0.250"}});
@@ -296,12 +317,15 @@ static void step_own(Lesson& lesson, const Choices& choices, const clip::Weights
     show_scores(lesson, given, matmul_transposed(image, texts), clip::class_probabilities(image, texts, w));
 }
 
-// A published checkpoint on the user's image: no toy, no training.
-static void published(Lesson& lesson, const Choices& choices) {
-    lesson.step("What does a published model see?", "softmax over sentences of exp(s) cos", choices.weights);
-    require(!choices.image.empty() && !choices.text.empty(),
-            "--weights needs --image and --text, sentences separated by semicolons");
-    const NoTape evaluation;
+namespace {
+struct PublishedClip {
+    clip::Config config;
+    clip::Weights w;
+    clip::Tokenizer tokenizer;
+};
+}  // namespace
+
+static PublishedClip read_published(const Choices& choices) {
     const Safetensors file(choices.weights);
     GivenSettings given;
     if (choices.image_heads > 0) given["vision_config.num_attention_heads"] = text(choices.image_heads);
@@ -317,6 +341,16 @@ static void published(Lesson& lesson, const Choices& choices) {
         clip::load_vocabulary(vocabulary, choices.merges.empty() ? folder + "merges.txt" : choices.merges);
     require(tokenizer.size() == config.text.vocabulary, vocabulary, ": ", tokenizer.size(), " tokens, the model has ",
             config.text.vocabulary);
+    return {config, w, tokenizer};
+}
+
+// A published checkpoint on the user's image: no toy, no training.
+static void published(Lesson& lesson, const Choices& choices) {
+    lesson.step("What does a published model see?", "softmax over sentences of exp(s) cos", choices.weights);
+    require(!choices.image.empty() && !choices.text.empty(),
+            "--weights needs --image and --text, sentences separated by semicolons");
+    const NoTape evaluation;
+    const auto [config, w, tokenizer] = read_published(choices);
     const std::vector<std::string> sentences = parts_of_list(choices.text);
     const clip::Preparation how = clip::preparation_of(choices.weights, config.vision);
     const Image photograph = read_image(choices.image), seen = clip::preprocess(photograph, config.vision, how);

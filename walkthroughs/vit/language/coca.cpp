@@ -190,34 +190,52 @@ static double mean_of_column(const Matrix& m, int column) {
     return sum / m.rows;
 }
 
+namespace {
+// The probability of the right shape in 30 images of one pair that training has not seen, and of its rival in the same images.
+struct Prior {
+    double own = 0, other = 0;  // after the true colour, after another colour of the shape's training pairs
+    double usual = 0;           // in images of these training pairs
+    int rival = 0;              // the likeliest wrong shape after the true colour
+    double of_rival = 0;
+};
+}  // namespace
+
+static Prior measure_prior(ColouredShape shape, const coca::Weights& w, const coca::Config& config, const WordList& words,
+                           Random& random) {
+    const auto p_right = [&](const std::vector<Image>& images, int colour) {
+        return mean_of_column(kind_probabilities(images, colour, w, config, words), shape.kind);
+    };
+    const auto draw = [&](int count, ColouredShape drawn) {
+        std::vector<Image> images;
+        for (int i = 0; i < count; ++i) images.push_back(image_of(drawn, random));
+        return images;
+    };
+    const std::vector<Image> images = draw(30, shape);
+    const Matrix p = kind_probabilities(images, shape.colour, w, config, words);  // (30, 4)
+    Prior prior{.own = mean_of_column(p, shape.kind), .rival = shape.kind == 0 ? 1 : 0};
+    for (int kind = 0; kind < shape_kinds; ++kind)
+        if (kind != shape.kind && mean_of_column(p, kind) > mean_of_column(p, prior.rival)) prior.rival = kind;
+    prior.of_rival = mean_of_column(p, prior.rival);
+    for (int colour = 0; colour < shape_colours; ++colour) {
+        if (colour == shape.colour || !is_seen({colour, shape.kind})) continue;
+        prior.other += p_right(images, colour) / (shape_colours - 1);
+        prior.usual += p_right(draw(8, {colour, shape.kind}), colour) / (shape_colours - 1);
+    }
+    return prior;
+}
+
 static void step_5_prior(Lesson& lesson, const coca::Weights& w, const coca::Config& config, const WordList& words, int seed) {
     lesson.step("Does it write what it sees?", "p(shape | image, text so far)", "the same images, another word before");
     Random random(11000 + seed);
     std::vector<std::vector<std::string>> rows{{"images of", "p(right shape)", "another word", "in training", "rival"}};
     double own = 0, other = 0, usual = 0;
     for (const ColouredShape shape : unseen_shapes()) {
-        std::vector<Image> images;
-        for (int i = 0; i < 30; ++i) images.push_back(image_of(shape, random));
-        const Matrix behind_own = kind_probabilities(images, shape.colour, w, config, words);  // (30, 4)
-        double behind_others = 0, in_training = 0;
-        for (int colour = 0; colour < shape_colours; ++colour) {
-            if (colour == shape.colour || !is_seen({colour, shape.kind})) continue;
-            behind_others +=
-                mean_of_column(kind_probabilities(images, colour, w, config, words), shape.kind) / (shape_colours - 1);
-            std::vector<Image> of_training;
-            for (int i = 0; i < 8; ++i) of_training.push_back(image_of({colour, shape.kind}, random));
-            in_training +=
-                mean_of_column(kind_probabilities(of_training, colour, w, config, words), shape.kind) / (shape_colours - 1);
-        }
-        const double p = mean_of_column(behind_own, shape.kind);
-        int rival = shape.kind == 0 ? 1 : 0;
-        for (int kind = 0; kind < shape_kinds; ++kind)
-            if (kind != shape.kind && mean_of_column(behind_own, kind) > mean_of_column(behind_own, rival)) rival = kind;
-        rows.push_back({name_of(shape), fixed(p, 3), fixed(behind_others, 3), fixed(in_training, 3),
-                        kind_word(rival) + " " + fixed(mean_of_column(behind_own, rival), 3)});
-        own += p / 4;
-        other += behind_others / 4;
-        usual += in_training / 4;
+        const Prior prior = measure_prior(shape, w, config, words, random);
+        rows.push_back({name_of(shape), fixed(prior.own, 3), fixed(prior.other, 3), fixed(prior.usual, 3),
+                        kind_word(prior.rival) + " " + fixed(prior.of_rival, 3)});
+        own += prior.own / 4;
+        other += prior.other / 4;
+        usual += prior.usual / 4;
     }
     lesson.table(rows);
     lesson.say("Mean: ", fixed(own, 3), " after the true colour, ", fixed(other, 3),

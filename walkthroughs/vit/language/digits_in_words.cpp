@@ -135,6 +135,18 @@ static void step_2_train(Lesson& lesson, const LabelledImages& train_set, clip::
                " images, moved by up to a pixel each time they are shown.");
 }
 
+// For each digit, its name in all four wordings.
+static std::vector<TokenBatch> prompts_of_digits(const WordList& words) {
+    std::vector<TokenBatch> prompts;
+    for (int digit = 0; digit < 10; ++digit) {
+        std::vector<std::string> of;
+        for (const Language language : {english, russian})
+            for (const std::string& wording : wordings[language]) of.push_back(wording + names[language][digit]);
+        prompts.push_back(sentence_tokens(of, words, sentence_length));
+    }
+    return prompts;
+}
+
 static void step_3_read(Lesson& lesson, const LabelledImages& test, const clip::Weights& w, const clip::Config& config,
                         const WordList& words) {
     lesson.step("Does it read digits of other writers?", "argmax over ten sentences of cos", "zero-shot");
@@ -155,14 +167,8 @@ static void step_3_read(Lesson& lesson, const LabelledImages& test, const clip::
         rows.push_back({new_wording[language] + names[language][7] + " (never seen)", fixed(fresh, 3)});
         most_new = std::max(most_new, fresh);
     }
-    std::vector<TokenBatch> prompts;
-    for (int digit = 0; digit < 10; ++digit) {
-        std::vector<std::string> of;
-        for (const Language language : {english, russian})
-            for (const std::string& wording : wordings[language]) of.push_back(wording + names[language][digit]);
-        prompts.push_back(sentence_tokens(of, words, sentence_length));
-    }
-    const double together = accuracy_with(images, test.labels, clip::class_directions(prompts, w, config), w);
+    const Var directions = clip::class_directions(prompts_of_digits(words), w, config);
+    const double together = accuracy_with(images, test.labels, directions, w);
     rows.push_back({"all four wordings, averaged", fixed(together, 3)});
     lesson.predict("What fraction of the digits is read right with all four wordings? Chance is 0.1.", {together, 0.05});
     lesson.table(rows);

@@ -339,6 +339,22 @@ static double best_possible(const Matrix& counts) {
     return right / all;
 }
 
+// Every n-th of the losses, about sixty of them.
+static Series some_of(const std::vector<float>& losses) {
+    Series curve{.name = "loss of both branches", .x = {}, .y = {}};
+    for (std::size_t k = 0; k < losses.size(); k += std::max<std::size_t>(1, losses.size() / 60)) {
+        curve.x.push_back(static_cast<float>(k));
+        curve.y.push_back(losses[k]);
+    }
+    return curve;
+}
+
+// The share of the most frequent token.
+static double share_of_most_frequent(const std::vector<int>& words, int codes) {
+    const std::vector<int> counts = code_counts(words, codes);
+    return static_cast<double>(*std::max_element(counts.begin(), counts.end())) / static_cast<double>(words.size());
+}
+
 static void step_5_predict(Lesson& lesson, const World& world, const Batch& test, const beit_v2::TokenizerWeights& tokenizer,
                            const beit_v2::TokenizerConfig& tokenizer_config, const Choices& choices, int seed) {
     lesson.step("Can the tokens of masked patches be predicted?", "-log p(token), masked patches only", "Eq. 3");
@@ -350,21 +366,14 @@ static void step_5_predict(Lesson& lesson, const World& world, const Batch& test
     const std::vector<float> losses =
         train(predicting, nothing_decays(variables(beit_v2::parameters(w, config))),
               {.schedule = {.peak = 2e-3f, .steps = choices.mask_steps, .descent = Descent::none}, .batch = 64}, &progress);
-    Series curve{.name = "loss of both branches", .x = {}, .y = {}};
-    for (std::size_t k = 0; k < losses.size(); k += std::max<std::size_t>(1, losses.size() / 60)) {
-        curve.x.push_back(static_cast<float>(k));
-        curve.y.push_back(losses[k]);
-    }
-    lesson.curves({curve}, {"training step", "loss, nats"});
+    lesson.curves({some_of(losses)}, {"training step", "loss, nats"});
     const beit_v2::Steps steps =
         beit_v2::forward(normalised(test.images), mask_four(static_cast<int>(test.images.size()), random), w, config);
     const std::vector<int> all_words = predicting.words_of(test);
     const std::vector<int> words = beit_v2::masked_tokens(all_words, steps);
     const float accuracy_main = accuracy(steps.logits.value(), words),
                 accuracy_branch = accuracy(steps.branch_logits.value(), words);
-    const std::vector<int> counts = code_counts(all_words, config.codes);
-    const double common =
-        static_cast<double>(*std::max_element(counts.begin(), counts.end())) / static_cast<double>(all_words.size());
+    const double common = share_of_most_frequent(all_words, config.codes);
     const double bound = best_possible(code_table(all_words, test.direction, config.codes));
     lesson.table({{"predicted by", "right tokens"},
                   {"always the most frequent token", fixed(common)},
