@@ -57,24 +57,33 @@ static std::vector<int> shown(int count, int most) {
     return indices;
 }
 
-std::string grid_text(const Matrix& m, int most) {
-    require(most >= 2, "grid_text: ", most, " rows and columns are too few to show, 2 is the minimum");
-    std::string words = shape(m) + "\n";
-    if (m.empty()) return words;
+// The rows, each with a line end.
+static std::vector<std::string> grid_lines(const Matrix& m, int most) {
     const std::vector<int> rows = shown(m.rows, most), cols = shown(m.cols, most);
     std::size_t width = 0;
     for (const int i : rows)
         for (const int j : cols)
             if (i >= 0 && j >= 0) width = std::max(width, number_text(m(i, j)).size());
+    std::vector<std::string> lines;
     for (const int i : rows) {
-        std::string line;
+        std::string line = " ";
         for (const int j : cols) {
             const std::string cell = i < 0 || j < 0 ? "..." : number_text(m(i, j));
             const std::size_t room = j < 0 ? 3 : width;  // the column of dots is narrow
             line += "  " + std::string(room - std::min(room, cell.size()), ' ') + cell;
         }
-        words += " " + line + "\n";
+        lines.push_back(line + "\n");
     }
+    return lines;
+}
+
+std::string grid_text(const Matrix& m, int most, int width) {
+    require(most >= 2, "grid_text: ", most, " rows and columns are too few to show, 2 is the minimum");
+    std::string words = shape(m) + "\n";
+    if (m.empty()) return words;
+    std::vector<std::string> lines = grid_lines(m, most);
+    while (most > 2 && static_cast<int>(lines[0].size()) - 1 > width) lines = grid_lines(m, --most);
+    for (const std::string& line : lines) words += line;
     return words;
 }
 
@@ -150,8 +159,8 @@ static std::string half_blocks(const Matrix& m, Range range) {
 std::string heat_text(const Matrix& m, bool in_colour) {
     std::string words = shape(m);
     if (m.empty()) return words + "\n";
-    const int most = 64;
-    const int side = (std::max(m.rows, m.cols) + most - 1) / most;
+    const int down = 64, across = in_colour ? 64 : 40;  // a row fits into 80 characters
+    const int side = std::max((m.rows + down - 1) / down, (m.cols + across - 1) / across);
     if (side > 1) words += "  each cell the mean of " + text(side) + " x " + text(side);
     const Matrix cells = means_of_squares(m, side);
     const Range range = finite_range(cells);

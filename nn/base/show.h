@@ -19,11 +19,12 @@ void stats(const Matrix& m);
 //   (2, 3)
 //      1.0000   0.5000  -2.0000
 //      0.0000      inf   3.2500
-// Of more than `most` rows or columns, the first and last `most / 2` are shown with "..." between them.
-std::string grid_text(const Matrix& m, int most = 8);
+// Of more than `most` rows or columns, the first and last `most / 2` are shown with "..." between them; of fewer where a row would
+// be wider than `width` characters, but never of fewer than 2.
+std::string grid_text(const Matrix& m, int most = 8, int width = 80);
 
 // What heat prints. In colour, two rows share one line of half blocks; otherwise an element is two of the characters "
-// .:-=+*#%@". With more than 64 rows or columns, each cell is the mean of a square. NaN is drawn as '?'.
+// .:-=+*#%@". With more than 64 rows or columns, without colour 40 columns, each cell is the mean of a square. NaN is drawn as '?'.
 std::string heat_text(const Matrix& m, bool in_colour);
 
 // What stats prints: "(2, 3)  min -2.0000  max 3.2500  mean 0.5500  stddev 1.6912  1 inf", over the finite elements; the standard

@@ -66,7 +66,8 @@ std::string image_text(const Image& image, bool in_colour) {
     const bool stretched = *low < 0 || *high > 1;
     const float black = stretched ? *low : 0, white = stretched ? *high : 1;
     if (stretched) words += "  stretched from " + text(*low) + " ... " + text(*high);
-    const int every = (std::max(image.height, image.width) + 95) / 96;
+    const int down = 96, across = in_colour ? 80 : 40;  // a row fits into 80 characters
+    const int every = std::max((image.height + down - 1) / down, (image.width + across - 1) / across);
     if (every > 1) words += "  one pixel of " + text(every) + " x " + text(every);
     words += "\n";
     for (int y = 0; y < image.height; y += in_colour ? 2 * every : every) {

@@ -18,5 +18,5 @@ void stats(const Image& image);
 Matrix channel(const Image& image, int c);
 
 // What heat prints. In colour, two rows of pixels share one line of half blocks; otherwise a pixel is two characters. An image of
-// three channels is drawn in colour; of other images the first channel is drawn. An image larger than 96 pixels is subsampled.
+// three channels is drawn in colour; of other images the first channel is drawn. An image of more than 96 rows or 80 columns, without colour 40, is subsampled.
 std::string image_text(const Image& image, bool in_colour);

@@ -1,7 +1,10 @@
 // lesson.cpp: what tests/tools/debugger_test.cpp steps through in gdb. Never run for its own sake.
 #include <algorithm>
 #include <functional>
+#include <map>
+#include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "nn/autograd/variable.h"
@@ -27,7 +30,15 @@ static Matrix sort_halves(const Matrix& z) {
     return sorted;
 }
 
-static float walk(Lesson& lesson) {
+static float total(const std::vector<std::vector<float>>& rows) { return rows[0][0] + rows[1][0]; }
+
+// So that what a later function has not constructed yet does not look like an empty container.
+static void leave_rubbish() {
+    [[maybe_unused]] volatile char rubbish[4096];
+    for (int k = 0; k < 4096; ++k) rubbish[k] = 0x5a;
+}
+
+static float walk(Lesson& lesson, const std::function<float(float)>& same) {
     const Matrix z{{1, 2.5f, -3}, {4, 0, 1e8f}};
     lesson.step("Which half is the largest?");
     const Matrix sorted = sort_halves(z);
@@ -36,13 +47,19 @@ static float walk(Lesson& lesson) {
     const Var v = parameter(slice_cols(sorted, 0, 2));
     Image image(2, 3, 1, 0.25f);
     image(1, 2, 0) = 1;
+    const Matrix wide(2, 9, -12.5f);
     lesson.step("What is their sum?");
-    const std::function<float(float)> same = half;
     const float sum = same(large(0, 0)) + v.value()(0, 0) + image(1, 2, 0);
-    return sum + right(0, 0);
+    const std::vector<std::vector<float>> rows{{sum}, {right(0, 0)}};
+    const std::string words = "after " + shape(wide);
+    const std::map<std::string, float> named{{words, sum}};
+    const std::set<int> numbers{1, 2};
+    const std::unordered_map<int, int> squares{{2, 4}};
+    return total(rows) + named.at(words) - sum;
 }
 
 int main() {
     Lesson lesson;
-    return walk(lesson) > 0 && lesson.steps == 2 ? 0 : 1;
+    leave_rubbish();
+    return walk(lesson, half) > 0 && lesson.steps == 2 ? 0 : 1;
 }

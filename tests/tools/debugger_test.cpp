@@ -85,7 +85,24 @@ TEST_CASE("gdb: shows matrices, variables and images as grids, and step stays in
                    "(2, 2)\n"
                    "       2.5000     -3.0000\n"
                    "       0.0000  1.0000e+08\n"));  // a Slice
-    CHECK_FALSE(contains(second, "std::"));          // no frames of the standard library
+    // No frame of the standard library, no address, no types of parameters.
+    CHECK(contains(second, "#0  walk (lesson=..., same=...) at tests/debugger/lesson.cpp:"));
+    CHECK(contains(second, "#1  main () at tests/debugger/lesson.cpp:"));
+
+    const std::string third = in_gdb(source, program,
+                                     {"run", "continue", "set width 80", "print wide", "info locals", "tbreak total", "continue",
+                                      "up", "print words", "print named", "print numbers", "print squares", "print rows[1]"});
+    CAPTURE(third);
+    const std::string row =
+        "   -12.5000  -12.5000  -12.5000  ...  -12.5000  -12.5000  -12.5000\n";  // 8 numbers would need 86 columns
+    CHECK(contains(third, "= (2, 9)\n" + row + row));
+    for (const char* const name : {"rows", "words", "named", "numbers", "squares"})
+        CHECK(contains(third, "\n" + std::string(name) + " = (not constructed yet)\n"));
+    CHECK(contains(third, "= \"after (2, 9)\"\n"));
+    CHECK(contains(third, "= std::map with 1 element = {"));
+    CHECK(contains(third, "= std::set with 2 elements = {"));
+    CHECK(contains(third, "= std::unordered_map with 1 element = {"));
+    CHECK(contains(third, "= std::vector of length 1, capacity 1 = {2.5}\n"));
 
     CHECK(strangers(source, program) == "");
 

@@ -27,8 +27,16 @@ def shown(count, most):
     return list(range(most // 2)) + [None] + list(range(count - most // 2, count))
 
 
-def grid(rows, cols, element, most=8):
-    """element(i, j) gives one number; of more than `most` rows or columns the corners are shown."""
+def grid(rows, cols, element, most=8, width=80):
+    """element(i, j) gives one number; of more than `most` rows or columns the corners are shown, of fewer where a line is too wide."""
+    text = grid_of(rows, cols, element, most)
+    while most > 2 and len(text.split("\n", 1)[0]) > width:
+        most -= 1
+        text = grid_of(rows, cols, element, most)
+    return text
+
+
+def grid_of(rows, cols, element, most):
     down, across = shown(rows, most), shown(cols, most)
     cells = [["..." if i is None or j is None else number(element(i, j)) for j in across] for i in down]
     width = max([len(cell) for row in cells for cell in row if cell != "..."] + [3])

@@ -7,6 +7,7 @@ import os
 import sys
 
 import gdb
+import gdb.FrameDecorator
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import grid  # noqa: E402
@@ -16,6 +17,8 @@ for command in [
     "set confirm off",
     "set print frame-arguments scalars",
     "set print object off",
+    "set print pretty on",  # a member of a struct on a line of its own
+    "set print elements 60",
     "set breakpoint pending off",
     "set disable-randomization on",
 ]:
@@ -96,6 +99,75 @@ class SlicePrinter:
             return "(not constructed yet)"
 
 
+class NotYetPrinter:
+    """A container of the standard library before its constructor has run, whose memory holds anything."""
+
+    def __init__(self, _):
+        pass
+
+    def to_string(self):
+        return "(not constructed yet)"
+
+
+def vector_is_constructed(value):
+    inside = value["_M_impl"]
+    first, last, end = (int(inside[name]) for name in ("_M_start", "_M_finish", "_M_end_of_storage"))
+    size = max(1, value.type.template_argument(0).sizeof)
+    if first == 0:
+        return last == 0 and end == 0
+    return first <= last <= end and (last - first) % size == (end - first) % size == 0 and readable(first, end - first)
+
+
+def string_is_constructed(value):
+    first, length = int(value["_M_dataplus"]["_M_p"]), int(value["_M_string_length"])
+    return 0 <= length and readable(first, length + 1)
+
+
+def hash_table_is_constructed(value):
+    table = value["_M_h"]
+    buckets, count = int(table["_M_bucket_count"]), int(table["_M_element_count"])
+    return 0 < buckets < 1 << 27 and 0 <= count < 1 << 30 and readable(int(table["_M_buckets"]), 8 * buckets)
+
+
+def tree_is_constructed(value):
+    tree = value["_M_t"]["_M_impl"]
+    root, count = int(tree["_M_header"]["_M_parent"]), int(tree["_M_node_count"])
+    return 0 <= count < 1 << 30 and (root == 0) == (count == 0) and (root == 0 or readable(root, 32))
+
+
+def readable(first, length):
+    """Whether memory of this length can be read: its first and last byte, and at most one gigabyte."""
+    if length > 1 << 30:
+        return False
+    try:
+        for place in (first, first + max(0, length - 1)):
+            gdb.selected_inferior().read_memory(place, 1)
+    except gdb.error:  # MemoryError is one
+        return False
+    return True
+
+
+CONSTRUCTED = {
+    "std::vector<": vector_is_constructed,
+    "std::__cxx11::basic_string<": string_is_constructed,
+    "std::unordered_map<": hash_table_is_constructed,
+    "std::unordered_set<": hash_table_is_constructed,
+    "std::map<": tree_is_constructed,
+    "std::set<": tree_is_constructed,
+}
+
+
+def not_yet(value, name):
+    """The printer of a container that is not constructed yet; None for the usual printer."""
+    for beginning, is_constructed in CONSTRUCTED.items():
+        if name.startswith(beginning) and name.endswith(">") and not name.startswith("std::vector<bool"):
+            try:
+                return None if is_constructed(value) else NotYetPrinter(value)
+            except gdb.error:
+                return None
+    return None
+
+
 PRINTERS = {"Matrix": MatrixPrinter, "Image": ImagePrinter, "Var": VarPrinter, "Slice": SlicePrinter, "OutSlice": SlicePrinter}
 
 
@@ -108,7 +180,21 @@ def printer_for(value):
     return printer(value) if printer else None
 
 
+def not_yet_constructed(value):
+    name = value.type.unqualified().strip_typedefs().name or ""
+    return not_yet(value, name)
+
+
+def put_first(_):
+    """Those of the library that a program is linked with would come first."""
+    for objfile in gdb.objfiles():
+        if objfile.pretty_printers[:1] != [not_yet_constructed]:
+            objfile.pretty_printers.insert(0, not_yet_constructed)
+
+
 gdb.pretty_printers.insert(0, printer_for)
+gdb.events.new_objfile.connect(put_first)
+gdb.events.stop.connect(put_first)
 
 
 class Call(gdb.Command):
@@ -144,13 +230,33 @@ class Lesson(gdb.Command):
 
 Lesson()
 
+def without_parameters(name):
+    depth = 0  # of template arguments, which may hold parentheses of their own
+    for k, letter in enumerate(name):
+        depth += (letter == "<") - (letter == ">")
+        if letter == "(" and depth == 0 and not name[:k].endswith("operator") and not name.startswith("(anonymous", k):
+            return name[:k]
+    return name
+
+
+class Short(gdb.FrameDecorator.FrameDecorator):
+    """A frame without its address and without the types of its parameters, whose values follow anyway."""
+
+    def function(self):
+        name = self.inferior_frame().name()
+        return without_parameters(name).replace("[abi:cxx11]", "") if name else super().function()
+
+    def address(self):
+        return None
+
+
 class Ours:
     """backtrace without the frames of the standard library, through which a function object is called."""
 
     name, priority, enabled = "ours", 100, True
 
     def filter(self, frames):
-        return (frame for frame in frames if not str(frame.function()).startswith("std::"))
+        return (Short(frame) for frame in frames if not (frame.inferior_frame().name() or "").startswith("std::"))
 
 
 gdb.frame_filters[Ours.name] = Ours()

@@ -143,9 +143,7 @@ void Lesson::print_code(const Item& code) {
 // The rows are printed beside the name, or below it if they would exceed the page; if they still do, fewer columns are shown.
 void Lesson::print_matrix(const Item& item) {
     const int room = page_width - static_cast<int>(indent.size()) - 2;
-    int most = item.most;
-    std::vector<std::string> grid = split_lines(grid_text(item.matrix, most));  // the shape, then the rows
-    while (most > 2 && grid.size() > 1 && display_width(grid[1]) > room) grid = split_lines(grid_text(item.matrix, --most));
+    std::vector<std::string> grid = split_lines(grid_text(item.matrix, item.most, room));  // the shape, then the rows
     const std::string head = bold(item.words) + " " + grid[0];
     grid.erase(grid.begin());
     const int width = grid.empty() ? 0 : display_width(grid[0]);

@@ -47,6 +47,19 @@ TEST_CASE("grid_text: shows only the corners of a large matrix") {
     CHECK_THROWS_WITH(grid_text(m, 1), "grid_text: 1 rows and columns are too few to show, 2 is the minimum");
 }
 
+TEST_CASE("grid_text: a row is never wider than the page, fewer columns are shown instead") {
+    const Matrix m(3, 9, -12.5f);  // 8 of 9 columns would need 1 + 8 * (2 + 8) + 5 = 86 characters, 6 need 66
+    CHECK(grid_text(m) ==
+          "(3, 9)\n"
+          "   -12.5000  -12.5000  -12.5000  ...  -12.5000  -12.5000  -12.5000\n"
+          "   -12.5000  -12.5000  -12.5000  ...  -12.5000  -12.5000  -12.5000\n"
+          "   -12.5000  -12.5000  -12.5000  ...  -12.5000  -12.5000  -12.5000\n");
+    CHECK(grid_text(m, 8, 86).find("\n   -12.5000  -12.5000  -12.5000  -12.5000  ...") != std::string::npos);
+    CHECK(grid_text(m, 8, 85) == grid_text(m));
+    CHECK(grid_text(m, 8, 1) == grid_text(m, 2));
+    CHECK(grid_text(Matrix(1, 8, -1e8f)).find("...") != std::string::npos);  // 1 + 8 * (2 + 11) = 105
+}
+
 TEST_CASE("heat_text: without colour, two characters per element, from the smallest to the largest") {
     // (x - min) / (max - min) * 9, rounded: -1 -> 0, 8 -> 9, 0 -> 1, 3.6 -> 4.6 -> 5
     CHECK(heat_text(Matrix{{-1, 8}, {0, 3.6f}}, false) ==
@@ -74,7 +87,10 @@ TEST_CASE("heat_text: more than 64 rows or columns are drawn as means of squares
     m(1, 2) = 4;      // the mean of 1 x 2 elements is 2
     const std::string picture = heat_text(m, false);
     CHECK(picture.find("(66, 3)  each cell the mean of 2 x 2  dark 0.0000  bright 2.0000\n++@@\n    \n") == 0);
-    CHECK(heat_text(Matrix(64, 64), false).find("mean") == std::string::npos);
+    CHECK(heat_text(Matrix(64, 64), true).find("mean") == std::string::npos);
+    CHECK(heat_text(Matrix(64, 65), true).find("mean of 2 x 2") != std::string::npos);
+    CHECK(heat_text(Matrix(64, 40), false).find("mean") == std::string::npos);
+    CHECK(heat_text(Matrix(64, 41), false).find("mean of 2 x 2") != std::string::npos);  // 82 characters
 }
 
 TEST_CASE("stats_text: counts NaN and infinities and computes with the other elements") {

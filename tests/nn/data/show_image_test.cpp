@@ -48,19 +48,18 @@ TEST_CASE("image_text: an image in another range is rescaled from its smallest t
     CHECK(image_text(image, false) == "1 x 2 x 1  stretched from -2.000000 ... -2.000000\n    \n");
 }
 
-TEST_CASE("image_text: an image of more than 96 pixels is subsampled") {
-    Image image(100, 100, 1);
-    const std::string drawn = image_text(image, false);
-    CHECK(drawn.starts_with("100 x 100 x 1  one pixel of 2 x 2\n"));
-    CHECK(drawn.size() == std::string("100 x 100 x 1  one pixel of 2 x 2\n").size() + 50 * 101);
-    const auto first_line = [](int height, int width) {
-        const std::string words = image_text(Image(height, width, 1), false);
-        return words.substr(0, words.find('\n'));
-    };
-    CHECK(first_line(1, 96) == "1 x 96 x 1");
-    CHECK(first_line(1, 97) == "1 x 97 x 1  one pixel of 2 x 2");
-    CHECK(first_line(192, 1) == "192 x 1 x 1  one pixel of 2 x 2");
-    CHECK(first_line(193, 1) == "193 x 1 x 1  one pixel of 3 x 3");
+TEST_CASE("image_text: an image of more than 96 rows, or with a row of more than 80 characters, is subsampled") {
+    const std::string drawn = image_text(Image(100, 80, 1), false), head = "100 x 80 x 1  one pixel of 2 x 2\n";
+    CHECK(drawn.starts_with(head));
+    CHECK(drawn.size() == head.size() + 50 * 81);
+    CHECK(image_text(Image(97, 1, 1), false).find("one pixel of 2 x 2") != std::string::npos);
+    CHECK(image_text(Image(96, 40, 1), false).find("one pixel") == std::string::npos);
+    CHECK(image_text(Image(96, 41, 1), false).find("one pixel of 2 x 2") != std::string::npos);
+    CHECK(image_text(Image(96, 80, 1), true).find("one pixel") == std::string::npos);
+    CHECK(image_text(Image(96, 81, 1), true).find("one pixel of 2 x 2") != std::string::npos);
+    const std::string tall = image_text(Image(192, 1, 1), false), taller = image_text(Image(193, 1, 1), false);
+    CHECK(tall.starts_with("192 x 1 x 1  one pixel of 2 x 2\n"));
+    CHECK(taller.starts_with("193 x 1 x 1  one pixel of 3 x 3\n"));
 }
 
 TEST_SUITE_END();
