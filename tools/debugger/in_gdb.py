@@ -263,7 +263,10 @@ gdb.frame_filters[Ours.name] = Ours()
 
 # step goes over the standard library, also where it is called through a template, over what our own types and plans need
 # (constructors, element access, checks, slices), and over the printing of a walkthrough: it lands where something is computed.
-SCOPES = "std __gnu_cxx doctest Matrix Image Var Record Segments Slice OutSlice MayAttend Plan".split()
+SCOPES = (
+    "std __gnu_cxx doctest Matrix Image Var Record Segments Slice OutSlice MayAttend Plan "
+    "Series Captioned LessonAnswer DecayChoice ShowProgress NoTape KeepSteps"
+).split()
 FUNCTIONS = (
     "operator.new operator.delete borrow_floats return_floats shape text same_shape require existing record_operation "
     "hook_lives steps_are_kept make_plan worth_sharing query_part key_part part whole transposed"
@@ -271,6 +274,10 @@ FUNCTIONS = (
 # The full name of a function begins with its own name, or with the type that a template returns: "void require<int>(bool)".
 for pattern in ["%s::" % scope for scope in SCOPES] + ["%s([(<]|$)" % name for name in FUNCTIONS]:
     gdb.execute("skip -rfunction '^([a-z]* |.anonymous namespace.::)*%s'" % pattern, to_string=True)
+# Sizes and the like of any struct, its destructor, and its assignment.
+ACCESSORS = "size|count|rows|cols|down|across|longest|symbols|english|own|own_rankings|same_as"
+for pattern in ["::(%s)[(]" % ACCESSORS, "::~", "::operator=[(]"]:
+    gdb.execute("skip -rfunction '%s'" % pattern, to_string=True)
 TYPES = ["nn/base/matrix.h", "nn/base/require.h", "nn/autograd/variable.h", "nn/data/image.h"]
 PRINTING = ["walkthroughs/lesson/lesson.h", "walkthroughs/lesson/lesson.cpp", "walkthroughs/lesson/pictures.cpp"]
 for file in TYPES + PRINTING:

@@ -14,6 +14,8 @@ import grid  # noqa: E402
 # step goes over the standard library and over the small change of our own types, as in in_gdb.py.
 SKIPPED = (
     "^(std|__gnu_cxx|doctest|Matrix|Image|Var|Record|Segments|Slice|OutSlice|MayAttend|Plan|Lesson)::"
+    "|(^|::)(Series|Captioned|LessonAnswer|DecayChoice|ShowProgress|NoTape|KeepSteps)::"
+    "|::(size|count|rows|cols|down|across|longest|symbols|english|own|own_rankings|same_as)[(]|::~|::operator=[(]"
     "|(^| )(borrow_floats|return_floats|shape|text|same_shape|require|existing|record_operation|hook_lives|steps_are_kept)[(<]"
     "|(^| )(make_plan|worth_sharing|query_part|key_part|part|whole|transposed)[(<]"
 )
