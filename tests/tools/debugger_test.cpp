@@ -105,6 +105,8 @@ TEST_CASE("gdb: shows matrices, variables and images as grids, and step stays in
     CHECK(contains(third, "= std::vector of length 1, capacity 1 = {2.5}\n"));
 
     CHECK(strangers(source, program) == "");
+    // Nor does it enter shape(z) and the texts of which that is made.
+    CHECK_FALSE(contains(in_gdb(source, program, {"source tests/debugger/thirty_steps.py"}), "/nn/base/require.cpp"));
 
     // Forty steps from the call of attend() lead over checks and plans to the products.
     const std::string attention = debug_built + "/walk/nn/attention";

@@ -269,16 +269,20 @@ SCOPES = (
 ).split()
 FUNCTIONS = (
     "operator.new operator.delete borrow_floats return_floats shape text same_shape require existing record_operation "
-    "hook_lives steps_are_kept make_plan worth_sharing query_part key_part part whole transposed"
+    "hook_lives steps_are_kept make_plan worth_sharing query_part key_part part whole transposed overlap divided_up"
 ).split()
-# The full name of a function begins with its own name, or with the type that a template returns: "void require<int>(bool)".
-for pattern in ["%s::" % scope for scope in SCOPES] + ["%s([(<]|$)" % name for name in FUNCTIONS]:
+# The full name of a function begins with its own name, or with the type that a template returns: "void require<int>(bool)". One that
+# returns a std::string is called shape[abi:cxx11](Image const&).
+for pattern in ["%s::" % scope for scope in SCOPES] + ["%s([[]abi:cxx11])?([(<]|$)" % name for name in FUNCTIONS]:
     gdb.execute("skip -rfunction '^([a-z]* |.anonymous namespace.::)*%s'" % pattern, to_string=True)
 # Sizes and the like of any struct, its destructor, and its assignment.
 ACCESSORS = "size|count|rows|cols|down|across|longest|symbols|english|own|own_rankings|same_as"
-for pattern in ["::(%s)[(]" % ACCESSORS, "::~", "::operator=[(]"]:
+# What only refuses a wrong argument, or writes a number into the message; in any namespace.
+CHECKS = "check|check_[a-z_]*|require_[a-z_]*|short_digits|fixed_digits|scientific_digits|fixed|percent"
+for pattern in ["::(%s)[(]" % ACCESSORS, "::~", "::operator=[(]", "(^|::)(%s)([[]abi:cxx11])?[(]" % CHECKS]:
     gdb.execute("skip -rfunction '%s'" % pattern, to_string=True)
-TYPES = ["nn/base/matrix.h", "nn/base/require.h", "nn/autograd/variable.h", "nn/data/image.h"]
+gdb.execute("skip -gfile *.c", to_string=True)  # of the C library, where its sources are known; the project has none
+TYPES = ["nn/base/matrix.h", "nn/base/require.h", "nn/base/require.cpp", "nn/autograd/variable.h", "nn/data/image.h"]
 PRINTING = ["walkthroughs/lesson/lesson.h", "walkthroughs/lesson/lesson.cpp", "walkthroughs/lesson/pictures.cpp"]
 for file in TYPES + PRINTING:
     gdb.execute("skip -file %s" % file, to_string=True)

@@ -143,9 +143,13 @@ static std::string written_text(const gpt::Weights& w, const gpt::Config& config
     return bpe::decode(prompt, corpus.vocabulary) + bpe::decode(written, corpus.vocabulary);
 }
 
+// A line end as " / ", other control characters as dots: an untrained model writes any byte, also those that move a cursor.
 static std::string on_one_line(const std::string& text) {
     std::string line;
-    for (const char c : text) line += c == '\n' ? std::string(" / ") : std::string(1, c);
+    for (const char c : text) {
+        const bool is_control = static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
+        line += c == '\n' ? std::string(" / ") : is_control ? std::string("\u00B7") : std::string(1, c);
+    }
     return line;
 }
 

@@ -73,7 +73,8 @@ static Models make_models(const Choices& choices, Random& random) {
 static void step_1_language(Lesson& lesson, const SecondOrderChain& chain, Random& random) {
     lesson.step("What is the text?", "p(x_t | x_t-2, x_t-1)");
     std::string line;
-    for (const int symbol : sample(chain, random, 36)) line += std::string(1, static_cast<char>('a' + symbol)) + " ";
+    for (const int symbol : sample(chain, random, 36))
+        line += (line.empty() ? "" : " ") + std::string(1, static_cast<char>('a' + symbol));
     lesson.lines({line});
     lesson.table({{"a reader that knows", "cannot be below (nats)"},
                   {"nothing", fixed(std::log(symbols), 3)},
