@@ -163,7 +163,9 @@ def not_yet(value, name):
         if name.startswith(beginning) and name.endswith(">") and not name.startswith("std::vector<bool"):
             try:
                 return None if is_constructed(value) else NotYetPrinter(value)
-            except gdb.error:
+            except gdb.MemoryError:  # a reference that is not bound yet
+                return NotYetPrinter(value)
+            except gdb.error:  # another library's container
                 return None
     return None
 
@@ -181,8 +183,9 @@ def printer_for(value):
 
 
 def not_yet_constructed(value):
-    name = value.type.unqualified().strip_typedefs().name or ""
-    return not_yet(value, name)
+    if value.type.code in (gdb.TYPE_CODE_REF, gdb.TYPE_CODE_RVALUE_REF):
+        value = value.referenced_value()
+    return not_yet(value, value.type.unqualified().strip_typedefs().name or "")
 
 
 def put_first(_):

@@ -112,6 +112,15 @@ static std::vector<int> step_two_tables(Lesson& lesson, const gpt::Weights& w, c
     return answers;
 }
 
+// The attention weight of the last token, in one head, on what follows the earlier tokens like it.
+static double weight_on_matches(const Matrix& A, int head, const std::vector<int>& ids) {
+    const int T = static_cast<int>(ids.size());
+    double weight = 0;
+    for (int t = 0; t + 1 < T; t += 2)
+        if (ids[t] == ids.back()) weight += A(head * T + T - 1, t + 1);
+    return weight;
+}
+
 // The attention weight of the query, in the best head of the last block, on labels of earlier examples with the same input.
 static double step_attention(Lesson& lesson, const gpt::Weights& w, const gpt::Config& config, const in_context::Task& task) {
     lesson.step("How does it find the example?", "A of the last block", "Olsson et al. 2022");
@@ -133,10 +142,7 @@ static double step_attention(Lesson& lesson, const gpt::Weights& w, const gpt::C
     for (int head = 0; head < config.heads; ++head) {
         heads.push_back({"head " + text(head) + " (query down, key across)",
                          heat_map(slice_rows(A, head * T, T), lesson.colours, tokens, tokens)});
-        double on_match = 0;
-        for (int t = 0; t + 1 < T; t += 2)
-            if (ids[t] == query) on_match += A(head * T + T - 1, t + 1);
-        best = std::max(best, on_match);
+        best = std::max(best, weight_on_matches(A, head, ids));
     }
     lesson.pictures(heads);
     lesson.why(

@@ -293,6 +293,21 @@ static double drive(const gato::Weights& w, const gato::Config& config, const Ch
     return std::max(0.0f, std::abs(goal - position) - std::max(0.0f, std::abs(goal - start) - reachable));
 }
 
+namespace {
+struct Interval {
+    float low, high;
+};
+}  // namespace
+
+// The numbers that are observed as the same bin as x, in steps of a thousandth.
+static Interval numbers_of_bin(float x, const gato::Config& config) {
+    const int bin = gato::token_of_observation(x, config);
+    Interval numbers{x, x};
+    while (gato::token_of_observation(numbers.low - 0.001f, config) == bin) numbers.low -= 0.001f;
+    while (gato::token_of_observation(numbers.high + 0.001f, config) == bin) numbers.high += 0.001f;
+    return numbers;
+}
+
 static double step_drive(Lesson& lesson, const gato::Weights& w, const gato::Config& config, const Choices& choices) {
     lesson.step("Does it find the goal by itself?", "observations follow from its own moves");
     Series model{.name = "model", .x = {}, .y = {}}, expert{.name = "expert", .x = {}, .y = {}},
@@ -314,9 +329,7 @@ static double step_drive(Lesson& lesson, const gato::Weights& w, const gato::Con
     for (int i = 0; i < drives; ++i)
         distance += drive(w, config, choices, random.uniform(-1, 1), random.uniform(-1, 1), path) / drives;
     const int near = gato::token_of_observation(0.45f, config) - config.first_continuous();
-    float low = 0.45f, high = 0.45f;  // the numbers that are observed as the same bin
-    while (gato::token_of_observation(low - 0.001f, config) - config.first_continuous() == near) low -= 0.001f;
-    while (gato::token_of_observation(high + 0.001f, config) - config.first_continuous() == near) high += 0.001f;
+    const auto [low, high] = numbers_of_bin(0.45f, config);
     lesson.why(
         "each move is read from the separator; it becomes part of the stream, and the next observation shows where it has led. ",
         "After ", choices.moves, " moves the point is ", fixed(distance, 3),

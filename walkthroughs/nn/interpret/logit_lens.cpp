@@ -182,6 +182,13 @@ static Shares step_3_shares(Lesson& lesson, const toy::Learned& model, const Que
     return shares;
 }
 
+// The margin of the right answer in each row, averaged.
+static double mean_margin(const Matrix& logits, const std::vector<int>& right) {
+    double mean = 0;
+    for (int b = 0; b < logits.rows; ++b) mean += margin(logits, b, right[b]) / logits.rows;
+    return mean;
+}
+
 static double step_4_frozen(Lesson& lesson, const Questions& asked) {
     lesson.step("Which standard deviation is used?", "lens: s of r_l.   frozen lens: s of r_L");
     const Matrix last = gather_rows(asked.steps.decoder.output, asked.last_rows).value();
@@ -194,13 +201,9 @@ static double step_4_frozen(Lesson& lesson, const Questions& asked) {
         const Var stream = gather_rows(l == 0 ? asked.steps.embeddings : blocks[l - 1].output, asked.last_rows);
         const Matrix own = logit_lens::logits(stream.value(), asked.readout);
         const Matrix frozen = logit_lens::frozen_logits(stream.value(), scale, unembedding);
-        double means[2] = {};
-        for (int b = 0; b < own.rows; ++b) {
-            means[0] += margin(own, b, asked.right[b]) / own.rows;
-            means[1] += margin(frozen, b, asked.right[b]) / own.rows;
-        }
-        rows.push_back({"r_" + text(static_cast<int>(l)), fixed(means[0], 3), fixed(means[1], 3)});
-        if (l == blocks.size()) difference = std::abs(means[0] - means[1]);
+        const double of_own = mean_margin(own, asked.right), of_frozen = mean_margin(frozen, asked.right);
+        rows.push_back({"r_" + text(static_cast<int>(l)), fixed(of_own, 3), fixed(of_frozen, 3)});
+        if (l == blocks.size()) difference = std::abs(of_own - of_frozen);
     }
     lesson.table(rows);
     lesson.why(
