@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "nn/data/file_kind.h"
+#include "nn/data/text.h"
 #include "tests/command.h"
 #include "tests/test.h"
 
@@ -105,8 +107,18 @@ TEST_CASE("gdb: shows matrices, variables and images as grids, and step stays in
     CHECK(contains(third, "= std::vector of length 1, capacity 1 = {2.5}\n"));
 
     CHECK(strangers(source, program) == "");
-    // Nor does it enter shape(z) and the texts of which that is made.
-    CHECK_FALSE(contains(in_gdb(source, program, {"source tests/debugger/thirty_steps.py"}), "/nn/base/require.cpp"));
+    // Nor does it enter shape(z), the texts of which that is made, and the lines that are marked.
+    const std::string thirty = in_gdb(source, program, {"source tests/debugger/thirty_steps.py"});
+    CAPTURE(thirty);
+    CHECK_FALSE(contains(thirty, "/nn/base/require.cpp"));
+    const std::vector<std::string> lines = split_lines(read_text_file(source));
+    int marked = 0;
+    for (std::size_t k = 0; k < lines.size(); ++k) {
+        if (!lines[k].ends_with("// step passes by")) continue;
+        ++marked;
+        CHECK_FALSE(contains(thirty, "lesson.cpp:" + std::to_string(k + 1) + "\n"));
+    }
+    CHECK(marked == 3);
 
     // Forty steps from the call of attend() lead over checks and plans to the products.
     const std::string attention = debug_built + "/walk/nn/attention";

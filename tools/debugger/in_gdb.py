@@ -278,11 +278,12 @@ FUNCTIONS = (
 # returns a std::string is called shape[abi:cxx11](Image const&).
 for pattern in ["%s::" % scope for scope in SCOPES] + ["%s([[]abi:cxx11])?([(<]|$)" % name for name in FUNCTIONS]:
     gdb.execute("skip -rfunction '^([a-z]* |.anonymous namespace.::)*%s'" % pattern, to_string=True)
-# Sizes and the like of any struct, its destructor, and its assignment.
-ACCESSORS = "size|count|rows|cols|down|across|longest|symbols|english|own|own_rankings|same_as"
+# Sizes and the like of any struct, its constructor without arguments, its copies, and its destructor.
+COPIES = r"(^|::)([A-Za-z_0-9]+)::\\2[(]([)]|.*\\2 const&[)]|.*\\2&&[)])"
+ACCESSORS = "size|count|rows|cols|down|across|longest|symbols|english|own|own_rankings|same_as|is_token|first_[a-z]*"
 # What only refuses a wrong argument, or writes a number into the message; in any namespace.
 CHECKS = "check|check_[a-z_]*|require_[a-z_]*|short_digits|fixed_digits|scientific_digits|fixed|percent"
-for pattern in ["::(%s)[(]" % ACCESSORS, "::~", "::operator=[(]", "(^|::)(%s)([[]abi:cxx11])?[(]" % CHECKS]:
+for pattern in ["::(%s)[(]" % ACCESSORS, "::~", "::operator=[(]", COPIES, "(^|::)(%s)([[]abi:cxx11])?[(]" % CHECKS]:
     gdb.execute("skip -rfunction '%s'" % pattern, to_string=True)
 gdb.execute("skip -gfile *.c", to_string=True)  # of the C library, where its sources are known; the project has none
 TYPES = ["nn/base/matrix.h", "nn/base/require.h", "nn/base/require.cpp", "nn/autograd/variable.h", "nn/data/image.h"]

@@ -15,7 +15,7 @@ import grid  # noqa: E402
 SKIPPED = (
     "^(std|__gnu_cxx|doctest|Matrix|Image|Var|Record|Segments|Slice|OutSlice|MayAttend|Plan|Part|Lesson)::"
     "|(^|::)(Series|Captioned|LessonAnswer|DecayChoice|ShowProgress|NoTape|KeepSteps)::"
-    "|::(size|count|rows|cols|down|across|longest|symbols|english|own|own_rankings|same_as)[(]|::~|::operator=[(]"
+    "|::(size|count|rows|cols|down|across|longest|symbols|english|own|own_rankings|same_as|is_token|first_[a-z]*)[(]|::~|::operator=[(]"
     "|(^|::)(check|check_[a-z_]*|require_[a-z_]*|short_digits|fixed_digits|scientific_digits|fixed|percent)([[]abi:cxx11])?[(]"
     "|(^| )(borrow_floats|return_floats|shape|text|same_shape|require|existing|record_operation|hook_lives|steps_are_kept)([[]abi:cxx11])?[(<]"
     "|(^| )(make_plan|worth_sharing|query_part|key_part|part|whole|transposed|overlap|divided_up)[(<]"
