@@ -66,7 +66,7 @@ static float walk(Lesson& lesson, const std::function<float(float)>& same) {
     const std::set<int> numbers{1, 2};
     const std::unordered_map<int, int> squares{{2, 4}};
     return total(rows) + named.at(words) - sum;
-}
+}  // walk
 
 int main() {
     Lesson lesson;

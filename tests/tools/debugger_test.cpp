@@ -1,4 +1,5 @@
 // debugger_test.cpp: gdb prints our types as grids, calls show, stops at a lesson's steps, and step stays inside the project.
+#include <algorithm>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -24,6 +25,11 @@ static std::string in_gdb(const std::string& source, const std::string& program,
     std::string line = "gdb -q -batch -nx -x tools/debugger/in_gdb.py -ex 'lesson " + source + "'";
     for (const std::string& command : commands) line += " -ex '" + command + "'";
     return run_command(line + " " + program).output;
+}
+
+static int line_of(const std::string& source, const std::string& words) {
+    const std::vector<std::string> lines = split_lines(read_text_file(source));
+    return static_cast<int>(std::find(lines.begin(), lines.end(), words) - lines.begin()) + 1;
 }
 
 static bool contains(const std::string& words, const std::string& part) { return words.find(part) != std::string::npos; }
@@ -105,6 +111,26 @@ TEST_CASE("gdb: shows matrices, variables and images as grids, and step stays in
     CHECK(contains(third, "= std::set with 2 elements = {"));
     CHECK(contains(third, "= std::unordered_map with 1 element = {"));
     CHECK(contains(third, "= std::vector of length 1, capacity 1 = {2.5}\n"));
+
+    // n goes from line to line, where next goes to and fro between a list and the closing brace; to a breakpoint; out of the function.
+    const std::string forward = in_gdb(source, program, {"run", "n", "n 2", "n 9", "n", "n", "n", "n 4", "n", "kill", "n"});
+    CAPTURE(forward);
+    const std::vector<std::string> stops{"sort_halves(z);\n",
+                                         "const Slice right{",
+                                         "tests/debugger/lesson.cpp:",
+                                         "float sum = same(",
+                                         "rows{{sum}, {right(0, 0)}};\n",
+                                         "words = \"after \" + shape(wide);\n",
+                                         "return total(rows)",
+                                         "main () at tests/debugger/lesson.cpp:",
+                                         "The program is not being run."};
+    std::size_t at = forward.find("lesson.step(");
+    for (const std::string& stop : stops) {
+        CAPTURE(stop);
+        at = forward.find(stop, at);
+        REQUIRE(at != std::string::npos);
+    }
+    CHECK_FALSE(contains(forward, "\n" + std::to_string(line_of(source, "}  // walk")) + "\t"));
 
     CHECK(strangers(source, program) == "");
     // Nor does it enter shape(z), the texts of which that is made, and the lines that are marked.

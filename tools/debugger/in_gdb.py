@@ -2,7 +2,9 @@
 #
 #   print q          shape and numbers           call show(q)    the same from inside the program
 #   heat q           a heat map                  stats q         smallest, largest, mean
+#   n                next, but not to and fro between a list of words and the closing brace
 #   lesson FILE      stop where the steps of the walkthrough FILE begin, or in main when it has none
+import linecache
 import os
 import sys
 
@@ -215,6 +217,71 @@ Call("heat")
 Call("stats")
 
 
+class Forward(gdb.Command):
+    """n, n COUNT: next, without the stops at the end of a list. g++ attributes what happens at the end of a list such as
+    rows{{"token", "p"}} to the closing brace of the function, and next stops there and here for each of its elements."""
+
+    def __init__(self):
+        self.event = None
+        gdb.events.stop.connect(self.keep)
+        super().__init__("n", gdb.COMMAND_RUNNING)
+
+    def keep(self, event):
+        self.event = event
+
+    def invoke(self, argument, from_tty):
+        for _ in range(int(argument or 1)):
+            if not self.forward():
+                return
+
+    def forward(self):
+        """Whether the program stopped behind the line, not for a breakpoint or a signal, and not because it has ended."""
+        if gdb.selected_inferior().pid == 0:
+            raise gdb.GdbError("The program is not being run.")
+        frame, behind = gdb.newest_frame(), False
+        line = frame.find_sal().line
+        while not behind:
+            quietly("next")
+            if gdb.selected_inferior().pid == 0:
+                return False
+            there = gdb.newest_frame()
+            sal = there.find_sal()
+            if isinstance(self.event, (gdb.BreakpointEvent, gdb.SignalEvent)):
+                break
+            behind = there != frame or (sal.line != line and not closes_function(sal))
+        if there == frame and behind:
+            print("%d\t%s" % (sal.line, source_line(sal)))
+        else:
+            gdb.execute("frame")
+        return behind
+
+
+def quietly(command):
+    """Without telling where the program stops; a gdb before 13 tells it all the same."""
+    try:
+        gdb.execute("set suppress-cli-notifications on", to_string=True)
+    except gdb.error:
+        pass
+    try:
+        gdb.execute(command, to_string=True)
+    finally:
+        try:
+            gdb.execute("set suppress-cli-notifications off", to_string=True)
+        except gdb.error:
+            pass
+
+
+def source_line(sal):
+    return linecache.getline(sal.symtab.fullname(), sal.line).rstrip("\n") if sal.symtab else ""
+
+
+def closes_function(sal):
+    return source_line(sal).startswith("}")
+
+
+Forward()
+
+
 class Lesson(gdb.Command):
     """lesson FILE: stop where the steps of the walkthrough FILE begin, or in main when it has none."""
 
@@ -228,7 +295,7 @@ class Lesson(gdb.Command):
         if not steps:
             gdb.execute("tbreak main", to_string=True)
         where = "at each of its %d steps" % len(steps) if steps else "in main"
-        print("%s stops %s.  continue: on to the next   next, step: one line   print x, heat x, stats x: look at x" % (source, where))
+        print("%s stops %s.  continue: on to the next   n, step: one line   print x, heat x, stats x: look at x" % (source, where))
 
 
 Lesson()
