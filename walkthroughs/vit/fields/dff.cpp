@@ -346,27 +346,48 @@ static void step_5_query(Lesson& lesson, const World& world, int word) {
                "nearest to. The selection is in space, so what is hidden in this view is selected too.");
 }
 
-static void step_6_remove(Lesson& lesson, const World& world, int word) {
-    lesson.step("What does the scene show without it?", "sigma = 0 where selected", "edit, then render");
+static Matrix drawn_without(int word, const Camera& camera, const World& world) {
     std::vector<Sphere> others = world.spheres;
     others.erase(others.begin() + word);
+    return pixels_of(draw_spheres(others, camera));
+}
+
+namespace {
+// PSNR against the scene drawn without the object, in dB, mean over the test views.
+struct RemovalQuality {
     double unedited = 0, hard = 0, soft = 0, by_colour = 0;
-    std::vector<Image> shown;
+};
+}  // namespace
+
+static RemovalQuality quality_of_removal(const World& world, int word) {
+    const NoTape evaluation;
+    RemovalQuality mean;
     for (const View& view : world.test) {
-        const NoTape evaluation;
         const Looked looked = look(view.camera, world);
         const dff::Selection s = select_word(looked, world, word);
         const Var& depths = looked.steps.optical_depths;
-        const Var& colours = looked.steps.colours;
-        const Matrix truth = pixels_of(draw_spheres(others, view.camera));
-        const Matrix removed = rendered(looked, dff::removed(depths, s.selected), colours);
-        unedited += psnr(rendered(looked, depths, colours), truth) / world.test.size();
-        hard += psnr(removed, truth) / world.test.size();
-        soft += psnr(rendered(looked, dff::softly_removed(depths, s.positive), colours), truth) / world.test.size();
-        by_colour += psnr(rendered(looked, dff::removed(depths, select_colour(looked, word).selected), colours), truth) /
-                     world.test.size();
-        if (shown.empty()) shown = {view.image, as_image(removed, 24), as_image(truth, 24)};
+        const Matrix truth = drawn_without(word, view.camera, world);
+        const auto share = [&](const Var& edited) {
+            return psnr(rendered(looked, edited, looked.steps.colours), truth) / world.test.size();
+        };
+        mean.unedited += share(depths);
+        mean.hard += share(dff::removed(depths, s.selected));
+        mean.soft += share(dff::softly_removed(depths, s.positive));
+        mean.by_colour += share(dff::removed(depths, select_colour(looked, word).selected));
     }
+    return mean;
+}
+
+static void step_6_remove(Lesson& lesson, const World& world, int word) {
+    lesson.step("What does the scene show without it?", "sigma = 0 where selected", "edit, then render");
+    const auto [unedited, hard, soft, by_colour] = quality_of_removal(world, word);
+    const NoTape evaluation;
+    const View& view = world.test[0];
+    const Looked looked = look(view.camera, world);
+    const dff::Selection s = select_word(looked, world, word);
+    const Var left = dff::removed(looked.steps.optical_depths, s.selected);
+    const Matrix removed = rendered(looked, left, looked.steps.colours), truth = drawn_without(word, view.camera, world);
+    const std::vector<Image> shown{view.image, as_image(removed, 24), as_image(truth, 24)};
     lesson.picture("before | " + words[word] + " removed | drawn without it", row_of_images(shown));
     lesson.table({{"compared with a scene without the " + words[word], "PSNR in dB"},
                   {"unedited", fixed(unedited, 1)},

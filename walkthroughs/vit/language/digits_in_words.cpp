@@ -147,6 +147,29 @@ static std::vector<TokenBatch> prompts_of_digits(const WordList& words) {
     return prompts;
 }
 
+namespace {
+struct Fractions {
+    double least, most_new;  // of the training wordings, of the wordings that training has not seen
+};
+}  // namespace
+
+// A row for each wording, and the fractions read right that the claims are about.
+static Fractions read_with_each(std::vector<std::vector<std::string>>& rows, const Var& images, const std::vector<int>& labels,
+                                const clip::Weights& w, const clip::Config& config, const WordList& words) {
+    double least = 1, most_new = 0;
+    for (const Language language : {english, russian}) {
+        for (const std::string& wording : wordings[language]) {
+            const double right = accuracy_with(images, labels, directions_of(wording, language, w, config, words), w);
+            rows.push_back({wording + names[language][7], fixed(right, 3)});
+            least = std::min(least, right);
+        }
+        const double fresh = accuracy_with(images, labels, directions_of(new_wording[language], language, w, config, words), w);
+        rows.push_back({new_wording[language] + names[language][7] + " (never seen)", fixed(fresh, 3)});
+        most_new = std::max(most_new, fresh);
+    }
+    return {least, most_new};
+}
+
 static void step_3_read(Lesson& lesson, const LabelledImages& test, const clip::Weights& w, const clip::Config& config,
                         const WordList& words) {
     lesson.step("Does it read digits of other writers?", "argmax over ten sentences of cos", "zero-shot");
@@ -155,18 +178,7 @@ static void step_3_read(Lesson& lesson, const LabelledImages& test, const clip::
     for (const Image& image : test.images) seen.push_back(as_seen(image));
     const Var images = clip::embed_images(seen, w, config);
     std::vector<std::vector<std::string>> rows{{"ten sentences such as", "digits read correctly"}};
-    double least = 1, most_new = 0;
-    for (const Language language : {english, russian}) {
-        for (const std::string& wording : wordings[language]) {
-            const double right = accuracy_with(images, test.labels, directions_of(wording, language, w, config, words), w);
-            rows.push_back({wording + names[language][7], fixed(right, 3)});
-            least = std::min(least, right);
-        }
-        const double fresh =
-            accuracy_with(images, test.labels, directions_of(new_wording[language], language, w, config, words), w);
-        rows.push_back({new_wording[language] + names[language][7] + " (never seen)", fixed(fresh, 3)});
-        most_new = std::max(most_new, fresh);
-    }
+    const auto [least, most_new] = read_with_each(rows, images, test.labels, w, config, words);
     const Var directions = clip::class_directions(prompts_of_digits(words), w, config);
     const double together = accuracy_with(images, test.labels, directions, w);
     rows.push_back({"all four wordings, averaged", fixed(together, 3)});

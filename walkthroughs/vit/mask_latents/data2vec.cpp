@@ -99,10 +99,11 @@ static void step_2_targets(Lesson& lesson, const data2vec::TextModelSteps& all, 
 static void step_3_average(Lesson& lesson, const data2vec::Config& config) {
     lesson.step("How is the teacher updated?", "theta' = tau theta' + (1 - tau) theta");
     Series tau{.name = "tau", .x = {}, .y = {}};
-    lesson.code(4);
+    lesson.code(2);
     for (int update = 0; update <= config.average.updates * 3 / 2; update += 10) {
+        const double decay = decay_at(config.average, update);  // tau after so many updates
         tau.x.push_back(static_cast<float>(update));
-        tau.y.push_back(static_cast<float>(decay_at(config.average, update)));
+        tau.y.push_back(static_cast<float>(decay));
     }
     lesson.curves({tau}, {"update", "tau"});
     lesson.why(
