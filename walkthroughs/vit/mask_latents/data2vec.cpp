@@ -101,7 +101,7 @@ static void step_3_average(Lesson& lesson, const data2vec::Config& config) {
     Series tau{.name = "tau", .x = {}, .y = {}};
     lesson.code(2);
     for (int update = 0; update <= config.average.updates * 3 / 2; update += 10) {
-        const double decay = decay_at(config.average, update);  // tau after so many updates
+        const double decay = decay_at(config.average, update);
         tau.x.push_back(static_cast<float>(update));
         tau.y.push_back(static_cast<float>(decay));
     }
