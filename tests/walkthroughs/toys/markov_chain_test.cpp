@@ -137,6 +137,17 @@ TEST_CASE("SecondOrderChain: entropies that can be worked out by hand") {
     CHECK(sample(chain, random, 1).size() == 1);
 }
 
+TEST_CASE("sample: the first pair is one draw, each further symbol one more; a text of one symbol is half of a pair") {
+    Random random(3);
+    const SecondOrderChain chain = make_second_order_chain(random, 3);
+    for (const auto& [length, draws] : {std::pair{5, 4}, std::pair{2, 1}, std::pair{1, 1}}) {
+        Random drawn(7), again(7);
+        CHECK(sample(chain, drawn, length).size() == static_cast<std::size_t>(length));
+        for (int k = 0; k < draws; ++k) again.uniform();
+        CHECK(drawn.uniform() == again.uniform());
+    }
+}
+
 TEST_CASE("SecondOrderChain: a long sample has the computed entropy; one symbol of context gives a higher one") {
     for (int seed = 1; seed <= 3; ++seed) {
         Random random(seed);

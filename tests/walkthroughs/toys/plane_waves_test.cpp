@@ -97,6 +97,15 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("oriented_patches: one draw a patch, its phase, uniform over a full turn") {
+    Random random(9), again(9);
+    const PatchGrid pixels{.height = 4, .width = 5, .patch_size = 1, .channels = 1};
+    const Image image = oriented_patches(random, pixels, std::vector<float>(20, 0.5f));
+    for (const float pixel : image.pixels)
+        CHECK(pixel == Approx(std::sin(static_cast<double>(again.uniform(0, 2 * 3.14159265f)))).epsilon(1e-4));
+    CHECK(random.uniform() == again.uniform());
+}
+
 TEST_CASE("oriented_patches: requires a direction for each patch") {
     Random random(1);
     CHECK_THROWS_WITH(oriented_patches(random, four_patches, {0}), "oriented_patches: 1 directions for 4 patches");
