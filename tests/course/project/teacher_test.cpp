@@ -226,7 +226,9 @@ TEST_CASE("grade_submission: a report for each task, the hints that were read, t
     const auto grade = [&](const std::string& json) {
         return printed([&] { return grade_submission("attention", "in", json, "runs", project.tree); });
     };
+    project.write("make.sh", "echo $* >> asked_for\n" + read_file("make.sh"));
     const Printed graded = grade("results.json");
+    CHECK(read_file("asked_for").starts_with("build/out/run_answers build/out/tests/run\n"));  // the public tests, too
     CHECK(graded.status == 0);
     CHECK(graded.words ==
           "down   6 of 6\n"

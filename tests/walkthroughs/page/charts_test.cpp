@@ -108,6 +108,10 @@ TEST_CASE("heat_html: cells of 6 to 22 pixels without names; up to 1200 have tit
     CHECK(box(heat_html(Matrix(2, 20), "less")) == "0 0 296 52");    // 200 / 20 = 10
     CHECK(box(heat_html(Matrix(1, 1), "largest")) == "0 0 118 52");  // 22
     CHECK(count_of(heat_html(Matrix(30, 40), "A"), "<title>") == 1200);
+    CHECK(box(heat_html(Matrix(30, 40), "A")) == "0 0 336 184");  // still 6 pixels
+    const std::vector<std::string> names(30, "t");                // of the rows or of the columns: at least 14
+    CHECK(heat_html(Matrix(30, 30), "A", names, {}).find("width=\"14\" height=\"14\"") != std::string::npos);
+    CHECK(heat_html(Matrix(30, 30), "A", {}, names).find("width=\"14\" height=\"14\"") != std::string::npos);
     const std::string picture = heat_html(Matrix(35, 40), "A"), longest = heat_html(Matrix(1201, 1), "A");
     CHECK(count_of(picture, "<title>") == 0);
     CHECK(picture.find("<image class=\"px\" x=\"0\" width=\"200\" height=\"175\"") != std::string::npos);

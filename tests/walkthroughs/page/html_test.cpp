@@ -42,6 +42,8 @@ TEST_CASE(
     CHECK(style("48;2;4;5;6") == "background:rgb(4,5,6);");
     CHECK(style("38;5;1;2") == "color:#a00;opacity:.7;");
     CHECK(style("38;2;1;2;1;1") == "color:rgb(1,2,1);font-weight:bold;");
+    CHECK(style("1;5;3") == "font-weight:bold;");
+    CHECK(style("") == "");  // a reset, as 0 is
     CHECK(style("38") == "");
     CHECK(style("38;5") == "");
     CHECK(style("38;2;4;4") == "opacity:.7;");  // without its third number it is no colour
