@@ -109,10 +109,10 @@ static bool stands_for_itself(int byte) { return (byte >= 33 && byte <= 126) || 
 
 std::array<unsigned char, 256> published_byte_order() {
     std::array<unsigned char, 256> order{};
-    int place = 0;
+    int position = 0;
     for (const bool wanted : {true, false})
         for (int byte = 0; byte < 256; ++byte)
-            if (stands_for_itself(byte) == wanted) order[place++] = static_cast<unsigned char>(byte);
+            if (stands_for_itself(byte) == wanted) order[position++] = static_cast<unsigned char>(byte);
     return order;
 }
 
@@ -139,8 +139,8 @@ static int byte_of(char32_t symbol) {
     if (symbol < 0x100) return stands_for_itself(static_cast<int>(symbol)) ? static_cast<int>(symbol) : -1;
     static const std::array<unsigned char, 256> order = published_byte_order();
     constexpr int themselves = 188;  // bytes that stand for themselves, first in that order
-    const char32_t place = themselves + (symbol - 0x100);
-    return place < 256 ? order[place] : -1;
+    const char32_t position = themselves + (symbol - 0x100);
+    return position < 256 ? order[position] : -1;
 }
 
 std::string bytes_of(std::string_view symbols) {
@@ -521,8 +521,8 @@ constexpr int nowhere = -1;
 
 // A doubly linked list of tokens: adjacent tokens merge without moving the others.
 struct LinkedTokens {
-    std::vector<int> ids;             // by place (index of its first byte); nowhere once merged into the token before it
-    std::vector<int> previous, next;  // places; nowhere at the ends of a piece
+    std::vector<int> ids;             // by position (index of its first byte); nowhere once merged into the token before it
+    std::vector<int> previous, next;  // positions; nowhere at the ends of a piece
 
     // Appends a piece.
     void append(std::string_view piece, const std::array<int, 256>& byte_ids) {
@@ -531,27 +531,27 @@ struct LinkedTokens {
         link(first);
     }
 
-    // Links all places from `first` on.
+    // Links all positions from `first` on.
     void link(int first) {
         const int last = static_cast<int>(ids.size()) - 1;
-        for (int place = first; place <= last; ++place) {
-            previous.push_back(place > first ? place - 1 : nowhere);
-            next.push_back(place < last ? place + 1 : nowhere);
+        for (int position = first; position <= last; ++position) {
+            previous.push_back(position > first ? position - 1 : nowhere);
+            next.push_back(position < last ? position + 1 : nowhere);
         }
     }
 
-    // Merges the token at `place` with the next one into `result`.
-    void merge(int place, int result) {
-        const int removed = next[place];
+    // Merges the token at `position` with the next one into `result`.
+    void merge(int position, int result) {
+        const int removed = next[position];
         const int after = next[removed];
-        ids[place] = result;
+        ids[position] = result;
         ids[removed] = nowhere;
-        next[place] = after;
-        if (after != nowhere) previous[after] = place;
+        next[position] = after;
+        if (after != nowhere) previous[after] = position;
     }
 
-    bool is_pair(int place, Pair pair) const {
-        return ids[place] == pair.left && next[place] != nowhere && ids[next[place]] == pair.right;
+    bool is_pair(int position, Pair pair) const {
+        return ids[position] == pair.left && next[position] != nowhere && ids[next[position]] == pair.right;
     }
 
     std::vector<int> remaining() const {
@@ -564,40 +564,41 @@ struct LinkedTokens {
 
 // A merge that was possible when it was put into the queue.
 struct Candidate {
-    int rank, place;
+    int rank, position;
 };
 
 // Lowest rank first, then from left to right. (The top of a std::priority_queue is its largest element.)
 struct ComesLater {
     bool operator()(const Candidate& a, const Candidate& b) const {
-        return a.rank != b.rank ? a.rank > b.rank : a.place > b.place;
+        return a.rank != b.rank ? a.rank > b.rank : a.position > b.position;
     }
 };
 
 using Queue = std::priority_queue<Candidate, std::vector<Candidate>, ComesLater>;
 
-static void push_candidate(Queue& queue, const LinkedTokens& tokens, int place, const Vocabulary& vocabulary) {
-    if (place == nowhere || tokens.next[place] == nowhere) return;
-    const auto rank = vocabulary.ranks.find(pair_key(tokens.ids[place], tokens.ids[tokens.next[place]]));
-    if (rank != vocabulary.ranks.end()) queue.push({rank->second, place});
+static void push_candidate(Queue& queue, const LinkedTokens& tokens, int position, const Vocabulary& vocabulary) {
+    if (position == nowhere || tokens.next[position] == nowhere) return;
+    const auto rank = vocabulary.ranks.find(pair_key(tokens.ids[position], tokens.ids[tokens.next[position]]));
+    if (rank != vocabulary.ranks.end()) queue.push({rank->second, position});
 }
 
 // Applies a rank everywhere, from left to right, before looking for the next. (The next may be lower, where two merges make the
 // same token.)
 static std::vector<int> merge_all(LinkedTokens& tokens, const Vocabulary& vocabulary) {
     Queue queue;
-    for (int place = 0; place < static_cast<int>(tokens.ids.size()); ++place) push_candidate(queue, tokens, place, vocabulary);
-    std::vector<int> places;  // of the lowest rank, increasing
+    for (int position = 0; position < static_cast<int>(tokens.ids.size()); ++position)
+        push_candidate(queue, tokens, position, vocabulary);
+    std::vector<int> positions;  // of the lowest rank, increasing
     while (!queue.empty()) {
         const int rank = queue.top().rank;
-        places.clear();
-        for (; !queue.empty() && queue.top().rank == rank; queue.pop()) places.push_back(queue.top().place);
+        positions.clear();
+        for (; !queue.empty() && queue.top().rank == rank; queue.pop()) positions.push_back(queue.top().position);
         const Merge& merge = vocabulary.merges[rank];
-        for (const int place : places) {
-            if (!tokens.is_pair(place, {merge.left, merge.right})) continue;  // an earlier merge removed it
-            tokens.merge(place, merge.result);
-            push_candidate(queue, tokens, tokens.previous[place], vocabulary);
-            push_candidate(queue, tokens, place, vocabulary);
+        for (const int position : positions) {
+            if (!tokens.is_pair(position, {merge.left, merge.right})) continue;  // an earlier merge removed it
+            tokens.merge(position, merge.result);
+            push_candidate(queue, tokens, tokens.previous[position], vocabulary);
+            push_candidate(queue, tokens, position, vocabulary);
         }
     }
     return tokens.remaining();
@@ -691,30 +692,30 @@ Training train_textbook(std::string_view text, int merges, bool split) {
 // The same in near-linear time: only what a merge changes is recounted, and each distinct piece is merged once and counted with
 // its number of occurrences. Distinct pieces are kept in order of first occurrence, so ties are broken as in the text.
 
-// Where a pair occurs. Its places are all noted in one pass from left to right (the pass that makes its later token) and are only
+// Where a pair occurs. Its positions are all noted in one pass from left to right (the pass that makes its later token) and are only
 // ever removed, so the list stays sorted.
 struct Occurrences {
     Pair pair;
-    int count = 0;            // occurrences in the current text
-    std::vector<int> places;  // of the left token, increasing; some may be stale
-    std::size_t front = 0;    // entries before this one are stale
+    int count = 0;               // occurrences in the current text
+    std::vector<int> positions;  // of the left token, increasing; some may be stale
+    std::size_t front = 0;       // entries before this one are stale
 };
 
-// A pair with its count and first place at the time it was queued.
+// A pair with its count and first position at the time it was queued.
 struct Contender {
-    int count, place, pair;
+    int count, position, pair;
 };
 
 // More frequent first, then first in the text.
 struct IsWorse {
     bool operator()(const Contender& a, const Contender& b) const {
-        return a.count != b.count ? a.count < b.count : a.place > b.place;
+        return a.count != b.count ? a.count < b.count : a.position > b.position;
     }
 };
 
 struct Trainer {
     LinkedTokens tokens;           // the distinct pieces, in order of first occurrence
-    std::vector<int> occurrences;  // by place: how often its piece occurs in the text
+    std::vector<int> occurrences;  // by position: how often its piece occurs in the text
     int length = 0;                // length of the current text, in tokens
     std::vector<Occurrences> pairs;
     std::unordered_map<std::uint64_t, int> index;  // of a pair in `pairs`
@@ -730,10 +731,10 @@ static void change_count(Trainer& trainer, int pair, int by) {
     ++trainer.pairs_with_count[count];
 }
 
-// Counts the pair at this place.
-static void add_pair(Trainer& trainer, int place) {
-    if (place == nowhere || trainer.tokens.next[place] == nowhere) return;
-    const Pair pair{trainer.tokens.ids[place], trainer.tokens.ids[trainer.tokens.next[place]]};
+// Counts the pair at this position.
+static void add_pair(Trainer& trainer, int position) {
+    if (position == nowhere || trainer.tokens.next[position] == nowhere) return;
+    const Pair pair{trainer.tokens.ids[position], trainer.tokens.ids[trainer.tokens.next[position]]};
     const int next_index = static_cast<int>(trainer.pairs.size());
     const auto [entry, is_new] = trainer.index.try_emplace(pair_key(pair.left, pair.right), next_index);
     if (is_new) {
@@ -741,32 +742,32 @@ static void add_pair(Trainer& trainer, int place) {
         trainer.fresh.push_back(next_index);
         ++trainer.pairs_with_count[0];
     }
-    trainer.pairs[entry->second].places.push_back(place);
-    change_count(trainer, entry->second, trainer.occurrences[place]);
+    trainer.pairs[entry->second].positions.push_back(position);
+    change_count(trainer, entry->second, trainer.occurrences[position]);
 }
 
-// Uncounts the pair at this place, before a merge removes it.
-static void remove_pair(Trainer& trainer, int place) {
-    if (place == nowhere || trainer.tokens.next[place] == nowhere) return;
-    const std::uint64_t key = pair_key(trainer.tokens.ids[place], trainer.tokens.ids[trainer.tokens.next[place]]);
-    change_count(trainer, trainer.index.at(key), -trainer.occurrences[place]);
+// Uncounts the pair at this position, before a merge removes it.
+static void remove_pair(Trainer& trainer, int position) {
+    if (position == nowhere || trainer.tokens.next[position] == nowhere) return;
+    const std::uint64_t key = pair_key(trainer.tokens.ids[position], trainer.tokens.ids[trainer.tokens.next[position]]);
+    change_count(trainer, trainer.index.at(key), -trainer.occurrences[position]);
 }
 
-static void merge_at(Trainer& trainer, int place, int result) {
-    remove_pair(trainer, trainer.tokens.previous[place]);
-    remove_pair(trainer, place);
-    remove_pair(trainer, trainer.tokens.next[place]);
-    trainer.tokens.merge(place, result);
-    trainer.length -= trainer.occurrences[place];
-    add_pair(trainer, trainer.tokens.previous[place]);
-    add_pair(trainer, place);
+static void merge_at(Trainer& trainer, int position, int result) {
+    remove_pair(trainer, trainer.tokens.previous[position]);
+    remove_pair(trainer, position);
+    remove_pair(trainer, trainer.tokens.next[position]);
+    trainer.tokens.merge(position, result);
+    trainer.length -= trainer.occurrences[position];
+    add_pair(trainer, trainer.tokens.previous[position]);
+    add_pair(trainer, position);
 }
 
-// A pair with its current count and first place.
+// A pair with its current count and first position.
 static Contender current_contender(Trainer& trainer, int pair) {
     Occurrences& here = trainer.pairs[pair];
-    while (here.front < here.places.size() && !trainer.tokens.is_pair(here.places[here.front], here.pair)) ++here.front;
-    const int first = here.front < here.places.size() ? here.places[here.front] : nowhere;
+    while (here.front < here.positions.size() && !trainer.tokens.is_pair(here.positions[here.front], here.pair)) ++here.front;
+    const int first = here.front < here.positions.size() ? here.positions[here.front] : nowhere;
     return {here.count, first, pair};
 }
 
@@ -775,13 +776,13 @@ static void queue_fresh_pairs(Trainer& trainer) {
     trainer.fresh.clear();
 }
 
-// Counts only fall and first places only move right, so a queued entry never understates its pair: a top entry that is up to date
+// Counts only fall and first positions only move right, so a queued entry never understates its pair: a top entry that is up to date
 // is the best pair.
 static int best_pair(Trainer& trainer) {
     while (!trainer.queue.empty()) {
         const Contender queued = trainer.queue.top();
         const Contender now = current_contender(trainer, queued.pair);
-        if (now.count > 0 && now.count == queued.count && now.place == queued.place) return now.pair;
+        if (now.count > 0 && now.count == queued.count && now.position == queued.position) return now.pair;
         trainer.queue.pop();
         if (now.count > 0) trainer.queue.push(now);
     }
@@ -822,23 +823,23 @@ static Trainer start_training(const DistinctPieces& distinct, std::size_t length
     }
     trainer.length = static_cast<int>(length);
     trainer.pairs_with_count.assign(length + 1, 0);
-    for (int place = 0; place < static_cast<int>(trainer.tokens.ids.size()); ++place) add_pair(trainer, place);
+    for (int position = 0; position < static_cast<int>(trainer.tokens.ids.size()); ++position) add_pair(trainer, position);
     queue_fresh_pairs(trainer);
     return trainer;
 }
 
 // The whole text as tokens: the merged pieces in the order of the text.
 static std::vector<int> tokens_of_text(const LinkedTokens& tokens, const DistinctPieces& distinct) {
-    std::vector<int> first_places, ids;
+    std::vector<int> first_positions, ids;
     int first = 0;
     for (const std::string_view piece : distinct.pieces) {
-        first_places.push_back(first);
+        first_positions.push_back(first);
         first += static_cast<int>(piece.size());
     }
     for (const int piece : distinct.order)
-        for (int place = distinct.pieces[piece].empty() ? nowhere : first_places[piece]; place != nowhere;
-             place = tokens.next[place])
-            ids.push_back(tokens.ids[place]);
+        for (int position = distinct.pieces[piece].empty() ? nowhere : first_positions[piece]; position != nowhere;
+             position = tokens.next[position])
+            ids.push_back(tokens.ids[position]);
     return ids;
 }
 
@@ -847,10 +848,10 @@ static TrainingStep merge_everywhere(Trainer& trainer, int best, int result) {
     const Pair pair = trainer.pairs[best].pair;
     const int count = trainer.pairs[best].count;
     const int tied_pairs = trainer.pairs_with_count[count];
-    const std::vector<int> places = std::move(trainer.pairs[best].places);
-    for (const int place : places)
-        if (trainer.tokens.is_pair(place, pair)) merge_at(trainer, place, result);
-    trainer.pairs[best].places.clear();
+    const std::vector<int> positions = std::move(trainer.pairs[best].positions);
+    for (const int position : positions)
+        if (trainer.tokens.is_pair(position, pair)) merge_at(trainer, position, result);
+    trainer.pairs[best].positions.clear();
     trainer.pairs[best].front = 0;
     queue_fresh_pairs(trainer);
     return {pair, result, count, tied_pairs, trainer.length};

@@ -38,8 +38,8 @@ Matrix numbers_of(const Golden& golden, const std::string& full_name) {
 // --- dimensions in another order ---
 
 // For each number of the result, in order, its index in the tensor.
-static std::vector<std::size_t> places_after_permutation(std::size_t count, const std::vector<int>& dimensions,
-                                                         const std::vector<int>& order) {
+static std::vector<std::size_t> offsets_after_permutation(std::size_t count, const std::vector<int>& dimensions,
+                                                          const std::vector<int>& order) {
     const std::size_t rank = dimensions.size();
     std::size_t product = 1;
     for (const int dimension : dimensions) product *= dimension;
@@ -51,33 +51,34 @@ static std::vector<std::size_t> places_after_permutation(std::size_t count, cons
 
     std::vector<std::size_t> stride(rank, 1);  // distance of neighbours along each dimension
     for (std::size_t k = rank; k-- > 1;) stride[k - 1] = stride[k] * dimensions[k];
-    std::vector<std::size_t> places;
-    places.reserve(count);
+    std::vector<std::size_t> offsets;
+    offsets.reserve(count);
     std::vector<int> index(rank, 0);  // in the result
     for (std::size_t n = 0; n < count; ++n) {
-        std::size_t place = 0;
-        for (std::size_t k = 0; k < rank; ++k) place += index[k] * stride[order[k]];
-        places.push_back(place);
+        std::size_t offset = 0;
+        for (std::size_t k = 0; k < rank; ++k) offset += index[k] * stride[order[k]];
+        offsets.push_back(offset);
         for (std::size_t k = rank; k-- > 0;) {  // the last dimension changes fastest
             if (++index[k] < dimensions[order[k]]) break;
             index[k] = 0;
         }
     }
-    return places;
+    return offsets;
 }
 
 Matrix permuted(const Matrix& numbers, const std::vector<int>& dimensions, const std::vector<int>& order) {
-    const std::vector<std::size_t> places = places_after_permutation(numbers.size(), dimensions, order);
-    if (places.empty()) return Matrix();
+    const std::vector<std::size_t> offsets = offsets_after_permutation(numbers.size(), dimensions, order);
+    if (offsets.empty()) return Matrix();
     const int cols = dimensions[order.back()];
-    Matrix result = Matrix::unset(static_cast<int>(places.size()) / cols, cols);
-    for (std::size_t n = 0; n < places.size(); ++n) result[n] = numbers[places[n]];
+    Matrix result = Matrix::unset(static_cast<int>(offsets.size()) / cols, cols);
+    for (std::size_t n = 0; n < offsets.size(); ++n) result[n] = numbers[offsets[n]];
     return result;
 }
 
 std::vector<int> permuted(const std::vector<int>& numbers, const std::vector<int>& dimensions, const std::vector<int>& order) {
     std::vector<int> result;
-    for (const std::size_t place : places_after_permutation(numbers.size(), dimensions, order)) result.push_back(numbers[place]);
+    for (const std::size_t offset : offsets_after_permutation(numbers.size(), dimensions, order))
+        result.push_back(numbers[offset]);
     return result;
 }
 

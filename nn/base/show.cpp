@@ -124,8 +124,8 @@ static Matrix means_of_squares(const Matrix& m, int side) {
 // 0 ... levels - 1 from the smallest to the largest; equal elements are drawn dark, infinities as the smallest or largest.
 static int level(float x, Range range, int levels) {
     if (!(range.high > range.low)) return 0;
-    const double place = (static_cast<double>(x) - range.low) / (static_cast<double>(range.high) - range.low);
-    return static_cast<int>(std::lround(std::clamp(place, 0.0, 1.0) * (levels - 1)));
+    const double position = (static_cast<double>(x) - range.low) / (static_cast<double>(range.high) - range.low);
+    return static_cast<int>(std::lround(std::clamp(position, 0.0, 1.0) * (levels - 1)));
 }
 
 static std::string letters(const Matrix& m, Range range) {

@@ -32,7 +32,7 @@ class PnmReader {
 public:
     PnmReader(std::string_view given, std::string_view source) : bytes(given), source(source) {}
 
-    std::size_t place() const { return at; }  // the position after what was read
+    std::size_t position() const { return at; }  // the position after what was read
 
     Image whole_image() {
         const char kind = bytes.size() >= 2 && bytes[0] == 'P' ? bytes[1] : '?';
@@ -67,9 +67,9 @@ private:
     }
 
     // Whether another image of the same kind follows (P5 and P6 allow it).
-    bool is_next_image(std::size_t place) const {
-        return bytes.size() - place > 2 && bytes.substr(place, 2) == bytes.substr(0, 2) &&
-               (is_space(bytes[place + 2]) || bytes[place + 2] == '#');
+    bool is_next_image(std::size_t position) const {
+        return bytes.size() - position > 2 && bytes.substr(position, 2) == bytes.substr(0, 2) &&
+               (is_space(bytes[position + 2]) || bytes[position + 2] == '#');
     }
 
     int number(std::string_view what, int least, int most) {
@@ -138,7 +138,7 @@ std::vector<Image> parse_images(std::string_view bytes, std::string_view source)
     for (std::size_t begin = 0; begin < bytes.size() || images.empty();) {
         PnmReader reader(bytes.substr(begin), source);
         images.push_back(reader.whole_image());
-        begin += reader.place();
+        begin += reader.position();
     }
     return images;
 }
@@ -205,11 +205,11 @@ static std::vector<SourcePixels> bilinear_taps(int old_size, int new_size) {
     std::vector<SourcePixels> taps;
     for (int i = 0; i < new_size; ++i) {
         const double centre = (i + 0.5) * old_size / new_size - 0.5;  // in old pixels, 0 = the centre of the first
-        const double place = std::clamp(centre, 0.0, old_size - 1.0);
-        const int first = std::min(static_cast<int>(place), std::max(old_size - 2, 0));
-        const double share = place - first;
-        taps.push_back({first, {static_cast<float>(1 - share)}});
-        if (old_size > 1) taps.back().weights.push_back(static_cast<float>(share));
+        const double position = std::clamp(centre, 0.0, old_size - 1.0);
+        const int first = std::min(static_cast<int>(position), std::max(old_size - 2, 0));
+        const double fraction = position - first;
+        taps.push_back({first, {static_cast<float>(1 - fraction)}});
+        if (old_size > 1) taps.back().weights.push_back(static_cast<float>(fraction));
     }
     return taps;
 }

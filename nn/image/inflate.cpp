@@ -50,7 +50,7 @@ public:
         return static_cast<unsigned char>(bytes[at++]);
     }
 
-    std::size_t place() const { return at; }
+    std::size_t position() const { return at; }
 
 private:
     std::string_view bytes, source;
@@ -119,7 +119,8 @@ public:
         for (int k = 0; k < 4; ++k) sum = sum << 8 | static_cast<std::uint32_t>(bits.next_byte());
         require(sum == adler32(bytes), source, ": the checksum of the unpacked bytes is ", adler32(bytes), ", the file says ",
                 sum);
-        require(bits.place() == stream.size(), source, ": ", stream.size() - bits.place(), " bytes follow the compressed ones");
+        require(bits.position() == stream.size(), source, ": ", stream.size() - bits.position(),
+                " bytes follow the compressed ones");
         return std::move(bytes);
     }
 

@@ -21,12 +21,12 @@ static void require_bias(const char* name, const Var& bias, int channels, Where 
 // --- convolution ---
 
 Matrix convolve_textbook(const Matrix& x, const MapSize& size, const Matrix& weight, const Matrix& bias, const Window& window) {
-    const MapSize places = size_after(size, window);
+    const MapSize output = size_after(size, window);
     const int C = x.cols, D = weight.cols;
-    Matrix result = Matrix::unset(places.rows(), D);
-    for (int image = 0; image < places.images; ++image)
-        for (int down = 0; down < places.height; ++down)
-            for (int across = 0; across < places.width; ++across)
+    Matrix result = Matrix::unset(output.rows(), D);
+    for (int image = 0; image < output.images; ++image)
+        for (int down = 0; down < output.height; ++down)
+            for (int across = 0; across < output.width; ++across)
                 for (int d = 0; d < D; ++d) {
                     double sum = bias.empty() ? 0 : bias(0, d);
                     for (int ky = 0; ky < window.side; ++ky)
@@ -38,7 +38,7 @@ Matrix convolve_textbook(const Matrix& x, const MapSize& size, const Matrix& wei
                                 sum += static_cast<double>(x(size.row(image, row, col), c)) *
                                        weight((ky * window.side + kx) * C + c, d);
                         }
-                    result(places.row(image, down, across), d) = static_cast<float>(sum);
+                    result(output.row(image, down, across), d) = static_cast<float>(sum);
                 }
     return result;
 }
@@ -49,11 +49,11 @@ Map convolve(const Map& x, const Convolution& w, const Window& window, Where whe
     require(w.weight.rows() == taps * x.channels(), where, "convolve: a weight ", w.weight.value(), " for ", x.channels(),
             " channels and a kernel of side ", window.side, ", it must have ", taps * x.channels(), " rows");
     require_bias("convolve", w.bias, w.weight.cols(), where);
-    const MapSize places = size_after(x.size, window, where);
-    const bool one_by_one = window.side == 1 && window.stride == 1 && places == x.size;  // nothing to gather
+    const MapSize output = size_after(x.size, window, where);
+    const bool one_by_one = window.side == 1 && window.stride == 1 && output == x.size;  // nothing to gather
     const Var seen =
         one_by_one ? x.pixels : gather_side_by_side(x.pixels, rows_in_window(x.size, window, where), taps, where);  // (n, k*k*C)
-    return {linear(seen, {.weight = w.weight, .bias = w.bias}, where), places};                                     // (n, D)
+    return {linear(seen, {.weight = w.weight, .bias = w.bias}, where), output};                                     // (n, D)
 }
 
 // --- transposed convolution ---

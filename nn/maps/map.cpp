@@ -43,8 +43,8 @@ std::vector<Image> images_of(const Map& map) {
 
 // The padding with which `length` pixels give length / stride (rounded up) window positions.
 static int padding_needed(int length, int side, int stride) {
-    const int places = (length + stride - 1) / stride;
-    return std::max(0, (places - 1) * stride + side - length);
+    const int outputs = (length + stride - 1) / stride;
+    return std::max(0, (outputs - 1) * stride + side - length);
 }
 
 Padding same_padding(const MapSize& size, int side, int stride) {
@@ -71,13 +71,13 @@ MapSize size_after(const MapSize& size, const Window& window, Where where) {
 }
 
 std::vector<int> rows_in_window(const MapSize& size, const Window& window, Where where) {
-    const MapSize places = size_after(size, window, where);
+    const MapSize output = size_after(size, window, where);
     const int side = window.side;
     std::vector<int> rows;
-    rows.reserve(static_cast<std::size_t>(places.rows()) * side * side);
-    for (int image = 0; image < places.images; ++image)
-        for (int y = 0; y < places.height; ++y)
-            for (int x = 0; x < places.width; ++x) {
+    rows.reserve(static_cast<std::size_t>(output.rows()) * side * side);
+    for (int image = 0; image < output.images; ++image)
+        for (int y = 0; y < output.height; ++y)
+            for (int x = 0; x < output.width; ++x) {
                 const int top = y * window.stride - window.padding.top;  // the window's corner, in pixels of the map
                 const int left = x * window.stride - window.padding.left;
                 for (int ky = 0; ky < side; ++ky)

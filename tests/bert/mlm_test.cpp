@@ -98,8 +98,8 @@ TEST_SUITE("mlm") {
         const mlm::Weights w = mlm::make_weights(tiny, random, {.stddev = 0.5f});
         const bert::Batch batch = bert::make_batch({{1, 2, 3}, {4, 5}});
         const Matrix all = mlm::forward(batch, w, tiny).prediction_logits.value();  // (6, 9)
-        const std::vector<int> places{1, 4};
-        const mlm::Steps some = mlm::forward(batch, w, tiny, places);
+        const std::vector<int> positions{1, 4};
+        const mlm::Steps some = mlm::forward(batch, w, tiny, positions);
         CHECK(shape(some.prediction_logits.value()) == "(2, 9)");
         check_close("place 1", slice_rows(some.prediction_logits.value(), 0, 1), slice_rows(all, 1, 1));
         check_close("place 4", slice_rows(some.prediction_logits.value(), 1, 1), slice_rows(all, 4, 1));

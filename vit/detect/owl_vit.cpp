@@ -190,21 +190,21 @@ Losses losses(const Steps& steps, const std::vector<Target>& targets, const Conf
     const int N = config.clip.vision.grid.count(), Q = steps.logits.cols(), B = steps.logits.rows() / N;
     check_targets(targets, B, N, Q);
     Losses result;
-    Matrix positive_places(steps.logits.rows(), Q);  // 1 = this token answers this query
-    std::vector<int> rows;                           // of the matched tokens
-    std::vector<float> numbers;                      // four for each of them: the boxes that they should predict
+    Matrix positives(steps.logits.rows(), Q);  // 1 = this token answers this query
+    std::vector<int> rows;                     // of the matched tokens
+    std::vector<float> numbers;                // four for each of them: the boxes that they should predict
     for (int b = 0; b < B; ++b) {
         const Matrix logits = slice_rows(steps.logits.value(), b * N, N), boxes = slice_rows(steps.boxes.value(), b * N, N);
         result.costs.push_back(matching_cost(logits, boxes, targets[b], config));
         result.matches.push_back(assign(result.costs.back()));
         for (const Matched& pair : result.matches.back()) {
-            positive_places(b * N + pair.row, targets[b].labels[pair.column]) = 1;
+            positives(b * N + pair.row, targets[b].labels[pair.column]) = 1;
             rows.push_back(b * N + pair.row);
             numbers.insert(numbers.end(), targets[b].boxes.row(pair.column), targets[b].boxes.row(pair.column) + 4);
         }
     }
     const float share = 1.0f / static_cast<float>(std::max<std::size_t>(rows.size(), 1));
-    const Var focal = focal_losses(steps.logits, positive_places, config.focal_alpha, config.focal_gamma);  // (B*N, Q)
+    const Var focal = focal_losses(steps.logits, positives, config.focal_alpha, config.focal_gamma);  // (B*N, Q)
     result.classes = scale(sum(focal), share);
     if (rows.empty()) {
         result.boxes = result.overlap = Matrix(1, 1);

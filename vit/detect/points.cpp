@@ -20,14 +20,14 @@ Corners corners(const MapSize& size, const Var& points, const std::vector<int>& 
             " image numbers for ", n, " points on ", shape(size),
             "; give one for each point, or none and the same number of points in each image");
     const Matrix sides{{static_cast<float>(size.width), static_cast<float>(size.height)}};
-    const Var place = shift(multiply(points, sides, where), -0.5f, where);  // (n, 2)  in pixels, whole at their centres
+    const Var position = shift(multiply(points, sides, where), -0.5f, where);  // (n, 2)  in pixels, whole at their centres
     Corners result;
     Matrix above_left = Matrix::unset(n, 2);  // (n, 2)  the pixel above and to the left
     for (int k = 0; k < n; ++k) {
         const int b = image_of(image, k, n, size.images);
         require(b >= 0 && b < size.images, where, "sample: point ", k, " lies in image ", b, " of ", shape(size),
                 ", counted from 0");
-        for (int axis = 0; axis < 2; ++axis) above_left(k, axis) = std::floor(place.value()(k, axis));
+        for (int axis = 0; axis < 2; ++axis) above_left(k, axis) = std::floor(position.value()(k, axis));
         require(std::isfinite(above_left(k, 0)) && std::isfinite(above_left(k, 1)), where, "sample: point ", k, " is (",
                 points.value()(k, 0), ", ", points.value()(k, 1), "), both must be finite");
         // A point far outside touches no pixel, wherever it is; clamped, its position fits an int.
@@ -36,7 +36,7 @@ Corners corners(const MapSize& size, const Var& points, const std::vector<int>& 
         for (int i = 0; i < 2; ++i)
             for (int j = 0; j < 2; ++j) result.rows.push_back(size.row_or_nothing(b, top + i, left + j));
     }
-    const Var to_right_below = subtract(place, above_left, where);                // (n, 2)  0 ... 1
+    const Var to_right_below = subtract(position, above_left, where);             // (n, 2)  0 ... 1
     const Var to_left_above = shift(scale(to_right_below, -1, where), 1, where);  // (n, 2)
     const Var right = slice_cols(to_right_below, 0, 1, where), below = slice_cols(to_right_below, 1, 1, where);
     const Var left = slice_cols(to_left_above, 0, 1, where), above = slice_cols(to_left_above, 1, 1, where);

@@ -26,14 +26,14 @@ Windows windows(const MapSize& size, int side) {
     Windows result;
     result.padded_height = (size.height + side - 1) / side * side;
     result.padded_width = (size.width + side - 1) / side * side;
-    result.places.resize(size.rows());
+    result.inverse.resize(size.rows());
     for (int image = 0; image < size.images; ++image)
         for (int top = 0; top < result.padded_height; top += side)
             for (int left = 0; left < result.padded_width; left += side, ++result.count)
                 for (int i = 0; i < side; ++i)
                     for (int j = 0; j < side; ++j) {
                         const int row = size.row_or_nothing(image, top + i, left + j);
-                        if (row >= 0) result.places[row] = static_cast<int>(result.rows.size());
+                        if (row >= 0) result.inverse[row] = static_cast<int>(result.rows.size());
                         result.rows.push_back(row);
                     }
     return result;
@@ -41,7 +41,7 @@ Windows windows(const MapSize& size, int side) {
 
 Var partition(const Var& map, const Windows& windows, Where where) { return gather_side_by_side(map, windows.rows, 1, where); }
 
-Var unpartition(const Var& inside, const Windows& windows, Where where) { return gather_rows(inside, windows.places, where); }
+Var unpartition(const Var& inside, const Windows& windows, Where where) { return gather_rows(inside, windows.inverse, where); }
 
 // --- relative positions ---
 

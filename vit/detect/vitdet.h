@@ -98,9 +98,9 @@ int level_number(double scale, const Config& config);
 
 // Windows of k x k tokens, row by row in each image; the map is padded to multiples of k.
 struct Windows {
-    std::vector<int> rows;    // the row of the map at each position of each window; -1 = padding
-    std::vector<int> places;  // the inverse: the position in `rows` of each row of the map
-    int count = 0;            // windows of all images
+    std::vector<int> rows;     // the row of the map at each position of each window; -1 = padding
+    std::vector<int> inverse;  // the position in `rows` of each row of the map
+    int count = 0;             // windows of all images
     int padded_height = 0, padded_width = 0;
 };
 Windows windows(const MapSize& size, int side);

@@ -49,7 +49,7 @@ static void check_harmonics(int count) {
 
 Grid full_grid(const std::array<int, 3>& size, const std::array<double, 3>& radius, const std::array<double, 3>& centre) {
     Grid grid{.size = size, .links = {}, .radius = radius, .centre = centre};
-    for (int place = 0; place < size[0] * size[1] * size[2]; ++place) grid.links.push_back(place);
+    for (int cell = 0; cell < size[0] * size[1] * size[2]; ++cell) grid.links.push_back(cell);
     check(grid);
     return grid;
 }
@@ -113,19 +113,19 @@ static double grid_offset(const Grid& grid, int axis) {
 
 Matrix to_grid(const Matrix& points, const Grid& grid) {
     require(points.cols == 3, "plenoxels: points ", points, " must have 3 columns");
-    Matrix places(points.rows, 3);
+    Matrix coordinates(points.rows, 3);
     for (int i = 0; i < points.rows; ++i)
         for (int axis = 0; axis < 3; ++axis)
-            places(i, axis) = static_cast<float>(points(i, axis) * grid_scale(grid, axis) + grid_offset(grid, axis));
-    return places;
+            coordinates(i, axis) = static_cast<float>(points(i, axis) * grid_scale(grid, axis) + grid_offset(grid, axis));
+    return coordinates;
 }
 
 // The eight corners around one point, written to rows[0..7] and weights[0..7].
-static void write_corners(const double place[3], const Grid& grid, int* rows, float* weights) {
+static void write_corners(const double point[3], const Grid& grid, int* rows, float* weights) {
     int low[3];
     double w[3];  // how far the point lies towards the upper corner
     for (int axis = 0; axis < 3; ++axis) {
-        const double p = std::clamp(place[axis], 0.0, grid.size[axis] - 1.0);
+        const double p = std::clamp(point[axis], 0.0, grid.size[axis] - 1.0);
         low[axis] = std::min(static_cast<int>(p), grid.size[axis] - 2);
         w[axis] = p - low[axis];
     }
@@ -136,13 +136,13 @@ static void write_corners(const double place[3], const Grid& grid, int* rows, fl
     }
 }
 
-Corners corners_of(const Matrix& places, const Grid& grid) {
-    require(places.cols == 3, "plenoxels: grid coordinates ", places, " must have 3 columns");
-    require_finite(places, "plenoxels", "grid coordinates");
-    Corners corners{std::vector<int>(static_cast<std::size_t>(places.rows) * 8), Matrix(places.rows, 8)};
-    for (int i = 0; i < places.rows; ++i) {
-        const double place[3] = {places(i, 0), places(i, 1), places(i, 2)};
-        write_corners(place, grid, corners.rows.data() + static_cast<std::size_t>(i) * 8, corners.weights.row(i));
+Corners corners_of(const Matrix& coordinates, const Grid& grid) {
+    require(coordinates.cols == 3, "plenoxels: grid coordinates ", coordinates, " must have 3 columns");
+    require_finite(coordinates, "plenoxels", "grid coordinates");
+    Corners corners{std::vector<int>(static_cast<std::size_t>(coordinates.rows) * 8), Matrix(coordinates.rows, 8)};
+    for (int i = 0; i < coordinates.rows; ++i) {
+        const double point[3] = {coordinates(i, 0), coordinates(i, 1), coordinates(i, 2)};
+        write_corners(point, grid, corners.rows.data() + static_cast<std::size_t>(i) * 8, corners.weights.row(i));
     }
     return corners;
 }
@@ -204,7 +204,7 @@ Samples sample_rays(const Rays& rays, const Grid& grid, const Config& config) {
     samples.voxel_length = samples.entry = samples.exit = Matrix(R, 1);
     std::vector<int> counts(R);
     std::vector<float> ts;
-    std::vector<double> places;  // 3 for each sample
+    std::vector<double> coordinates;  // 3 for each sample
     for (int r = 0; r < R; ++r) {
         const auto [g, v, delta, near, far] = ray_in_grid(rays, r, grid, config.near_clip);
         samples.voxel_length(r, 0) = static_cast<float>(delta);
@@ -214,7 +214,7 @@ Samples sample_rays(const Rays& rays, const Grid& grid, const Config& config) {
         samples.exit(r, 0) = static_cast<float>(far);
         for (double t = near; t <= far; t = near + ++counts[r] * static_cast<double>(config.step)) {
             ts.push_back(static_cast<float>(t));
-            for (int axis = 0; axis < 3; ++axis) places.push_back(g[axis] + t * v[axis]);
+            for (int axis = 0; axis < 3; ++axis) coordinates.push_back(g[axis] + t * v[axis]);
             samples.ray.push_back(r);
         }
     }
@@ -225,7 +225,8 @@ Samples sample_rays(const Rays& rays, const Grid& grid, const Config& config) {
     samples.corners = {std::vector<int>(static_cast<std::size_t>(n) * 8), Matrix(n, 8)};
     parallel_ranges(n, grain_of_rows(8), [&](std::size_t first, std::size_t last) {
         for (std::size_t i = first; i < last; ++i)
-            write_corners(&places[i * 3], grid, &samples.corners.rows[i * 8], samples.corners.weights.row(static_cast<int>(i)));
+            write_corners(&coordinates[i * 3], grid, &samples.corners.rows[i * 8],
+                          samples.corners.weights.row(static_cast<int>(i)));
     });
     return samples;
 }
@@ -299,21 +300,21 @@ std::array<float, 3> published_scale(const Grid& grid) {
     return {grid.size[0] / 256.f, grid.size[1] / 256.f, grid.size[2] / 256.f};
 }
 
-std::vector<int> places_with_neighbours(const Grid& grid) {
-    std::vector<int> places;
+std::vector<int> cells_with_neighbours(const Grid& grid) {
+    std::vector<int> cells;
     for (int x = 0; x < grid.size[0] - 1; ++x)
         for (int y = 0; y < grid.size[1] - 1; ++y)
-            for (int z = 0; z < grid.size[2] - 1; ++z) places.push_back(grid.place(x, y, z));
-    return places;
+            for (int z = 0; z < grid.size[2] - 1; ++z) cells.push_back(grid.cell(x, y, z));
+    return cells;
 }
 
 // The row of the next voxel along the axis and that of the voxel itself: 2 for each voxel.
-static std::vector<int> pairs_along(const Grid& grid, int axis, Missing missing, const std::vector<int>& places) {
+static std::vector<int> pairs_along(const Grid& grid, int axis, Missing missing, const std::vector<int>& cells) {
     const int distance[3] = {grid.size[1] * grid.size[2], grid.size[2], 1};
     std::vector<int> pairs;
-    pairs.reserve(places.size() * 2);
-    for (const int place : places) {
-        const int next = grid.links[place + distance[axis]], self = grid.links[place];
+    pairs.reserve(cells.size() * 2);
+    for (const int cell : cells) {
+        const int next = grid.links[cell + distance[axis]], self = grid.links[cell];
         const bool nothing = next < 0 && missing == Missing::same;  // a difference of the voxel with itself
         pairs.push_back(nothing ? -1 : next);
         pairs.push_back(nothing ? -1 : self);
@@ -322,32 +323,32 @@ static std::vector<int> pairs_along(const Grid& grid, int axis, Missing missing,
 }
 
 // next - self along an axis, times the scale: (voxels, C).
-static Var differences(const Var& field, const Grid& grid, int axis, Missing missing, float scale, const std::vector<int>& places,
+static Var differences(const Var& field, const Grid& grid, int axis, Missing missing, float scale, const std::vector<int>& cells,
                        Where where) {
-    Matrix signs(static_cast<int>(places.size()), 2, scale);
+    Matrix signs(static_cast<int>(cells.size()), 2, scale);
     for (int i = 0; i < signs.rows; ++i) signs(i, 1) = -scale;
-    return mix_rows(field, pairs_along(grid, axis, missing, places), signs, where);
+    return mix_rows(field, pairs_along(grid, axis, missing, cells), signs, where);
 }
 
-static void check_places(const Grid& grid, const std::vector<int>& places) {
+static void check_cells(const Grid& grid, const std::vector<int>& cells) {
     const auto [Nx, Ny, Nz] = grid.size;
-    for (const int place : places)
-        require(place >= 0 && place / (Ny * Nz) < Nx - 1 && place / Nz % Ny < Ny - 1 && place % Nz < Nz - 1,
-                "total_variation: voxel ", place, " of a grid of ", Nx, " x ", Ny, " x ", Nz,
+    for (const int cell : cells)
+        require(cell >= 0 && cell / (Ny * Nz) < Nx - 1 && cell / Nz % Ny < Ny - 1 && cell % Nz < Nz - 1,
+                "total_variation: voxel ", cell, " of a grid of ", Nx, " x ", Ny, " x ", Nz,
                 " voxels has no next voxel along every axis");
 }
 
 Var total_variation(const Var& field, const Grid& grid, Missing missing, const std::array<float, 3>& scales,
                     const std::vector<int>& chosen, Where where) {
     check(grid);
-    check_places(grid, chosen);
-    const std::vector<int> places = chosen.empty() ? places_with_neighbours(grid) : chosen;
-    const Var dx = differences(field, grid, 0, missing, scales[0], places, where);  // (places, C)
-    const Var dy = differences(field, grid, 1, missing, scales[1], places, where);
-    const Var dz = differences(field, grid, 2, missing, scales[2], places, where);
-    const Var squares = add(add(square(dx), square(dy)), square(dz));          // (places, C)
-    const Var lengths = sqrt(shift(squares, 1e-5f));                           // (places, C)
-    return scale(sum(lengths), 1 / static_cast<float>(places.size()), where);  // (1, 1)
+    check_cells(grid, chosen);
+    const std::vector<int> cells = chosen.empty() ? cells_with_neighbours(grid) : chosen;
+    const Var dx = differences(field, grid, 0, missing, scales[0], cells, where);  // (cells, C)
+    const Var dy = differences(field, grid, 1, missing, scales[1], cells, where);
+    const Var dz = differences(field, grid, 2, missing, scales[2], cells, where);
+    const Var squares = add(add(square(dx), square(dy)), square(dz));         // (cells, C)
+    const Var lengths = sqrt(shift(squares, 1e-5f));                          // (cells, C)
+    return scale(sum(lengths), 1 / static_cast<float>(cells.size()), where);  // (1, 1)
 }
 
 Matrix released_total_variation_gradient(const Matrix& field, const Grid& grid, Missing missing,
@@ -355,12 +356,12 @@ Matrix released_total_variation_gradient(const Matrix& field, const Grid& grid, 
     check(grid);
     require(field.rows == grid.voxels(), "released_total_variation_gradient: a field ", field, " for ", grid.voxels(),
             " voxels, each needs one row");
-    const std::vector<int> places = places_with_neighbours(grid);
+    const std::vector<int> cells = cells_with_neighbours(grid);
     std::vector<int> pairs[3];
-    for (int axis = 0; axis < 3; ++axis) pairs[axis] = pairs_along(grid, axis, missing, places);
+    for (int axis = 0; axis < 3; ++axis) pairs[axis] = pairs_along(grid, axis, missing, cells);
     const auto value = [&](int row, int column) { return row < 0 ? 0.0 : static_cast<double>(field(row, column)); };
     Matrix gradient(field.rows, field.cols);
-    for (std::size_t i = 0; i < places.size(); ++i)
+    for (std::size_t i = 0; i < cells.size(); ++i)
         for (int c = 0; c < field.cols; ++c) {
             double d[3], squares = 1e-9;
             for (int axis = 0; axis < 3; ++axis) {
@@ -368,11 +369,11 @@ Matrix released_total_variation_gradient(const Matrix& field, const Grid& grid, 
                 squares += d[axis] * d[axis];
             }
             for (int axis = 0; axis < 3; ++axis) {
-                const float share =
-                    static_cast<float>(d[axis] * scale[axis] / std::sqrt(squares) / static_cast<double>(places.size()));
+                const float part =
+                    static_cast<float>(d[axis] * scale[axis] / std::sqrt(squares) / static_cast<double>(cells.size()));
                 const int next = pairs[axis][2 * i], self = pairs[axis][2 * i + 1];
-                if (next >= 0) gradient(next, c) += share;
-                if (self >= 0) gradient(self, c) -= share;
+                if (next >= 0) gradient(next, c) += part;
+                if (self >= 0) gradient(self, c) -= part;
             }
         }
     return gradient;
@@ -488,30 +489,30 @@ Matrix largest_weights(const Rays& rays, const Grid& grid, const Weights& w, con
 }
 
 // The voxel centres of a new grid of the same box, in the coordinates of the old one.
-static Matrix places_of_voxels(const Grid& fine, const Grid& old) {
-    Matrix places(static_cast<int>(fine.links.size()), 3);
+static Matrix coordinates_of_cells(const Grid& fine, const Grid& old) {
+    Matrix coordinates(static_cast<int>(fine.links.size()), 3);
     for (int x = 0; x < fine.size[0]; ++x)
         for (int y = 0; y < fine.size[1]; ++y)
             for (int z = 0; z < fine.size[2]; ++z) {
                 const int voxel[3] = {x, y, z};
                 for (int axis = 0; axis < 3; ++axis)  // the same fraction of the box, measured from its edge at -1/2
-                    places(fine.place(x, y, z), axis) =
+                    coordinates(fine.cell(x, y, z), axis) =
                         static_cast<float>((voxel[axis] + 0.5) * old.size[axis] / fine.size[axis] - 0.5);
             }
-    return places;
+    return coordinates;
 }
 
 Scene resampled(const Scene& scene, const std::array<int, 3>& size) {
     check(scene.grid, scene.weights);
     Scene fine{full_grid(size, scene.grid.radius, scene.grid.centre), {}};
-    const Corners corners = corners_of(places_of_voxels(fine.grid, scene.grid), scene.grid);
+    const Corners corners = corners_of(coordinates_of_cells(fine.grid, scene.grid), scene.grid);
     std::vector<int> kept;  // the new voxels next to an old one that is not empty
-    for (std::size_t place = 0; place < fine.grid.links.size(); ++place) {
+    for (std::size_t cell = 0; cell < fine.grid.links.size(); ++cell) {
         bool something = false;
         for (int corner = 0; corner < 8; ++corner)
-            something = something || (corners.rows[place * 8 + corner] >= 0 && corners.weights[place * 8 + corner] > 0);
-        fine.grid.links[place] = something ? static_cast<int>(kept.size()) : -1;
-        if (something) kept.push_back(static_cast<int>(place));
+            something = something || (corners.rows[cell * 8 + corner] >= 0 && corners.weights[cell * 8 + corner] > 0);
+        fine.grid.links[cell] = something ? static_cast<int>(kept.size()) : -1;
+        if (something) kept.push_back(static_cast<int>(cell));
     }
     const NoTape evaluation;
     fine.weights.density = parameter(gather_rows(interpolate(scene.weights.density, corners), kept).value());
@@ -524,7 +525,7 @@ static bool near_marked(const Grid& grid, const std::vector<bool>& marked, int x
     for (int i = std::max(x - 1, 0); i <= std::min(x + 1, grid.size[0] - 1); ++i)
         for (int j = std::max(y - 1, 0); j <= std::min(y + 1, grid.size[1] - 1); ++j)
             for (int k = std::max(z - 1, 0); k <= std::min(z + 1, grid.size[2] - 1); ++k)
-                if (marked[grid.place(i, j, k)]) return true;
+                if (marked[grid.cell(i, j, k)]) return true;
     return false;
 }
 
@@ -534,16 +535,16 @@ Scene pruned(const Scene& scene, const Matrix& value, float threshold) {
     require(value.rows == grid.voxels() && value.cols == 1, "pruned: values ", value, " for ", grid.voxels(),
             " voxels, each needs one");
     std::vector<bool> marked(grid.links.size());
-    for (std::size_t place = 0; place < marked.size(); ++place)
-        marked[place] = grid.links[place] >= 0 && value(grid.links[place], 0) >= threshold;
+    for (std::size_t cell = 0; cell < marked.size(); ++cell)
+        marked[cell] = grid.links[cell] >= 0 && value(grid.links[cell], 0) >= threshold;
     Scene sparse{grid, {}};
     std::vector<int> kept;  // old rows
     for (int x = 0; x < grid.size[0]; ++x)
         for (int y = 0; y < grid.size[1]; ++y)
             for (int z = 0; z < grid.size[2]; ++z) {
-                const int place = grid.place(x, y, z), old = grid.links[place];
+                const int cell = grid.cell(x, y, z), old = grid.links[cell];
                 const bool stays = old >= 0 && near_marked(grid, marked, x, y, z);
-                sparse.grid.links[place] = stays ? static_cast<int>(kept.size()) : -1;
+                sparse.grid.links[cell] = stays ? static_cast<int>(kept.size()) : -1;
                 if (stays) kept.push_back(old);
             }
     require(!kept.empty(), "pruned: no voxel reaches ", threshold, ", nothing would stay of the scene; take a lower threshold");

@@ -41,8 +41,8 @@ struct Grid {
     std::array<double, 3> radius = {1, 1, 1};  // half the side of the box in the world
     std::array<double, 3> centre = {0, 0, 0};  // in the world
 
-    int place(int x, int y, int z) const { return (x * size[1] + y) * size[2] + z; }
-    int link(int x, int y, int z) const { return links[place(x, y, z)]; }
+    int cell(int x, int y, int z) const { return (x * size[1] + y) * size[2] + z; }
+    int link(int x, int y, int z) const { return links[cell(x, y, z)]; }
     int voxels() const;  // that are not empty
 };
 
@@ -77,7 +77,7 @@ struct Corners {
 Matrix to_grid(const Matrix& points, const Grid& grid);
 
 // The corners around grid coordinates (n, 3); points outside the grid are moved to its edge.
-Corners corners_of(const Matrix& places, const Grid& grid);
+Corners corners_of(const Matrix& coordinates, const Grid& grid);
 
 // Values of a field (V, C) at these points: (n, C).
 Var interpolate(const Var& field, const Corners& corners, Where where = Where::current());
@@ -130,12 +130,12 @@ enum class Missing {
     same,  // it has the value of the voxel itself, and an empty voxel is 0: harmonics
 };
 //   field    (V, C)
-//   places   indices of the voxels, none of them last along an axis: a random part makes a step cheaper; empty = all
+//   cells    indices of the voxels, none of them last along an axis: a random part makes a step cheaper; empty = all
 //   source   Plenoxels, "Regularization"; scale N/256 and 1e-5 from the code
 Var total_variation(const Var& field, const Grid& grid, Missing missing, const std::array<float, 3>& scale,
-                    const std::vector<int>& places = {}, Where where = Where::current());
-std::array<float, 3> published_scale(const Grid& grid);     // N / 256
-std::vector<int> places_with_neighbours(const Grid& grid);  // all voxels that are not last along an axis
+                    const std::vector<int>& cells = {}, Where where = Where::current());
+std::array<float, 3> published_scale(const Grid& grid);    // N / 256
+std::vector<int> cells_with_neighbours(const Grid& grid);  // all voxels that are not last along an axis
 
 // The gradient that the released CUDA code uses instead, which is not the derivative of that value:
 // d * scale / sqrt(1e-9 + sum of unscaled d^2), (V, C).

@@ -83,8 +83,8 @@ static std::array<double, 3> light_from(const std::vector<Sphere>& spheres, cons
     if (hit.sphere < 0) return {1, 1, 1};
     const Sphere& sphere = spheres[hit.sphere];
     const Point3 lamp = normalised({0.5, 0.8, 0.33});
-    const Point3 place = sum_of_points(origin, times(direction, hit.distance));
-    const Point3 normal = normalised(sum_of_points(place, times(sphere.centre, -1)));
+    const Point3 point = sum_of_points(origin, times(direction, hit.distance));
+    const Point3 normal = normalised(sum_of_points(point, times(sphere.centre, -1)));
     const Point3 halfway = normalised(sum_of_points(lamp, times(normalised(direction), -1)));
     const double diffuse = 0.35 + 0.65 * std::max(0.0, dot(normal, lamp));
     const double highlight = 0.25 * std::pow(std::max(0.0, dot(normal, halfway)), 8);
@@ -127,8 +127,8 @@ std::vector<View> views_of(const std::vector<Sphere>& spheres, int count, int si
     require(count >= 1 && distance > 0, "views_of: ", count, " views from a distance of ", distance,
             ", there must be at least 1, and the distance above 0");
     std::vector<View> views;
-    for (const Point3& place : points_on_sphere(count, distance, turn)) {
-        const Camera camera = look_at(place, {}, {0, 0, 1}, side, side, field_of_view);
+    for (const Point3& point : points_on_sphere(count, distance, turn)) {
+        const Camera camera = look_at(point, {}, {0, 0, 1}, side, side, field_of_view);
         views.push_back({camera, draw_spheres(spheres, camera)});
     }
     return views;

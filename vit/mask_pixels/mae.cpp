@@ -87,8 +87,8 @@ static std::vector<int> rows_to_decode(const Masking& masking, int N, int K) {
         const int class_token = b * (K + 1);
         rows.push_back(class_token);
         for (int i = 0; i < N; ++i) {
-            const int place = masking.restore[b * N + i];  // in the shuffled list
-            rows.push_back(place < K ? class_token + 1 + place : mask_token);
+            const int position = masking.restore[b * N + i];  // in the shuffled list
+            rows.push_back(position < K ? class_token + 1 + position : mask_token);
         }
     }
     return rows;

@@ -10,63 +10,63 @@
 
 std::vector<int> sorting_order(const Matrix& numbers) {
     for (std::size_t k = 0; k < numbers.size(); ++k)
-        require(!std::isnan(numbers[k]), "sorting_order: number ", k, " of ", numbers, " is NaN, which has no place in an order");
+        require(!std::isnan(numbers[k]), "sorting_order: number ", k, " of ", numbers, " is NaN, which has no order");
     std::vector<int> order;
     order.reserve(numbers.size());
     for (int b = 0; b < numbers.rows; ++b) {
-        std::vector<int> places(numbers.cols);
-        std::iota(places.begin(), places.end(), 0);
-        std::stable_sort(places.begin(), places.end(), [&](int i, int j) { return numbers(b, i) < numbers(b, j); });
-        order.insert(order.end(), places.begin(), places.end());
+        std::vector<int> positions(numbers.cols);
+        std::iota(positions.begin(), positions.end(), 0);
+        std::stable_sort(positions.begin(), positions.end(), [&](int i, int j) { return numbers(b, i) < numbers(b, j); });
+        order.insert(order.end(), positions.begin(), positions.end());
     }
     return order;
 }
 
-static void require_permutations(const std::vector<int>& permutations, int places) {
-    require(places > 0 && permutations.size() % places == 0, "masking: ", permutations.size(),
-            " numbers are not permutations of ", places, " positions; their number must be a multiple of that");
+static void require_permutations(const std::vector<int>& permutations, int length) {
+    require(length > 0 && permutations.size() % length == 0, "masking: ", permutations.size(),
+            " numbers are not permutations of ", length, " positions; their number must be a multiple of that");
     std::vector<char> seen(permutations.size(), 0);
     for (std::size_t k = 0; k < permutations.size(); ++k) {
-        const std::size_t first = k / places * places;  // where this permutation begins
-        require(permutations[k] >= 0 && permutations[k] < places, "masking: permutation ", k / places, " names the position ",
-                permutations[k], ", there are ", places, ", counted from 0");
-        require(!seen[first + permutations[k]], "masking: permutation ", k / places, " names the position ", permutations[k],
+        const std::size_t first = k / length * length;  // where this permutation begins
+        require(permutations[k] >= 0 && permutations[k] < length, "masking: permutation ", k / length, " names the position ",
+                permutations[k], ", there are ", length, ", counted from 0");
+        require(!seen[first + permutations[k]], "masking: permutation ", k / length, " names the position ", permutations[k],
                 " twice");
         seen[first + permutations[k]] = 1;
     }
 }
 
-std::vector<int> inverse_permutations(const std::vector<int>& permutations, int places) {
-    require_permutations(permutations, places);
+std::vector<int> inverse_permutations(const std::vector<int>& permutations, int length) {
+    require_permutations(permutations, length);
     std::vector<int> inverse(permutations.size());
     for (std::size_t k = 0; k < permutations.size(); ++k) {
-        const std::size_t first = k / places * places;
+        const std::size_t first = k / length * length;
         inverse[first + permutations[k]] = static_cast<int>(k - first);
     }
     return inverse;
 }
 
-Matrix make_mask(const std::vector<int>& permutations, int places, int begin, int end) {
-    require_permutations(permutations, places);
-    require(begin >= 0 && begin <= end && end <= places, "masking: entries ", begin, " to ", end, " of permutations of ", places,
+Matrix make_mask(const std::vector<int>& permutations, int length, int begin, int end) {
+    require_permutations(permutations, length);
+    require(begin >= 0 && begin <= end && end <= length, "masking: entries ", begin, " to ", end, " of permutations of ", length,
             " positions");
-    Matrix mask(static_cast<int>(permutations.size()) / places, places);
+    Matrix mask(static_cast<int>(permutations.size()) / length, length);
     for (int b = 0; b < mask.rows; ++b)
-        for (int j = begin; j < end; ++j) mask(b, permutations[static_cast<std::size_t>(b) * places + j]) = 1;
+        for (int j = begin; j < end; ++j) mask(b, permutations[static_cast<std::size_t>(b) * length + j]) = 1;
     return mask;
 }
 
-std::vector<int> draw_permutations(Random& random, int count, int places) {
+std::vector<int> draw_permutations(Random& random, int count, int length) {
     std::vector<int> permutations;
     for (int b = 0; b < count; ++b) {
-        const std::vector<int> one = permutation(random, places);
+        const std::vector<int> one = permutation(random, length);
         permutations.insert(permutations.end(), one.begin(), one.end());
     }
     return permutations;
 }
 
-Matrix draw_masks(Random& random, int count, int places, int masked) {
-    return make_mask(draw_permutations(random, count, places), places, 0, masked);
+Matrix draw_masks(Random& random, int count, int length, int masked) {
+    return make_mask(draw_permutations(random, count, length), length, 0, masked);
 }
 
 // --- blocks ---
@@ -79,21 +79,21 @@ static std::vector<int> draw_rectangle(Random& random, int down, int across, flo
     const int width = static_cast<int>(std::lround(std::sqrt(area / ratio)));
     if (height >= down || width >= across) return {};
     const int top = random.below(down - height + 1), left = random.below(across - width + 1);
-    std::vector<int> places;
+    std::vector<int> positions;
     for (int y = top; y < top + height; ++y)
-        for (int x = left; x < left + width; ++x) places.push_back(y * across + x);
-    return places;
+        for (int x = left; x < left + width; ++x) positions.push_back(y * across + x);
+    return positions;
 }
 
 // Masks one more rectangle, with 1 ... `most` patches that were visible.   returns  their number, 0 when ten attempts have failed
 static int hide_rectangle(Random& random, float* mask, int down, int across, int most, int smallest) {
     for (int attempt = 0; attempt < 10; ++attempt) {
         const float area = random.uniform(static_cast<float>(smallest), static_cast<float>(most));
-        const std::vector<int> places = draw_rectangle(random, down, across, area);
-        const auto is_visible = [mask](int place) { return mask[place] == 0; };
-        const int visible = static_cast<int>(std::count_if(places.begin(), places.end(), is_visible));
+        const std::vector<int> positions = draw_rectangle(random, down, across, area);
+        const auto is_visible = [mask](int position) { return mask[position] == 0; };
+        const int visible = static_cast<int>(std::count_if(positions.begin(), positions.end(), is_visible));
         if (visible == 0 || visible > most) continue;
-        for (const int place : places) mask[place] = 1;
+        for (const int position : positions) mask[position] = 1;
         return visible;
     }
     return 0;
@@ -109,9 +109,9 @@ Matrix draw_block_masks(Random& random, int count, int down, int across, int mas
         int left = masked;
         for (int added = 1; left > 0 && added > 0; left -= added)
             added = hide_rectangle(random, mask.row(b), down, across, left, smallest);
-        for (const int place : permutation(random, N))
-            if (left > 0 && mask(b, place) == 0) {
-                mask(b, place) = 1;
+        for (const int position : permutation(random, N))
+            if (left > 0 && mask(b, position) == 0) {
+                mask(b, position) = 1;
                 --left;
             }
     }

@@ -18,19 +18,19 @@
 std::vector<int> sorting_order(const Matrix& numbers);
 
 // The inverse of each permutation.
-//   permutations  one after the other, each of 0 ... places - 1
+//   permutations  one after the other, each of 0 ... length - 1
 //   throws        std::invalid_argument when one is not a permutation
-std::vector<int> inverse_permutations(const std::vector<int>& permutations, int places);
+std::vector<int> inverse_permutations(const std::vector<int>& permutations, int length);
 
-// A mask with 1 at the positions in entries begin ... end - 1 of each permutation. (permutations, places)
+// A mask with 1 at the positions in entries begin ... end - 1 of each permutation. (permutations, length)
 //   throws        std::invalid_argument when one is not a permutation, or the entries do not exist
-Matrix make_mask(const std::vector<int>& permutations, int places, int begin, int end);
+Matrix make_mask(const std::vector<int>& permutations, int length, int begin, int end);
 
-// Random permutations of 0 ... places - 1 for `count` images, one after the other.
-std::vector<int> draw_permutations(Random& random, int count, int places);
+// Random permutations of 0 ... length - 1 for `count` images, one after the other.
+std::vector<int> draw_permutations(Random& random, int count, int length);
 
-// Masks for `count` images, each with `masked` random positions out of `places`: (count, places).
-Matrix draw_masks(Random& random, int count, int places, int masked);
+// Masks for `count` images, each with `masked` random positions out of `length`: (count, length).
+Matrix draw_masks(Random& random, int count, int length, int masked);
 
 // The same in blocks: rectangles of random area and aspect ratio are masked one after another, each with at least `smallest`
 // patches as long as that many are to be masked. Where no rectangle fits any more, single patches follow.

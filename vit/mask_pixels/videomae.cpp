@@ -66,8 +66,8 @@ static Matrix cubes_of_all(const std::vector<Clip>& clips, const Config& config)
 
 Matrix tube_masking(const std::vector<int>& permutations, const Config& config) {
     const int n = config.grid.count(), S = time_slots(config);
-    const std::vector<int> places = inverse_permutations(permutations, n);  // entry k: the position of number k in a permutation
-    const Matrix of_slot = make_mask(places, n, n - masked_positions(config), n);  // (B, n)
+    const std::vector<int> inverse = inverse_permutations(permutations, n);  // entry k: the position of number k in a permutation
+    const Matrix of_slot = make_mask(inverse, n, n - masked_positions(config), n);  // (B, n)
     std::vector<Var> slots(S, Var(of_slot));
     return concat_cols(slots).value();  // (B, N)
 }

@@ -78,12 +78,12 @@ int image_bucket(int dx, int dy, const Config& config) {
 }
 
 // The bias of every pair of an example's rows: tokens among themselves, positions of a grid among themselves; 0 between the two.
-//   returns  (H*(texts+places), texts+places)
-static Var relative_bias(const Half& w, int texts, int places, int across, bool both_ways, const Config& config) {
+//   returns  (H*(texts+patches), texts+patches)
+static Var relative_bias(const Half& w, int texts, int patches, int across, bool both_ways, const Config& config) {
     const int of_images = w.text_distances.cols(), none = of_images + w.image_distances.cols();
     const Var zeros(Matrix(1, w.text_distances.rows()));
     const Var table = concat_rows({transpose(w.text_distances), transpose(w.image_distances), zeros});  // (entries, H)
-    const int rows = texts + places;
+    const int rows = texts + patches;
     std::vector<int> entries;
     for (int query = 0; query < rows; ++query)
         for (int key = 0; key < rows; ++key) {
@@ -107,10 +107,10 @@ static std::vector<int> numbers_from(int first, int count) {
     return numbers;
 }
 
-// Positions of `texts` tokens and, from `longest` on, of `places` patches or codes: (texts + places, E).
-static Var positions_of(const Half& w, int texts, int places, int longest) {
+// Positions of `texts` tokens and, from `longest` on, of `patches` patches or codes: (texts + patches, E).
+static Var positions_of(const Half& w, int texts, int patches, int longest) {
     std::vector<int> rows = numbers_from(0, texts);
-    for (const int row : numbers_from(longest, places)) rows.push_back(row);
+    for (const int row : numbers_from(longest, patches)) rows.push_back(row);
     return gather_rows(w.positions, rows);
 }
 
@@ -133,14 +133,14 @@ static Var absolute_bias(const Var& positions, const Half& w, const Config& conf
 }
 
 // The text tokens of each example, followed by its patches or codes: (B*T, E) and (B*m, E) -> (B*(T+m), E).
-static Var concat_by_example(const Var& tokens, const Var& places, int B) {
-    const int T = tokens.rows() / B, m = places.rows() / B;
+static Var concat_by_example(const Var& tokens, const Var& patches, int B) {
+    const int T = tokens.rows() / B, m = patches.rows() / B;
     std::vector<int> rows;
     for (int b = 0; b < B; ++b) {
         for (const int row : numbers_from(b * T, T)) rows.push_back(row);
         for (const int row : numbers_from(B * T + b * m, m)) rows.push_back(row);
     }
-    return gather_rows(concat_rows({tokens, places}), rows);
+    return gather_rows(concat_rows({tokens, patches}), rows);
 }
 
 // Rows first ... first + count - 1 of each example.
@@ -172,15 +172,15 @@ static TokenBatch rows_with(const Matrix& mask) {
 static EncoderSteps encode(const Source& source, const Matrix& mask, const Weights& w, const Config& config) {
     const Half& half = w.encoder;
     const int B = mask.rows, S = static_cast<int>(source.tokens.size()) / B, n = config.grid.count();
-    const Var places = positions_of(half, S, n, config.encoder_text);  // (S+n, E)
+    const Var positions = positions_of(half, S, n, config.encoder_text);  // (S+n, E)
     EncoderSteps steps;
-    const Var tokens = placed(embed(w.token_embedding, source.tokens), slice_rows(places, 0, S), 0, half);  // (B*S, E)
-    steps.text = rms_norm(tokens, half.text_norm, config.eps);                                              // (B*S, E)
-    steps.patches = patchify_all(source.images, config.grid, "unified_io");                                 // (B*n, P*P*C)
-    const Var seen = placed(linear(steps.patches, w.image_projection), slice_rows(places, S, n), 1, half);
+    const Var tokens = placed(embed(w.token_embedding, source.tokens), slice_rows(positions, 0, S), 0, half);  // (B*S, E)
+    steps.text = rms_norm(tokens, half.text_norm, config.eps);                                                 // (B*S, E)
+    steps.patches = patchify_all(source.images, config.grid, "unified_io");                                    // (B*n, P*P*C)
+    const Var seen = placed(linear(steps.patches, w.image_projection), slice_rows(positions, S, n), 1, half);
     steps.image = rms_norm(seen, half.image_norm, config.eps);                       // (B*n, E)
     steps.embeddings = concat_by_example(steps.text, steps.image, B);                // (B*(S+n), E)
-    steps.positions = rms_norm(places, half.position_norm, config.eps);              // (S+n, E)
+    steps.positions = rms_norm(positions, half.position_norm, config.eps);           // (S+n, E)
     steps.relative = relative_bias(half, S, n, config.grid.across(), true, config);  // (H*(S+n), S+n)
     steps.absolute = absolute_bias(steps.positions, half, config);                   // (H*(S+n), S+n)
     const BlockContext context{.self = unscaled(attending(rows_with(mask), false), add(steps.relative, steps.absolute))};
@@ -295,12 +295,12 @@ static DecoderSteps decode(const Target& target, const Matrix& mask, const Encod
 // --- the model ---
 
 // 1 where a token is not padding, followed by the mask of the patches.
-static Matrix mask_of(const std::vector<int>& tokens, const Matrix& places) {
-    const int B = places.rows, T = static_cast<int>(tokens.size()) / B;
-    Matrix mask(B, T + places.cols);
+static Matrix mask_of(const std::vector<int>& tokens, const Matrix& patches) {
+    const int B = patches.rows, T = static_cast<int>(tokens.size()) / B;
+    Matrix mask(B, T + patches.cols);
     for (int b = 0; b < B; ++b) {
         for (int t = 0; t < T; ++t) mask(b, t) = tokens[b * T + t] != 0;
-        for (int k = 0; k < places.cols; ++k) mask(b, T + k) = places(b, k);
+        for (int k = 0; k < patches.cols; ++k) mask(b, T + k) = patches(b, k);
     }
     return mask;
 }
@@ -554,13 +554,13 @@ Pose pose_of(const std::vector<int>& answer, const std::array<int, 3>& label_tok
     for (std::size_t at = 0; at < ids.size();) {
         require(pose.labels.size() < joints, "unified_io: token ", at, " begins joint ", joints + 1,
                 " of a pose, it has at most ", joints);
-        const std::vector<int> place = coordinates_at(ids, at, 2, coordinates);
+        const std::vector<int> point = coordinates_at(ids, at, 2, coordinates);
         const auto token = at < ids.size() ? std::find(label_tokens.begin(), label_tokens.end(), ids[at]) : label_tokens.end();
         require(token != label_tokens.end(), "unified_io: token ", at, " of a pose must be a joint's label",
                 at < ids.size() ? ", it is " + std::to_string(ids[at]) : ", the answer has ended");
         ++at;
-        pose.y.push_back(coordinate_of(place[0], width, height, coordinates));
-        pose.x.push_back(coordinate_of(place[1], width, height, coordinates));
+        pose.y.push_back(coordinate_of(point[0], width, height, coordinates));
+        pose.x.push_back(coordinate_of(point[1], width, height, coordinates));
         pose.labels.push_back(static_cast<int>(token - label_tokens.begin()));
         if (pose.labels.back() == 0) continue;
         x += pose.x.back();

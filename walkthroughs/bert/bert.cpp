@@ -64,18 +64,18 @@ struct Predictions {
 
 static Predictions ask(const Model& model, const std::string& sentence) {
     const std::vector<int> ids = encode_with_masks(sentence, model.vocabulary, model.reading);
-    const std::vector<int> places = mask_places(ids, model.vocabulary);
-    const mlm::Steps steps = mlm::forward(bert::make_batch({ids}, model.vocabulary.padding), model.w, model.config, places);
+    const std::vector<int> positions = mask_positions(ids, model.vocabulary);
+    const mlm::Steps steps = mlm::forward(bert::make_batch({ids}, model.vocabulary.padding), model.w, model.config, positions);
     return {mlm::best_predictions(steps.prediction_logits.value(), 0)};
 }
 
 static void print_guesses(Lesson& lesson, const Model& model, const std::string& sentence) {
     const std::vector<int> ids = encode_with_masks(sentence, model.vocabulary, model.reading);
-    const std::vector<int> places = mask_places(ids, model.vocabulary);
-    const mlm::Steps steps = mlm::forward(bert::make_batch({ids}, model.vocabulary.padding), model.w, model.config, places);
+    const std::vector<int> positions = mask_positions(ids, model.vocabulary);
+    const mlm::Steps steps = mlm::forward(bert::make_batch({ids}, model.vocabulary.padding), model.w, model.config, positions);
     std::vector<std::vector<std::string>> rows{{"t", "1st", "p", "2nd", "p", "3rd", "p", "4th", "p"}};
-    for (std::size_t k = 0; k < places.size(); ++k) {
-        std::vector<std::string> row{text(places[k])};
+    for (std::size_t k = 0; k < positions.size(); ++k) {
+        std::vector<std::string> row{text(positions[k])};
         for (const mlm::Prediction& guess : mlm::best_predictions(steps.prediction_logits.value(), static_cast<int>(k), 4)) {
             row.push_back(word_of(model, guess.id));
             row.push_back(fixed(guess.probability));
@@ -193,9 +193,9 @@ static void step_never_seen(Lesson& lesson, const Model& model, const SplitSente
         labels.push_back(wordpiece::id_of(model.vocabulary, sentence.verb));
     }
     const bert::Batch batch = bert::make_batch(sequences, model.vocabulary.padding);
-    const std::vector<int> places = mask_places(batch.ids, model.vocabulary);
+    const std::vector<int> positions = mask_positions(batch.ids, model.vocabulary);
     lesson.code();
-    const mlm::Steps steps = mlm::forward(batch, model.w, model.config, places);
+    const mlm::Steps steps = mlm::forward(batch, model.w, model.config, positions);
     const float loss = mlm::loss(steps, labels).sum.value()(0, 0);
     const float right = accuracy(steps.prediction_logits.value(), labels);
     lesson.table({{"baseline for the verbs of " + text(labels.size()) + " held-out sentences", "candidates", "loss"},
@@ -215,7 +215,7 @@ static void step_attention(Lesson& lesson, const Model& model, const Choices& ch
     const std::vector<int> ids = encode_with_masks(choices.sentence, model.vocabulary, model.reading);
     const bert::Batch batch = bert::make_batch({ids}, model.vocabulary.padding);
     const bert::Steps steps = bert::forward(batch, model.w.trunk, model.config);
-    const int gap = mask_places(ids, model.vocabulary).at(0);
+    const int gap = mask_positions(ids, model.vocabulary).at(0);
     std::vector<Captioned> maps;
     std::vector<std::vector<std::string>> rows{{"block", "head"}};
     for (const int id : ids) rows[0].push_back(word_of(model, id));
@@ -275,7 +275,7 @@ static void step_decided(Lesson& lesson, const Model& model, const std::string& 
                          const std::vector<std::string>& others) {
     lesson.step("Which word decided the gap?", "(z0 - b) * mean of d(logit - logit') / dz0", "Sundararajan et al. 2017");
     const std::vector<int> ids = encode_with_masks(sentence, model.vocabulary, model.reading);
-    const int gap = mask_places(ids, model.vocabulary).at(0);
+    const int gap = mask_positions(ids, model.vocabulary).at(0);
     const std::vector<mlm::Prediction> guesses = ask(model, sentence).guesses;
     const int best = guesses[0].id;
     std::vector<int> against;
@@ -332,15 +332,15 @@ static Measured chain_test_loss(const MarkovChain& chain, const mlm::Weights& w,
     const int rounds = 16, at_once = 256;
     for (int round = 0; round < rounds; ++round) {
         std::vector<std::vector<int>> sequences;
-        std::vector<int> places, labels;
+        std::vector<int> positions, labels;
         for (int b = 0; b < at_once; ++b) {
             sequences.push_back(sample(chain, random, chain_length));
             const int t = 1 + random.below(chain_length - 2);
-            places.push_back(b * chain_length + t);
+            positions.push_back(b * chain_length + t);
             labels.push_back(sequences.back()[t]);
             sequences.back()[t] = chain_mask;
         }
-        const mlm::Steps steps = mlm::forward(bert::make_batch(sequences), w, config, places);
+        const mlm::Steps steps = mlm::forward(bert::make_batch(sequences), w, config, positions);
         const Var losses = token_losses(steps.prediction_logits, labels);  // (256, 1)
         for (const float loss : losses.value()) {
             sum += loss;

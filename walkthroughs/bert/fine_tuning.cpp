@@ -282,7 +282,7 @@ static Similarity similarity(const bert::Weights& trunk, const bert::Config& con
         if (sentence.object == object && sentence.ending.empty()) chosen.push_back(sentence);
     const bert::Batch batch = batch_of(chosen, vocabulary);
     const Matrix output = bert::forward(batch, trunk, config).encoder.output.value();  // (B*T, D)
-    const std::vector<int> masks = mask_places(batch.ids, vocabulary);
+    const std::vector<int> masks = mask_positions(batch.ids, vocabulary);
     double sum[2] = {0, 0};
     int count[2] = {0, 0};
     for (std::size_t a = 0; a < masks.size(); ++a)

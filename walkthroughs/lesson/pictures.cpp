@@ -154,9 +154,9 @@ static std::string without_end_spaces(std::string line) {
 static std::array<float, 3> heat_colour(float share) {
     static constexpr std::array<std::array<float, 3>, 5> stops = {
         {{0.02f, 0.02f, 0.08f}, {0.33f, 0.07f, 0.43f}, {0.76f, 0.21f, 0.32f}, {0.97f, 0.58f, 0.13f}, {0.99f, 0.99f, 0.75f}}};
-    const float place = std::clamp(share, 0.f, 1.f) * (stops.size() - 1);
-    const std::size_t below = std::min(static_cast<std::size_t>(place), stops.size() - 2);
-    const float above_share = place - static_cast<float>(below);
+    const float position = std::clamp(share, 0.f, 1.f) * (stops.size() - 1);
+    const std::size_t below = std::min(static_cast<std::size_t>(position), stops.size() - 2);
+    const float above_share = position - static_cast<float>(below);
     std::array<float, 3> colour{};
     for (std::size_t c = 0; c < 3; ++c) colour[c] = (1 - above_share) * stops[below][c] + above_share * stops[below + 1][c];
     return colour;

@@ -81,7 +81,7 @@ std::string fixed(double number, int digits = 4);
 // "25.0 %" for 0.25
 std::string percent(double fraction);
 
-// A row of # for a number between 0 and `most`, `width` places for the most; of - for one below 0.
+// A row of # for a number between 0 and `most`, `width` characters for the most; of - for one below 0.
 std::string bar(double number, double most, int width = 20);
 
 // Width of a text on a terminal: two columns for a Chinese character, none for accents and escape codes.

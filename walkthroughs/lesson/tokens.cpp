@@ -39,14 +39,14 @@ std::vector<std::string> token_lines(const std::vector<std::string>& tokens, Col
     int used = 0;
     for (std::size_t i = 0; i < tokens.size(); ++i) {
         const std::string shown = shown_token(tokens[i]);
-        const int places = display_width(shown) + (colours == Colours::none);
-        if (used > 0 && used + places > width) {
+        const int columns = display_width(shown) + (colours == Colours::none);
+        if (used > 0 && used + columns > width) {
             lines.push_back(line);
             line.clear();
             used = 0;
         }
         line += painted(shown, i, colours);
-        used += places;
+        used += columns;
         const bool ends_line = tokens[i].find('\n') != std::string::npos;
         if (ends_line) {
             lines.push_back(line);

@@ -11,4 +11,4 @@
 LabelledImages cross_and_box(Random& random, int count);
 
 // One such image with its shapes in the given cells, 0 ... 8.   throws std::invalid_argument when they are equal or outside
-Image cross_and_box_at(Random& random, int cross_place, int box_place);
+Image cross_and_box_at(Random& random, int cross_cell, int box_cell);

@@ -7,29 +7,29 @@
 
 namespace jumping_walk {
 
-static bool holds(const std::vector<int>& places, int place) {
-    return std::find(places.begin(), places.end(), place) != places.end();
+static bool holds(const std::vector<int>& positions, int position) {
+    return std::find(positions.begin(), positions.end(), position) != positions.end();
 }
 
 Text draw(Random& random, const Wish& wish) {
     require(wish.query >= -1 && wish.query < shown - 1, "jumping_walk: the symbol at position ", wish.query, " has no successor");
     std::vector<int> landings;  // possible targets of a jump
-    for (int place = 0; place < shown - 1; ++place)
-        if (!holds(wish.hidden, place)) landings.push_back(place);
+    for (int position = 0; position < shown - 1; ++position)
+        if (!holds(wish.hidden, position)) landings.push_back(position);
     require(!landings.empty(), "jumping_walk: the walk has nowhere to go");
 
     const std::vector<int> order = permutation(random, symbols);
     Text text{.ids = {order.begin(), order.begin() + shown}, .follows = std::vector<char>(shown, 0)};
-    int place = landings[random.below(static_cast<int>(landings.size()))];
+    int position = landings[random.below(static_cast<int>(landings.size()))];
     for (int k = 0; k < walked; ++k) {
         bool follows = false;
         if (k > 0) {
-            follows = place + 1 < shown && !holds(wish.hidden, place + 1) && random.uniform() >= 0.3f;
-            place = follows ? place + 1 : landings[random.below(static_cast<int>(landings.size()))];
+            follows = position + 1 < shown && !holds(wish.hidden, position + 1) && random.uniform() >= 0.3f;
+            position = follows ? position + 1 : landings[random.below(static_cast<int>(landings.size()))];
         }
-        if (wish.query >= 0 && k == walked - 2) place = wish.query, follows = false;
-        if (wish.query >= 0 && k == walked - 1) place = wish.query + 1, follows = true;
-        text.ids.push_back(text.ids[place]);
+        if (wish.query >= 0 && k == walked - 2) position = wish.query, follows = false;
+        if (wish.query >= 0 && k == walked - 1) position = wish.query + 1, follows = true;
+        text.ids.push_back(text.ids[position]);
         text.follows.push_back(follows);
     }
     return text;

@@ -39,4 +39,4 @@ std::vector<int> encode_with_masks(const std::string& text, const wordpiece::Voc
                                    const wordpiece::Config& config);
 
 // The positions of [MASK].
-std::vector<int> mask_places(const std::vector<int>& ids, const wordpiece::Vocabulary& vocabulary);
+std::vector<int> mask_positions(const std::vector<int>& ids, const wordpiece::Vocabulary& vocabulary);

@@ -402,7 +402,7 @@ static void step_ask_checkpoint(Lesson& lesson, const Choices& choices) {
     const vit::Steps steps = vit::forward({image}, w, config);
     Matrix left = config.classes > 0 ? steps.probabilities.value() : Matrix();  // (1, K)
     std::vector<std::vector<std::string>> rows{{"class", "probability"}};
-    for (int place = 0; place < std::min(5, config.classes); ++place) {
+    for (int rank = 0; rank < std::min(5, config.classes); ++rank) {
         const int best = argmax_row(left, 0);
         const std::string name = names.empty() ? "class " + text(best) : names[best];
         rows.push_back({name, percent(left(0, best))});

@@ -158,9 +158,9 @@ TEST_CASE("attend: each argument check fails by itself, the smallest sizes are a
                              const deformable::Config& config) {
         return error_of([&] { deformable::attend(query, references, values, sizes, padded, w, config); });
     };
-    const Matrix one(1, 1), place(1, 2);
+    const Matrix one(1, 1), point(1, 2);
     const std::vector<MapSize> pixel{{1, 1, 1}};
-    const auto of_config = [&](const deformable::Config& config) { return refusal(one, place, one, pixel, {}, config); };
+    const auto of_config = [&](const deformable::Config& config) { return refusal(one, point, one, pixel, {}, config); };
     CHECK(of_config(least) == "");
     CHECK(of_config({.width = 1, .heads = 0, .levels = 1, .points = 1}) ==
           "deformable: 0 heads do not divide a width of 1; it must be a multiple of them");
@@ -170,25 +170,25 @@ TEST_CASE("attend: each argument check fails by itself, the smallest sizes are a
           "deformable: 0 levels, 1 points, both must be at least 1");
     CHECK(of_config({.width = 1, .heads = 1, .levels = 1, .points = 0}) ==
           "deformable: 1 levels, 0 points, both must be at least 1");
-    CHECK(refusal(one, place, one, {}, {}, least) == "deformable: 0 sizes for 1 levels, each needs one");
-    CHECK(refusal(one, place, Matrix(1, 2), pixel, {}, least) ==
+    CHECK(refusal(one, point, one, {}, {}, least) == "deformable: 0 sizes for 1 levels, each needs one");
+    CHECK(refusal(one, point, Matrix(1, 2), pixel, {}, least) ==
           "deformable: values (1, 2), the levels have 1 pixels of width 1");
-    CHECK(refusal(one, place, Matrix(2, 1), pixel, {}, least) ==
+    CHECK(refusal(one, point, Matrix(2, 1), pixel, {}, least) ==
           "deformable: values (2, 1), the levels have 1 pixels of width 1");
     const std::string sizes_rule = "; sizes must be at least 1, and all levels be of the same images";
-    CHECK(refusal(one, place, one, {{1, 0, 1}}, {}, least).ends_with(sizes_rule));
-    CHECK(refusal(one, place, one, {{1, 1, 0}}, {}, least).ends_with(sizes_rule));
+    CHECK(refusal(one, point, one, {{1, 0, 1}}, {}, least).ends_with(sizes_rule));
+    CHECK(refusal(one, point, one, {{1, 1, 0}}, {}, least).ends_with(sizes_rule));
     const deformable::Config two_levels{.width = 1, .heads = 1, .levels = 2, .points = 1};
     CHECK(refusal(one, Matrix(1, 4), one, {{1, 1, 1}, {2, 1, 1}}, {}, two_levels).ends_with(sizes_rule));
     const std::string query_rule =
         ", 1 levels; a query is 1 wide and has 2 or 4 numbers at each level, and all images have the same number of queries";
-    CHECK(refusal(Matrix(1, 2), place, one, pixel, {}, least) ==
+    CHECK(refusal(Matrix(1, 2), point, one, pixel, {}, least) ==
           "deformable: queries (1, 2) with references (1, 2)" + query_rule);
-    CHECK(refusal(one, place, Matrix(2, 1), {{2, 1, 1}}, {}, least) ==
+    CHECK(refusal(one, point, Matrix(2, 1), {{2, 1, 1}}, {}, least) ==
           "deformable: queries (1, 1) with references (1, 2)" + query_rule);
     CHECK(refusal(one, Matrix(2, 2), one, pixel, {}, least) == "deformable: queries (1, 1) with references (2, 2)" + query_rule);
     CHECK(refusal(one, Matrix(1, 3), one, pixel, {}, least) == "deformable: queries (1, 1) with references (1, 3)" + query_rule);
-    CHECK(refusal(one, place, one, pixel, {0, 0}, least) ==
+    CHECK(refusal(one, point, one, pixel, {0, 0}, least) ==
           "deformable: 2 marks of padding for 1 values; give one for each, or none");
 }
 

@@ -149,7 +149,7 @@ static Image random_image(Random& random, int height = 10, int width = 14) {
 TEST_CASE("windows: 2 x 3 tokens in windows of 2: the second is padded") {
     const vitdet::Windows cut = vitdet::windows({1, 2, 3}, 2);  // rows 0 1 2 above 3 4 5
     CHECK(cut.rows == std::vector<int>{0, 1, 3, 4, 2, -1, 5, -1});
-    CHECK(cut.places == std::vector<int>{0, 1, 4, 2, 3, 6});
+    CHECK(cut.inverse == std::vector<int>{0, 1, 4, 2, 3, 6});
     CHECK(cut.count == 2);
     CHECK(cut.padded_height == 2);
     CHECK(cut.padded_width == 4);

@@ -74,9 +74,9 @@ TEST_CASE("plenoxels: every step, both losses, every gradient and trilinear samp
         golden.check("sample_rgb", padded_samples(steps.colours.value(), samples.rays, longest));
         golden.check("rgb", steps.pixels.value());
 
-        const Matrix places = plenoxels::to_grid(golden.input("points"), grid);
-        const plenoxels::Corners corners = plenoxels::corners_of(places, grid);
-        golden.check("points_grid", places);
+        const Matrix coordinates = plenoxels::to_grid(golden.input("points"), grid);
+        const plenoxels::Corners corners = plenoxels::corners_of(coordinates, grid);
+        golden.check("points_grid", coordinates);
         golden.check("points_density", plenoxels::interpolate(w.density, corners).value());
         golden.check("points_sh", plenoxels::interpolate(w.harmonics, corners).value());
 
@@ -128,7 +128,7 @@ TEST_CASE("corners_of: a point outside the grid is moved to its edge, and an emp
 TEST_CASE("to_grid: voxel centres are integers, the box begins half a voxel before the first") {
     const plenoxels::Grid grid = plenoxels::full_grid({2, 4, 8}, {1, 2, 2}, {1, 0, 0});
     // x: box 0 ... 2 in 2 voxels; y: -2 ... 2 in 4; z: -2 ... 2 in 8
-    check_close("places", plenoxels::to_grid({{0, -2, -2}, {0.5f, -1.5f, -1.75f}, {2, 2, 2}}, grid),
+    check_close("coordinates", plenoxels::to_grid({{0, -2, -2}, {0.5f, -1.5f, -1.75f}, {2, 2, 2}}, grid),
                 {{-0.5f, -0.5f, -0.5f}, {0, 0, 0}, {1.5f, 3.5f, 7.5f}});
 }
 
@@ -164,11 +164,11 @@ TEST_CASE("sample_rays: a voxel is longer in the world along the long side of a 
 TEST_CASE("spherical_harmonics: the nine are orthonormal over the sphere") {
     const int count = 4000;
     Matrix directions(count, 3);
-    const std::vector<Point3> places = points_on_sphere(count, 1);
+    const std::vector<Point3> points = points_on_sphere(count, 1);
     for (int i = 0; i < count; ++i) {
-        directions(i, 0) = static_cast<float>(places[i].x);
-        directions(i, 1) = static_cast<float>(places[i].y);
-        directions(i, 2) = static_cast<float>(places[i].z);
+        directions(i, 0) = static_cast<float>(points[i].x);
+        directions(i, 1) = static_cast<float>(points[i].y);
+        directions(i, 2) = static_cast<float>(points[i].z);
     }
     const Matrix Y = plenoxels::spherical_harmonics(directions, 9);
     Matrix products(9, 9), identity(9, 9);
@@ -255,10 +255,10 @@ TEST_CASE("total_variation: of chosen voxels; gradients agree with finite differ
     const plenoxels::Grid grid = plenoxels::full_grid({3, 2, 2}, {1, 1, 1});
     Random random(5);
     const Matrix field = normal_matrix(random, 12, 2);
-    const auto of = [&](const std::vector<int>& places) {
-        return plenoxels::total_variation(field, grid, plenoxels::Missing::zero, {1, 2, 3}, places).value()(0, 0);
+    const auto of = [&](const std::vector<int>& cells) {
+        return plenoxels::total_variation(field, grid, plenoxels::Missing::zero, {1, 2, 3}, cells).value()(0, 0);
     };
-    CHECK(plenoxels::places_with_neighbours(grid) == std::vector<int>{0, 4});
+    CHECK(plenoxels::cells_with_neighbours(grid) == std::vector<int>{0, 4});
     CHECK((of({0}) + of({4})) / 2 == Approx(of({})));
     const auto all = [&](const std::vector<Var>& in) {
         return plenoxels::total_variation(in[0], grid, plenoxels::Missing::zero, {1, 2, 3});
@@ -367,19 +367,19 @@ TEST_CASE("resampled: a linear field stays linear on a finer grid, in the same b
 
 TEST_CASE("resampled: a voxel interpolated from empty voxels alone is empty") {
     plenoxels::Scene scene{plenoxels::full_grid({4, 2, 2}, {1, 1, 1}), {}};
-    for (int place = 0; place < 16; ++place) scene.grid.links[place] = place < 4 ? place : -1;  // only x = 0
+    for (int cell = 0; cell < 16; ++cell) scene.grid.links[cell] = cell < 4 ? cell : -1;  // only x = 0
     scene.weights = plenoxels::make_weights(scene.grid, {.harmonics = 1}, 3);
     const plenoxels::Scene fine = plenoxels::resampled(scene, {8, 2, 2});
     CHECK(fine.grid.voxels() == 3 * 4);  // x = 0, 0.25 and 0.75 of the old grid; 1.25 lies between 1 and 2
     CHECK(fine.weights.density.value()(11, 0) == Approx(0.75));
-    for (int place = 0; place < 32; ++place) CHECK(fine.grid.links[place] == (place < 12 ? place : -1));
+    for (int cell = 0; cell < 32; ++cell) CHECK(fine.grid.links[cell] == (cell < 12 ? cell : -1));
 }
 
 TEST_CASE("pruned: voxels that reach the threshold stay with all neighbours, also diagonal, and the image does not change") {
     plenoxels::Scene scene{plenoxels::full_grid({5, 5, 5}, {1, 1, 1}), {}};
     const plenoxels::Config config{.harmonics = 1};
     scene.weights = plenoxels::make_weights(scene.grid, config, -1);
-    const int middle = scene.grid.place(2, 2, 2);
+    const int middle = scene.grid.cell(2, 2, 2);
     scene.weights.density->value(middle, 0) = 30;
     const plenoxels::Scene sparse = plenoxels::pruned(scene, scene.weights.density.value(), 30);
     CHECK(sparse.grid.voxels() == 27);
@@ -398,10 +398,10 @@ TEST_CASE("pruned: keeps all neighbours in a grid of three different sides") {
     plenoxels::Scene scene{plenoxels::full_grid({3, 4, 6}, {1, 1, 1}), {}};
     scene.weights = plenoxels::make_weights(scene.grid, {.harmonics = 1});
     Matrix values(72, 1);
-    values(scene.grid.place(1, 2, 4), 0) = 1;
+    values(scene.grid.cell(1, 2, 4), 0) = 1;
     CHECK(plenoxels::pruned(scene, values, 1).grid.voxels() == 27);
-    values(scene.grid.place(1, 2, 4), 0) = 0;
-    values(scene.grid.place(2, 3, 5), 0) = 1;  // the last corner has seven neighbours
+    values(scene.grid.cell(1, 2, 4), 0) = 0;
+    values(scene.grid.cell(2, 3, 5), 0) = 1;  // the last corner has seven neighbours
     const plenoxels::Scene corner = plenoxels::pruned(scene, values, 1);
     CHECK(corner.grid.voxels() == 8);
     CHECK(corner.grid.link(2, 3, 5) == 7);
@@ -413,10 +413,10 @@ TEST_CASE("largest_weights: an opaque wall has weight, the voxels hidden by it h
     const plenoxels::Config config{.harmonics = 1};
     const plenoxels::Weights w = plenoxels::make_weights(grid, config, 500);
     const Matrix seen = plenoxels::largest_weights({{{-9, 0, 0}}, {{1, 0, 0}}}, grid, w, config);
-    CHECK(seen(grid.place(0, 0, 0), 0) == Approx(1));
-    CHECK(seen(grid.place(4, 0, 0), 0) == Approx(0));
+    CHECK(seen(grid.cell(0, 0, 0), 0) == Approx(1));
+    CHECK(seen(grid.cell(4, 0, 0), 0) == Approx(0));
     const plenoxels::Weights thin = plenoxels::make_weights(grid, config, 0.1f);
-    CHECK(plenoxels::largest_weights({{{-9, 0, 0}}, {{1, 0, 0}}}, grid, thin, config)(grid.place(4, 0, 0), 0) > 0.01f);
+    CHECK(plenoxels::largest_weights({{{-9, 0, 0}}, {{1, 0, 0}}}, grid, thin, config)(grid.cell(4, 0, 0), 0) > 0.01f);
 }
 
 // --- files and bad input ---
@@ -426,7 +426,7 @@ TEST_CASE("save: grid and weights are read back, with empty voxels") {
     const std::string path = folder.path("scene.safetensors");
     plenoxels::Grid grid = plenoxels::full_grid({2, 3, 4}, {1, 2, 3}, {0.5, 0, -1});
     grid.links[0] = -1;
-    for (int place = 1; place < 24; ++place) grid.links[place] = place - 1;
+    for (int cell = 1; cell < 24; ++cell) grid.links[cell] = cell - 1;
     Random random(1);
     const plenoxels::Weights w{parameter(normal_matrix(random, 23, 1)), parameter(normal_matrix(random, 23, 12))};
     plenoxels::save(path, grid, w);
@@ -642,7 +642,7 @@ TEST_CASE("resampled: the new grid may have three different sides") {
     plenoxels::Scene scene{plenoxels::full_grid({2, 2, 2}, {1, 1, 1}), {}};
     Matrix along_y(8, 1);
     for (int x = 0; x < 2; ++x)
-        for (int z = 0; z < 2; ++z) along_y(scene.grid.place(x, 1, z), 0) = 1;
+        for (int z = 0; z < 2; ++z) along_y(scene.grid.cell(x, 1, z), 0) = 1;
     scene.weights = {parameter(along_y), parameter(Matrix(8, 3))};
     const plenoxels::Scene fine = plenoxels::resampled(scene, {2, 3, 5});
     REQUIRE(fine.grid.voxels() == 30);

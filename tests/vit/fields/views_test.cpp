@@ -126,15 +126,15 @@ TEST_CASE("reduced: the image has fewer pixels, and its corner pixels look past 
 }
 
 TEST_CASE("points_on_sphere: all at the same distance, from top to bottom, their mean near the origin") {
-    const std::vector<Point3> places = points_on_sphere(20, 3);
-    REQUIRE(places.size() == 20);
+    const std::vector<Point3> points = points_on_sphere(20, 3);
+    REQUIRE(points.size() == 20);
     double x = 0, y = 0;
-    for (const Point3& p : places) {
+    for (const Point3& p : points) {
         CHECK(std::sqrt(p.x * p.x + p.y * p.y + p.z * p.z) == Approx(3));
         x += p.x / 20, y += p.y / 20;
     }
-    CHECK(places[0].z == Approx(3 * 0.95));
-    CHECK(places[19].z == Approx(-3 * 0.95));
+    CHECK(points[0].z == Approx(3 * 0.95));
+    CHECK(points[19].z == Approx(-3 * 0.95));
     CHECK(std::abs(x) < 0.2);
     CHECK(std::abs(y) < 0.2);
     CHECK(points_on_sphere(1, 2, 1.5707963)[0].y == Approx(2));  // z = 0, a quarter turn

@@ -170,10 +170,8 @@ TEST_CASE("cover, masked_rows, sorting_order: masks that hold other numbers than
           })) == "cover: a mask (1, 2) holds 0.500000, it must hold 1 (masked) and 0 (visible)");
     CHECK_THROWS_WITH(masked_rows(Matrix{{1, 2}}),
                       "masking: a mask (1, 2) holds 2.000000, it must hold 1 (masked) and 0 (visible)");
-    CHECK_THROWS_WITH(sorting_order(Matrix{{std::nanf(""), 0}}),
-                      "sorting_order: number 0 of (1, 2) is NaN, which has no place in an order");
-    CHECK_THROWS_WITH(sorting_order(Matrix{{0, std::nanf("")}}),
-                      "sorting_order: number 1 of (1, 2) is NaN, which has no place in an order");
+    CHECK_THROWS_WITH(sorting_order(Matrix{{std::nanf(""), 0}}), "sorting_order: number 0 of (1, 2) is NaN, which has no order");
+    CHECK_THROWS_WITH(sorting_order(Matrix{{0, std::nanf("")}}), "sorting_order: number 1 of (1, 2) is NaN, which has no order");
 }
 
 TEST_CASE("make_mask, draw_block_masks, denormalise_patches, masked_mean: each argument check fails by itself") {

@@ -158,8 +158,8 @@ TEST_CASE("forward: a masked tube has no influence on the prediction, a visible 
     const Matrix before = videomae::forward(c.clips, c.mask, c.w, c.config).prediction.value();
     CHECK(before.rows == 12);  // 6 masked cubes in each clip
     VideoCase masked = c, visible = c;
-    for (Image& frame : masked.clips[0]) frame(2, 0, 0) += 1;   // place 3
-    for (Image& frame : visible.clips[0]) frame(0, 0, 0) += 1;  // place 0
+    for (Image& frame : masked.clips[0]) frame(2, 0, 0) += 1;   // position 3
+    for (Image& frame : visible.clips[0]) frame(0, 0, 0) += 1;  // position 0
     CHECK(identical(videomae::forward(masked.clips, c.mask, c.w, c.config).prediction.value(), before));
     const Matrix after = videomae::forward(visible.clips, c.mask, c.w, c.config).prediction.value();
     CHECK(difference(slice_rows(after, 0, 6), slice_rows(before, 0, 6), {0, 0}) != "");

@@ -10,7 +10,7 @@
 TEST_SUITE_BEGIN("cross_and_box");
 
 // Correlation of a shape with each of the nine cells: its sixteen pixels, minus their mean, times the cell's.
-static int best_place(const Image& image, const Matrix& shape) {
+static int best_cell(const Image& image, const Matrix& shape) {
     const Matrix patches = patchify(image, 4);  // (9, 16)
     float mean = 0;
     for (const float x : shape) mean += x / 16;
@@ -37,7 +37,7 @@ TEST_CASE("cross_and_box: the label is 1 exactly if the cross comes first in rea
     CHECK(data.classes == 2);
     int agree = 0;
     for (int i = 0; i < data.count(); ++i)
-        agree += (best_place(data.images[i], cross) < best_place(data.images[i], box)) == (data.labels[i] == 1);
+        agree += (best_cell(data.images[i], cross) < best_cell(data.images[i], box)) == (data.labels[i] == 1);
     CHECK(agree >= 198);  // the noise may hide a shape once in a while
     const long ones = std::count(data.labels.begin(), data.labels.end(), 1);
     CHECK(ones > 70);  // both classes are equally likely: 100 +- 7
@@ -48,9 +48,9 @@ TEST_CASE("cross_and_box: every pair of different positions occurs, and the shap
     Random random(4);
     const LabelledImages data = cross_and_box(random, 600);
     std::vector<int> pairs(81);
-    for (const Image& image : data.images) ++pairs[best_place(image, cross) * 9 + best_place(image, box)];
+    for (const Image& image : data.images) ++pairs[best_cell(image, cross) * 9 + best_cell(image, box)];
     int seen = 0;
-    for (int place = 0; place < 81; ++place) seen += place / 9 != place % 9 && pairs[place] > 0;
+    for (int cell = 0; cell < 81; ++cell) seen += cell / 9 != cell % 9 && pairs[cell] > 0;
     CHECK(seen == 72);
 }
 

@@ -9,9 +9,9 @@
 TEST_SUITE_BEGIN("jumping_walk");
 
 // The position of a token among the eight.
-static int place_of(const jumping_walk::Text& text, int t) {
-    for (int place = 0; place < jumping_walk::shown; ++place)
-        if (text.ids[place] == text.ids[t]) return place;
+static int position_of(const jumping_walk::Text& text, int t) {
+    for (int position = 0; position < jumping_walk::shown; ++position)
+        if (text.ids[position] == text.ids[t]) return position;
     return -1;
 }
 
@@ -23,8 +23,8 @@ TEST_CASE("draw: eight different symbols, then a walk that steps to the next of 
         CHECK(text.ids.size() == 21);
         CHECK(std::set<int>(text.ids.begin(), text.ids.begin() + 8).size() == 8);
         for (int t = 8; t < 21; ++t) {
-            CHECK(place_of(text, t) >= 0);
-            if (text.follows[t]) CHECK(place_of(text, t) == place_of(text, t - 1) + 1);
+            CHECK(position_of(text, t) >= 0);
+            if (text.follows[t]) CHECK(position_of(text, t) == position_of(text, t - 1) + 1);
             followed += text.follows[t];
         }
     }
@@ -43,11 +43,11 @@ TEST_CASE(
         symbols.insert(text.ids.begin(), text.ids.end());
         CHECK(!text.follows[8]);
         for (int t = 8; t < 21; ++t) {
-            if (!text.follows[t]) ++landed[place_of(text, t)];
+            if (!text.follows[t]) ++landed[position_of(text, t)];
             if (t == 8) continue;
-            if (place_of(text, t - 1) == 7) CHECK(!text.follows[t]);
-            from_before_last += place_of(text, t - 1) < 7;
-            jumped += place_of(text, t - 1) < 7 && !text.follows[t];
+            if (position_of(text, t - 1) == 7) CHECK(!text.follows[t]);
+            from_before_last += position_of(text, t - 1) < 7;
+            jumped += position_of(text, t - 1) < 7 && !text.follows[t];
         }
     }
     CHECK(symbols.size() == 16);
@@ -55,29 +55,29 @@ TEST_CASE(
     int all = 0;
     for (const int count : landed) all += count;
     CHECK(landed[7] == 0);
-    for (int place = 0; place < 7; ++place) CHECK(landed[place] == Approx(all / 7.0).epsilon(0.1));
+    for (int position = 0; position < 7; ++position) CHECK(landed[position] == Approx(all / 7.0).epsilon(0.1));
 }
 
 TEST_CASE("draw: the query comes last, after a jump; hidden positions are not visited before it") {
     Random random(2);
     for (int n = 0; n < 200; ++n) {
         const jumping_walk::Text text = jumping_walk::draw(random, {.query = 3, .hidden = {1, 2, 3, 4}});
-        CHECK(place_of(text, 19) == 3);
-        CHECK(place_of(text, 20) == 4);
+        CHECK(position_of(text, 19) == 3);
+        CHECK(position_of(text, 20) == 4);
         CHECK(!text.follows[19]);
         CHECK(text.follows[20]);
-        for (int t = 8; t < 19; ++t) CHECK((place_of(text, t) == 0 || place_of(text, t) > 4));
+        for (int t = 8; t < 19; ++t) CHECK((position_of(text, t) == 0 || position_of(text, t) > 4));
     }
     CHECK_THROWS_WITH(jumping_walk::draw(random, {.query = 7}), "jumping_walk: the symbol at position 7 has no successor");
     CHECK_THROWS_WITH(jumping_walk::draw(random, {.query = -2}), "jumping_walk: the symbol at position -2 has no successor");
     for (const int query : {0, 6}) {
         const jumping_walk::Text text = jumping_walk::draw(random, {.query = query});
-        CHECK(place_of(text, 19) == query);
-        CHECK(place_of(text, 20) == query + 1);
+        CHECK(position_of(text, 19) == query);
+        CHECK(position_of(text, 20) == query + 1);
     }
-    // one place to land on, and its successor
+    // one position to land on, and its successor
     const jumping_walk::Text narrow = jumping_walk::draw(random, {.hidden = {0, 1, 2, 3, 4, 5}});
-    for (int t = 8; t < 21; ++t) CHECK(place_of(narrow, t) == (narrow.follows[t] ? 7 : 6));
+    for (int t = 8; t < 21; ++t) CHECK(position_of(narrow, t) == (narrow.follows[t] ? 7 : 6));
     CHECK_THROWS_WITH(jumping_walk::draw(random, {.hidden = {0, 1, 2, 3, 4, 5, 6}}), "jumping_walk: the walk has nowhere to go");
 }
 

@@ -45,7 +45,7 @@ TEST_SUITE("sentences") {
         CHECK(encode_with_masks("Мама [MASK] раму", vocabulary, {.lower_case = false}) == std::vector<int>{2, 5, 4, 7, 3});
         CHECK(encode_with_masks("[MASK][MASK]", vocabulary, {.lower_case = false}) == std::vector<int>{2, 4, 4, 3});
         CHECK(encode_with_masks("чай", vocabulary, {.lower_case = false}) == std::vector<int>{2, 1, 3});
-        CHECK(mask_places({2, 4, 5, 4, 3}, vocabulary) == std::vector<int>{1, 3});
-        CHECK(mask_places({4, 5, 4}, vocabulary) == std::vector<int>{0, 2});  // also the first and the last
+        CHECK(mask_positions({2, 4, 5, 4, 3}, vocabulary) == std::vector<int>{1, 3});
+        CHECK(mask_positions({4, 5, 4}, vocabulary) == std::vector<int>{0, 2});  // also the first and the last
     }
 }

@@ -47,16 +47,16 @@ struct Experiment {
     patching::Sizes sizes;
 
     // The metric of the corrupted run with these sites patched from the clean one.
-    double restored(const std::vector<patching::Site>& places) {
+    double restored(const std::vector<patching::Site>& sites) {
         const NoTape evaluation;
-        const patching::Patch patch(places, clean);
+        const patching::Patch patch(sites, clean);
         return metric.of(corrupted_run.logits().value());
     }
     patching::Site at(int block, const std::string& step, const std::vector<int>& tokens) const {
-        patching::Site place{.block = block, .step = step};
+        patching::Site site{.block = block, .step = step};
         for (const int token : tokens)
-            for (const int row : patching::rows_of_token(sizes, token)) place.rows.push_back(row);
-        return place;
+            for (const int row : patching::rows_of_token(sizes, token)) site.rows.push_back(row);
+        return site;
     }
 };
 }  // namespace

@@ -53,14 +53,14 @@ static Sentence sentence(Random& random) {
     Sentence s{.ids = std::vector<int>(length, cls)};
     for (int t = 1; t <= words; ++t) s.ids[t] = neutral + random.below(neutrals);
     s.ids.back() = sep;
-    std::vector<int> places = permutation(random, words);
-    places.resize(3);
-    std::sort(places.begin(), places.end());
-    s.decoy = 1 + places[0];
-    s.deciding = 1 + places[2];
+    std::vector<int> positions = permutation(random, words);
+    positions.resize(3);
+    std::sort(positions.begin(), positions.end());
+    s.decoy = 1 + positions[0];
+    s.deciding = 1 + positions[2];
     s.label = random.below(2);
     s.ids[s.decoy] = (random.below(2) == 1 ? good : bad) + random.below(opinions);
-    s.ids[1 + places[1]] = but;
+    s.ids[1 + positions[1]] = but;
     s.ids[s.deciding] = (s.label == 1 ? good : bad) + random.below(opinions);
     return s;
 }

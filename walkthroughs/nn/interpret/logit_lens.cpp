@@ -79,16 +79,16 @@ static Questions step_1_task(Lesson& lesson, toy::Learned& model, const Choices&
 namespace {
 // The lens at one residual stream: means over texts at the query.
 struct Reading {
-    std::string place;
+    std::string position;
     double probability, rank, kl;
 };
 }  // namespace
 
-static Reading reading(const std::string& place, const Var& stream, const Questions& asked) {
+static Reading reading(const std::string& position, const Var& stream, const Questions& asked) {
     const Matrix logits = logit_lens::logits(gather_rows(stream, asked.last_rows).value(), asked.readout);  // (B, V)
     const Matrix last = gather_rows(asked.steps.logits, asked.last_rows).value();
     const logit_lens::Comparison comparison = logit_lens::compare(logits, last, asked.right);
-    Reading result{place, 0, 0, 0};
+    Reading result{position, 0, 0, 0};
     const double B = logits.rows;
     for (int b = 0; b < logits.rows; ++b) {
         result.probability += std::exp(-comparison.cross_entropy[b]) / B;
@@ -111,7 +111,7 @@ static std::vector<Reading> step_2_lens(Lesson& lesson, const Questions& asked) 
     lesson.predict("What is the probability of the right token after block 0? It is one of " + text(toy::shown) + " symbols.",
                    {readings[2].probability, 0.05});
     std::vector<std::vector<std::string>> rows{{"stream", "p(right)", "rank of 16", "KL(final || lens)"}};
-    for (const Reading& r : readings) rows.push_back({r.place, fixed(r.probability, 3), fixed(r.rank, 1), fixed(r.kl, 2)});
+    for (const Reading& r : readings) rows.push_back({r.position, fixed(r.probability, 3), fixed(r.rank, 1), fixed(r.kl, 2)});
     lesson.table(rows);
     lesson.why(
         "every block only adds to the residual stream, so the output layer can be applied after any block. After block 0 "

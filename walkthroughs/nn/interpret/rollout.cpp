@@ -35,8 +35,8 @@ static const int patch = 4, grid = 3, side = patch * grid, patches = grid * grid
 namespace {
 struct Puzzle {
     Image image;
-    int answers[2] = {};  // plus or x?  box or bars?
-    int places[2] = {};   // the patch that determines each answer
+    int answers[2] = {};    // plus or x?  box or bars?
+    int positions[2] = {};  // the patch that determines each answer
 };
 }  // namespace
 
@@ -52,14 +52,14 @@ static bool on_shape(int kind, int y, int x) {
 static Puzzle draw_puzzle(Random& random) {
     Puzzle p{.image = Image(side, side, 1)};
     for (float& pixel : p.image.pixels) pixel = 0.3f * random.normal();
-    const std::vector<int> places = permutation(random, patches);
+    const std::vector<int> positions = permutation(random, patches);
     for (int q = 0; q < 2; ++q) {
         p.answers[q] = random.below(2);
-        p.places[q] = places[q];
+        p.positions[q] = positions[q];
         for (int y = 0; y < patch; ++y)
             for (int x = 0; x < patch; ++x)
                 if (on_shape(2 * q + p.answers[q], y, x))
-                    p.image(places[q] / grid * patch + y, places[q] % grid * patch + x, 0) += 1;
+                    p.image(positions[q] / grid * patch + y, positions[q] % grid * patch + x, 0) += 1;
     }
     return p;
 }
@@ -192,7 +192,8 @@ static void step_2_two_maps(Lesson& lesson, const std::vector<Puzzle>& test, con
                              heat_map(as_grid(maps[method]), lesson.colours)});
         }
     lesson.pictures(shown);
-    lesson.lines({"plus or x is in patch " + text(test[0].places[0]) + ", box or bars in patch " + text(test[0].places[1])});
+    lesson.lines(
+        {"plus or x is in patch " + text(test[0].positions[0]) + ", box or bars in patch " + text(test[0].positions[1])});
     lesson.why(
         "attention is the same for every question: one forward pass, one set of matrices, one map. Relevance weights each "
         "layer by the gradient of the asked logit.");
@@ -216,8 +217,8 @@ static Scores step_3_all(Lesson& lesson, const std::vector<Puzzle>& test, const 
                 double positive = 1e-12;
                 for (const float x : maps[m]) positive += std::max(0.0f, x);
                 const double n = 2.0 * static_cast<double>(test.size());
-                scores.right[m] += (argmax_row(maps[m], 0) == p.places[q]) / n;
-                scores.share[m] += std::max(0.0f, maps[m][p.places[q]]) / positive / n;
+                scores.right[m] += (argmax_row(maps[m], 0) == p.positions[q]) / n;
+                scores.share[m] += std::max(0.0f, maps[m][p.positions[q]]) / positive / n;
             }
         }
     lesson.predict("How often is the deciding patch the largest of rollout's map? A fraction from 0 to 1.",
@@ -261,13 +262,13 @@ static void published(Lesson& lesson, const Choices& choices) {
     Matrix logits = follow(run, inside).outputs;                // (1, K)
     const Matrix probabilities = softmax_rows(logits).value();  // (1, K)
     std::vector<Captioned> shown{{"image", picture(photograph, lesson.colours)}};
-    for (int place = 0; place < std::min(2, config.classes); ++place) {
+    for (int rank = 0; rank < std::min(2, config.classes); ++rank) {
         const int label = argmax_row(logits, 0);
         const Inspection trace = follow(run, inside, {{.row = 0, .column = label}});
         const auto on_grid = [&](const Matrix& map) {
             return reshape(patches_of(map), config.grid.down(), config.grid.across());
         };
-        if (place == 0) shown.push_back({"rollout", heat_map(on_grid(rollout::token_rollout(trace, inside)), lesson.colours)});
+        if (rank == 0) shown.push_back({"rollout", heat_map(on_grid(rollout::token_rollout(trace, inside)), lesson.colours)});
         const std::string answer = "class " + text(label) + ", p = " + fixed(probabilities[label], 3);
         shown.push_back({answer, heat_map(on_grid(rollout::token_relevance(trace, inside)), lesson.colours)});
         logits[label] = -INFINITY;

@@ -217,7 +217,7 @@ static void step_2_windows(Lesson& lesson) {
     lesson.code();
     const vitdet::Windows cut = vitdet::windows({1, 5, 7}, 3);
     Matrix number(5, 7);
-    for (int row = 0; row < 35; ++row) number[row] = static_cast<float>(cut.places[row] / 9);
+    for (int row = 0; row < 35; ++row) number[row] = static_cast<float>(cut.inverse[row] / 9);
     lesson.matrix("window of each token, 5 x 7", number, 8);
     lesson.say("A map of 5 x 7 tokens is filled up with zeros to ", cut.padded_height, " x ", cut.padded_width,
                ", then cut into ", cut.count, " windows of 3 x 3.");
@@ -312,7 +312,7 @@ static void step_6_pyramid(Lesson& lesson, const Puzzle& puzzle, int seed) {
     const vitdet::Weights w = vitdet::make_weights(config, random, {.stddev = 0.1f});
     lesson.code();
     const vitdet::Steps steps = vitdet::forward({puzzle.image}, w, config);
-    std::vector<std::vector<std::string>> rows{{"level", "made by", "size", "channels", "one place is"}};
+    std::vector<std::vector<std::string>> rows{{"level", "made by", "size", "channels", "one pixel is"}};
     const std::vector<std::string> made{"two deconvolutions", "one deconvolution", "the map itself", "2 x 2 max pooling",
                                         "every second pixel"};
     for (std::size_t k = 0; k < steps.pyramid.size(); ++k) {

@@ -4,7 +4,7 @@
 //   shows    that many noisy 2-D answers become one consistent field in space, that a word selects points and not pixels, and that a
 //            name finds what a colour confuses
 //   symbols  R rays   n samples on them   C features of the teacher   w weights of the samples
-//   next     vit/fields/dff.h also has the radiance field of the paper, a network in place of the voxels
+//   next     vit/fields/dff.h also has the radiance field of the paper, a network in cell of the voxels
 #include <algorithm>
 #include <cmath>
 #include <string>
@@ -177,15 +177,15 @@ static double step_2_teacher(Lesson& lesson, World& world, const Choices& choice
 // Mean over the voxels of the squared differences with the next voxel along each axis, summed over C: carries features into the
 // opaque inside, which no ray reaches.
 static Var roughness(const Var& features, const plenoxels::Grid& grid) {
-    const std::vector<int> places = plenoxels::places_with_neighbours(grid);
+    const std::vector<int> cells = plenoxels::cells_with_neighbours(grid);
     const int distance[3] = {grid.size[1] * grid.size[2], grid.size[2], 1};
     Var total = Matrix(1, 1);
     for (const int step : distance) {
-        std::vector<int> next = places;
-        for (int& place : next) place += step;
-        total = add(total, sum(square(subtract(gather_rows(features, next), gather_rows(features, places)))));
+        std::vector<int> next = cells;
+        for (int& cell : next) cell += step;
+        total = add(total, sum(square(subtract(gather_rows(features, next), gather_rows(features, cells)))));
     }
-    return scale(total, 1 / (3 * static_cast<float>(places.size()) * features.cols()));
+    return scale(total, 1 / (3 * static_cast<float>(cells.size()) * features.cols()));
 }
 
 // The rendered features: the weighted sum of the samples' features, plus the background's times the remaining transmittance.

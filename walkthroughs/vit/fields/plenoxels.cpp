@@ -315,11 +315,12 @@ static void step_7_regulariser(Lesson& lesson, const Photographs& photographs, c
     lesson.table({{"PSNR in dB", "training views", "views not trained on", "gap"},
                   {"with total variation", fixed(fit.train, 1), fixed(fit.test, 1), fixed(fit.train - fit.test, 1)},
                   {"without", fixed(bare.train, 1), fixed(bare.test, 1), fixed(bare.train - bare.test, 1)}});
-    lesson.why("a voxel has ", 3 * choices.harmonics + 1,
-               " numbers of its own, so the training views can be explained by haze that looks right from "
-               "their places only. Total variation makes neighbours agree unless the images insist. Here it costs the training "
-               "views ",
-               fixed(bare.train - fit.train, 1), " dB, and gives the others ", fixed(fit.test - bare.test, 1), " dB.");
+    lesson.why(
+        "a voxel has ", 3 * choices.harmonics + 1,
+        " numbers of its own, so the training views can be explained by haze that looks right from "
+        "their positions only. Total variation makes neighbours agree unless the images insist. Here it costs the training "
+        "views ",
+        fixed(bare.train - fit.train, 1), " dB, and gives the others ", fixed(fit.test - bare.test, 1), " dB.");
     lesson.predict("both numbers with half as many views: --views 10.");
     if (is_the_scene_of_the_lesson(choices)) {
         lesson.claim_at_least("how much better the training views are without it, in dB", bare.train - fit.train, 8);
@@ -369,8 +370,8 @@ static void step_9_turn(Lesson& lesson, const Fitted& fit, const Choices& choice
     std::vector<Image> shown;
     for (int k = 0; k < frames; ++k) {
         const double angle = 2 * std::numbers::pi * k / frames;
-        const Point3 place{0.9 * distance * std::cos(angle), 0.9 * distance * std::sin(angle), 0.4 * distance};
-        const Image frame = taken(look_at(place, {}, {0, 0, 1}, side, side, 45), fit.scene, config);
+        const Point3 eye{0.9 * distance * std::cos(angle), 0.9 * distance * std::sin(angle), 0.4 * distance};
+        const Image frame = taken(look_at(eye, {}, {0, 0, 1}, side, side, 45), fit.scene, config);
         if (!choices.out.empty()) write_image(choices.out + (k < 10 ? "-0" : "-") + text(k) + ".ppm", frame);
         if (k % (frames / 6) == 0) shown.push_back(resize_bilinear_antialiased(frame, 28, 28));
     }

@@ -26,7 +26,7 @@ struct Choices {
 
 static const int images_of_text = 3, tokens_of_piece = 7;  // <image> it is a red cross .
 static const int text_length = images_of_text * tokens_of_piece;
-static const int colour_place = 4, kind_place = 5;  // of the words in a piece
+static const int colour_position = 4, kind_position = 5;  // of the words in a piece
 
 static flamingo::Config toy_config(const WordList& words) {
     return {
@@ -105,7 +105,7 @@ struct SightLoss : Objective {  // of the new layers, on the two words that only
         std::vector<int> labels = next_tokens(texts.tokens);
         for (std::size_t i = 0; i < labels.size(); ++i) {
             const int next = static_cast<int>(i % tokens_of_piece) + 1;
-            if (next != colour_place && next != kind_place) labels[i] = ignored_label;
+            if (next != colour_position && next != kind_position) labels[i] = ignored_label;
         }
         return flamingo::loss(forward(texts, w, config), labels);
     }
@@ -129,8 +129,9 @@ static Accuracy accuracy_on(const std::vector<ColouredShape>& shapes, const flam
     const int pieces = static_cast<int>(texts.shapes.size());
     for (int i = 0; i < pieces; ++i) {
         const int first = i * tokens_of_piece;
-        right.colour += (argmax_row(colours, first + colour_place - 1) == texts.shapes[i].colour) / static_cast<double>(pieces);
-        right.kind += (argmax_row(kinds, first + kind_place - 1) == texts.shapes[i].kind) / static_cast<double>(pieces);
+        right.colour +=
+            (argmax_row(colours, first + colour_position - 1) == texts.shapes[i].colour) / static_cast<double>(pieces);
+        right.kind += (argmax_row(kinds, first + kind_position - 1) == texts.shapes[i].kind) / static_cast<double>(pieces);
     }
     return right;
 }
@@ -264,7 +265,7 @@ static void step_5_exchange(Lesson& lesson, const flamingo::Weights& w, const fl
     double change[images_of_text] = {};
     for (int b = 0; b < 40; ++b)
         for (int piece = 0; piece < images_of_text; ++piece) {
-            const int row = (b * images_of_text + piece) * tokens_of_piece + colour_place - 1;
+            const int row = (b * images_of_text + piece) * tokens_of_piece + colour_position - 1;
             for (int j = 0; j < before.cols; ++j)
                 change[piece] += std::abs(after(row, j) - before(row, j)) / (40.0 * before.cols);
         }

@@ -97,7 +97,7 @@ static void step_2_vote(Lesson& lesson, const Image& image, const hog::Steps& st
     lesson.step("Which bin does a pixel vote for?", "bin = floor(atan2(gx, gy) / pi b) mod b");
     const auto most = std::max_element(steps.magnitude.pixels.begin(), steps.magnitude.pixels.end());
     const int strongest = static_cast<int>(most - steps.magnitude.pixels.begin());
-    const int place = strongest / image.channels, y = place / image.width, x = place % image.width;
+    const int index = strongest / image.channels, y = index / image.width, x = index % image.width;
     const double gx = steps.gradient_x.pixels[strongest], gy = steps.gradient_y.pixels[strongest];
     const double phase = std::atan2(gx, gy) / std::numbers::pi * config.bins;
     lesson.say("The strongest gradient is in row ", y, ", column ", x, ": gx = ", fixed(gx, 3), ", gy = ", fixed(gy, 3),

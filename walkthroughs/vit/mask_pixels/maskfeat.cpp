@@ -299,7 +299,7 @@ static void step_3_digits(Lesson& lesson, const Dataset& digits, const Choices& 
     const Matrix single = six_one_by_one(random, static_cast<int>(digits.test.size()), config.grid);
     const Judgement in_blocks = judge(steps, student.test_targets, mean);
     const Judgement one_by_one = judge(maskfeat::forward(digits.test, single, w, config), student.test_targets, mean);
-    lesson.table({{"mean squared error at patches", "this model", "the mean of the place", "share"},
+    lesson.table({{"mean squared error at patches", "this model", "the mean of the position", "share"},
                   {"masked in blocks", fixed(in_blocks.model), fixed(in_blocks.mean), fixed(in_blocks.share(), 2)},
                   {"masked one by one", fixed(one_by_one.model), fixed(one_by_one.mean), fixed(one_by_one.share(), 2)}});
     lesson.why(

@@ -338,7 +338,7 @@ int main(int argc, char** argv) {
                 "PNG or PPM files with a comma between them, or one P6 file of 8 frames, to cut into cubes");
     options.add(
         "side", choices.side,
-        "patches along a side of the frame, 2 or 3; with 2 there are fewer places to compare, and copying is found earlier", 2,
+        "patches along a side of the frame, 2 or 3; with 2 there are fewer positions to compare, and copying is found earlier", 2,
         3);
     options.add("rate", choices.rate, "learning rate", 0, 1);
     options.add("batch", choices.batch, "clips in a step", 1, 1000);
