@@ -195,7 +195,7 @@ struct SampledKl {
 };
 
 // The mean of the first n samples, for n = 32, 64, ..., 2048.
-static Series running_mean(const std::vector<float>& kl) {
+static Series mean_of_first(const std::vector<float>& kl) {
     Series running{.name = "mean of the first n samples", .x = {}, .y = {}};
     double sum = 0;
     for (int n = 1; n <= 2048; ++n) {
@@ -231,7 +231,7 @@ static SampledKl step_kl(Lesson& lesson, const World& world, const gpt::Weights&
                             .negative_batches = negative_share(kl, batch)};
     double squares = 0;
     for (const float x : kl) squares += 0.5 * x * x;
-    const Series running = running_mean(kl);
+    const Series running = mean_of_first(kl);
     const Series truth{.name = "listed: the true KL",
                        .x = running.x,
                        .y = std::vector<float>(running.x.size(), static_cast<float>(sampled.exact))};
