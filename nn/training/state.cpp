@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "nn/base/require.h"
+#include "nn/data/json.h"
 
 // The moments as a table, so that they are checked, saved and loaded like parameters. It holds copies; zeros where the optimizer
 // has no moments yet.
@@ -65,7 +66,8 @@ static std::vector<int> variable_steps_of(const Safetensors& file, int steps, st
     return file.integers("training.adamw.variable_steps");
 }
 
-void load_training_state(const std::string& path, const Parameters& parameters, AdamW& optimizer, Random& random) {
+void load_training_state(const std::string& path, const Parameters& parameters, AdamW& optimizer, Random& random,
+                         const std::map<std::string, std::string>& metadata) {
     const Safetensors file(path);
     const std::vector<long> words = file.long_integers("training.random");
     const std::vector<int> steps = file.integers("training.adamw.steps");
@@ -79,6 +81,13 @@ void load_training_state(const std::string& path, const Parameters& parameters, 
     require(differing.empty(), path, ": is the training state of another model: ", differing.empty() ? "" : differing[0],
             differing.size() > 1 ? ", and " + text(differing.size() - 1) + " more differences" : "",
             "; make the model with the options it was saved with");
+    for (const auto& [key, value] : metadata) {
+        const auto saved = file.metadata.find(key);
+        if (saved == file.metadata.end()) continue;  // an older file
+        require(saved->second == value, path, ": is the training state of another model: ", key, " is ",
+                brief_string(saved->second), " there and ", brief_string(value),
+                " here; make the model with the options it was saved with");
+    }
     const std::vector<int> variable_steps = variable_steps_of(file, steps[0], optimizer.variables.size());
     const bool sound = variable_steps.size() == optimizer.variables.size() &&
                        std::all_of(variable_steps.begin(), variable_steps.end(), [](int count) { return count >= 0; });

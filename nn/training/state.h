@@ -20,6 +20,8 @@ void save_training_state(const std::string& path, const Parameters& parameters, 
                          const std::map<std::string, std::string>& metadata = {});
 
 // Restores all three; parameters and optimizer must have the same names and shapes as when saved.
+//   metadata  of the model that goes on, as it would be saved: settings that shapes do not determine, such as the number of heads
 //   throws  std::invalid_argument when the file is not a training state, or of another model (the first difference in names or
-//           shapes, and how many more); nothing is changed then
-void load_training_state(const std::string& path, const Parameters& parameters, AdamW& optimizer, Random& random);
+//           shapes, and how many more; or the first entry of its metadata that differs); nothing is changed then
+void load_training_state(const std::string& path, const Parameters& parameters, AdamW& optimizer, Random& random,
+                         const std::map<std::string, std::string>& metadata = {});

@@ -169,6 +169,22 @@ TEST_CASE("load_training_state: another model's state, or a file that is not a s
           }).find("it has \"training.adamw.m.1\"") != std::string::npos);
 }
 
+TEST_CASE("load_training_state: settings that shapes do not determine must be those that were saved") {
+    const TemporaryFolder folder;
+    Toy toy(1), other(2);
+    save_training_state(folder.path("f"), toy.parameters, toy.optimizer, toy.random, {{"n_head", "4"}, {"format", "pt"}});
+    const auto error = [&](const std::map<std::string, std::string>& metadata) {
+        return error_of(
+            [&] { load_training_state(folder.path("f"), other.parameters, other.optimizer, other.random, metadata); });
+    };
+    CHECK(error({{"n_head", "4"}}) == "");
+    CHECK(error({{"hidden_act", "gelu"}}) == "");  // an older file does not say
+    CHECK(error({{"format", "pt"}, {"n_head", "2"}}) ==
+          folder.path("f") +
+              ": is the training state of another model: n_head is \"4\" there and \"2\" here; make the model with "
+              "the options it was saved with");
+}
+
 TEST_CASE("load_training_state: counts of steps that are negative or not one for each variable are refused") {
     const TemporaryFolder folder;
     const std::string path = folder.path("f");
