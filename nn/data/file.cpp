@@ -163,7 +163,14 @@ void AtomicFile::commit() {
     require_written(closed);
 }
 
-RandomAccessFile::RandomAccessFile(const std::string& given) : path(given), file(open_for_reading(given)) {
+// Opening a pipe would wait for a program that writes into it.
+static const std::string& not_a_pipe(const std::string& path) {
+    std::error_code ignored;
+    require(!std::filesystem::is_fifo(path, ignored), path, ": cannot be read in pieces, it is not an ordinary file");
+    return path;
+}
+
+RandomAccessFile::RandomAccessFile(const std::string& given) : path(given), file(open_for_reading(not_a_pipe(given))) {
     const long end = std::fseek(file, 0, SEEK_END) == 0 ? std::ftell(file) : -1;
     if (end >= 0) {
         length = static_cast<std::uint64_t>(end);

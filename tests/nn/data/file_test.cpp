@@ -264,3 +264,10 @@ TEST_CASE("read_file, RandomAccessFile: what opens but cannot be read is refused
     CHECK(piece == "xx");
     CHECK_NOTHROW(file.read(100'000, piece.data(), 0));
 }
+
+TEST_CASE("RandomAccessFile: a pipe is refused at once, opening it would wait for a writer") {
+    const TemporaryFolder folder;
+    REQUIRE(mkfifo(folder.path("pipe").c_str(), 0600) == 0);
+    CHECK(error_of([&] { RandomAccessFile{folder.path("pipe")}; }) ==
+          folder.path("pipe") + ": cannot be read in pieces, it is not an ordinary file");
+}
