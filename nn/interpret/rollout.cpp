@@ -407,6 +407,8 @@ static Matrix head_relevance(const Inspection& trace, const Inside& inside, int 
     const Matrix outputs = outputs_of(last, inside);  // (1, K)
     const int column = trace.asked[0].column;
     const float said = trace.outputs(row, column), ours = outputs.cols == trace.outputs.cols ? outputs(0, column) : said + 1e9f;
+    require(std::isfinite(said), "rollout: output ", column, " is ", said,
+            ", there is nothing to explain; look for a NaN or an infinity in the weights or in the input");
     require(std::abs(ours - said) <= 1e-3f * (1 + std::abs(said)), "rollout: the head makes ", ours,
             " of the last residual stream, the run has returned ", said, " for output ", column,
             "; the Inside must be that of the model that ran");

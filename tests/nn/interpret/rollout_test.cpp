@@ -439,6 +439,9 @@ TEST_CASE(
     CHECK(with_output(said - 0.9f * most).empty());
     CHECK(with_output(said + 1.2f * most).ends_with(" for output 2; the Inside must be that of the model that ran"));
     CHECK(with_output(said - 1.2f * most).starts_with("rollout: the head makes "));
+    CHECK(with_output(NAN) ==
+          "rollout: output 2 is nan, there is nothing to explain; look for a NaN or an infinity in the weights or in the input");
+    CHECK(with_output(INFINITY).starts_with("rollout: output 2 is inf, "));
     Inspection wider = trace;
     wider.outputs = Matrix(4, 4);
     CHECK(
