@@ -1,6 +1,7 @@
 #include "nn/maps/map.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 std::string shape(const MapSize& size) {
@@ -63,8 +64,11 @@ MapSize size_after(const MapSize& size, const Window& window, Where where) {
             ", images, height and width must be at least 1");
     require(padding.top >= 0 && padding.bottom >= 0 && padding.left >= 0 && padding.right >= 0, where, "size_after: padding of ",
             padding.top, ", ", padding.bottom, ", ", padding.left, ", ", padding.right, ", none may be below 0");
-    const int height = size.height + padding.top + padding.bottom;
-    const int width = size.width + padding.left + padding.right;
+    const long tall = long{size.height} + padding.top + padding.bottom, wide = long{size.width} + padding.left + padding.right;
+    const long most = std::numeric_limits<int>::max();
+    require(tall <= most && wide <= most && tall * wide <= most / size.images, where, "size_after: ", size.images, " images of ",
+            tall, " x ", wide, " pixels, padding included, are more than ", most, " rows, the maximum of a matrix");
+    const int height = static_cast<int>(tall), width = static_cast<int>(wide);
     require(height >= side && width >= side, where, "size_after: a window of side ", side, " does not fit into ", height, " x ",
             width, " pixels, padding included; take a smaller window or more padding");
     return {size.images, (height - side) / stride + 1, (width - side) / stride + 1};

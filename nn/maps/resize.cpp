@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "nn/autograd/rows.h"
 
@@ -95,6 +96,9 @@ static std::vector<Taps> taps_of_axis(int new_length, int length, Interpolation 
 Map resize(const Map& x, int height, int width, Interpolation how, Where where) {
     require_map(x, "resize", where);
     require(height > 0 && width > 0, where, "resize: a map of ", height, " x ", width, " pixels, both must be at least 1");
+    const long most = std::numeric_limits<int>::max();
+    require(long{height} * width <= most / x.size.images, where, "resize: ", x.size.images, " images of ", height, " x ", width,
+            " pixels are more than ", most, " rows, the maximum of a matrix");
     const std::vector<Taps> down = taps_of_axis(height, x.size.height, how);
     const std::vector<Taps> across = taps_of_axis(width, x.size.width, how);
     const int taps_down = static_cast<int>(down[0].positions.size()), taps_across = static_cast<int>(across[0].positions.size());

@@ -48,6 +48,10 @@ static void check_harmonics(int count) {
 }
 
 Grid full_grid(const std::array<int, 3>& size, const std::array<double, 3>& radius, const std::array<double, 3>& centre) {
+    double voxels = 1;
+    for (const int along : size) voxels *= along;
+    require(voxels <= std::numeric_limits<int>::max(), "plenoxels: a grid of ", size[0], " x ", size[1], " x ", size[2],
+            " voxels holds more than ", std::numeric_limits<int>::max(), ", the maximum of rows of a matrix");
     Grid grid{.size = size, .links = {}, .radius = radius, .centre = centre};
     for (int cell = 0; cell < size[0] * size[1] * size[2]; ++cell) grid.links.push_back(cell);
     check(grid);
@@ -210,6 +214,10 @@ Samples sample_rays(const Rays& rays, const Grid& grid, const Config& config) {
         samples.voxel_length(r, 0) = static_cast<float>(delta);
         for (int axis = 0; axis < 3; ++axis) samples.directions(r, axis) = static_cast<float>(v[axis]);
         if (near > far) continue;
+        const double more = (far - near) / static_cast<double>(config.step);  // samples of this ray
+        require(static_cast<double>(ts.size()) + more < std::numeric_limits<int>::max() - 1, "plenoxels: a step of ",
+                text(config.step), " voxels takes more than ", std::numeric_limits<int>::max(),
+                " samples, the maximum of rows of a matrix; 0.5 is usual");
         samples.entry(r, 0) = static_cast<float>(near);
         samples.exit(r, 0) = static_cast<float>(far);
         for (double t = near; t <= far; t = near + ++counts[r] * static_cast<double>(config.step)) {

@@ -101,6 +101,11 @@ TEST_CASE("map_of, require_map, size_after: sizes that do not fit are refused wi
             size_after({1, 2, 5}, {.side = 3});
         })) ==
         "size_after: a window of side 3 does not fit into 2 x 5 pixels, padding included; take a smaller window or more padding");
+    CHECK(
+        without_place(error_of([] {
+            size_after({1, 2, 5}, {.side = 2, .padding = {2000000000, 2000000000, 0, 0}});
+        })) ==
+        "size_after: 1 images of 4000000002 x 5 pixels, padding included, are more than 2147483647 rows, the maximum of a matrix");
     CHECK(without_place(error_of([] {
               size_after({1, 2, 5}, {.side = 2, .stride = 0});
           })) == "size_after: a window of side 2 and stride 0, both must be at least 1");

@@ -487,6 +487,12 @@ TEST_CASE("plenoxels: NaN in rays and points, and invalid recipes, are refused")
     CHECK_THROWS_WITH(plenoxels::corners_of(Matrix(1, 2), grid), "plenoxels: grid coordinates (1, 2) must have 3 columns");
     CHECK_THROWS_WITH(plenoxels::spherical_harmonics(Matrix(1, 2), 4),
                       "spherical_harmonics: directions (1, 2) must have 3 columns");
+    CHECK_THROWS_WITH(
+        plenoxels::sample_rays(through_the_middle(), grid, {.step = 1e-30f}),
+        "plenoxels: a step of 1e-30 voxels takes more than 2147483647 samples, the maximum of rows of a matrix; 0.5 is usual");
+    CHECK_THROWS_WITH(
+        plenoxels::full_grid({5000, 5000, 5000}, {1, 1, 1}),
+        "plenoxels: a grid of 5000 x 5000 x 5000 voxels holds more than 2147483647, the maximum of rows of a matrix");
     CHECK_THROWS_WITH(plenoxels::sample_rays(through_the_middle(), grid, {.step = INFINITY}),
                       "plenoxels: the step is inf voxels, it must be positive and finite; 0.5 is usual");
     CHECK_THROWS_WITH(plenoxels::sample_rays(through_the_middle(), grid, {.near_clip = NAN}),
