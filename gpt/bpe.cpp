@@ -417,6 +417,13 @@ static void set_name(TokenizerNames& all, const std::string& name, const Json& n
     all.is_added[id] = is_added;
 }
 
+// Added tokens that take white space with them, or match only as whole words, would be cut out of a text differently.
+static void require_plain_added_token(const Json& token, std::string_view source) {
+    for (const char* const rule : {"lstrip", "rstrip", "single_word"})
+        require(!is_true(token, rule, false), source, ": its added token ", brief_string(token.at("content").as_string()),
+                " has ", rule, ", which is not implemented here; give ids instead of words");
+}
+
 static TokenizerNames names_of_tokenizer(const Json& tokenizer, std::string_view source) {
     const Json& own = tokenizer.at("model").at("vocab");
     const Json* const added = member_of(tokenizer, "added_tokens");
@@ -426,7 +433,10 @@ static TokenizerNames names_of_tokenizer(const Json& tokenizer, std::string_view
     TokenizerNames all{.names = std::vector<std::string>(count), .is_added = std::vector<bool>(count, false)};
     for (const JsonMember& token : own.as_object()) set_name(all, token.name, token.value, false, source);
     if (added != nullptr)
-        for (const Json& token : added->as_array()) set_name(all, token.at("content").as_string(), token.at("id"), true, source);
+        for (const Json& token : added->as_array()) {
+            require_plain_added_token(token, source);
+            set_name(all, token.at("content").as_string(), token.at("id"), true, source);
+        }
     for (std::size_t id = 0; id < count; ++id) require(!all.names[id].empty(), source, ": no token has the number ", id);
     return all;
 }

@@ -370,6 +370,10 @@ TEST_SUITE("tokenizer_gpt2") {
         CHECK(error(with(&File::added, R"([{"id": 258, "content": ""}])")) == "t: line 1: a token without a name");
         CHECK(error(with(&File::added, R"([{"id": 258, "content": "end"}, {"id": 258, "content": "end"}])")) ==
               "t: no token has the number 259");
+        CHECK(error(with(&File::added, R"([{"id": 258, "content": "end", "lstrip": false, "single_word": null}])")).empty());
+        for (const std::string rule : {"lstrip", "rstrip", "single_word"})
+            CHECK(error(with(&File::added, R"([{"id": 258, "content": "end", ")" + rule + R"(": true}])")) ==
+                  "t: its added token \"end\" has " + rule + ", which is not implemented here; give ids instead of words");
         const std::string other =
             R"(t: holds no "model", as every tokenizer.json of the tokenizers library does; is it another file?)";
         for (const std::string words : {"[]", "{}", R"({"model": null})"})
