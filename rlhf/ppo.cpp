@@ -152,6 +152,14 @@ RewardSteps rewards_and_advantages(const std::vector<float>& scores, const Matri
     for (int b = 0; b < B; ++b)
         require(std::isfinite(scores[b]), "ppo: the score of episode ", b, " is ", scores[b],
                 ", it must be a number; look for a NaN in the reward model");
+    for (std::size_t k = 0; k < mask.size(); ++k) {
+        require(mask[k] == 0 || mask[k] == 1, "ppo: the mask of token ", k, " is ", mask[k],
+                ", it must be 1 (of an answer) or 0");
+        const float kl = old_log_probabilities[k] - reference_log_probabilities[k];
+        require(std::isfinite(kl) && std::isfinite(old_values[k]), "ppo: token ", k, " has the log-probabilities ",
+                old_log_probabilities[k], " and ", reference_log_probabilities[k], " and the value ", old_values[k],
+                ", all must be finite; look for a NaN in the policy, the reference or the value head");
+    }
     RewardSteps steps;
     steps.kl = Matrix(B, columns);
     steps.non_score_reward = Matrix(B, columns);

@@ -64,6 +64,9 @@ static std::vector<int> best_first(const std::vector<int>& ranks) {
 float plackett_luce_nll(const std::vector<float>& rewards, const std::vector<int>& ranks) {
     require(rewards.size() == ranks.size(), "plackett_luce_nll: ", rewards.size(), " rewards and ", ranks.size(),
             " ranks, each answer needs both");
+    for (std::size_t k = 0; k < rewards.size(); ++k)
+        require(std::isfinite(rewards[k]), "plackett_luce_nll: the reward of answer ", k, " is ", rewards[k],
+                ", it must be a finite number");
     const std::vector<int> order = best_first(ranks);
     for (std::size_t k = 1; k < order.size(); ++k)
         require(ranks[order[k]] != ranks[order[k - 1]], "plackett_luce_nll: rank ", ranks[order[k]],

@@ -308,6 +308,20 @@ TEST_CASE("generalised_advantages, next_kl_coefficient: wrong shapes, and settin
     CHECK(ppo::next_kl_coefficient(0.1f, std::nanf(""), 4, {.adaptive = false}) == 0.1f);
 }
 
+TEST_CASE("rewards_and_advantages: a mask holds 0 and 1, and log-probabilities and values are finite") {
+    const Matrix x(1, 2, 1);
+    const auto error = [&](const Matrix& policy, const Matrix& reference, const Matrix& values, const Matrix& mask) {
+        return error_of([&] { ppo::rewards_and_advantages({1}, policy, reference, values, mask, 0.1f, {}); });
+    };
+    CHECK(error(x, x, x, x).empty());
+    CHECK(error(x, x, x, Matrix{{1, 2}}).starts_with("ppo: the mask of token 1 is 2.000000, it must be 1 (of an answer) or 0"));
+    const Matrix broken{{1, std::nanf("")}};
+    CHECK(error(broken, x, x, x).starts_with("ppo: token 1 has the log-probabilities nan and 1.000000 and the value 1.000000"));
+    CHECK(error(x, broken, x, x).starts_with("ppo: token 1 has the log-probabilities 1.000000 and nan "));
+    CHECK(error(x, x, broken, x).find("and the value nan, all must be finite; look for a NaN in the policy") !=
+          std::string::npos);
+}
+
 TEST_CASE("rewards_and_advantages: a score or a KL coefficient of NaN is refused") {
     const Matrix x(1, 2, 1);
     CHECK_THROWS_WITH(ppo::rewards_and_advantages({std::nanf("")}, x, x, x, x, 0.1f, {}),

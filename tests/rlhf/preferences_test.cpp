@@ -160,6 +160,8 @@ TEST_CASE("preferences: invalid arguments throw") {
     CHECK_THROWS_WITH(all_pairs({0, 0}, {1, 0}), "all_pairs: answer 1 has rank 0, the best rank is 1");
     CHECK_THROWS_WITH(plackett_luce_nll({1, 2}, {1, 1}),
                       "plackett_luce_nll: rank 1 occurs twice; Plackett-Luce has no ties, use the Bradley-Terry loss of pairs");
+    CHECK_THROWS_WITH(plackett_luce_nll({1, NAN}, {1, 2}),
+                      "plackett_luce_nll: the reward of answer 1 is nan, it must be a finite number");
     CHECK_THROWS_WITH(plackett_luce_nll({1, 2}, {1}), "plackett_luce_nll: 2 rewards and 1 ranks, each answer needs both");
     CHECK_THROWS_WITH(rank({1}, {}, {}), "rank: 1 scores and 0 draws, each answer needs both");
     CHECK(error_of([] { gumbel(1); }).starts_with("gumbel: the draw is 1"));
