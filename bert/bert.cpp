@@ -150,10 +150,16 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     const ModelConfig model_config(checkpoint, given);
     model_config.require_agrees(settings::width, config.width);
     model_config.require_agrees(settings::depth, config.depth);
+    model_config.require_agrees(settings::mlp_width, config.mlp_width);
+    model_config.require_agrees(settings::vocabulary, config.vocabulary);
+    model_config.require_agrees(settings::positions, config.positions);
+    model_config.require_agrees({"the number of token types", {"type_vocab_size"}}, config.token_types);
+    model_config.require_only("model_type", "bert");  // RoBERTa has the same names, and counts positions from 2
+    model_config.require_only("is_decoder", "false");
     model_config.require_only("position_embedding_type", "absolute");
     config.heads = model_config.integer(settings::heads);
     config.eps = static_cast<float>(model_config.real(settings::eps, 1e-12));
-    config.activation = activation_of_name(model_config.string(settings::activation, "gelu"));
+    config.activation = model_config.activation(settings::activation, "gelu");
     check(config, checkpoint.path);
     return config;
 }

@@ -205,16 +205,22 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     const ModelConfig model_config(checkpoint, given);
     model_config.require_agrees(settings::width, config.width);
     model_config.require_agrees(settings::depth, config.depth);
+    model_config.require_agrees(settings::mlp_width, config.mlp_width);
+    model_config.require_agrees(settings::vocabulary, config.vocabulary);
+    model_config.require_agrees(settings::positions, config.positions);
     model_config.require_only("scale_attn_weights", "true");
     model_config.require_only("scale_attn_by_inverse_layer_idx", "false");
     config.heads = model_config.integer(settings::heads);
     config.eps = static_cast<float>(model_config.real(settings::eps, 1e-5));
     const std::string activation = model_config.string(settings::activation, config.order == Order::pre ? "gelu_new" : "gelu");
-    config.activation =
-        config.order == Order::post && activation == "gelu" ? Activation::gelu_tanh : activation_of_name(activation);
+    config.activation = config.order == Order::post && activation == "gelu"
+                            ? Activation::gelu_tanh
+                            : model_config.activation(settings::activation, activation);
     config.tied =
         !checkpoint.has("lm_head.weight") ||
         identical(checkpoint.matrix("lm_head.weight"), checkpoint.matrix(name_in(checkpoint, words_name(config.order))));
+    const bool holds_copy = config.tied && checkpoint.has("lm_head.weight");
+    if (!holds_copy) model_config.require_tied(config.tied);  // a copy suits either word
     check(config, checkpoint.path);
     return config;
 }

@@ -168,9 +168,12 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     config.classes = checkpoint.has("classifier.weight") ? checkpoint.dimension("classifier.weight", 0) : 0;
     model_config.require_agrees(settings::width, config.width);
     model_config.require_agrees(settings::depth, config.depth);
+    model_config.require_agrees(settings::mlp_width, config.mlp_width);
+    model_config.require_agrees({"the number of channels", {"num_channels"}}, config.grid.channels);
+    if (config.classes > 0) model_config.require_agrees(settings::classes, config.classes);
     config.heads = model_config.integer(settings::heads);
     config.eps = static_cast<float>(model_config.real(settings::eps, 1e-12));
-    config.activation = activation_of_name(model_config.string(settings::activation, "gelu"));
+    config.activation = model_config.activation(settings::activation, "gelu");
     config.query_key_value_bias = checkpoint.has(vit + "encoder.layer.0.attention.attention.query.bias");
     check(config, checkpoint.path.c_str());
     return config;

@@ -101,7 +101,7 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
             .mlp_width = found.mlp_width,
             .positions = found.positions,
             .scale_embedding = model_config.string(scaled, "true") == "true",
-            .activation = activation_of_name(model_config.string(settings::activation, "gelu"))};
+            .activation = model_config.activation(settings::activation, "gelu")};
 }
 
 std::map<std::string, std::string> metadata(const Config& config) {

@@ -135,6 +135,7 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     const ModelConfig model_config(checkpoint, given);
     model_config.require_agrees({"the width", {"hidden_size", "n_embed"}}, config.width);
     model_config.require_agrees(settings::depth, config.depth);
+    model_config.require_agrees(settings::vocabulary, config.vocabulary);
     model_config.require_only("apply_residual_connection_post_layernorm", "false");
     config.heads = model_config.integer(settings::heads);
     config.eps = static_cast<float>(model_config.real(settings::eps, 1e-5));

@@ -129,7 +129,7 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
             .positions = found.positions,
             .biases = found.biases,
             .affine_norms = found.affine_norms,
-            .activation = activation_of_name(model_config.string(settings::activation))};
+            .activation = model_config.activation(settings::activation)};
 }
 
 std::map<std::string, std::string> metadata(const Config& config) {

@@ -296,6 +296,7 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     const ModelConfig model_config(checkpoint, given);
     model_config.require_agrees(settings::width, config.width);
     model_config.require_agrees(settings::depth, config.depth);
+    model_config.require_agrees(settings::vocabulary, config.vocabulary);
     config.heads = model_config.integer(settings::heads);
     config.eps = static_cast<float>(model_config.real(settings::eps, 1e-5));
     for (std::size_t k = 0; k < token_keys.size(); ++k)

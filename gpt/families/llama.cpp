@@ -127,7 +127,9 @@ static bool is_tied(const Safetensors& checkpoint, const std::string& words) {
 // Later models of this layout do more. What is not implemented here is refused: its text would be almost right.
 static void require_llama(const ModelConfig& model_config) {
     model_config.require_only("hidden_act", "silu");
-    model_config.require_only("rope_scaling", "null");
+    const Setting scaling{"how the rotation is stretched", {"rope_scaling.rope_type", "rope_scaling.type"}};
+    if (model_config.string(scaling, "") != "default") model_config.require_only("rope_scaling", "null");
+    model_config.require_only("partial_rotary_factor", "1");
     model_config.require_only("rope_parameters.rope_type", "default");
     model_config.require_only("attention_bias", "false");
     model_config.require_only("mlp_bias", "false");
@@ -152,6 +154,8 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     const ModelConfig model_config(checkpoint, given);
     model_config.require_agrees(settings::width, config.width);
     model_config.require_agrees(settings::depth, config.depth);
+    model_config.require_agrees(settings::mlp_width, config.mlp_width);
+    model_config.require_agrees(settings::vocabulary, config.vocabulary);
     require_llama(model_config);
     config.heads = model_config.integer(settings::heads);
     require(config.heads > 0 && config.width % config.heads == 0 && key_width % head_width(config) == 0, checkpoint.path, ": ",
@@ -162,6 +166,8 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     config.eps = static_cast<float>(model_config.real(settings::eps, 1e-6));
     config.rotary_base = static_cast<float>(model_config.real(settings::rotary_base, 10000));
     config.tied = is_tied(checkpoint, words);
+    const bool holds_copy = config.tied && checkpoint.has(name_in(checkpoint, "lm_head.weight", "output.weight"));
+    if (!holds_copy) model_config.require_tied(config.tied);  // a copy suits either word
     check(config, checkpoint.path);
     return config;
 }

@@ -127,6 +127,9 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given, cons
     const ModelConfig model_config(checkpoint, given);
     model_config.require_agrees(settings::width, config.width);
     model_config.require_agrees(settings::depth, config.depth);
+    model_config.require_agrees(settings::mlp_width, config.mlp_width);
+    model_config.require_agrees(settings::vocabulary, config.vocabulary);
+    model_config.require_agrees(settings::positions, config.positions);
     model_config.require_only("do_layer_norm_before", "true");
     config.heads = model_config.integer(settings::heads);
     check(config);

@@ -372,6 +372,14 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     const ModelConfig model_config(checkpoint, given);
     model_config.require_agrees(settings::width, config.width);
     model_config.require_agrees(settings::heads, config.heads);
+    model_config.require_agrees(settings::mlp_width, config.mlp_width);
+    model_config.require_agrees(settings::vocabulary, config.vocabulary);
+    model_config.require_agrees({"the width of a head", {"d_kv"}}, config.head_width);
+    model_config.require_agrees({"the blocks of the encoder", {"num_layers"}}, config.encoder_depth);
+    model_config.require_agrees({"the blocks of the decoder", {"num_decoder_layers"}}, config.decoder_depth);
+    model_config.require_agrees({"the buckets of distances", {"relative_attention_num_buckets"}}, config.buckets);
+    const bool holds_copy = config.tied && checkpoint.has("lm_head.weight");
+    if (!holds_copy) model_config.require_tied(config.tied);  // a copy suits either word
     config.activation = activation_of(model_config, checkpoint.path, config.gated);
     config.max_distance =
         model_config.integer({"the distance from which on all share a bucket", {"relative_attention_max_distance"}}, 128);

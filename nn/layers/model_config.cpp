@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <stdexcept>
 #include <utility>
 
 #include "nn/base/decimal.h"
@@ -17,7 +18,7 @@ const Setting key_value_heads{"the number of key and value heads", {"num_key_val
 const Setting eps{"the eps of the norms",
                   {"layer_norm_eps", "layer_norm_epsilon", "rms_norm_eps", "norm_eps", "layernorm_epsilon"}};
 const Setting activation{"the activation function", {"hidden_act", "activation_function", "afn", "dense_act_fn", "act"}};
-const Setting rotary_base{"the base of the rotation", {"rope_theta", "rotary_emb_base"}};
+const Setting rotary_base{"the base of the rotation", {"rope_theta", "rotary_emb_base", "rope_parameters.rope_theta"}};
 const Setting width{"the width", {"hidden_size", "n_embd", "d_model", "dim", "embed_dim"}};
 const Setting depth{"the number of blocks", {"num_hidden_layers", "n_layer", "num_layers", "n_layers", "depth"}};
 const Setting mlp_width{"the inner width of the MLP", {"intermediate_size", "n_inner", "d_ff", "ffn_dim"}};
@@ -54,17 +55,36 @@ static const Json* member_at(const Json& config, std::string_view key) {
     return nullptr;
 }
 
+// "1e-5" and "0.00001" are the same number.
+static bool same_value(const std::string& a, const std::string& b) {
+    const std::optional<double> first = decimal_number(a), second = decimal_number(b);
+    return a == b || (first && second && *first == *second);
+}
+
+// The same setting under two names: nothing says which of two values is right.
+void ModelConfig::require_one_value(const Setting& setting, const std::vector<Found>& all) {
+    for (const Found& other : all)
+        require(same_value(other.value, all[0].value), all[0].from, ": ", all[0].key, " is ", brief_string(all[0].value),
+                ", but ", other.key, " is ", brief_string(other.value), "; both name ", setting.what,
+                ", remove the one that is wrong");
+}
+
+// The first source that has the setting decides.
 std::optional<ModelConfig::Found> ModelConfig::found(const Setting& setting) const {
     if (given.asked != nullptr) given.asked->insert(setting.keys.begin(), setting.keys.end());
-    for (const std::string& key : setting.keys)
-        if (const auto entry = given.find(key); entry != given.end()) return Found{entry->second, key, "the given settings"};
-    for (const std::string& key : setting.keys)
-        if (const auto entry = metadata.find(key); entry != metadata.end())
-            return Found{entry->second, key, path + ": its metadata"};
+    std::vector<Found> in_given, in_metadata, in_config;
     for (const std::string& key : setting.keys) {
-        const Json* const value = member_at(config, key);
-        if (value == nullptr) continue;
-        return Found{value->kind == Json::Kind::string ? value->string : json_text(*value), key, config_path};
+        if (const auto entry = given.find(key); entry != given.end())
+            in_given.push_back({entry->second, key, "the given settings"});
+        if (const auto entry = metadata.find(key); entry != metadata.end())
+            in_metadata.push_back({entry->second, key, path + ": its metadata"});
+        if (const Json* const value = member_at(config, key))
+            in_config.push_back({value->kind == Json::Kind::string ? value->string : json_text(*value), key, config_path});
+    }
+    for (const std::vector<Found>* const all : {&in_given, &in_metadata, &in_config}) {
+        if (all->empty()) continue;
+        require_one_value(setting, *all);
+        return all->front();
     }
     return {};
 }
@@ -142,6 +162,22 @@ double ModelConfig::real(const Setting& setting, double otherwise) const {
     return value ? real_of(setting, *value) : otherwise;
 }
 
+Activation ModelConfig::activation_of(const Setting& setting, const Found& found) {
+    try {
+        return activation_of_name(found.value);
+    } catch (const std::invalid_argument& error) {
+        require(false, found.from, ": ", found.key, ", ", setting.what, ": ", error.what());
+    }
+    return {};
+}
+
+Activation ModelConfig::activation(const Setting& setting) const { return activation_of(setting, required(setting)); }
+
+Activation ModelConfig::activation(const Setting& setting, const std::string& otherwise) const {
+    const std::optional<Found> value = found(setting);
+    return value ? activation_of(setting, *value) : activation_of_name(otherwise);
+}
+
 bool ModelConfig::flag(const Setting& setting) const {
     const Found value = required(setting);
     require(value.value == "true" || value.value == "false", value.from, ": ", value.key, " is ", brief_string(value.value), "; ",
@@ -160,6 +196,17 @@ void ModelConfig::require_agrees(const Setting& setting, int from_shapes) const 
     const int said = integer_of(setting, *value);
     require(said == from_shapes, value->from, ": ", value->key, " is ", said, ", but the tensors of ", path, " say ", from_shapes,
             " for ", setting.what, "; this is the configuration of another model");
+}
+
+void ModelConfig::require_tied(bool tied) const {
+    const std::optional<Found> value = found({"whether the output matrix is the token embedding", {"tie_word_embeddings"}});
+    if (!value) return;
+    const bool says_tied = value->value == "true" || value->value == "True";  // Python writes the second
+    require(says_tied || value->value == "false" || value->value == "False", value->from, ": ", value->key, " is ",
+            brief_string(value->value), "; it must be true or false");
+    require(says_tied == tied, value->from, ": ", value->key, " is ", value->value, ", but ", path,
+            tied ? " holds no output matrix besides the token embedding" : " holds an output matrix unlike the token embedding",
+            "; this is the configuration of another model, or a tensor is missing or out of date");
 }
 
 void ModelConfig::require_only(const std::string& key, const std::string& value) const {
@@ -181,7 +228,7 @@ struct ReadMember {
     void operator()(float* value) const { *value = static_cast<float>(model_config.real(setting)); }
     void operator()(double* value) const { *value = model_config.real(setting); }
     void operator()(bool* value) const { *value = model_config.flag(setting); }
-    void operator()(Activation* value) const { *value = activation_of_name(model_config.string(setting)); }
+    void operator()(Activation* value) const { *value = model_config.activation(setting); }
     void operator()(std::vector<float>* value) const { *value = model_config.reals(setting); }
 };
 

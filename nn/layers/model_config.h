@@ -5,7 +5,7 @@
 //            it; "config.json" in the same folder
 //   keys     Published configurations use different names for the same setting (num_attention_heads, n_head, ...). A Setting
 //            lists them all, for every model. A key inside another object is written with a dot: "vision_config.hidden_size". A
-//            null value counts as absent.
+//            null value counts as absent. One source that has two of the names with different values is refused.
 //   use      const ModelConfig model_config(checkpoint, {{"num_attention_heads", "4"}});
 //            config.heads = model_config.integer(settings::heads);
 //            config.eps = model_config.real(settings::eps, 1e-5);  // the default of the published code
@@ -65,12 +65,20 @@ public:
     double real(const Setting& setting, double otherwise) const;
     std::string string(const Setting& setting, const std::string& otherwise) const;
 
+    // The activation function of this name.   throws std::invalid_argument, naming its source, for an unknown one
+    Activation activation(const Setting& setting) const;
+    Activation activation(const Setting& setting, const std::string& otherwise) const;
+
     // true or false.   throws std::invalid_argument for anything else
     bool flag(const Setting& setting) const;
 
     // Compares a width, depth, ... read from the shapes with the configuration, if that has it: the configuration of another
     // model would silently give a wrong number of heads.   throws std::invalid_argument with both numbers
     void require_agrees(const Setting& setting, int from_shapes) const;
+
+    // Compares "tie_word_embeddings" with what the file holds: tied = it has no output matrix but the token embedding.
+    //   throws  std::invalid_argument when the configuration says otherwise: one of the two belongs to another model
+    void require_tied(bool tied) const;
 
     // For variants that are not implemented.
     //   throws  std::invalid_argument when the configuration has the key with another value: "position_embedding_type", "absolute"
@@ -87,6 +95,8 @@ private:
 
     std::optional<Found> found(const Setting& setting) const;
     Found required(const Setting& setting) const;
+    static void require_one_value(const Setting& setting, const std::vector<Found>& all);
+    static Activation activation_of(const Setting& setting, const Found& found);
     static int integer_of(const Setting& setting, const Found& found);
     static double real_of(const Setting& setting, const Found& found);
 };

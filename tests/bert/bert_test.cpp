@@ -239,6 +239,15 @@ TEST_SUITE("bert") {
         CHECK(error_of([&] {
                   bert::config_of(file, {{"num_attention_heads", "3"}});
               }) == path + ": 3 heads do not divide a width of 128");
+        const auto error = [&](const std::string& key, const std::string& value) {
+            return error_of([&] { bert::config_of(file, {{"num_attention_heads", "2"}, {key, value}}); });
+        };
+        CHECK(error("model_type", "bert").empty());
+        CHECK(error("model_type", "roberta") == "the given settings: model_type is \"roberta\"; only bert is implemented here");
+        CHECK(error("is_decoder", "true") == "the given settings: is_decoder is \"true\"; only false is implemented here");
+        for (const std::string size : {"vocab_size", "max_position_embeddings", "intermediate_size", "type_vocab_size"})
+            CHECK(error(size, "999").starts_with("the given settings: " + size + " is 999, but the tensors of "));
+        CHECK(error("hidden_act", "mish").starts_with("the given settings: hidden_act, the activation function: "));
     }
 
     TEST_CASE("bert: inconsistent configs, batches and arguments throw a one-line error") {

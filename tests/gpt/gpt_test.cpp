@@ -512,6 +512,18 @@ TEST_CASE("config_of: heads, eps and activation come from config.json beside the
     write_file_atomically(config, R"({"n_embd": 768, "n_head": 4})");
     CHECK(
         error_of([&] { gpt::config_of(Safetensors(path)); }).starts_with(config + ": n_embd is 768, but the tensors of " + path));
+    for (const std::string size : {"vocab_size", "n_positions", "n_inner"}) {
+        write_file_atomically(config, R"({"n_head": 4, ")" + size + R"(": 999})");
+        CHECK(error_of([&] {
+                  gpt::config_of(Safetensors(path));
+              }).starts_with(config + ": " + size + " is 999, but the tensors of "));
+    }
+    write_file_atomically(config, R"({"n_head": 4, "tie_word_embeddings": false, "n_inner": null})");
+    CHECK(error_of([&] { gpt::config_of(Safetensors(path)); }).starts_with(config + ": tie_word_embeddings is false, but "));
+    write_file_atomically(config, R"({"n_head": 4, "activation_function": "mish"})");
+    CHECK(error_of([&] {
+              gpt::config_of(Safetensors(path));
+          }).starts_with(config + ": activation_function, the activation function: "));
     write_file_atomically(config, R"({"n_head": 4, "scale_attn_by_inverse_layer_idx": true})");
     CHECK(error_of([&] { gpt::config_of(Safetensors(path)); }) ==
           config + ": scale_attn_by_inverse_layer_idx is \"true\"; only false is implemented here");

@@ -320,6 +320,8 @@ template <class TowerConfig>
 static void read_settings(TowerConfig& config, const ModelConfig& model_config, const std::string& tower,
                           const std::string& option, bool openai, int usual_heads, const std::string& path) {
     model_config.require_agrees(of_tower(tower, settings::width), config.width);
+    model_config.require_agrees(of_tower(tower, settings::depth), config.depth);
+    model_config.require_agrees(of_tower(tower, settings::mlp_width), config.mlp_width);
     const Setting heads = of_tower(tower, settings::heads, option);
     const bool left_out = model_config.has({.what = tower, .keys = {tower}});  // a configuration that omits default values
     config.heads = openai     ? model_config.integer(heads, config.width / 64)
@@ -328,7 +330,7 @@ static void read_settings(TowerConfig& config, const ModelConfig& model_config, 
     require(config.heads > 0 && config.width % config.heads == 0, path, ": ", tower, ": ", config.heads,
             " heads do not divide a width of ", config.width);
     config.eps = static_cast<float>(model_config.real(of_tower(tower, settings::eps), 1e-5));
-    config.activation = activation_of_name(model_config.string(of_tower(tower, settings::activation), "quick_gelu"));
+    config.activation = model_config.activation(of_tower(tower, settings::activation), "quick_gelu");
 }
 
 Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
@@ -362,6 +364,11 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     read_settings(vision, model_config, "vision_config", "--image-heads N", openai, 12, checkpoint.path);
     read_settings(text, model_config, "text_config", "--text-heads N", openai, 8, checkpoint.path);
     config.shared_width = checkpoint.dimension(openai ? "visual.proj" : "visual_projection.weight", openai ? 1 : 0);
+    model_config.require_agrees(of_tower("vision_config", settings::image_size), vision.grid.height);
+    model_config.require_agrees(of_tower("vision_config", settings::patch_size), vision.grid.patch_size);
+    model_config.require_agrees(of_tower("text_config", settings::vocabulary), text.vocabulary);
+    model_config.require_agrees(of_tower("text_config", settings::positions), text.positions);
+    model_config.require_agrees({"the width of the shared space", {"projection_dim"}}, config.shared_width);
     return config;
 }
 

@@ -200,7 +200,13 @@ TEST_CASE("llama: a missing output matrix, or a copy of the token embedding, mak
     const Matrix logits = llama::forward(make_batch({{1, 2, 3}}), w, config).logits.value();
     const TemporaryFolder folder;
     std::vector<PublishedTensor> tensors = tensors_of(llama::parameters(w, config));
-    CHECK(identical(logits_of_file(write_published(folder, tensors, {}, published_config), {1, 2, 3}), logits));
+    const std::string says_untied = R"("tie_word_embeddings": false)";
+    std::string says_tied = published_config;
+    says_tied.replace(says_tied.find(says_untied), says_untied.size(), R"("tie_word_embeddings": true)");
+    CHECK(identical(logits_of_file(write_published(folder, tensors, {}, says_tied), {1, 2, 3}), logits));
+    CHECK(error_of([&] {
+              llama::config_of(Safetensors(write_published(folder, tensors, {}, published_config)));
+          }).starts_with(folder.path("config.json") + ": tie_word_embeddings is false, but "));
     tensors.push_back({"lm_head.weight", {11, 12}, w.token_embedding.value()});
     CHECK(identical(logits_of_file(write_published(folder, tensors, {}, published_config), {1, 2, 3}), logits));
     tensors.back().numbers(3, 4) += 1;  // another matrix: not tied
@@ -221,6 +227,14 @@ TEST_CASE("llama::config_of: rejects features of later models with this layout")
     CHECK(refusal(R"("sliding_window": 4096)") == place + ": sliding_window is \"4096\"; only null is implemented here");
     CHECK(refusal(R"("head_dim": 4)").starts_with(place + ": head_dim is 4, but the tensors of "));
     CHECK(refusal(R"("rope_parameters": {"rope_type": "default", "rope_theta": 500.0})").empty());
+    CHECK(llama::config_of(Safetensors(folder.path("model.safetensors"))).rotary_base == 500);
+    CHECK(refusal(R"("rope_scaling": {"rope_type": "default"})").empty());
+    CHECK(refusal(R"("rope_scaling": {"type": "linear", "factor": 2.0})").starts_with(place + ": rope_scaling is "));
+    CHECK(refusal(R"("partial_rotary_factor": 1.0)").empty());
+    CHECK(refusal(R"("partial_rotary_factor": 0.5)") == place + ": partial_rotary_factor is \"0.5\"; only 1 is implemented here");
+    CHECK(refusal(R"("vocab_size": 12)").starts_with(place + ": vocab_size is 12, but the tensors of "));
+    CHECK(refusal(R"("intermediate_size": 12)").starts_with(place + ": intermediate_size is 12, but the tensors of "));
+    CHECK(refusal(R"("tie_word_embeddings": true)").starts_with(place + ": tie_word_embeddings is true, but "));
 }
 
 TEST_CASE("llama: rejects an inconsistent config or batch, and names the reason") {

@@ -36,10 +36,11 @@ TEST_CASE("ModelConfig: notes every name that is looked up, wherever the value c
     const ModelConfig model_config(checkpoint(folder, {{"rotary_emb_base", "4"}}), given);
     CHECK(asked.empty());
     CHECK(model_config.real(settings::rotary_base) == 5);
-    CHECK(asked == std::set<std::string>{"rope_theta", "rotary_emb_base"});
+    CHECK(asked == std::set<std::string>{"rope_parameters.rope_theta", "rope_theta", "rotary_emb_base"});
     CHECK_FALSE(model_config.has(settings::classes));
     model_config.require_only("mlp_bias", "false");
-    CHECK(asked == std::set<std::string>{"mlp_bias", "num_labels", "rope_theta", "rotary_emb_base"});
+    CHECK(asked ==
+          std::set<std::string>{"mlp_bias", "num_labels", "rope_parameters.rope_theta", "rope_theta", "rotary_emb_base"});
 }
 
 TEST_CASE("ModelConfig: a name with a dot is a member of a member, a pair of numbers may be written 16,12") {
@@ -220,3 +221,66 @@ TEST_CASE("read_members: a number that no float can hold is refused, instead of 
 }
 
 TEST_SUITE_END();
+
+TEST_CASE("ModelConfig: a source that names a setting twice must give it one value; a source before it decides alone") {
+    const TemporaryFolder folder;
+    const std::string path = folder.path("model.safetensors"), config = folder.path("config.json");
+    write_file_atomically(
+        config,
+        R"({"n_head": 3, "num_attention_heads": 4, "layer_norm_eps": 1e-5, "rms_norm_eps": 0.00001, "afn": "gelu", "act": "gelu"})");
+    const ModelConfig model_config(checkpoint(folder));
+    CHECK(error_of([&] { model_config.integer(settings::heads); }) ==
+          config +
+              ": num_attention_heads is \"4\", but n_head is \"3\"; both name the number of heads, remove the one that is wrong");
+    CHECK(model_config.real(settings::eps) == 1e-5);  // one number, written in two ways
+    CHECK(model_config.string(settings::activation) == "gelu");
+    CHECK(ModelConfig(checkpoint(folder, {{"n_head", "6"}})).integer(settings::heads) == 6);
+    CHECK(
+        error_of([&] {
+            ModelConfig(checkpoint(folder, {{"n_head", "6"}, {"num_heads", "2"}})).integer(settings::heads);
+        }) ==
+        path +
+            ": its metadata: n_head is \"6\", but num_heads is \"2\"; both name the number of heads, remove the one that is wrong");
+    CHECK(ModelConfig(checkpoint(folder), {{"n_head", "5"}}).integer(settings::heads) == 5);
+    CHECK(error_of([&] {
+              ModelConfig(checkpoint(folder), {{"n_head", "5"}, {"num_heads", "2"}}).integer(settings::heads);
+          }).starts_with("the given settings: n_head is \"5\", but num_heads is \"2\""));
+}
+
+TEST_CASE(
+    "ModelConfig: the base of the rotation is also read from rope_parameters, where later versions of the library write it") {
+    const TemporaryFolder folder;
+    write_file_atomically(folder.path("config.json"), R"({"rope_parameters": {"rope_type": "default", "rope_theta": 500000.0}})");
+    CHECK(ModelConfig(checkpoint(folder)).real(settings::rotary_base) == 500000);
+}
+
+TEST_CASE("ModelConfig::activation: by its published name; an unknown one is refused with its source") {
+    const TemporaryFolder folder;
+    const std::string config = folder.path("config.json");
+    write_file_atomically(config, R"({"hidden_act": "silu"})");
+    CHECK(ModelConfig(checkpoint(folder)).activation(settings::activation) == Activation::silu);
+    CHECK(ModelConfig(checkpoint(folder)).activation(settings::activation, "relu") == Activation::silu);
+    CHECK(ModelConfig(checkpoint(folder)).activation({"another one", {"gate_act"}}, "relu") == Activation::relu);
+    write_file_atomically(config, R"({"hidden_act": "mish"})");
+    const std::string error = error_of([&] { ModelConfig(checkpoint(folder)).activation(settings::activation); });
+    CHECK(error.starts_with(config + ": hidden_act, the activation function: activation_of_name: 'mish' is not one of gelu"));
+    CHECK(error == error_of([&] { ModelConfig(checkpoint(folder)).activation(settings::activation, "relu"); }));
+}
+
+TEST_CASE("require_tied: tie_word_embeddings must say what the file holds") {
+    const TemporaryFolder folder;
+    const std::string path = folder.path("model.safetensors"), config = folder.path("config.json");
+    const auto error = [&](const std::string& value, bool tied) {
+        write_file_atomically(config, R"({"tie_word_embeddings": )" + value + "}");
+        return error_of([&] { ModelConfig(checkpoint(folder)).require_tied(tied); });
+    };
+    for (const std::string yes : {"true", R"("True")"}) CHECK(error(yes, true).empty());
+    for (const std::string no : {"false", R"("False")"}) CHECK(error(no, false).empty());
+    for (const bool tied : {true, false}) CHECK(error("null", tied).empty());
+    const std::string cure = "; this is the configuration of another model, or a tensor is missing or out of date";
+    CHECK(error("false", true) ==
+          config + ": tie_word_embeddings is false, but " + path + " holds no output matrix besides the token embedding" + cure);
+    CHECK(error("true", false) ==
+          config + ": tie_word_embeddings is true, but " + path + " holds an output matrix unlike the token embedding" + cure);
+    CHECK(error("2", true) == config + ": tie_word_embeddings is \"2\"; it must be true or false");
+}
