@@ -443,6 +443,11 @@ TEST_CASE("walkthroughs: end with status 1 and one line when their output cannot
     CHECK(full.status == 1);
     CHECK(full.output.ends_with(": the output cannot be written: No space left on device\n"));
     CHECK(is_one_line(full.output));
+    const TemporaryFolder folder;
+    const CommandResult limited = run_command("ulimit -f 0; " + lesson + " --page " + folder.path("page") + " > /dev/null");
+    CHECK(limited.status != 0);
+    CHECK(limited.output.find(": cannot be written: File too large\n") != std::string::npos);
+    CHECK(is_one_line(limited.output));
     const CommandResult closed = run_command("{ sleep 0.3; " + lesson + "; echo status $? >&2; } | true");
     CHECK(closed.output.ends_with(": the output cannot be written: Broken pipe\nstatus 1\n"));
 }

@@ -6,9 +6,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <limits>
 #include <stdexcept>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "nn/autograd/variable.h"
@@ -88,6 +90,7 @@ void Options::set(Option& option, const std::string& words) {
     const std::string place = "--" + option.name + " " + words + ": ";
     const std::string range = "from " + short_number(option.least) + " to " + short_number(option.most);
     if (option.kind == Kind::words) {
+        require(!words.empty() || !option.endings.empty(), place, "an empty text is no value; leave the option out");
         *static_cast<std::string*>(option.value) = words;
     } else if (option.kind == Kind::whole) {
         require(only_digits(words), place, "a whole number is needed, ", range);
@@ -99,6 +102,39 @@ void Options::set(Option& option, const std::string& words) {
         require(number.has_value(), place, "a number is needed, ", range);
         require(*number >= option.least && *number <= option.most, place, "the number must be ", range);
         *static_cast<double*>(option.value) = *number;
+    }
+}
+
+// Two names of one file, which need not exist.
+static bool same_file(const std::string& a, const std::string& b) {
+    std::error_code failed;  // a file that does not exist is no other file
+    return a == b || std::filesystem::equivalent(a, b, failed);
+}
+
+// A file that is written may be neither written twice nor the input of the same run. Training that resumes from a file may save
+// there.
+template <class OptionList>
+static void require_outputs_apart(const OptionList& options) {
+    struct Output {
+        std::string option, path;
+    };
+    std::vector<Output> outputs;
+    for (const auto& option : options) {
+        if (!option.given || option.endings.empty()) continue;
+        for (const std::string& ending : option.endings)
+            outputs.push_back({option.name, *static_cast<const std::string*>(option.value) + ending});
+    }
+    for (std::size_t k = 0; k < outputs.size(); ++k)
+        for (std::size_t j = 0; j < k; ++j)
+            require(!same_file(outputs[j].path, outputs[k].path), "--", outputs[j].option, " and --", outputs[k].option,
+                    " both write ", outputs[k].path, "; name two files");
+    for (const auto& input : options) {
+        const bool is_text = input.kind == decltype(input.kind)::words;
+        if (!input.given || !is_text || !input.endings.empty() || input.name == "resume") continue;
+        const std::string& path = *static_cast<const std::string*>(input.value);
+        for (const Output& output : outputs)
+            require(!is_file(path) || !same_file(path, output.path), "--", output.option, " would overwrite ", output.path,
+                    ", which --", input.name, " reads; name another file");
     }
 }
 
@@ -125,6 +161,7 @@ void Options::read(const std::vector<std::string>& words) {
     if (!help_wanted) require_pairs();
     for (const Option& option : options)
         if (option.given) require_outputs_writable(option);
+    require_outputs_apart(options);
 }
 
 void Options::require_pairs() {
@@ -156,7 +193,8 @@ void write_or_throw(const std::string& words, std::FILE* out) {
 }
 
 void Options::read_or_exit(int argc, char** argv) {
-    std::signal(SIGPIPE, SIG_IGN);
+    std::signal(SIGPIPE, SIG_IGN);  // a failed write is reported by the function that writes
+    std::signal(SIGXFSZ, SIG_IGN);
     try {
         read(std::vector<std::string>(argv + std::min(argc, 1), argv + argc));
     } catch (const std::invalid_argument& error) {

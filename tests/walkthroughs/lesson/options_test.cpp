@@ -3,6 +3,7 @@
 #include <array>
 #include <filesystem>
 
+#include "nn/data/file.h"
 #include "nn/layers/model_config.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
@@ -195,4 +196,36 @@ TEST_CASE("Options: an option that means nothing without another, or beside it, 
     CHECK(error({"--rate", "0.5"}) == "");
     CHECK(error({"--no-positions"}) == "");
     CHECK(error({"--help", "--image", "a"}) == "");
+}
+
+TEST_CASE("Options: an empty text is no value: a variable of the shell that is not set must not start another run") {
+    Given given;
+    CHECK(error_of([&] { given.options.read({"--image", ""}); }) == "--image : an empty text is no value; leave the option out");
+    Given other;
+    CHECK(error_of([&] { other.options.read({"--image="}); }) == "--image : an empty text is no value; leave the option out");
+}
+
+TEST_CASE("add_output: a file that is read or written by another option of the same run is not written; --resume may be") {
+    const TemporaryFolder folder;
+    const std::string model = folder.path("model"), corpus = folder.path("corpus");
+    for (const std::string& path : {model, corpus}) write_file_atomically(path, "x");
+    std::filesystem::create_symlink(corpus, folder.path("link"));
+    const auto error = [](const std::vector<std::string>& words) {
+        std::string save, text, resume;
+        Options options("toy", "Shows a toy.", "1 second");
+        options.add("text", text, "a file");
+        options.add("resume", resume, "a file");
+        options.add_output("save", save, "a file");
+        return error_of([&] { options.read(words); });
+    };
+    const auto overwritten = [&](const std::string& path) {
+        return "--save would overwrite " + path + ", which --text reads; name another file";
+    };
+    CHECK(error({"--text", corpus, "--save", model}) == "");
+    CHECK(error({"--resume", model, "--save", model}) == "");
+    CHECK(error({"--text", corpus, "--save", corpus}) == overwritten(corpus));
+    CHECK(error({"--text", corpus, "--save", folder.path("link")}) == overwritten(folder.path("link")));
+    CHECK(error({"--text", "new", "--save", folder.path("new")}) == "");  // words, not a file
+    CHECK(error({"--save", model, "--page", model}) == "--page and --save both write " + model + "; name two files");
+    CHECK(error({"--save", folder.path("a"), "--page", folder.path("b")}) == "");
 }
