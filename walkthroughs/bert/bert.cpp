@@ -44,7 +44,11 @@ struct Model {
     mlm::Weights w;
 };
 
-static std::string word_of(const Model& model, int id) { return model.vocabulary.entries.at(id); }
+// A published model may have more rows than its vocabulary has entries: the table is filled up to a round number.
+static std::string word_of(const Model& model, int id) {
+    const bool is_known = id < static_cast<int>(model.vocabulary.entries.size());
+    return is_known ? model.vocabulary.entries[id] : "<" + text(id) + ">";
+}
 
 static std::vector<int> special_ids(const wordpiece::Vocabulary& vocabulary) {
     return {vocabulary.padding, vocabulary.unknown, vocabulary.classification, vocabulary.separator};
@@ -568,6 +572,8 @@ int main(int argc, char** argv) {
     options.add("block", choices.block, "block whose attention is shown; -1: all of a small model, the last of a large one", -1,
                 1000);
     options.add_output("save", choices.save, "file for the trained model (safetensors)", {"", ".vocab.txt"});
+    for (const char* const name : {"vocab", "eps", "activation"}) options.needs(name, "weights");
+    for (const char* const name : {"text", "steps", "chain-steps", "width", "pieces", "save"}) options.excludes(name, "weights");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) {
         if (choices.sentence.empty()) choices.sentence = choices.english() ? english_question : russian_question;

@@ -153,11 +153,14 @@ static GivenSettings given_settings(const Choices& choices) {
     GivenSettings given = choices.shape.settings();
     if (!choices.family.empty()) given["model_type"] = choices.family;
     if (choices.settings.empty()) return given;
+    std::set<std::string> keys;
     for (const std::string& entry : split(choices.settings, ',')) {
         const std::size_t equals = entry.find('=');
         require(equals != std::string::npos && equals > 0, "--settings: ", entry,
                 " is not KEY=VALUE; several are separated by commas");
-        given[entry.substr(0, equals)] = entry.substr(equals + 1);
+        const std::string key = entry.substr(0, equals);
+        require(keys.insert(key).second, "--settings: ", key, " is given twice");
+        given[key] = entry.substr(equals + 1);
     }
     return given;
 }
@@ -287,6 +290,8 @@ static std::unique_ptr<Model> load_model(const Choices& choices) {
         model->family = name;
         const std::optional<std::string> end = config.find({"the end of a text", {"eos_token_id"}});
         const std::optional<long> id = end ? whole_number(*end) : std::nullopt;
+        require(!end || id || choices.end >= 0, choices.weights, ": eos_token_id is ", end ? *end : "",
+                "; a text ends at one token here, say which with --end N");
         if (id && *id >= 0 && *id < model->vocabulary) model->end = static_cast<int>(*id);
         require_all_asked(given, name);
         return model;
@@ -466,7 +471,8 @@ static void train_and_write(Lesson& lesson, const Choices& choices) {
     const gpt::Weights w = gpt::make_weights(config, random, {.stddev = 0.05f, .embedding_stddev = 0.05f});
     const Parameters parameters = gpt::parameters(w, config);
     Trainer trainer(weights_decay(parameters), recipe_of(choices));
-    if (!choices.resume.empty()) load_training_state(choices.resume + ".safetensors", parameters, trainer.optimizer, random);
+    if (!choices.resume.empty())
+        load_training_state(choices.resume + ".safetensors", parameters, trainer.optimizer, random, gpt::metadata(config));
 
     Gpt model(w, config);
     model.family = "gpt2";
@@ -545,7 +551,9 @@ int main(int argc, char** argv) {
     declare_training(options, choices);
     for (const char* const name : {"family", "settings", "eps", "activation", "tokenizer", "vocab", "merges"})
         options.needs(name, "weights");
-    for (const char* const name : {"text", "save", "resume", "steps", "stop-after"}) options.excludes(name, "weights");
+    for (const char* const name :
+         {"text", "save", "resume", "steps", "stop-after", "batch", "length", "width", "depth", "merges-to-learn"})
+        options.excludes(name, "weights");
     for (const char* const name : {"vocab", "merges"}) options.excludes(name, "tokenizer");
     options.read_or_exit(argc, argv);
     choices.seed = options.seed;

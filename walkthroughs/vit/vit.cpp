@@ -391,7 +391,7 @@ static void step_ask_checkpoint(Lesson& lesson, const Choices& choices) {
     Random random;
     const vit::Weights w = vit::make_weights(config, random);
     LoadRules rules = vit::load_rules();
-    rules.allow_unexpected = true;  // a saved training state holds more than weights
+    rules.ignored_prefixes.push_back("training.");  // of a saved training state
     load(vit::parameters(w, config), file, rules);
     const Image photograph = with_channels(read_image(choices.image), config.grid.channels);
     require(photograph.channels == config.grid.channels, "--image: ", choices.image, " has ", photograph.channels,
@@ -464,7 +464,8 @@ static void walk(Lesson& lesson, const Choices& choices) {
     Random same(choices.seed);
     const vit::Weights fresh = vit::make_weights(config, same, {.stddev = 0.1f});  // stays as it is, for comparison
     Trainer trainer = make_trainer(w, config, recipe);
-    if (!choices.resume.empty()) load_training_state(choices.resume, vit::parameters(w, config), trainer.optimizer, random);
+    if (!choices.resume.empty())
+        load_training_state(choices.resume, vit::parameters(w, config), trainer.optimizer, random, vit::metadata(config));
 
     step_look(lesson, train, test);
     step_build(lesson, fresh, config, test.images[0], test.labels[0]);
@@ -520,7 +521,9 @@ int main(int argc, char** argv) {
     options.add("image", choices.image, "PNG, PPM or PGM file for --weights");
     options.add("class-names", choices.class_names, "text file with the name of class 0, 1, ... in each line");
     for (const char* const name : {"image", "class-names", "eps", "activation", "image-size"}) options.needs(name, "weights");
-    for (const char* const name : {"save", "resume"}) options.excludes(name, "weights");
+    for (const char* const name : {"save", "resume", "stop-after", "train-count", "epochs", "batch", "learning-rate",
+                                   "weight-decay", "shift", "slant", "patch-size", "width", "depth", "skip-positions"})
+        options.excludes(name, "weights");
     options.read_or_exit(argc, argv);
     choices.seed = options.seed;
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices); });

@@ -275,6 +275,17 @@ TEST_CASE("generate: rejects a file of unknown family, heads or tokens, and name
     CHECK(refusal(call + " --format f16").find("weight format f16 is unknown; it may be f32, bf16 or int8") != std::string::npos);
     CHECK(refusal(call + " --settings heads").find("--settings: heads is not KEY=VALUE") != std::string::npos);
     CHECK(run_command(call + " --family bloom --settings n_head=3 --tokens 2").status == 0);
+    CHECK(refusal(call + " --family bloom --settings n_head=3,n_head=4").find("--settings: n_head is given twice") !=
+          std::string::npos);
+    CHECK(
+        refusal(call + " --family bloom --settings n_head=3 --heads 4").find("n_head is \"3\"; both name the number of heads") !=
+        std::string::npos);
+    CHECK(refusal(call + " --family bloom --heads 3 --width 5").find("--width means nothing together with --weights") !=
+          std::string::npos);
+    const std::string several_ends = call + " --family bloom --tokens 2 --settings n_head=3,eos_token_id=[7]";
+    CHECK(refusal(several_ends).find("eos_token_id is [7]; a text ends at one token here, say which with --end N") !=
+          std::string::npos);
+    CHECK(run_command(several_ends + " --end 7").status == 0);
     const std::string unread = refusal(call + " --family bloom --heads 3 --settings n_haed=4");
     CHECK(unread.find("n_haed=4 is given, but a model of family bloom reads no such setting; it reads ") != std::string::npos);
     CHECK(unread.find(", n_head, ") != std::string::npos);

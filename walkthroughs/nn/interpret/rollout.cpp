@@ -251,7 +251,7 @@ static void published(Lesson& lesson, const Choices& choices) {
     Random random;
     const vit::Weights w = vit::make_weights(config, random);
     LoadRules rules = vit::load_rules();
-    rules.allow_unexpected = true;  // a saved training state holds more than weights
+    rules.ignored_prefixes.push_back("training.");  // of a saved training state
     load(vit::parameters(w, config), file, rules);
     const Image photograph = with_channels(read_image(choices.image), config.grid.channels);
     require(photograph.channels == config.grid.channels, "--image: ", choices.image, " has ", photograph.channels,
