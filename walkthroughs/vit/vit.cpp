@@ -22,6 +22,7 @@
 #include "nn/training/train.h"
 #include "vit/vit.h"
 #include "walkthroughs/lesson/lesson.h"
+#include "walkthroughs/lesson/published_vit.h"
 #include "walkthroughs/lesson/tokens.h"
 #include "walkthroughs/toys/cross_and_box.h"
 
@@ -397,7 +398,7 @@ static void step_ask_checkpoint(Lesson& lesson, const Choices& choices) {
     require(photograph.channels == config.grid.channels, "--image: ", choices.image, " has ", photograph.channels,
             " channels, the model reads ", config.grid.channels);
     const std::vector<std::string> names = class_names(choices.class_names, config.classes);
-    const Image image = vit::preprocess(photograph, config);
+    const Image image = prepared_photograph(photograph, config, choices.weights);
     lesson.picture("", photograph);
     const vit::Steps steps = vit::forward({image}, w, config);
     Matrix left = config.classes > 0 ? steps.probabilities.value() : Matrix();  // (1, K)

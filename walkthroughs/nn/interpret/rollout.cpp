@@ -20,6 +20,7 @@
 #include "vit/vit.h"
 #include "walkthroughs/lesson/lesson.h"
 #include "walkthroughs/lesson/pretraining.h"
+#include "walkthroughs/lesson/published_vit.h"
 
 struct Choices {
     int steps = 600;
@@ -256,7 +257,7 @@ static void published(Lesson& lesson, const Choices& choices) {
     const Image photograph = with_channels(read_image(choices.image), config.grid.channels);
     require(photograph.channels == config.grid.channels, "--image: ", choices.image, " has ", photograph.channels,
             " channels, the model reads ", config.grid.channels);
-    const Image image = vit::preprocess(photograph, config);
+    const Image image = prepared_photograph(photograph, config, choices.weights);
     const Inside inside = vit::inside(w, config);
     const auto run = [&] { return vit::forward({image}, w, config).logits; };
     Matrix logits = follow(run, inside).outputs;                // (1, K)

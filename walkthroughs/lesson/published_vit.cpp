@@ -1,0 +1,56 @@
+#include "walkthroughs/lesson/published_vit.h"
+
+#include <vector>
+
+#include "nn/base/require.h"
+#include "nn/data/file.h"
+#include "nn/data/json.h"
+
+static void require_step(const Json& said, const std::string& step, bool wanted, const std::string& path) {
+    const Json* const done = said.find(step);
+    require(done == nullptr || done->as_boolean() == wanted, path, ": ", step, " is ", wanted ? "false" : "true",
+            "; only photographs that are resized and normalised, and not cropped, are read here");
+}
+
+// 224, or {"height": 224, "width": 224}.
+static void require_size(const Json& said, const vit::Config& config, const std::string& path) {
+    const Json* const size = said.find("size");
+    if (size == nullptr) return;
+    const bool is_pair = size->kind == Json::Kind::object;
+    const int height = is_pair ? size->at("height").as_int() : size->as_int();
+    const int width = is_pair ? size->at("width").as_int() : size->as_int();
+    require(height == config.grid.height && width == config.grid.width, path, ": size is ", height, " x ", width,
+            ", the model reads images of ", config.grid.height, " x ", config.grid.width, "; this belongs to another model");
+}
+
+static std::vector<float> channels_of(const Json& said, const char* key, int channels, const std::string& path) {
+    std::vector<float> numbers;
+    if (const Json* const list = said.find(key))
+        for (const Json& number : list->as_array()) numbers.push_back(static_cast<float>(number.as_number()));
+    else
+        numbers.assign(channels, 0.5f);
+    require(static_cast<int>(numbers.size()) == channels, path, ": ", key, " has ", numbers.size(), " numbers, one for each of ",
+            channels, " channels is needed");
+    return numbers;
+}
+
+Image prepared_photograph(const Image& photograph, const vit::Config& config, const std::string& weights) {
+    const Image prepared = vit::preprocess(photograph, config);  // x - 1/2, divided by 1/2
+    const std::string path = weights.substr(0, weights.rfind('/') + 1) + "preprocessor_config.json";
+    if (!is_file(path)) return prepared;
+    const Json said = read_json(path);
+    require(said.kind == Json::Kind::object, path, ": is another JSON value than an object {...}");
+    require_step(said, "do_resize", true, path);
+    require_step(said, "do_normalize", true, path);
+    require_step(said, "do_center_crop", false, path);
+    if (const Json* const filter = said.find("resample"))
+        require(filter->as_int() == 2, path, ": resample is ", filter->as_int(), "; only 2, bilinear, is known here");
+    require_size(said, config, path);
+    std::vector<float> mean = channels_of(said, "image_mean", config.grid.channels, path);
+    std::vector<float> deviation = channels_of(said, "image_std", config.grid.channels, path);
+    for (const float number : deviation)
+        require(number > 0, path, ": image_std holds ", number, ", by which pixels are divided; it must be above 0");
+    for (float& number : mean) number = 2 * number - 1;  // both in units of what preprocess() returns
+    for (float& number : deviation) number *= 2;
+    return normalise(prepared, mean, deviation);
+}
