@@ -228,6 +228,10 @@ TEST_CASE("config_of: a checkpoint without biases of query, key and value is rec
     const Safetensors checkpoint(path);
     const vit::Config config = vit::config_of(checkpoint, {{"num_attention_heads", "2"}});
     CHECK(!config.query_key_value_bias);
+    for (const std::string size : {"num_channels", "num_labels", "intermediate_size"})
+        CHECK(error_of([&] {
+                  vit::config_of(checkpoint, {{"num_attention_heads", "2"}, {size, "99"}});
+              }).starts_with("the given settings: " + size + " is 99, but the tensors of "));
     const vit::Weights other = vit::make_weights(config, random);
     load(vit::parameters(other, config), checkpoint);
     CHECK(identical(other.blocks[0].attention.key.weight.value(), w.blocks[0].attention.key.weight.value()));

@@ -310,6 +310,16 @@ TEST_CASE("load_rules: files of Hugging Face also hold position ids, and the sca
     GivenSettings one = heads_of_tiny, none = heads_of_tiny;
     one["vision_config.num_attention_heads"] = "1";
     CHECK(clip::config_of(checkpoint, one).vision.heads == 1);
+    for (const std::string size :
+         {"vision_config.num_hidden_layers", "vision_config.intermediate_size", "vision_config.image_size",
+          "vision_config.patch_size", "text_config.num_hidden_layers", "text_config.intermediate_size", "text_config.vocab_size",
+          "text_config.max_position_embeddings", "projection_dim"}) {
+        GivenSettings other = one;
+        other[size] = "99";
+        CHECK(error_of([&] {
+                  clip::config_of(checkpoint, other);
+              }).starts_with("the given settings: " + size + " is 99, but the tensors of "));
+    }
     none["vision_config.num_attention_heads"] = "0";
     CHECK_THROWS_WITH(clip::config_of(checkpoint, none), doctest::Contains("vision_config: 0 heads do not divide a width of 12"));
     CHECK_THROWS_WITH(clip::config_of(checkpoint, five), doctest::Contains("vision_config: 5 heads do not divide a width of 12"));
