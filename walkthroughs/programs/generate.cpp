@@ -275,6 +275,16 @@ static void require_all_asked(const GivenSettings& given, const std::string& fam
                 family, " reads no such setting; it reads ", known);
 }
 
+// The token at which a text ends, as the checkpoint's configuration says; -1 when it says none.
+static int end_of_text(const ModelConfig& config, const Choices& choices) {
+    const Setting end{"the end of a text", {"eos_token_id"}};
+    if (!config.find(end)) return -1;
+    const std::vector<int> ids = config.integers(end);  // 7, or [7]
+    require(ids.size() == 1 || choices.end >= 0, choices.weights, ": eos_token_id is ", *config.find(end),
+            "; a text ends at one token here, say which with --end N");
+    return ids[0];
+}
+
 static std::unique_ptr<Model> load_model(const Choices& choices) {
     const Safetensors file(choices.weights);
     std::set<std::string> asked;
@@ -288,11 +298,7 @@ static std::unique_ptr<Model> load_model(const Choices& choices) {
         if (family.model_type != name) continue;
         std::unique_ptr<Model> model = family.load(file, given);
         model->family = name;
-        const std::optional<std::string> end = config.find({"the end of a text", {"eos_token_id"}});
-        const std::optional<long> id = end ? whole_number(*end) : std::nullopt;
-        require(!end || id || choices.end >= 0, choices.weights, ": eos_token_id is ", end ? *end : "",
-                "; a text ends at one token here, say which with --end N");
-        if (id && *id >= 0 && *id < model->vocabulary) model->end = static_cast<int>(*id);
+        if (const int end = end_of_text(config, choices); end >= 0 && end < model->vocabulary) model->end = end;
         require_all_asked(given, name);
         return model;
     }

@@ -282,14 +282,16 @@ TEST_CASE("generate: rejects a file of unknown family, heads or tokens, and name
         std::string::npos);
     CHECK(refusal(call + " --family bloom --heads 3 --width 5").find("--width means nothing together with --weights") !=
           std::string::npos);
-    const std::string several_ends = call + " --family bloom --tokens 2 --settings n_head=3,eos_token_id=[7]";
-    CHECK(refusal(several_ends).find("eos_token_id is [7]; a text ends at one token here, say which with --end N") !=
-          std::string::npos);
-    CHECK(run_command(several_ends + " --end 7").status == 0);
     const std::string unread = refusal(call + " --family bloom --heads 3 --settings n_haed=4");
     CHECK(unread.find("n_haed=4 is given, but a model of family bloom reads no such setting; it reads ") != std::string::npos);
     CHECK(unread.find(", n_head, ") != std::string::npos);
     CHECK(std::count(unread.begin(), unread.end(), '\n') == 1);
+    folder.file("config.json", R"({"model_type": "bloom", "n_head": 3, "eos_token_id": [7]})");
+    CHECK(run_command(call + " --tokens 2").status == 0);
+    folder.file("config.json", R"({"model_type": "bloom", "n_head": 3, "eos_token_id": [7, 8]})");
+    CHECK(refusal(call + " --tokens 2").find("eos_token_id is [7,8]; a text ends at one token here, say which with --end N") !=
+          std::string::npos);
+    CHECK(run_command(call + " --tokens 2 --end 7").status == 0);
 }
 
 TEST_CASE("generate: reads and writes text with a tokenizer.json beside the checkpoint") {
