@@ -14,7 +14,7 @@ static std::vector<std::string> cells(const std::string& line) {
     std::vector<std::string> found;
     if (!line.starts_with("|") || line.starts_with("| ---") || line.starts_with("|---")) return found;
     for (const std::string& part : split(line.substr(1), '|')) found.push_back(trimmed(part));
-    if (!found.empty() && found.back().empty()) found.pop_back();
+    if (found.back().empty()) found.pop_back();
     return found;
 }
 

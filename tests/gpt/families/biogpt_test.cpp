@@ -118,6 +118,11 @@ TEST_CASE(
     const TemporaryFolder folder;
     save(table, folder.path("saved.safetensors"), biogpt::metadata(plain));
     CHECK(!biogpt::config_of(Safetensors(folder.path("saved.safetensors"))).scale_embedding);
+    save(table, folder.path("silent.safetensors"));
+    const biogpt::Config usual =
+        biogpt::config_of(Safetensors(folder.path("silent.safetensors")), {{"num_attention_heads", "3"}});
+    CHECK(usual.scale_embedding);
+    CHECK(usual.activation == Activation::gelu);
 }
 
 // --- fine-tuning ---

@@ -182,6 +182,7 @@ TEST_CASE("bloom: config_of reads back the metadata; without them the number of 
     save(bloom::parameters(tiny_weights(), config), folder.path("bloom.safetensors"));
     const Safetensors silent(folder.path("bloom.safetensors"));
     CHECK(error_of([&] { bloom::config_of(silent); }).starts_with(silent.path + ": missing setting: the number of heads"));
+    CHECK(bloom::config_of(silent, {{"n_head", "3"}}).eps == 1e-5f);
     CHECK(error_of([&] {
               bloom::config_of(silent, {{"n_head", "3"}, {"apply_residual_connection_post_layernorm", "true"}});
           }) == "the given settings: apply_residual_connection_post_layernorm is \"true\"; only false is implemented here");

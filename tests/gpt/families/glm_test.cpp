@@ -1,6 +1,7 @@
 #include "gpt/families/glm.h"
 
 #include <cmath>
+#include <set>
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
@@ -320,6 +321,13 @@ TEST_CASE("glm: loads a bfloat16 file in two shards, with the prefix glm., store
 
         save(table, folder.path("saved.safetensors"), glm::metadata(config));
         CHECK(glm::config_of(Safetensors(folder.path("saved.safetensors"))).special.long_mask == 2);
+        const TemporaryFolder without_json;
+        save(table, without_json.path("silent.safetensors"));
+        const glm::Config usual =
+            glm::config_of(Safetensors(without_json.path("silent.safetensors")), {{"num_attention_heads", "3"}});
+        CHECK(usual.eps == 1e-5f);
+        const glm::SpecialTokens none = usual.special;
+        CHECK(std::set<int>{none.mask, none.long_mask, none.sentence_mask, none.start, none.end} == std::set<int>{-1});
     }
 }
 

@@ -136,7 +136,10 @@ TEST_CASE("llama::config_of: reads back what was saved, in both layouts, with gr
         save(table(w), path);
         CHECK(
             error_of([&] { llama::config_of(Safetensors(path)); }).starts_with(path + ": missing setting: the number of heads"));
-        CHECK(llama::config_of(Safetensors(path), {{"num_attention_heads", "3"}}).key_value_heads == 1);
+        const llama::Config usual = llama::config_of(Safetensors(path), {{"num_attention_heads", "3"}});
+        CHECK(usual.key_value_heads == 1);
+        CHECK(usual.eps == 1e-6f);
+        CHECK(usual.rotary_base == 10000);
         // 4 heads are 3 wide, which does not divide the keys
         for (const std::string heads : {"4", "5", "0"})
             CHECK(error_of([&] {

@@ -344,8 +344,18 @@ TEST_CASE("t5: loads bfloat16 in three shards, tied (2019) and gated (1.1); empt
 
         save(table, folder.path("saved.safetensors"), t5::metadata(config));
         CHECK(t5::config_of(Safetensors(folder.path("saved.safetensors")), {}).activation == config.activation);
-        save(table, folder.path("silent.safetensors"));
-        const Safetensors silent(folder.path("silent.safetensors"));
+        const TemporaryFolder without_json;
+        save(table, without_json.path("silent.safetensors"));
+        const Safetensors silent(without_json.path("silent.safetensors"));
+        GivenSettings given;
+        if (gated) given["feed_forward_proj"] = "gated-gelu";
+        const t5::Config usual = t5::config_of(silent, given);
+        CHECK(usual.activation == config.activation);
+        CHECK(usual.max_distance == 128);
+        CHECK(usual.eps == 1e-6f);
+        CHECK(usual.padding_token == 0);
+        CHECK(usual.end_token == 1);
+        CHECK(usual.start_token == 0);
         CHECK(error_of([&] {
                   t5::config_of(silent, {{"feed_forward_proj", gated ? "relu" : "gated-gelu"}});
               }) == silent.path + ": feed_forward_proj is " + (gated ? "relu" : "gated-gelu") + ", but the tensors have " +

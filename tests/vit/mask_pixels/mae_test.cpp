@@ -250,6 +250,12 @@ TEST_CASE("config_of: the published names and those of Hugging Face give the sam
         std::erase_if(without_eps, [](const auto& setting) { return setting.first.find("eps") != std::string::npos; });
         save(table(c.w, c.config), path, without_eps);
         CHECK(mae::config_of(Safetensors(path)).eps == (theirs ? 1e-12f : 1e-6f));
+        std::map<std::string, std::string> without_loss = mae::metadata(c.config);
+        without_loss.erase("mask_ratio");
+        without_loss.erase("norm_pix_loss");
+        save(table(c.w, c.config), path, without_loss);
+        CHECK(mae::config_of(Safetensors(path)).mask_ratio == 0.75);
+        CHECK(mae::config_of(Safetensors(path)).normalise_targets == !theirs);
         save(table(c.w, c.config), path);
         CHECK(error_of([&] { mae::config_of(Safetensors(path)); }).find(": missing setting: the ") != std::string::npos);
     }

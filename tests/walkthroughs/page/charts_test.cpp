@@ -45,6 +45,7 @@ TEST_CASE("matrix_html: narrower from 10 columns and from 17; numbers of rows an
     CHECK(head(17) == "<table class=\"m wide wider\">");
     CHECK(count_of(matrix_html("A", Matrix(16, 24), 4), "<td class=") == 16 * 24);
     const std::string wide = matrix_html("A", Matrix(4, 25), 4), tall = matrix_html("A", Matrix(17, 3), 4);
+    CHECK(wide.find("<thead><tr><td></td><th scope=\"col\">0</th>") != std::string::npos);
     CHECK(wide.find("<th scope=\"col\">1</th><th scope=\"col\">\u2026</th><th scope=\"col\">23</th><th scope=\"col\">24</th>"
                     "</tr></thead>\n<tr><th scope=\"row\">0</th>") != std::string::npos);
     CHECK(count_of(wide, "<th scope=\"row\">") == 4);
