@@ -56,8 +56,8 @@ struct AdamW : Optimizer {
 
 // Stochastic gradient descent with momentum:   m <- momentum m + g,   w <- w - lr m
 struct Sgd : Optimizer {
-    float learning_rate = 0.1f;
-    float momentum = 0;
+    float learning_rate;
+    float momentum;
     std::vector<Matrix> m;  // zeros at first
 
     explicit Sgd(std::vector<Var> variables, float learning_rate = 0.1f, float momentum = 0);

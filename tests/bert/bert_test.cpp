@@ -354,4 +354,18 @@ TEST_SUITE("bert") {
             "attention_of: the weights are (6, 2), 2 sequences of 1 tokens and 3 heads have others; pass the batch and "
             "the configuration of these steps");
     }
+
+    TEST_CASE("bert::Config: the values that hold where none is given") {
+        const bert::Config usual{};
+        CHECK(usual.vocabulary == 30522);
+        CHECK(usual.positions == 512);
+        CHECK(usual.token_types == 2);
+        CHECK(usual.width == 768);
+        CHECK(usual.depth == 12);
+        CHECK(usual.heads == 12);
+        CHECK(usual.mlp_width == 3072);
+        CHECK(usual.eps == 1e-12f);
+        CHECK(usual.activation == Activation::gelu);
+        CHECK(usual.pooler);
+    }
 }

@@ -200,4 +200,10 @@ TEST_SUITE("bert_cls") {
         none.labels = 0;
         CHECK_THROWS_WITH(heads::make_weights(none, random), "heads: a classifier of 0 labels; at least 1 is needed");
     }
+
+    TEST_CASE("heads::Config: the values that hold where none is given") {
+        const heads::Config usual{};
+        CHECK(usual.task == heads::Task::sequences);
+        CHECK(usual.labels == 2);
+    }
 }

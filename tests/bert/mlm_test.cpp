@@ -371,3 +371,12 @@ TEST_CASE("load_rules: embedding and bias load from the decoder's names alone, a
               load(mlm::parameters(other, tiny), Safetensors(path), mlm::load_rules());
           }).ends_with("; different: cls.predictions.decoder.bias and cls.predictions.bias"));
 }
+
+TEST_CASE("mlm::Corruption: the values that hold where none is given") {
+    const mlm::Corruption usual{};
+    CHECK(usual.select == 0.15);
+    CHECK(usual.mask == 0.8f);
+    CHECK(usual.random == 0.5f);
+    CHECK(usual.most == 20);
+    CHECK(usual.mask_id == 103);
+}

@@ -446,4 +446,10 @@ TEST_SUITE("tokenizer_bert") {
         CHECK(refusal("\u2028") == "");
         CHECK(wordpiece::load_vocabulary(path).entries.at(6) == "\u2028");
     }
+
+    TEST_CASE("wordpiece::Config: the values that hold where none is given") {
+        const wordpiece::Config usual{};
+        CHECK(usual.lower_case);
+        CHECK(usual.longest_word == 200);
+    }
 }

@@ -631,4 +631,24 @@ TEST_CASE("forward: an output matrix that is not tied, and an order that is neit
                       "gpt: its blocks are pre-norm (GPT-2) or post-norm (GPT 2018), this configuration has another order");
 }
 
+TEST_CASE("gpt::Config: the values that hold where none is given") {
+    const gpt::Config usual{};
+    CHECK(usual.vocabulary == 50257);
+    CHECK(usual.positions == 1024);
+    CHECK(usual.width == 768);
+    CHECK(usual.depth == 12);
+    CHECK(usual.heads == 12);
+    CHECK(usual.mlp_width == 3072);
+    CHECK(usual.eps == 1e-5f);
+    CHECK(usual.activation == Activation::gelu_tanh);
+    CHECK(usual.order == Order::pre);
+    CHECK(usual.tied);
+}
+
+TEST_CASE("gpt::Start: the values that hold where none is given") {
+    const gpt::Start usual{};
+    CHECK(usual.stddev == 0.02f);
+    CHECK(usual.embedding_stddev == 0.02f);
+}
+
 TEST_SUITE_END();

@@ -233,4 +233,12 @@ TEST_CASE("join, log_probabilities, loss: each argument check fails by itself") 
     CHECK(error_of([&] { dpo::loss(both, chosen, {}); }) == missing);
 }
 
+TEST_CASE("dpo::Config: the values that hold where none is given") {
+    const dpo::Config usual{};
+    CHECK(usual.beta == 0.1f);
+    CHECK(usual.label_smoothing == 0);
+    CHECK(usual.form == dpo::Form::sigmoid);
+    CHECK(!usual.reference_free);
+}
+
 TEST_SUITE_END();

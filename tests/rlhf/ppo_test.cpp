@@ -452,4 +452,19 @@ TEST_CASE("rewards_and_advantages, loss, kl_of_episodes: each matrix of another 
                       "ppo: log-probabilities (1, 3) and (1, 2) for a mask (1, 2), the shapes must be equal");
 }
 
+TEST_CASE("ppo::Config: the values that hold where none is given") {
+    const ppo::Config usual{};
+    CHECK(usual.kl_coefficient == 0.2f);
+    CHECK(usual.adaptive);
+    CHECK(usual.kl_target == 6);
+    CHECK(usual.kl_horizon == 10000);
+    CHECK(usual.penalty == ppo::Penalty::kl);
+    CHECK(usual.discount == 1);
+    CHECK(usual.trace == 0.95f);
+    CHECK(usual.clip == 0.2f);
+    CHECK(usual.value_clip == 0.2f);
+    CHECK(usual.value_weight == 0.1f);
+    CHECK(!usual.whiten_rewards);
+}
+
 TEST_SUITE_END();

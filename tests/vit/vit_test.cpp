@@ -410,4 +410,16 @@ TEST_CASE("make_weights, parameters: a single class has a classifier") {
     CHECK(vit::inside(w, none).head.empty());
 }
 
+TEST_CASE("vit::Config: the values that hold where none is given") {
+    const vit::Config usual{};
+    CHECK(usual.width == 768);
+    CHECK(usual.depth == 12);
+    CHECK(usual.heads == 12);
+    CHECK(usual.mlp_width == 3072);
+    CHECK(usual.classes == 1000);
+    CHECK(usual.eps == 1e-12f);
+    CHECK(usual.activation == Activation::gelu);
+    CHECK(usual.query_key_value_bias);
+}
+
 TEST_SUITE_END();

@@ -218,4 +218,18 @@ TEST_CASE("with_soft_prompt: more virtual tokens than the vocabulary holds, and 
     CHECK(biogpt::with_soft_prompt({}, 9, config) == std::vector<int>{0, 1, 2, 3, 4, 5, 6, 7, 8});
 }
 
+TEST_CASE("biogpt::Config: the values that hold where none is given") {
+    const biogpt::Config usual{};
+    CHECK(usual.vocabulary == 42384);
+    CHECK(usual.width == 1024);
+    CHECK(usual.depth == 24);
+    CHECK(usual.heads == 16);
+    CHECK(usual.mlp_width == 4096);
+    CHECK(usual.positions == 1024);
+    CHECK(usual.position_offset == 2);
+    CHECK(usual.scale_embedding);
+    CHECK(usual.activation == Activation::gelu);
+    CHECK(usual.eps == 1e-5f);
+}
+
 TEST_SUITE_END();

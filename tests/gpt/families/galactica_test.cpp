@@ -193,4 +193,19 @@ TEST_CASE("galactica: config_of restores what metadata wrote, for the sizes of e
                              galactica::load_rules());
 }
 
+TEST_CASE("galactica::Config: the values that hold where none is given") {
+    const galactica::Config usual{};
+    CHECK(usual.vocabulary == 50000);
+    CHECK(usual.width == 4096);
+    CHECK(usual.depth == 32);
+    CHECK(usual.heads == 32);
+    CHECK(usual.mlp_width == 16384);
+    CHECK(usual.positions == 2048);
+    CHECK(usual.position_offset == 2);
+    CHECK(!usual.biases);
+    CHECK(!usual.affine_norms);
+    CHECK(usual.activation == Activation::gelu);
+    CHECK(usual.eps == 1e-5f);
+}
+
 TEST_SUITE_END();

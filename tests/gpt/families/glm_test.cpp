@@ -448,4 +448,27 @@ TEST_CASE("glm: every invalid size or factor is refused by itself, the smallest 
     CHECK_NOTHROW(glm::make_weights(smallest, random));
 }
 
+TEST_CASE("glm::SpecialTokens: the values that hold where none is given") {
+    const glm::SpecialTokens usual{};
+    CHECK(usual.mask == -1);
+    CHECK(usual.long_mask == -1);
+    CHECK(usual.sentence_mask == -1);
+    CHECK(usual.start == -1);
+    CHECK(usual.end == -1);
+}
+
+TEST_CASE("glm::Config: the values that hold where none is given") {
+    const glm::Config usual{};
+    CHECK(usual.version == glm::Version::glm);
+    CHECK(usual.vocabulary == 30592);
+    CHECK(usual.positions == 512);
+    CHECK(usual.width == 1024);
+    CHECK(usual.depth == 24);
+    CHECK(usual.heads == 16);
+    CHECK(usual.mlp_width == 4096);
+    CHECK(usual.eps == 1e-5f);
+    CHECK(usual.alpha == 0);
+    CHECK(usual.rotary_base == 10000);
+}
+
 TEST_SUITE_END();

@@ -271,4 +271,17 @@ TEST_CASE("llama: every invalid size or factor is refused by itself, the smalles
     CHECK_NOTHROW(llama::make_weights(smallest, random));
 }
 
+TEST_CASE("llama::Config: the values that hold where none is given") {
+    const llama::Config usual{};
+    CHECK(usual.vocabulary == 32000);
+    CHECK(usual.width == 4096);
+    CHECK(usual.depth == 32);
+    CHECK(usual.heads == 32);
+    CHECK(usual.key_value_heads == 32);
+    CHECK(usual.mlp_width == 11008);
+    CHECK(usual.eps == 1e-6f);
+    CHECK(usual.rotary_base == 10000);
+    CHECK(!usual.tied);
+}
+
 TEST_SUITE_END();

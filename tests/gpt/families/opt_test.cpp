@@ -109,4 +109,20 @@ TEST_CASE("make_weights: every invalid size is refused by itself, the smallest v
     CHECK_NOTHROW(opt::make_weights(least, random));
 }
 
+TEST_CASE("opt::Config: the values that hold where none is given") {
+    const opt::Config usual{};
+    CHECK(usual.vocabulary == 50272);
+    CHECK(usual.width == 4096);
+    CHECK(usual.depth == 32);
+    CHECK(usual.heads == 32);
+    CHECK(usual.mlp_width == 16384);
+    CHECK(usual.positions == 2048);
+    CHECK(usual.position_offset == 2);
+    CHECK(usual.biases);
+    CHECK(usual.affine_norms);
+    CHECK(usual.embedding_scale == 1);
+    CHECK(usual.activation == Activation::relu);
+    CHECK(usual.eps == 1e-5f);
+}
+
 TEST_SUITE_END();

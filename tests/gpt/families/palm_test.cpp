@@ -190,4 +190,16 @@ TEST_CASE("palm: every invalid size or factor is refused by itself, the smallest
     CHECK_NOTHROW(palm::make_weights(smallest, random));
 }
 
+TEST_CASE("palm::Config: the values that hold where none is given") {
+    const palm::Config usual{};
+    CHECK(usual.vocabulary == 256000);
+    CHECK(usual.width == 18432);
+    CHECK(usual.depth == 118);
+    CHECK(usual.heads == 48);
+    CHECK(usual.head_width == 256);
+    CHECK(usual.mlp_width == 73728);
+    CHECK(usual.eps == 1e-5f);
+    CHECK(usual.rotary_base == 10000);
+}
+
 TEST_SUITE_END();

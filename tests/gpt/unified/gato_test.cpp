@@ -546,4 +546,24 @@ TEST_CASE("mu_law, bin_of, patch_position, token_of_discrete: each argument chec
     CHECK_NOTHROW(gato::forward({{.text = {std::vector<int>(7, 1)}}}, w, config));  // as many as positions
 }
 
+TEST_CASE("gato::Config: the values that hold where none is given") {
+    const gato::Config usual{};
+    CHECK(usual.text_tokens == 32000);
+    CHECK(usual.continuous_tokens == 1024);
+    CHECK(usual.discrete_tokens == 1024);
+    CHECK(usual.width == 2048);
+    CHECK(usual.depth == 24);
+    CHECK(usual.heads == 16);
+    CHECK(usual.mlp_width == 8192);
+    CHECK(usual.patch_size == 16);
+    CHECK(usual.channels == 3);
+    CHECK(usual.residual_channels == 64);
+    CHECK(usual.groups == 32);
+    CHECK(usual.patch_positions == 128);
+    CHECK(usual.observation_positions == 1024);
+    CHECK(usual.eps == 1e-5f);
+    CHECK(usual.mu == 100);
+    CHECK(usual.largest == 256);
+}
+
 TEST_SUITE_END();

@@ -463,4 +463,24 @@ TEST_CASE("relative_bucket, relative_buckets, random_spans: each argument check 
     CHECK(refusal(4, 3, 2) == "random_spans: 2 spans of 3 masked tokens together in a text of 4" + rule);
 }
 
+TEST_CASE("t5::Config: the values that hold where none is given") {
+    const t5::Config usual{};
+    CHECK(usual.vocabulary == 32128);
+    CHECK(usual.width == 768);
+    CHECK(usual.encoder_depth == 12);
+    CHECK(usual.decoder_depth == 12);
+    CHECK(usual.heads == 12);
+    CHECK(usual.head_width == 64);
+    CHECK(usual.mlp_width == 3072);
+    CHECK(!usual.gated);
+    CHECK(usual.activation == Activation::relu);
+    CHECK(usual.tied);
+    CHECK(usual.buckets == 32);
+    CHECK(usual.max_distance == 128);
+    CHECK(usual.eps == 1e-6f);
+    CHECK(usual.padding_token == 0);
+    CHECK(usual.end_token == 1);
+    CHECK(usual.start_token == 0);
+}
+
 TEST_SUITE_END();

@@ -335,3 +335,13 @@ TEST_CASE("write_image: each size of an image is checked by itself, a single pix
     CHECK(refusal(1, 0, 1) == place + "1 x 0 x 1" + rule);
     for (const int channels : {0, 2, 4}) CHECK(refusal(1, 1, channels) == place + "1 x 1 x " + std::to_string(channels) + rule);
 }
+
+TEST_CASE("Warp: the values that hold where none is given") {
+    const Warp usual{};
+    CHECK(usual.down == 0);
+    CHECK(usual.right == 0);
+    CHECK(usual.yy == 1);
+    CHECK(usual.yx == 0);
+    CHECK(usual.xy == 0);
+    CHECK(usual.xx == 1);
+}

@@ -378,4 +378,18 @@ TEST_CASE(
     CHECK(rollout::token_relevance(of_bert, post).cols == 5);  // of a masked word, through both layers of its head
 }
 
+TEST_CASE("HeadLayer: the values that hold where none is given") {
+    const HeadLayer usual{};
+    CHECK(!usual.normed);
+    CHECK(usual.kind == NormKind::layer);
+    CHECK(usual.eps == 1e-5f);
+    CHECK(usual.nonlinearity == Nonlinearity::none);
+}
+
+TEST_CASE("Asked: the values that hold where none is given") {
+    const Asked usual{};
+    CHECK(usual.row == 0);
+    CHECK(usual.column == 0);
+}
+
 TEST_SUITE_END();

@@ -109,4 +109,15 @@ TEST_CASE("make_resampler: 0 layers and 0 heads are refused") {
     CHECK(resample(Matrix(1, 4), 1, w, 1, 1e-5f).latents.rows() == 2);  // a single token
 }
 
+TEST_CASE("ResamplerShape: the values that hold where none is given") {
+    const ResamplerShape usual{};
+    CHECK(usual.latents == 64);
+    CHECK(usual.width == 1024);
+    CHECK(usual.depth == 6);
+    CHECK(usual.heads == 8);
+    CHECK(usual.head_width == 64);
+    CHECK(usual.mlp_width == 4096);
+    CHECK(usual.frames == 1);
+}
+
 TEST_SUITE_END();

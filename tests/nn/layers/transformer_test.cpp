@@ -276,4 +276,29 @@ TEST_CASE("make_attention: query, key and value are drawn like parts of one matr
     }
 }
 
+TEST_CASE("BlockOptions: the values that hold where none is given") {
+    const BlockOptions usual{};
+    CHECK(usual.heads == 1);
+    CHECK(usual.eps == 1e-6f);
+    CHECK(usual.activation == Activation::gelu);
+    CHECK(usual.order == Order::pre);
+    CHECK(usual.norm == NormKind::layer);
+    CHECK(usual.residual == 1);
+}
+
+TEST_CASE("BlockShape: the values that hold where none is given") {
+    const BlockShape usual{};
+    CHECK(usual.width == 0);
+    CHECK(usual.mlp_width == 0);
+    CHECK(usual.query_width == 0);
+    CHECK(usual.key_value_width == 0);
+    CHECK(usual.source_width == 0);
+    CHECK(!usual.gated);
+    CHECK(usual.query_bias);
+    CHECK(usual.key_bias);
+    CHECK(usual.value_bias);
+    CHECK(usual.bias);
+    CHECK(usual.norm == NormKind::layer);
+}
+
 TEST_SUITE_END();

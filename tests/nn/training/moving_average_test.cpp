@@ -63,4 +63,11 @@ TEST_CASE("decay_at, move_towards: lists, shapes and decays that do not fit are 
     CHECK(identical(average.value(), Matrix{{8, 0}}));
 }
 
+TEST_CASE("DecaySchedule: the values that hold where none is given") {
+    const DecaySchedule usual{};
+    CHECK(usual.start == 0.999);
+    CHECK(usual.end == 0.9999);
+    CHECK(usual.updates == 100000);
+}
+
 TEST_SUITE_END();

@@ -271,3 +271,18 @@ TEST_CASE("AdamW, Sgd: variables, moments and settings that were changed after c
     sgd.variables.push_back(w);
     CHECK(error_of([&] { sgd.update(); }).starts_with("Sgd: 2 variables but 1 moments"));
 }
+
+TEST_CASE("AdamWConfig: the values that hold where none is given") {
+    const AdamWConfig usual{};
+    CHECK(usual.learning_rate == 1e-3f);
+    CHECK(usual.beta1 == 0.9f);
+    CHECK(usual.beta2 == 0.999f);
+    CHECK(usual.eps == 1e-8f);
+    CHECK(usual.weight_decay == 0.01f);
+}
+
+TEST_CASE("Sgd: the values that hold where none is given") {
+    const Sgd usual({});
+    CHECK(usual.learning_rate == 0.1f);
+    CHECK(usual.momentum == 0);
+}

@@ -200,4 +200,14 @@ TEST_CASE("train: an invalid recipe is reported with the caller's line, and noth
     CHECK(chase.steps_seen.empty());
 }
 
+TEST_CASE("Recipe: the values that hold where none is given") {
+    const Recipe usual{};
+    CHECK(usual.batch == 1);
+    CHECK(usual.clip_norm == 1);
+    CHECK(usual.weight_decay == 0);
+    CHECK(usual.beta1 == 0.9f);
+    CHECK(usual.beta2 == 0.999f);
+    CHECK(usual.eps == 1e-8f);
+}
+
 TEST_SUITE_END();

@@ -253,4 +253,9 @@ TEST_CASE("perceive, retrieval_scores, recall_at: each argument check fails by i
     CHECK_THROWS_WITH(socratic::recall_at(1, one_video, {-1}), "socratic: caption -1 of 2, counted from 0");
 }
 
+TEST_CASE("socratic::WordList: the values that hold where none is given") {
+    const socratic::WordList usual{};
+    CHECK(usual.keep == 1);
+}
+
 TEST_SUITE_END();

@@ -207,4 +207,12 @@ TEST_CASE("make_weights: the first offsets of a head point in its direction, 1, 
             }
 }
 
+TEST_CASE("deformable::Config: the values that hold where none is given") {
+    const deformable::Config usual{};
+    CHECK(usual.width == 256);
+    CHECK(usual.heads == 8);
+    CHECK(usual.levels == 4);
+    CHECK(usual.points == 4);
+}
+
 TEST_SUITE_END();

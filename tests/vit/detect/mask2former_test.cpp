@@ -638,4 +638,28 @@ TEST_CASE("config_of: a model without decoder layers is read back") {
     }
 }
 
+TEST_CASE("mask2former::Config: the values that hold where none is given") {
+    const mask2former::Config usual{};
+    CHECK(usual.feature_channels == 256);
+    CHECK(usual.width == 256);
+    CHECK(usual.mask_channels == 256);
+    CHECK(usual.queries == 100);
+    CHECK(usual.heads == 8);
+    CHECK(usual.mlp_width == 2048);
+    CHECK(usual.layers == 9);
+    CHECK(usual.levels == 3);
+    CHECK(usual.classes == 80);
+    CHECK(!usual.pre_norm);
+    CHECK(!usual.always_project);
+    CHECK(usual.eps == 1e-5f);
+    CHECK(usual.activation == Activation::relu);
+    CHECK(usual.class_weight == 2);
+    CHECK(usual.mask_weight == 5);
+    CHECK(usual.dice_weight == 5);
+    CHECK(usual.no_object_weight == 0.1f);
+    CHECK(usual.points == 12544);
+    CHECK(usual.oversample == 3);
+    CHECK(usual.importance == 0.75);
+}
+
 TEST_SUITE_END();

@@ -301,4 +301,11 @@ TEST_CASE("panoptic_quality: the first segment counts as missed, or as false, li
     CHECK(panoptic_quality({one}, {{{1, 1}, {1}}}, 0).false_positives == 1);
 }
 
+TEST_CASE("DetectionLimits: the values that hold where none is given") {
+    const DetectionLimits usual{};
+    CHECK(usual.per_image == 100);
+    CHECK(usual.smallest_area == 0);
+    CHECK(usual.largest_area == 1e10f);
+}
+
 TEST_SUITE_END();

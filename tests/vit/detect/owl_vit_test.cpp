@@ -426,4 +426,17 @@ TEST_CASE("forward: the length of a projected query does not matter; detections:
     CHECK(owl_vit::detections(steps, 1, 0)[0].score == Approx(0.75));
 }
 
+TEST_CASE("owl_vit::Config: the values that hold where none is given") {
+    const owl_vit::Config usual{};
+    CHECK(usual.class_cost == 1);
+    CHECK(usual.box_cost == 1);
+    CHECK(usual.overlap_cost == 1);
+    CHECK(usual.class_weight == 1);
+    CHECK(usual.box_weight == 1);
+    CHECK(usual.overlap_weight == 1);
+    CHECK(usual.focal_alpha == 0.3f);
+    CHECK(usual.focal_gamma == 2);
+    CHECK(usual.absent_logit == -1e6f);
+}
+
 TEST_SUITE_END();

@@ -261,4 +261,21 @@ TEST_CASE("training_losses, config_of: regions of the wrong size, and sizes that
     CHECK(refusal("0", "2") == path + ": regions of 0 x 2" + divide);
 }
 
+TEST_CASE("vild::Config: the values that hold where none is given") {
+    const vild::Config usual{};
+    CHECK(usual.region_height == 7);
+    CHECK(usual.region_width == 7);
+    CHECK(usual.region_channels == 256);
+    CHECK(usual.layers == 2);
+    CHECK(usual.hidden == 1024);
+    CHECK(usual.clip_width == 512);
+    CHECK(usual.classes == 1203);
+    CHECK(!usual.double_branch);
+    CHECK(usual.unit_classifier);
+    CHECK(usual.unit_regions);
+    CHECK(usual.temperature == 100);
+    CHECK(usual.distill_weight == 0.5f);
+    CHECK(!usual.mask_rare);
+}
+
 TEST_SUITE_END();

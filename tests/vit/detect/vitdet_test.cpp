@@ -521,4 +521,25 @@ TEST_CASE("is_windowed, metadata: a window of one token is a window; without win
     CHECK_FALSE(vitdet::metadata(config).contains("window_block_indexes"));
 }
 
+TEST_CASE("vitdet::Config: the values that hold where none is given") {
+    const vitdet::Config usual{};
+    CHECK(usual.patch_size == 16);
+    CHECK(usual.channels == 3);
+    CHECK(usual.table_height == 64);
+    CHECK(usual.table_width == 64);
+    CHECK(usual.position_side == 14);
+    CHECK(usual.class_position);
+    CHECK(usual.absolute_positions);
+    CHECK(usual.relative_positions);
+    CHECK(usual.width == 768);
+    CHECK(usual.depth == 12);
+    CHECK(usual.heads == 12);
+    CHECK(usual.mlp_width == 3072);
+    CHECK(usual.query_key_value_bias);
+    CHECK(usual.window == 14);
+    CHECK(usual.pyramid_channels == 256);
+    CHECK(usual.top_level);
+    CHECK(usual.eps == 1e-6f);
+}
+
 TEST_SUITE_END();

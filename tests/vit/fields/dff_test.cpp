@@ -485,4 +485,30 @@ TEST_CASE("importance_depths: an interval with less than 1e-5 of the weight is n
     CHECK(drawn(0, 0) == Approx(2.5));
 }
 
+TEST_CASE("dff::Config: the values that hold where none is given") {
+    const dff::Config usual{};
+    CHECK(usual.depth == 8);
+    CHECK(usual.width == 256);
+    CHECK(usual.point_frequencies == 10);
+    CHECK(usual.direction_frequencies == 4);
+    CHECK(usual.coarse_samples == 64);
+    CHECK(usual.fine_samples == 128);
+    CHECK(usual.near == 2);
+    CHECK(usual.far == 6);
+    CHECK(!usual.linear_in_disparity);
+    CHECK(usual.white_background);
+    CHECK(usual.noise == 0);
+    CHECK(usual.features == 512);
+    CHECK(usual.feature_width == 64);
+    CHECK(usual.feature_frequencies == 10);
+    CHECK(usual.lambda_feature == 0.04f);
+}
+
+TEST_CASE("dff::Query: the values that hold where none is given") {
+    const dff::Query usual{};
+    CHECK(!usual.by_threshold);
+    CHECK(usual.threshold == 0.4f);
+    CHECK(usual.sharpness == 1);
+}
+
 TEST_SUITE_END();

@@ -658,4 +658,26 @@ TEST_CASE("resampled: the new grid may have three different sides") {
                 CHECK(fine.weights.density.value()(fine.grid.link(x, y, z), 0) == Approx(y / 2.0));
 }
 
+TEST_CASE("plenoxels::Config: the values that hold where none is given") {
+    const plenoxels::Config usual{};
+    CHECK(usual.harmonics == 9);
+    CHECK(usual.step == 0.5f);
+    CHECK(usual.near_clip == 0);
+    CHECK(usual.background == 1);
+    CHECK(usual.lambda_density == 1e-5f);
+    CHECK(usual.lambda_harmonics == 1e-3f);
+}
+
+TEST_CASE("plenoxels::FitRecipe: the values that hold where none is given") {
+    const plenoxels::FitRecipe usual{};
+    CHECK(usual.steps == 400);
+    CHECK(usual.batch == 500);
+    CHECK(usual.density_rate == 2);
+    CHECK(usual.harmonics_rate == 0.03f);
+    CHECK(usual.last_rate == 0.1f);
+    CHECK(usual.tv_density == 2e-4f);
+    CHECK(usual.tv_harmonics == 2e-3f);
+    CHECK(usual.keep == 0.95f);
+}
+
 TEST_SUITE_END();

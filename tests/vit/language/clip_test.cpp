@@ -646,4 +646,31 @@ TEST_CASE("embed_images, embed_texts, forward: embeddings have length 1, however
         CHECK(root_mean_square(rows) * std::sqrt(6.0) == Approx(1));  // each row has 6 numbers
 }
 
+TEST_CASE("clip::VisionConfig: the values that hold where none is given") {
+    const clip::VisionConfig usual{};
+    CHECK(usual.width == 768);
+    CHECK(usual.depth == 12);
+    CHECK(usual.heads == 12);
+    CHECK(usual.mlp_width == 3072);
+    CHECK(usual.eps == 1e-5f);
+    CHECK(usual.activation == Activation::gelu_quick);
+}
+
+TEST_CASE("clip::TextConfig: the values that hold where none is given") {
+    const clip::TextConfig usual{};
+    CHECK(usual.vocabulary == 49408);
+    CHECK(usual.positions == 77);
+    CHECK(usual.width == 512);
+    CHECK(usual.depth == 12);
+    CHECK(usual.heads == 8);
+    CHECK(usual.mlp_width == 2048);
+    CHECK(usual.eps == 1e-5f);
+    CHECK(usual.activation == Activation::gelu_quick);
+}
+
+TEST_CASE("clip::Config: the values that hold where none is given") {
+    const clip::Config usual{};
+    CHECK(usual.shared_width == 512);
+}
+
 TEST_SUITE_END();

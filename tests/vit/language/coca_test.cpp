@@ -316,4 +316,22 @@ TEST_CASE("make_weights: standard deviations as published") {
         CHECK(root_mean_square(of_width.value()) / (1 / 8.0) == Approx(1).epsilon(0.05));  // 64^-1/2
 }
 
+TEST_CASE("coca::Config: the values that hold where none is given") {
+    const coca::Config usual{};
+    CHECK(usual.queries == 256);
+    CHECK(usual.pooler_heads == 8);
+    CHECK(usual.vocabulary == 49408);
+    CHECK(usual.positions == 76);
+    CHECK(usual.width == 768);
+    CHECK(usual.text_depth == 12);
+    CHECK(usual.text_heads == 12);
+    CHECK(usual.decoder_depth == 12);
+    CHECK(usual.decoder_heads == 12);
+    CHECK(usual.eps == 1e-5f);
+    CHECK(usual.padding_token == 0);
+    CHECK(!usual.correct_class_mask);
+    CHECK(usual.contrastive_weight == 1);
+    CHECK(usual.caption_weight == 2);
+}
+
 TEST_SUITE_END();

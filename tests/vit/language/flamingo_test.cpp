@@ -330,4 +330,15 @@ TEST_CASE("config_of: a file without gated layers is refused with the name of a 
           std::string::npos);
 }
 
+TEST_CASE("flamingo::Config: the values that hold where none is given") {
+    const flamingo::Config usual{};
+    CHECK(usual.heads == 8);
+    CHECK(usual.head_width == 64);
+    CHECK(usual.mlp_width == 4 * 768);
+    CHECK(usual.every == 1);
+    CHECK(usual.only_last_image);
+    CHECK(usual.image_token == 50257);
+    CHECK(usual.eps == 1e-5f);
+}
+
 TEST_SUITE_END();

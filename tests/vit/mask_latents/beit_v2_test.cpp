@@ -329,4 +329,36 @@ TEST_CASE("beit_v2: every invalid size or factor of a tokenizer is refused by it
         random));
 }
 
+TEST_CASE("beit_v2::TokenizerConfig: the values that hold where none is given") {
+    const beit_v2::TokenizerConfig usual{};
+    CHECK(usual.width == 768);
+    CHECK(usual.encoder_depth == 12);
+    CHECK(usual.decoder_depth == 3);
+    CHECK(usual.heads == 12);
+    CHECK(usual.mlp_ratio == 4);
+    CHECK(usual.query_value_bias);
+    CHECK(usual.codes == 8192);
+    CHECK(usual.code_width == 32);
+    CHECK(usual.teacher_width == 512);
+    CHECK(usual.decay == 0.99f);
+    CHECK(usual.beta == 1);
+    CHECK(usual.eps == 1e-6f);
+}
+
+TEST_CASE("beit_v2::Config: the values that hold where none is given") {
+    const beit_v2::Config usual{};
+    CHECK(usual.width == 768);
+    CHECK(usual.depth == 12);
+    CHECK(usual.heads == 12);
+    CHECK(usual.mlp_ratio == 4);
+    CHECK(usual.query_value_bias);
+    CHECK(!usual.absolute_positions);
+    CHECK(usual.shared_relative_bias);
+    CHECK(usual.codes == 8192);
+    CHECK(usual.early_block == 9);
+    CHECK(usual.head_depth == 2);
+    CHECK(usual.shared_head);
+    CHECK(usual.eps == 1e-6f);
+}
+
 TEST_SUITE_END();

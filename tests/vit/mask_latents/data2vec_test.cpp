@@ -333,4 +333,24 @@ TEST_CASE("predict: a mask or targets of other rows are refused") {
                       ("data2vec: a mask (1, 3) and targets (3, 5) for rows (3, 4)" + rule).c_str());
 }
 
+TEST_CASE("data2vec::Config: the values that hold where none is given") {
+    const data2vec::Config usual{};
+    CHECK(usual.width == 768);
+    CHECK(usual.depth == 12);
+    CHECK(usual.heads == 12);
+    CHECK(usual.mlp_width == 3072);
+    CHECK(usual.average_layers == 10);
+    CHECK(usual.head_layers == 2);
+    CHECK(usual.normalise_tokens);
+    CHECK(!usual.normalise_channels);
+    CHECK(!usual.normalise_average);
+    CHECK(usual.beta == 4);
+    CHECK(usual.loss_scale == 1);
+    CHECK(usual.eps == 1e-5f);
+    CHECK(usual.vocabulary == 50265);
+    CHECK(usual.positions == 512);
+    CHECK(usual.padding_token == 1);
+    CHECK(usual.mask_token == 50264);
+}
+
 TEST_SUITE_END();

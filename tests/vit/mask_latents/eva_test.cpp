@@ -211,4 +211,17 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("eva::Config: the values that hold where none is given") {
+    const eva::Config usual{};
+    CHECK(usual.width == 1408);
+    CHECK(usual.depth == 40);
+    CHECK(usual.heads == 16);
+    CHECK(usual.mlp_width == 6144);
+    CHECK(usual.feature_width == 768);
+    CHECK(usual.query_value_bias);
+    CHECK(usual.absolute_positions);
+    CHECK(!usual.shared_relative_bias);
+    CHECK(usual.eps == 1e-6f);
+}
+
 TEST_SUITE_END();

@@ -410,4 +410,31 @@ TEST_CASE("decode: each image of a batch hides one token less than before, where
     }
 }
 
+TEST_CASE("maskgit::Config: the values that hold where none is given") {
+    const maskgit::Config usual{};
+    CHECK(usual.codebook_size == 1024);
+    CHECK(usual.classes == 1000);
+    CHECK(usual.down == 16);
+    CHECK(usual.across == 16);
+    CHECK(usual.width == 768);
+    CHECK(usual.depth == 24);
+    CHECK(usual.heads == 16);
+    CHECK(usual.mlp_width == 3072);
+    CHECK(usual.eps == 1e-12f);
+    CHECK(usual.label_smoothing == 0.1f);
+}
+
+TEST_CASE("maskgit::MaskSchedule: the values that hold where none is given") {
+    const maskgit::MaskSchedule usual{};
+    CHECK(usual.shape == maskgit::Shape::cosine);
+    CHECK(usual.exponent == 1);
+}
+
+TEST_CASE("maskgit::Decoding: the values that hold where none is given") {
+    const maskgit::Decoding usual{};
+    CHECK(usual.rounds == 8);
+    CHECK(usual.first_round == 0);
+    CHECK(usual.choice_temperature == 4.5f);
+}
+
 TEST_SUITE_END();

@@ -225,4 +225,21 @@ TEST_CASE("maskgit_vqgan: every invalid size or factor is refused by itself, the
     CHECK_NOTHROW(maskgit_vqgan::make_weights(smallest, random));
 }
 
+TEST_CASE("maskgit_vqgan::Config: the values that hold where none is given") {
+    const maskgit_vqgan::Config usual{};
+    CHECK(usual.channels == 3);
+    CHECK(usual.filters == 128);
+    CHECK(usual.res_blocks == 2);
+    CHECK(usual.groups == 32);
+    CHECK(usual.eps == 1e-6f);
+    CHECK(usual.activation == Activation::silu);
+    CHECK(!usual.strided_downsampling);
+    CHECK(usual.code_width == 256);
+    CHECK(usual.codes == 1024);
+    CHECK(usual.commitment == 0.25f);
+    CHECK(usual.entropy_ratio == 0.1f);
+    CHECK(usual.entropy_temperature == 0.01f);
+    CHECK(usual.entropy_target == maskgit_vqgan::EntropyTarget::softmax);
+}
+
 TEST_SUITE_END();

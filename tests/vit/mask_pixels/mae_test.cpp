@@ -385,4 +385,18 @@ TEST_CASE("mae: every invalid size or factor is refused by itself, the smallest 
     CHECK(error_of([&] { mae::make_classifier(w, smallest, 0, random); }).starts_with("mae: a classifier of 0 classes"));
 }
 
+TEST_CASE("mae::Config: the values that hold where none is given") {
+    const mae::Config usual{};
+    CHECK(usual.width == 1024);
+    CHECK(usual.depth == 24);
+    CHECK(usual.heads == 16);
+    CHECK(usual.decoder_width == 512);
+    CHECK(usual.decoder_depth == 8);
+    CHECK(usual.decoder_heads == 16);
+    CHECK(usual.mlp_ratio == 4);
+    CHECK(usual.mask_ratio == 0.75);
+    CHECK(usual.normalise_targets);
+    CHECK(usual.eps == 1e-6f);
+}
+
 TEST_SUITE_END();

@@ -175,4 +175,15 @@ TEST_CASE(
         check_given_settings(golden_config(Golden(path)), table, maskfeat::config_of, "the number of heads");
 }
 
+TEST_CASE("maskfeat::Config: the values that hold where none is given") {
+    const maskfeat::Config usual{};
+    CHECK(usual.width == 768);
+    CHECK(usual.depth == 12);
+    CHECK(usual.heads == 12);
+    CHECK(usual.mlp_ratio == 4);
+    CHECK(usual.query_key_value_bias);
+    CHECK(usual.class_token);
+    CHECK(usual.eps == 1e-6f);
+}
+
 TEST_SUITE_END();

@@ -382,4 +382,20 @@ TEST_CASE("simmim: every invalid size or factor is refused by itself, the smalle
     CHECK_NOTHROW(simmim::make_weights(all_masked, random));
 }
 
+TEST_CASE("simmim::Config: the values that hold where none is given") {
+    const simmim::Config usual{};
+    CHECK(usual.mask_unit == 32);
+    CHECK(usual.mask_ratio == 0.6);
+    CHECK(usual.width == 768);
+    CHECK(usual.depth == 12);
+    CHECK(usual.heads == 12);
+    CHECK(usual.mlp_ratio == 4);
+    CHECK(usual.query_value_bias);
+    CHECK(!usual.absolute_positions);
+    CHECK(usual.shared_relative_bias);
+    CHECK(!usual.relative_bias_per_block);
+    CHECK(!usual.mean_pooling);
+    CHECK(usual.eps == 1e-6f);
+}
+
 TEST_SUITE_END();

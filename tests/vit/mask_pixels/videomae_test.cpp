@@ -342,4 +342,21 @@ TEST_CASE("normalise_cubes: no channel, a number that the channels do not divide
                       "normalise_cubes: cubes of 2 numbers of 2 channels have no variance");
 }
 
+TEST_CASE("videomae::Config: the values that hold where none is given") {
+    const videomae::Config usual{};
+    CHECK(usual.frames == 16);
+    CHECK(usual.tubelet == 2);
+    CHECK(usual.mask_ratio == 0.9);
+    CHECK(usual.width == 768);
+    CHECK(usual.depth == 12);
+    CHECK(usual.heads == 12);
+    CHECK(usual.decoder_width == 384);
+    CHECK(usual.decoder_depth == 4);
+    CHECK(usual.decoder_heads == 6);
+    CHECK(usual.mlp_ratio == 4);
+    CHECK(usual.query_value_bias);
+    CHECK(usual.normalise_targets);
+    CHECK(usual.eps == 1e-6f);
+}
+
 TEST_SUITE_END();

@@ -604,4 +604,39 @@ TEST_CASE("encode: with Projection::linear the decoder reads the projected rows,
     CHECK(identical(steps.encoded.value(), projected.value()));
 }
 
+TEST_CASE("pix2seq::Vocabulary: the values that hold where none is given") {
+    const pix2seq::Vocabulary usual{};
+    CHECK(usual.task == 10);
+    CHECK(usual.fake_class == 30);
+    CHECK(usual.base_shift == 100);
+    CHECK(usual.coordinate_shift == 1000);
+    CHECK(usual.bins == 1000);
+    CHECK(usual.size == 3000);
+}
+
+TEST_CASE("pix2seq::LossWeights: the values that hold where none is given") {
+    const pix2seq::LossWeights usual{};
+    CHECK(usual.noise_class == 1);
+    CHECK(usual.padding == 0.1f);
+}
+
+TEST_CASE("pix2seq::Config: the values that hold where none is given") {
+    const pix2seq::Config usual{};
+    CHECK(usual.width == 768);
+    CHECK(usual.depth == 12);
+    CHECK(usual.heads == 12);
+    CHECK(usual.mlp_width == 3072);
+    CHECK(usual.decoder_width == 512);
+    CHECK(usual.decoder_depth == 6);
+    CHECK(usual.decoder_heads == 16);
+    CHECK(usual.decoder_mlp_width == 2048);
+    CHECK(usual.length == 512);
+    CHECK(usual.positions == pix2seq::Positions::sine);
+    CHECK(usual.projection == pix2seq::Projection::mlp);
+    CHECK(!usual.class_token);
+    CHECK(usual.shared_embedding);
+    CHECK(usual.output_bias);
+    CHECK(usual.eps == 1e-6f);
+}
+
 TEST_SUITE_END();

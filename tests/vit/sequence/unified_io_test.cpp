@@ -780,4 +780,45 @@ TEST_CASE("masks_of: a mean of 30 is black, distances of 100 are coloured, one o
     CHECK(kinds(100, 31, 31) == 2);  // mean 54, distances 46, 23, 23: gray and red
 }
 
+TEST_CASE("unified_io::VaeConfig: the values that hold where none is given") {
+    const unified_io::VaeConfig usual{};
+    CHECK(usual.resolution == 256);
+    CHECK(usual.filters == 128);
+    CHECK(usual.res_blocks == 2);
+    CHECK(usual.code_width == 256);
+    CHECK(usual.groups == 32);
+    CHECK(usual.eps == 1e-6f);
+}
+
+TEST_CASE("unified_io::Config: the values that hold where none is given") {
+    const unified_io::Config usual{};
+    CHECK(usual.vocabulary == 33152);
+    CHECK(usual.image_vocabulary == 16384);
+    CHECK(usual.width == 768);
+    CHECK(usual.heads == 12);
+    CHECK(usual.head_width == 64);
+    CHECK(usual.mlp_width == 2048);
+    CHECK(usual.encoder_depth == 12);
+    CHECK(usual.decoder_depth == 12);
+    CHECK(usual.encoder_text == 256);
+    CHECK(usual.encoder_patches == 576);
+    CHECK(usual.decoder_text == 128);
+    CHECK(usual.decoder_codes == 256);
+    CHECK(usual.decoder_grid == 16);
+    CHECK(usual.buckets == 32);
+    CHECK(usual.max_distance == 128);
+    CHECK(usual.image_buckets == 8);
+    CHECK(usual.max_image_distance == 20);
+    CHECK(usual.eps == 1e-6f);
+}
+
+TEST_CASE("unified_io::CoordinateIds: the values that hold where none is given") {
+    const unified_io::CoordinateIds usual{};
+    CHECK(usual.last == 33099);
+    CHECK(usual.ordinary == 100);
+    CHECK(usual.bins == 1000);
+    CHECK(usual.first_id == 32000);
+    CHECK(usual.end_token == 1);
+}
+
 TEST_SUITE_END();

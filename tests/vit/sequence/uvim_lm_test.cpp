@@ -194,4 +194,16 @@ TEST_CASE("make_weights: learned positions have the standard deviation 1 / sqrt(
     }
 }
 
+TEST_CASE("uvim_lm::Config: the values that hold where none is given") {
+    const uvim_lm::Config usual{};
+    CHECK(usual.width == 1024);
+    CHECK(usual.depth == 24);
+    CHECK(usual.heads == 16);
+    CHECK(usual.mlp_width == 4096);
+    CHECK(usual.vocabulary == 4097);
+    CHECK(usual.code_length == 256);
+    CHECK(!usual.learned_positions);
+    CHECK(usual.eps == 1e-6f);
+}
+
 TEST_SUITE_END();

@@ -530,4 +530,41 @@ TEST_CASE("make_weights: learned positions have the standard deviation 1 / sqrt(
     }
 }
 
+TEST_CASE("uvim::Output: the values that hold where none is given") {
+    const uvim::Output usual{};
+    CHECK(usual.classes == 0);
+    CHECK(!usual.ignores_class_0);
+}
+
+TEST_CASE("uvim::Grid: the values that hold where none is given") {
+    const uvim::Grid usual{};
+    CHECK(usual.height == 512);
+    CHECK(usual.width == 512);
+    CHECK(usual.patch_height == 16);
+    CHECK(usual.patch_width == 16);
+    CHECK(usual.channels == 3);
+}
+
+TEST_CASE("uvim::Config: the values that hold where none is given") {
+    const uvim::Config usual{};
+    CHECK(usual.width == 768);
+    CHECK(usual.oracle_depth == 6);
+    CHECK(usual.base_depth == 12);
+    CHECK(usual.heads == 12);
+    CHECK(usual.mlp_width == 3072);
+    CHECK(!usual.learned_positions);
+    CHECK(!usual.oracle_sees_image);
+    CHECK(usual.base_sees_image);
+    CHECK(usual.code_length == 256);
+    CHECK(usual.resize_bottleneck);
+    CHECK(usual.codebook_size == 4096);
+    CHECK(usual.code_width == 768);
+    CHECK(usual.momentum == 0.995f);
+    CHECK(usual.min_count == 0.1f);
+    CHECK(usual.perturb == 0.001f);
+    CHECK(usual.commitment == 0);
+    CHECK(usual.standardise_eps == 1e-5f);
+    CHECK(usual.eps == 1e-6f);
+}
+
 TEST_SUITE_END();

@@ -64,4 +64,12 @@ TEST_SUITE("pretraining") {
         CHECK(!identical(before[1], before[0]));
         CHECK(identical(before[2], before[1]));
     }
+
+    TEST_CASE("Pretraining: the values that hold where none is given") {
+        const Pretraining usual{};
+        CHECK(usual.steps == 1500);
+        CHECK(usual.batch == 32);
+        CHECK(usual.peak == 3e-3f);
+        CHECK(usual.mask_id == 4);
+    }
 }

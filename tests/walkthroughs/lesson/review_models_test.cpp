@@ -244,4 +244,22 @@ TEST_CASE("review_models: SFT, reward model and PPO on a small scale; same seed,
     CHECK(measured.sentences > 0.8);
 }
 
+TEST_CASE("reviews::PpoRun: the values that hold where none is given") {
+    const reviews::PpoRun usual{};
+    CHECK(usual.beta == 0.2f);
+    CHECK(usual.iterations == 60);
+    CHECK(usual.episodes == 64);
+    CHECK(usual.epochs == 4);
+    CHECK(usual.learning_rate == 1e-3f);
+}
+
+TEST_CASE("reviews::DpoRun: the values that hold where none is given") {
+    const reviews::DpoRun usual{};
+    CHECK(usual.beta == 0.5f);
+    CHECK(usual.learning_rate == 2e-4f);
+    CHECK(usual.warm_up == 30);
+    CHECK(usual.batch == 64);
+    CHECK(usual.epochs == 4);
+}
+
 TEST_SUITE_END();

@@ -113,4 +113,12 @@ TEST_CASE("mean_between, grouped: worked by hand") {
     CHECK(two.y == std::vector<float>{2, 7});
 }
 
+TEST_CASE("ChainTraining: the values that hold where none is given") {
+    const ChainTraining usual{};
+    CHECK(usual.length == 24);
+    CHECK(usual.batch == 16);
+    CHECK(usual.steps == 500);
+    CHECK(usual.learning_rate == 3e-3f);
+}
+
 TEST_SUITE_END();

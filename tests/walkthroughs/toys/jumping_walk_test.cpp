@@ -122,4 +122,11 @@ TEST_CASE("learn: Adam written out: 50 steps of warm-up, then linear to a twenti
     for (int step = 0; step < 70; ++step) CHECK(model.losses[step] == Approx(same[step]).epsilon(1e-5));
 }
 
+TEST_CASE("jumping_walk::Training: the values that hold where none is given") {
+    const jumping_walk::Training usual{};
+    CHECK(usual.steps == 600);
+    CHECK(usual.batch == 64);
+    CHECK(usual.learning_rate == 3e-3f);
+}
+
 TEST_SUITE_END();
