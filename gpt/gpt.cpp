@@ -91,7 +91,8 @@ Var loss(const Steps& steps, const std::vector<int>& labels) { return cross_entr
 
 Cache make_cache(const Config& config, int sequences, int capacity) {
     require(sequences > 0 && capacity > 0 && capacity <= config.positions, "gpt: a cache of ", sequences, " sequences of ",
-            capacity, " tokens, this model has ", config.positions, " positions");
+            capacity, " tokens, this model has ", config.positions,
+            " positions; prompt and new tokens must fit, and be at least 1");
     Cache cache{.blocks = {}, .sequences = sequences, .filled = 0};
     for (int l = 0; l < config.depth; ++l) cache.blocks.push_back(::make_cache(sequences, capacity, config.width));
     return cache;

@@ -79,7 +79,7 @@ void load_training_state(const std::string& path, const Parameters& parameters, 
     for (const Parameter& moment : moments) all.push_back(moment);
     const std::vector<std::string> differing = differences(file, all);
     require(differing.empty(), path, ": is the training state of another model: ", differing.empty() ? "" : differing[0],
-            differing.size() > 1 ? ", and " + text(differing.size() - 1) + " more differences" : "",
+            differing.size() > 1 ? ", the first of " + text(differing.size()) + " differences" : "",
             "; make the model with the options it was saved with");
     for (const auto& [key, value] : metadata) {
         const auto saved = file.metadata.find(key);

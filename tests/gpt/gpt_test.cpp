@@ -412,7 +412,9 @@ TEST_CASE("gpt: inconsistent configs, ids and caches throw an error with the num
     CHECK_THROWS_WITH(gpt::make_weights(empty, random),
                       "gpt: vocabulary 0, 9 positions, width 8, depth 2, inner width 12: sizes must be positive");
 
-    CHECK_THROWS_WITH(gpt::make_cache(tiny, 1, 10), "gpt: a cache of 1 sequences of 10 tokens, this model has 9 positions");
+    CHECK_THROWS_WITH(
+        gpt::make_cache(tiny, 1, 10),
+        "gpt: a cache of 1 sequences of 10 tokens, this model has 9 positions; prompt and new tokens must fit, and be at least 1");
     gpt::Cache cache = gpt::make_cache(tiny, 2, 3);
     CHECK_THROWS_WITH(gpt::trunk({1, 2, 3}, w, tiny, cache), "gpt: 3 new tokens for a cache of 2 sequences");
     gpt::trunk({1, 2, 3, 4}, w, tiny, cache);
@@ -601,9 +603,12 @@ TEST_CASE("make_weights, make_cache, trunk: each argument check fails by itself,
     const gpt::Config least{.vocabulary = 1, .positions = 1, .width = 1, .depth = 0, .heads = 1, .mlp_width = 1};
     CHECK_NOTHROW(gpt::make_weights(least, random));
 
-    CHECK_THROWS_WITH(gpt::make_cache(tiny, 0, 1), "gpt: a cache of 0 sequences of 1 tokens, this model has 9 positions");
-    CHECK_THROWS_WITH(gpt::make_cache(tiny, 1, 0), "gpt: a cache of 1 sequences of 0 tokens, this model has 9 positions");
-    CHECK_THROWS_WITH(gpt::make_cache(tiny, 1, 10), "gpt: a cache of 1 sequences of 10 tokens, this model has 9 positions");
+    CHECK_THROWS_WITH(
+        gpt::make_cache(tiny, 0, 1),
+        "gpt: a cache of 0 sequences of 1 tokens, this model has 9 positions; prompt and new tokens must fit, and be at least 1");
+    CHECK_THROWS_WITH(
+        gpt::make_cache(tiny, 1, 0),
+        "gpt: a cache of 1 sequences of 0 tokens, this model has 9 positions; prompt and new tokens must fit, and be at least 1");
     CHECK_NOTHROW(gpt::make_cache(tiny, 1, 9));
     const gpt::Weights w = gpt::make_weights(tiny, random);
     gpt::Cache one = gpt::make_cache(tiny, 1, 1);
