@@ -268,6 +268,8 @@ TEST_CASE("attribute: NaN and points without weights are refused") {
         ig::attribute(linearly, {{1, 0}}, {{0, 0}}, {{0.5}, {}}, 1),
         "integrated_gradients: 1 points with 0 weights; there must be at least one, and a weight for each, see points()");
     CHECK_THROWS_WITH(ig::points(ig::Rule::trapezoid, 1), "integrated_gradients: 1 points, a trapezoid needs 2");
+    CHECK(ig::points(ig::Rule::trapezoid, 2).alphas == std::vector<double>{0, 1});
+    CHECK(ig::points(ig::Rule::left, 1).alphas == std::vector<double>{0});
 }
 
 TEST_CASE("OutputOf, attribute: rows, columns, groups and outputs that do not match are refused") {
