@@ -147,6 +147,7 @@ TEST_CASE(
     CHECK(map.width == 10);
     CHECK(heat_map(A, Colours::none, {"a name of more than twelve"}).lines == Lines{"a name of mo   @@", "           1 @@  "});
     CHECK(heat_map(A, Colours::none, {}, {"x"}).lines == Lines{"  @@", "@@  ", "x 1"});
+    CHECK(heat_map(Matrix{{0, 1, 0}}, Colours::none, {"r"}, {"x", "y", "z"}).lines == Lines{"r   @@  ", "  x y z"});
     const Lines coloured = heat_map(A, Colours::few, {"a", "b"}).lines;
     REQUIRE(coloured.size() == 2);
     CHECK(display_width(coloured[0]) == 6);
