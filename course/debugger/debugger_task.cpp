@@ -28,7 +28,7 @@ DebuggerTask read_debugger_task(const std::string& path) {
     }
     for (const char* const key : {"asks", "program", "hint", "why", "gdb", "lldb"})
         require(values.count(key) > 0, path, ": there is no line of ", key);
-    const std::size_t begin = path.rfind('/') == std::string::npos ? 0 : path.rfind('/') + 1;
+    const std::size_t begin = path.rfind('/') + 1;  // 0 without a folder, as npos + 1 is 0
     return {.name = path.substr(begin, path.rfind('.') - begin),
             .asks = values["asks"][0],
             .program = values["program"][0],

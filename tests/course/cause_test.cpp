@@ -205,6 +205,9 @@ TEST_CASE("cause: each relation needs the least that makes it more than chance: 
     CHECK(stretched_columns(of({{3}, {5}, {7}, {9}}, {{1}, {2}, {3}, {4}})) == "");
     CHECK(stretched_rows(of({{2, 4, 6, 8}}, {{1, 2, 3, 4}}))
               .starts_with("fits: every row that differs has its own factor, 2 to 2:"));
+    CHECK(
+        stretched_rows(of({{2000, 4000, 6000.1f, 8000}}, {{1000, 2000, 3000, 4000}})).starts_with("fits: every row"));  // rounded
+    CHECK(stretched_rows(of({{2, 4, 6.1f, 8}}, {{1, 2, 3, 4}})) == "");
     CHECK(stretched_rows(of({{2, 4, 6}}, {{1, 2, 3}})) == "");
     CHECK(stretched_rows(of({{2, 4, 6, 2}}, {{1, 2, 3, 1}})) == "");
     CHECK(

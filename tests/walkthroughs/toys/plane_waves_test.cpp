@@ -89,7 +89,9 @@ TEST_CASE("oriented_patches: direction 0 is vertical stripes: equal rows, differ
 TEST_CASE(
     "images_of_one_direction: two patches of an image are the same stripes, moved: their columns have the same wavelength") {
     Random random(1);
-    for (const Image& image : images_of_one_direction(random, four_patches, 3)) {
+    const std::vector<Image> images = images_of_one_direction(random, four_patches, 3);
+    CHECK(images.size() == 3);
+    for (const Image& image : images) {
         // f(x - 1) + f(x + 1) = 2 cos(w) f(x) with the same w in every patch
         const float first = (image(1, 1, 0) + image(1, 3, 0)) / (2 * image(1, 2, 0));
         const float second = (image(7, 7, 0) + image(7, 9, 0)) / (2 * image(7, 8, 0));
