@@ -244,6 +244,11 @@ TEST_SUITE("mlm") {
         CHECK(mlm::parameters(w, without_pooler).back().name == "cls.predictions.transform.LayerNorm.bias");
     }
 
+    TEST_CASE("special_positions: 1 where the id is one of the special ones") {
+        CHECK(mlm::special_positions({2, 7, 3, 2}, {2, 3, 3}) == std::vector<int>{1, 0, 1, 1});
+        CHECK(mlm::special_positions({2, 7}, {}) == std::vector<int>{0, 0});
+    }
+
     TEST_CASE("make_draws, make_candidate_draws: a number for each token or candidate, and every id of the vocabulary") {
         Random random(4);
         const auto check = [](const Matrix& uniform, int rows, int cols) {
