@@ -302,6 +302,44 @@ static void step_4_train(Lesson& lesson, const Detector& model, const Choices& c
         "now the sentence decides too, not only the position: the token of one box is expensive for the sentence of the other.");
 }
 
+namespace {
+// The box of the image token with a query's highest score.
+struct BestBox {
+    float score = 0;  // 0 ... 1
+    Matrix corners;   // (1, 4)  left, top, right, bottom, fractions of the image's sides
+};
+}  // namespace
+
+// The best box of every query in image i.
+static std::vector<BestBox> best_boxes(const owl_vit::Steps& steps, int i, const Detector& model) {
+    const int N = model.config.clip.vision.grid.count();
+    const Matrix scores = transpose(sigmoid(slice_rows(steps.logits, i * N, N)).value());  // (Q, N)
+    std::vector<BestBox> found;
+    for (int q = 0; q < scores.rows; ++q) {
+        const int best = argmax_row(scores, q);
+        found.push_back({scores(q, best), corners_of(slice_rows(steps.boxes.value(), i * N + best, 1))});
+    }
+    return found;
+}
+
+// The image with a frame around every box whose score reaches 0.3.
+static Image framed(Image image, const std::vector<BestBox>& found) {
+    for (const BestBox& box : found)
+        if (box.score >= 0.3f) draw_box(image, box.corners, {1, 1, 1});
+    return image;
+}
+
+// A row for each query: what the scene holds, the query, the score and the corners of its best box.
+static void add_query_rows(std::vector<std::vector<std::string>>& rows, int number, const Scene& scene,
+                           const std::vector<std::string>& queries, const std::vector<BestBox>& found) {
+    const std::string held = colour_names[scene.target.labels[0]] + ", " + colour_names[scene.target.labels[1]];
+    for (std::size_t q = 0; q < queries.size(); ++q) {
+        const Matrix& box = found[q].corners;
+        rows.push_back({text(number), held, queries[q], fixed(found[q].score, 2), fixed(box[0], 2), fixed(box[1], 2),
+                        fixed(box[2], 2), fixed(box[3], 2)});
+    }
+}
+
 static void step_5_ask(Lesson& lesson, const std::vector<Scene>& scenes, const Detector& model, const Choices& choices) {
     const std::vector<std::string> queries = queries_in(choices.query);
     lesson.step("What does a query of your own find?", "--query \"" + choices.query + "\"", "any words it knows");
@@ -309,22 +347,12 @@ static void step_5_ask(Lesson& lesson, const std::vector<Scene>& scenes, const D
     std::vector<Captioned> page;
     std::vector<Image> file;
     std::vector<std::vector<std::string>> rows{{"scene", "holds", "sentence", "best score", "left", "top", "right", "bottom"}};
-    const int N = model.config.clip.vision.grid.count();
     for (int i = 0; i < 3; ++i) {
-        Image shown = large_image(scenes[i].image, lesson.colours), large = enlarged(scenes[i].image, 12);
-        for (int q = 0; q < static_cast<int>(queries.size()); ++q) {
-            const Matrix scores = transpose(sigmoid(slice_rows(steps.logits, i * N, N)).value());  // (Q, N)
-            const int best = argmax_row(scores, q);
-            const Matrix box = corners_of(slice_rows(steps.boxes.value(), i * N + best, 1));
-            rows.push_back(
-                {text(i + 1), colour_names[scenes[i].target.labels[0]] + ", " + colour_names[scenes[i].target.labels[1]],
-                 queries[q], fixed(scores(q, best), 2), fixed(box[0], 2), fixed(box[1], 2), fixed(box[2], 2), fixed(box[3], 2)});
-            if (scores(q, best) < 0.3f) continue;
-            draw_box(shown, box, {1, 1, 1});
-            draw_box(large, box, {1, 1, 1});
-        }
+        const std::vector<BestBox> found = best_boxes(steps, i, model);
+        add_query_rows(rows, i + 1, scenes[i], queries, found);
+        const Image shown = framed(large_image(scenes[i].image, lesson.colours), found);
         if (i < 2) page.push_back({"scene " + text(i + 1), picture(shown, lesson.colours)});
-        file.push_back(large);
+        file.push_back(framed(enlarged(scenes[i].image, 12), found));
     }
     lesson.pictures(page);
     lesson.table(rows);
