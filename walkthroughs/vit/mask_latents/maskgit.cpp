@@ -85,6 +85,19 @@ static maskgit::Config stripes_config() {
             .label_smoothing = 0};
 }
 
+// Of the digits' tokens; codes is the size of the tokenizer's codebook.
+static maskgit::Config digits_config(int codes) {
+    return {.codebook_size = codes,
+            .classes = 10,
+            .down = 4,
+            .across = 4,
+            .width = 48,
+            .depth = 2,
+            .heads = 4,
+            .mlp_width = 96,
+            .label_smoothing = 0};
+}
+
 // --- training ---
 
 namespace {
@@ -433,18 +446,25 @@ static std::vector<Captioned> rounds_of(const Painted& painted, int b, const mas
     return shown;
 }
 
+// One image of each class, 0 to 9, after the last round.
+static std::vector<Image> ten_digits(const Painted& painted, const maskgit::Config& config, const maskgit_vqgan::Weights& w,
+                                     const maskgit_vqgan::Config& vqgan) {
+    std::vector<Image> digits;
+    for (int b = 0; b < 10; ++b) digits.push_back(digit_of_tokens(states(painted, b, config).back(), w, vqgan));
+    return digits;
+}
+
+// The ten digits under their classes and the number of rounds.
+static std::vector<Captioned> captioned_digits(const std::vector<Image>& digits, int rounds, Colours colours) {
+    std::vector<Captioned> shown;
+    for (int b = 0; b < 10; ++b) shown.push_back({"a " + text(b) + ", " + text(rounds) + " rounds", picture(digits[b], colours)});
+    return shown;
+}
+
 static void step_6_digits(Lesson& lesson, const LabelledImages& train_set, const maskgit_vqgan::Weights& tokenizer,
                           const maskgit_vqgan::Config& vqgan, const Choices& choices, int seed) {
     lesson.step("Can it generate digits?", "class in, 16 tokens out, VQGAN's decoder", "no image is given");
-    const maskgit::Config config{.codebook_size = vqgan.codes,
-                                 .classes = 10,
-                                 .down = 4,
-                                 .across = 4,
-                                 .width = 48,
-                                 .depth = 2,
-                                 .heads = 4,
-                                 .mlp_width = 96,
-                                 .label_smoothing = 0};
+    const maskgit::Config config = digits_config(vqgan.codes);
     const maskgit::Weights w = learn_digits(lesson, train_set, tokenizer, vqgan, config, choices.digit_steps, seed);
     std::vector<std::vector<std::string>> table{{"rounds", "read as the digit that was asked for"}};
     std::vector<double> shares;
@@ -453,14 +473,11 @@ static void step_6_digits(Lesson& lesson, const LabelledImages& train_set, const
         const Painted painted = paint(choices.samples, rounds, 1, w, config, seed);
         shares.push_back(share_read_as_asked(painted, train_set, config, tokenizer, vqgan));
         table.push_back({text(rounds), fixed(shares.back())});
-        page.emplace_back();
-        for (int b = 0; b < 10; ++b) page.back().push_back(digit_of_tokens(states(painted, b, config).back(), tokenizer, vqgan));
+        page.push_back(ten_digits(painted, config, tokenizer, vqgan));
         if (rounds == 4 || rounds == 8) lesson.pictures(rounds_of(painted, 3, config, tokenizer, vqgan, lesson.colours));
     }
     write_page(choices.out, page);
-    std::vector<Captioned> shown;
-    for (int b = 0; b < 10; ++b) shown.push_back({"a " + text(b) + ", 8 rounds", picture(page[3][b], lesson.colours)});
-    lesson.pictures(shown);
+    lesson.pictures(captioned_digits(page[3], round_counts[3], lesson.colours));
     lesson.table(table);
     lesson.why(
         "digits are read by the nearest of ", train_set.count(),
