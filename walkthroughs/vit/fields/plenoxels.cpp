@@ -328,38 +328,60 @@ static void step_7_regulariser(Lesson& lesson, const Photographs& photographs, c
     }
 }
 
+// The fog of this many voxels along each axis, fitted with half of the steps.
+static plenoxels::Scene coarse_scene(int voxels, const PixelRays& pixels, const Choices& choices, int seed) {
+    const plenoxels::Scene coarse = fog(voxels, choices);
+    plenoxels::fit(coarse, pixels, config_of(choices), {.steps = choices.steps / 2}, seed);
+    return coarse;
+}
+
+namespace {
+// PSNR of the test views after each stage, in dB.
+struct StagePsnr {
+    double coarse = 0, sparse = 0, resampled = 0, refined = 0;
+};
+}  // namespace
+
+// A row for each stage: its grid, its number of voxels and its PSNR.
+static std::vector<std::vector<std::string>> rows_of_stages(const plenoxels::Scene& coarse, const plenoxels::Scene& sparse,
+                                                            const plenoxels::Scene& fine, const StagePsnr& quality, int few,
+                                                            int many) {
+    const std::string coarse_name = text(few) + "^3", fine_name = text(many) + "^3";
+    return {{"grid", "voxels", "PSNR of test views in dB"},
+            {coarse_name + ", fitted with half of the steps", text(coarse.grid.voxels()), fixed(quality.coarse, 2)},
+            {"pruned", text(sparse.grid.voxels()), fixed(quality.sparse, 2)},
+            {fine_name + ", resampled from it", text(fine.grid.voxels()), fixed(quality.resampled, 2)},
+            {"fitted with the other half", text(fine.grid.voxels()), fixed(quality.refined, 2)}};
+}
+
 static void step_8_coarse_to_fine(Lesson& lesson, const Photographs& photographs, const Choices& choices, int seed) {
     lesson.step("How many voxels does the scene need?", "keep where max over rays of w >= 0.01, and neighbours",
                 "coarse to fine");
     const plenoxels::Config config = config_of(choices);
     const PixelRays pixels = pixel_rays(photographs.train);
     const int few = std::max(2, choices.voxels * 3 / 5), many = 2 * few;
-    const plenoxels::Scene coarse = fog(few, choices);
     const double begin = seconds_now();
-    plenoxels::fit(coarse, pixels, config, {.steps = choices.steps / 2}, seed);
+    const plenoxels::Scene coarse = coarse_scene(few, pixels, choices, seed);
     lesson.code(3);
     const Matrix seen = plenoxels::largest_weights(pixels.rays, coarse.grid, coarse.weights, config);
     const plenoxels::Scene sparse = plenoxels::pruned(coarse, seen, 0.01f);
     const plenoxels::Scene fine = plenoxels::resampled(sparse, {many, many, many});
-    const double of_coarse = mean_psnr(photographs.test, coarse, config), of_sparse = mean_psnr(photographs.test, sparse, config);
-    const double of_fine = mean_psnr(photographs.test, fine, config);
+    StagePsnr quality{.coarse = mean_psnr(photographs.test, coarse, config),
+                      .sparse = mean_psnr(photographs.test, sparse, config),
+                      .resampled = mean_psnr(photographs.test, fine, config)};
     plenoxels::fit(fine, pixels, config, {.steps = choices.steps / 2, .density_rate = 1}, seed);
-    const double seconds = seconds_now() - begin, of_refined = mean_psnr(photographs.test, fine, config);
-    const std::string coarse_name = text(few) + "^3", fine_name = text(many) + "^3";
-    lesson.table({{"grid", "voxels", "PSNR of test views in dB"},
-                  {coarse_name + ", fitted with half of the steps", text(coarse.grid.voxels()), fixed(of_coarse, 2)},
-                  {"pruned", text(sparse.grid.voxels()), fixed(of_sparse, 2)},
-                  {fine_name + ", resampled from it", text(fine.grid.voxels()), fixed(of_fine, 2)},
-                  {"fitted with the other half", text(fine.grid.voxels()), fixed(of_refined, 2)}});
+    const double seconds = seconds_now() - begin;
+    quality.refined = mean_psnr(photographs.test, fine, config);
+    lesson.table(rows_of_stages(coarse, sparse, fine, quality, few, many));
     const double share = static_cast<double>(sparse.grid.voxels()) / coarse.grid.voxels();
     lesson.why("most of the box is air, and the inside of what is not air is hidden. What no ray sees is dropped, ",
                fixed(100 * (1 - share), 0),
                " % of the voxels; a finer grid starts from the coarse one by the same trilinear mixture. All this took ",
                fixed(seconds, 1), " s. The paper goes from 256^3 to 512^3, which fits into memory only in this way.");
-    lesson.claim_at_most("PSNR that pruning costs, in dB", of_coarse - of_sparse, 0.05);
+    lesson.claim_at_most("PSNR that pruning costs, in dB", quality.coarse - quality.sparse, 0.05);
     if (is_the_scene_of_the_lesson(choices)) {
         lesson.claim_at_most("fraction of the voxels that is kept", share, 0.75);
-        lesson.claim_at_least("PSNR that the finer grid gains, in dB", of_refined - of_sparse, 1.5);
+        lesson.claim_at_least("PSNR that the finer grid gains, in dB", quality.refined - quality.sparse, 1.5);
     }
 }
 
