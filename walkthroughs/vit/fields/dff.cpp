@@ -440,6 +440,13 @@ struct OtherPixels {
 };
 }  // namespace
 
+// A view of 24 x 24 pixels as it is, recoloured, and with the selected object alone.
+static std::vector<Image> images_of_edits(const Looked& looked, const Matrix& recoloured, const dff::Selection& s) {
+    const Var depths_alone = dff::extracted(looked.steps.optical_depths, s.selected);
+    const Matrix alone = rendered(looked, depths_alone, looked.steps.colours);
+    return {as_image(looked.steps.pixels.value(), 24), as_image(recoloured, 24), as_image(alone, 24)};
+}
+
 static void step_7_recolour(Lesson& lesson, const World& world, const Choices& choices, int word) {
     lesson.step("How does it look in another colour, and alone?", "c = edit(c) where selected;  sigma = 0 where not selected");
     std::vector<Image> shown;
@@ -452,10 +459,8 @@ static void step_7_recolour(Lesson& lesson, const World& world, const Choices& c
         const Var& colours = looked.steps.colours;
         const Var edited = dff::recoloured(colours, gather_cols(colours, {1, 0, 2}), s.selected);  // red and green exchanged
         const Matrix recoloured = rendered(looked, looked.steps.optical_depths, edited);
-        const Matrix alone = rendered(looked, dff::extracted(looked.steps.optical_depths, s.selected), colours);
-        const Matrix& before = looked.steps.pixels.value();
-        other_pixels.add(before, recoloured, word_numbers(world.spheres, view.camera), word);
-        if (shown.empty()) shown = {as_image(before, 24), as_image(recoloured, 24), as_image(alone, 24)};
+        other_pixels.add(looked.steps.pixels.value(), recoloured, word_numbers(world.spheres, view.camera), word);
+        if (shown.empty()) shown = images_of_edits(looked, recoloured, s);
     }
     const double others = other_pixels.psnr();
     lesson.picture("before | red and green exchanged in the " + words[word] + " | nothing else left", row_of_images(shown));
