@@ -384,9 +384,15 @@ static Image with_channels(const Image& image, int channels) {
     return result;
 }
 
-static void step_ask_checkpoint(Lesson& lesson, const Choices& choices) {
-    lesson.step("What does a trained model see in this image?", choices.weights);
-    require(!choices.image.empty(), "--weights needs an image: --image FILE");
+namespace {
+struct Published {
+    vit::Config config;
+    vit::Weights w;
+};
+}  // namespace
+
+// The model of --weights, a published or a saved checkpoint.
+static Published read_published(const Choices& choices) {
     const Safetensors file(choices.weights);
     const vit::Config config = vit::config_of(file, choices.model_options.settings());
     Random random;
@@ -394,31 +400,50 @@ static void step_ask_checkpoint(Lesson& lesson, const Choices& choices) {
     LoadRules rules = vit::load_rules();
     rules.ignored_prefixes.push_back("training.");  // of a saved training state
     load(vit::parameters(w, config), file, rules);
+    return {config, w};
+}
+
+// The image of --image, with as many channels as the model reads.
+static Image photograph_for(const vit::Config& config, const Choices& choices) {
     const Image photograph = with_channels(read_image(choices.image), config.grid.channels);
     require(photograph.channels == config.grid.channels, "--image: ", choices.image, " has ", photograph.channels,
             " channels, the model reads ", config.grid.channels);
-    const std::vector<std::string> names = class_names(choices.class_names, config.classes);
-    const Image image = prepared_photograph(photograph, config, choices.weights);
-    lesson.picture("", photograph);
-    const vit::Steps steps = vit::forward({image}, w, config);
-    Matrix left = config.classes > 0 ? steps.probabilities.value() : Matrix();  // (1, K)
+    return photograph;
+}
+
+// The five most probable classes; left are the probabilities, (1, K).
+static std::vector<std::vector<std::string>> top_five(Matrix left, const std::vector<std::string>& names) {
     std::vector<std::vector<std::string>> rows{{"class", "probability"}};
-    for (int rank = 0; rank < std::min(5, config.classes); ++rank) {
+    for (int rank = 0; rank < std::min(5, left.cols); ++rank) {
         const int best = argmax_row(left, 0);
         const std::string name = names.empty() ? "class " + text(best) : names[best];
         rows.push_back({name, percent(left(0, best))});
         left(0, best) = -1;
     }
-    if (config.classes > 0) lesson.table(rows);
+    return rows;
+}
+
+static void step_ask_checkpoint(Lesson& lesson, const Choices& choices) {
+    lesson.step("What does a trained model see in this image?", choices.weights);
+    require(!choices.image.empty(), "--weights needs an image: --image FILE");
+    const Published model = read_published(choices);
+    const vit::Config& config = model.config;
+    const Image photograph = photograph_for(config, choices);
+    const std::vector<std::string> names = class_names(choices.class_names, config.classes);
+    const Image image = prepared_photograph(photograph, config, choices.weights);
+    lesson.picture("", photograph);
+    const vit::Steps steps = vit::forward({image}, model.w, config);
+    if (config.classes > 0) lesson.table(top_five(steps.probabilities.value(), names));
     if (config.classes == 0) lesson.say(choices.weights, " has no classifier, so it predicts no class.");
     lesson.say("What [cls] attends to in the last block:");
-    lesson.pictures(attention_maps(lesson, image, w, config, config.depth - 1));
+    lesson.pictures(attention_maps(lesson, image, model.w, config, config.depth - 1));
     if (config.classes == 0) return;
     const int said = argmax_row(steps.logits.value(), 0);
     lesson.say("What decided for class ", said,
                ": each patch's relevance for its logit (nn/interpret/rollout.h), which attention alone "
                "cannot tell.");
-    lesson.pictures({{"relevance for class " + text(said), heat_map(relevance_map(image, said, w, config), lesson.colours)}});
+    lesson.pictures(
+        {{"relevance for class " + text(said), heat_map(relevance_map(image, said, model.w, config), lesson.colours)}});
 }
 
 // --- the lesson ---
