@@ -242,10 +242,15 @@ static Image with_channels(const Image& image, int channels) {
     return result;
 }
 
-// A published ViT on the user's image: the patches that are relevant for its first and its second answer.
-static void published(Lesson& lesson, const Choices& choices) {
-    lesson.step("Which patches decided the class?", "relevance of each patch for one class", choices.weights);
-    require(!choices.image.empty(), "--weights needs an image: --image FILE");
+namespace {
+struct Published {
+    vit::Config config;
+    vit::Weights w;
+};
+}  // namespace
+
+// The classifier of --weights, a published or a saved checkpoint.
+static Published read_classifier(const Choices& choices) {
     const Safetensors file(choices.weights);
     const vit::Config config = vit::config_of(file, choices.model_options.settings());
     require(config.classes > 0, choices.weights, ": this model has no classifier, so there is no answer to explain");
@@ -254,25 +259,60 @@ static void published(Lesson& lesson, const Choices& choices) {
     LoadRules rules = vit::load_rules();
     rules.ignored_prefixes.push_back("training.");  // of a saved training state
     load(vit::parameters(w, config), file, rules);
+    return {config, w};
+}
+
+// The image of --image, with as many channels as the model reads.
+static Image photograph_for(const vit::Config& config, const Choices& choices) {
     const Image photograph = with_channels(read_image(choices.image), config.grid.channels);
     require(photograph.channels == config.grid.channels, "--image: ", choices.image, " has ", photograph.channels,
             " channels, the model reads ", config.grid.channels);
-    const Image image = prepared_photograph(photograph, config, choices.weights);
-    const Inside inside = vit::inside(w, config);
-    const auto run = [&] { return vit::forward({image}, w, config).logits; };
-    Matrix logits = follow(run, inside).outputs;                // (1, K)
+    return photograph;
+}
+
+// The columns of the largest logits, the largest first; logits are (1, K).
+static std::vector<int> best_classes(Matrix logits, int count) {
+    std::vector<int> best;
+    for (int rank = 0; rank < std::min(count, logits.cols); ++rank) {
+        best.push_back(argmax_row(logits, 0));
+        logits[best.back()] = -INFINITY;
+    }
+    return best;
+}
+
+// The relevance of each patch for [cls] at its place in the image; joint is (n, n).
+static Matrix on_grid_of(const vit::Config& config, const Matrix& joint) {
+    return reshape(patches_of(joint), config.grid.down(), config.grid.across());
+}
+
+// The map of rollout, which is the same for every class.
+static Captioned rollout_map(const Inspection& trace, const Inside& inside, const vit::Config& config, Colours colours) {
+    const Matrix map = on_grid_of(config, rollout::token_rollout(trace, inside));
+    return {"rollout", heat_map(map, colours)};
+}
+
+// "class 3, p = 0.912": the class and its probability.
+static std::string class_caption(const Matrix& logits, int label) {
     const Matrix probabilities = softmax_rows(logits).value();  // (1, K)
+    return "class " + text(label) + ", p = " + fixed(probabilities[label], 3);
+}
+
+// A published ViT on the user's image: the patches that are relevant for its first and its second answer.
+static void published(Lesson& lesson, const Choices& choices) {
+    lesson.step("Which patches decided the class?", "relevance of each patch for one class", choices.weights);
+    require(!choices.image.empty(), "--weights needs an image: --image FILE");
+    const Published model = read_classifier(choices);
+    const Image photograph = photograph_for(model.config, choices);
+    const Image image = prepared_photograph(photograph, model.config, choices.weights);
+    const Inside inside = vit::inside(model.w, model.config);
+    const auto run = [&] { return vit::forward({image}, model.w, model.config).logits; };
+    const Matrix logits = follow(run, inside).outputs;  // (1, K)
     std::vector<Captioned> shown{{"image", picture(photograph, lesson.colours)}};
-    for (int rank = 0; rank < std::min(2, config.classes); ++rank) {
-        const int label = argmax_row(logits, 0);
+    for (const int label : best_classes(logits, 2)) {
         const Inspection trace = follow(run, inside, {{.row = 0, .column = label}});
-        const auto on_grid = [&](const Matrix& map) {
-            return reshape(patches_of(map), config.grid.down(), config.grid.across());
-        };
-        if (rank == 0) shown.push_back({"rollout", heat_map(on_grid(rollout::token_rollout(trace, inside)), lesson.colours)});
-        const std::string answer = "class " + text(label) + ", p = " + fixed(probabilities[label], 3);
-        shown.push_back({answer, heat_map(on_grid(rollout::token_relevance(trace, inside)), lesson.colours)});
-        logits[label] = -INFINITY;
+        const Matrix map = on_grid_of(model.config, rollout::token_relevance(trace, inside));
+        if (shown.size() == 1) shown.push_back(rollout_map(trace, inside, model.config, lesson.colours));
+        shown.push_back({class_caption(logits, label), heat_map(map, lesson.colours)});
     }
     lesson.pictures(shown);
     lesson.why("rollout is one map for all questions; relevance is another for each class.");
