@@ -231,18 +231,52 @@ static std::string with_bars(const std::vector<int>& ids, const PublishedGpt& mo
     return shown;
 }
 
+namespace {
+// Both prompts as ids, of the same length.
+struct Prompts {
+    std::vector<int> clean, corrupted;
+};
+}  // namespace
+
+// The prompts of --clean and --corrupted.
+static Prompts read_prompts(const PublishedGpt& model, const Choices& choices) {
+    Prompts prompts{model.ids(choices.clean), model.ids(choices.corrupted)};
+    require(prompts.corrupted.size() == prompts.clean.size(), "--clean has ", prompts.clean.size(), " tokens, ",
+            with_bars(prompts.clean, model), "; --corrupted has ", prompts.corrupted.size(), ", ",
+            with_bars(prompts.corrupted, model), "; they must be as long, so that every token has a counterpart");
+    return prompts;
+}
+
+// Blocks down, tokens of the corrupted prompt across.
+static void show_restored(Lesson& lesson, const Matrix& restored, const std::vector<int>& ids, const PublishedGpt& model) {
+    std::vector<std::string> tokens, blocks;
+    for (const int id : ids) tokens.push_back(model.name(id));
+    for (int l = 0; l < restored.rows; ++l) blocks.push_back("block " + text(l));
+    lesson.heat("restored: blocks down, tokens across", restored, blocks, tokens);
+}
+
+// A row for each token: the most that it restores, and before which block; restored is (L, T).
+static std::vector<std::vector<std::string>> largest_by_token(const Matrix& restored, const std::vector<int>& ids,
+                                                              const PublishedGpt& model) {
+    std::vector<std::vector<std::string>> rows{{"token", "most", "before block"}};
+    for (int t = 0; t < restored.cols; ++t) {
+        int best = 0;
+        for (int l = 0; l < restored.rows; ++l)
+            if (restored(l, t) > restored(best, t)) best = l;
+        rows.push_back({model.name(ids[t]), fixed(restored(best, t), 3), text(best)});
+    }
+    return rows;
+}
+
 // A published GPT-2 on two prompts of the user: where the difference between them lies, block by block.
 static void published(Lesson& lesson, const Choices& choices) {
     lesson.step("Where is the fact, layer by layer?", "one r_l of one token from the clean run", choices.weights);
     const PublishedGpt model =
         read_published_gpt(choices.weights, choices.vocab, choices.merges, choices.model_options.settings());
-    const std::vector<int> clean_ids = model.ids(choices.clean), corrupted_ids = model.ids(choices.corrupted);
-    const int T = static_cast<int>(clean_ids.size());
-    require(static_cast<int>(corrupted_ids.size()) == T, "--clean has ", T, " tokens, ", with_bars(clean_ids, model),
-            "; --corrupted has ", corrupted_ids.size(), ", ", with_bars(corrupted_ids, model),
-            "; they must be as long, so that every token has a counterpart");
-    patching::ForwardPass clean_run([&] { return gpt::forward(clean_ids, T, model.w, model.config).logits; });
-    patching::ForwardPass corrupted_run([&] { return gpt::forward(corrupted_ids, T, model.w, model.config).logits; });
+    const Prompts prompts = read_prompts(model, choices);
+    const int T = static_cast<int>(prompts.clean.size());
+    patching::ForwardPass clean_run([&] { return gpt::forward(prompts.clean, T, model.w, model.config).logits; });
+    patching::ForwardPass corrupted_run([&] { return gpt::forward(prompts.corrupted, T, model.w, model.config).logits; });
     const patching::Kept clean = patching::record(clean_run), corrupted = patching::record(corrupted_run);
     const int right = argmax_row(clean.logits, T - 1), wrong = argmax_row(corrupted.logits, T - 1);
     require(right != wrong, "both prompts are continued by \"", model.name(right),
@@ -253,18 +287,8 @@ static void published(Lesson& lesson, const Choices& choices) {
                model.name(wrong), "\".");
     lesson.code();
     const Matrix restored = patching::sweep_tokens(corrupted_run, clean, "input", sizes, metric);  // (L, T)
-    std::vector<std::string> tokens, blocks;
-    for (const int id : corrupted_ids) tokens.push_back(model.name(id));
-    for (int l = 0; l < restored.rows; ++l) blocks.push_back("block " + text(l));
-    lesson.heat("restored: blocks down, tokens across", restored, blocks, tokens);
-    std::vector<std::vector<std::string>> rows{{"token", "most", "before block"}};
-    for (int t = 0; t < T; ++t) {
-        int best = 0;
-        for (int l = 0; l < restored.rows; ++l)
-            if (restored(l, t) > restored(best, t)) best = l;
-        rows.push_back({model.name(clean_ids[t]), fixed(restored(best, t), 3), text(best)});
-    }
-    lesson.table(rows);
+    show_restored(lesson, restored, prompts.corrupted, model);
+    lesson.table(largest_by_token(restored, prompts.clean, model));
     lesson.why(
         "0: the corrupted answer stays; 1: the clean one is back. The fact enters where the prompts differ and leaves at the last token.");
 }
