@@ -138,6 +138,25 @@ static int longest_sentence(const ppo::Episodes& episodes) {
     return longest;
 }
 
+// The table of episode b, a row for each token of prompt and answer: log-probabilities, KL, rewards, values and advantages, which the
+// prompt's tokens do not have. Log-probabilities and values are (B, T-1).
+static std::vector<std::vector<std::string>> token_rows(const ppo::Episodes& episodes, int b, const Matrix& log_p,
+                                                        const Matrix& reference_log_p, const Matrix& values,
+                                                        const ppo::RewardSteps& steps) {
+    const Matrix mask = ppo::answer_mask(episodes);  // (B, T-1)
+    std::vector<std::vector<std::string>> rows{
+        {"t", "token t+1", "log-prob", "reference", "KL", "reward", "value", "advantage", "whitened"}};
+    for (int t = 0; t < mask.cols; ++t) {
+        const bool answer = mask(b, t) == 1;
+        const std::string& word = reviews::words()[episodes.tokens[b * episodes.length + t + 1]];
+        if (word == "<pad>" && !answer) continue;
+        rows.push_back({text(t), word, cell(log_p(b, t), answer), cell(reference_log_p(b, t), answer),
+                        cell(steps.kl(b, t), answer), cell(steps.rewards(b, t), answer), cell(values(b, t), answer),
+                        cell(steps.advantages_raw(b, t), answer), cell(steps.advantages(b, t), answer)});
+    }
+    return rows;
+}
+
 // One row per token of the longest answer that is a sentence.
 static void step_tokens(Lesson& lesson, const gpt::Weights& reference, const reviews::RewardModel& reward_model, float beta,
                         Random& random) {
@@ -153,21 +172,10 @@ static void step_tokens(Lesson& lesson, const gpt::Weights& reference, const rev
     lesson.code(1);
     const ppo::RewardSteps steps = ppo::rewards_and_advantages(scores, log_p, reference_log_p, values, mask, beta, config);
     const int longest = longest_sentence(episodes);
-    std::vector<std::vector<std::string>> rows{
-        {"t", "token t+1", "log-prob", "reference", "KL", "reward", "value", "advantage", "whitened"}};
-    for (int t = 0; t < mask.cols; ++t) {
-        const bool answer = mask(longest, t) == 1;
-        const std::string& word = reviews::words()[episodes.tokens[longest * episodes.length + t + 1]];
-        if (word == "<pad>" && !answer) continue;
-        rows.push_back({text(t), word, cell(log_p(longest, t), answer), cell(reference_log_p(longest, t), answer),
-                        cell(steps.kl(longest, t), answer), cell(steps.rewards(longest, t), answer),
-                        cell(values(longest, t), answer), cell(steps.advantages_raw(longest, t), answer),
-                        cell(steps.advantages(longest, t), answer)});
-    }
     lesson.predict("In the very first iteration policy and reference are the same model. What is the column KL then?", {0, 1e-3});
     lesson.say("One of 64 episodes, after 8 iterations. Matrices are ", shape(mask),
                ": one row per episode; column t belongs to token t+1.");
-    lesson.table(rows);
+    lesson.table(token_rows(episodes, longest, log_p, reference_log_p, values, steps));
     const int episode_kl = static_cast<int>(std::lround(100 * ppo::kl_of_episodes(log_p, reference_log_p, mask)[longest]));
     lesson.why(
         "every token's reward is -beta = -", fixed(beta, 2),
