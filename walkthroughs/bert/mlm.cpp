@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "nn/autograd/operations.h"
 #include "nn/base/require.h"
@@ -176,6 +177,24 @@ struct LossesSeen {
     float selected, selected_by_hand, all_positions;
 };
 
+// The cross-entropy -log p(label) of each selected position; p is (T, V).
+static std::vector<double> cross_entropies(const Matrix& p, const mlm::Corrupted& corrupted) {
+    std::vector<double> costs;
+    for (const int t : corrupted.positions) costs.push_back(-std::log(p(t, corrupted.labels[t])));
+    return costs;
+}
+
+// A row for each selected position: its label, the label's probability and the cross-entropy.
+static std::vector<std::vector<std::string>> cost_rows(const Reading& reading, const mlm::Corrupted& corrupted, const Matrix& p,
+                                                       const std::vector<double>& costs) {
+    std::vector<std::vector<std::string>> rows{{"t", "label", "p(label)", "-log p"}};
+    for (std::size_t k = 0; k < costs.size(); ++k) {
+        const int t = corrupted.positions[k], label = corrupted.labels[t];
+        rows.push_back({text(t), reading.word(label), fixed(p(t, label)), fixed(costs[k])});
+    }
+    return rows;
+}
+
 static LossesSeen step_loss(Lesson& lesson, const Reading& reading, const mlm::Corrupted& corrupted, Random& random) {
     lesson.step("What is the loss?", "mean over selected positions of -log p(label)");
     const bert::Config config{.vocabulary = reading.vocabulary.size(),
@@ -190,15 +209,10 @@ static LossesSeen step_loss(Lesson& lesson, const Reading& reading, const mlm::C
     const mlm::Steps steps = mlm::forward(batch, w, config);
     const mlm::Losses losses = mlm::loss(steps, corrupted.labels, {0});
     const Matrix p = softmax_rows(steps.prediction_logits).value();  // (T, V)
-    double sum = 0;
-    std::vector<std::vector<std::string>> rows{{"t", "label", "p(label)", "-log p"}};
-    for (const int t : corrupted.positions) {
-        const double cost = -std::log(p(t, corrupted.labels[t]));
-        sum += cost;
-        rows.push_back({text(t), reading.word(corrupted.labels[t]), fixed(p(t, corrupted.labels[t])), fixed(cost)});
-    }
-    if (rows.size() > 1) lesson.table(rows);
-    const float by_hand = static_cast<float>(sum / std::max<std::size_t>(1, corrupted.positions.size()));
+    const std::vector<double> costs = cross_entropies(p, corrupted);
+    if (!costs.empty()) lesson.table(cost_rows(reading, corrupted, p, costs));
+    const double sum = std::accumulate(costs.begin(), costs.end(), 0.0);
+    const float by_hand = static_cast<float>(sum / std::max<std::size_t>(1, costs.size()));
     const float all = mlm::loss(steps, reading.ids).masked_tokens.value()(0, 0);
     lesson.say("Their mean is ", fixed(by_hand), ", losses.masked_tokens is ", fixed(losses.masked_tokens.value()(0, 0)),
                ". The loss of an untrained model is about ln ", config.vocabulary, " = ", fixed(std::log(config.vocabulary)),
