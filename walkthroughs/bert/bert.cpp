@@ -261,9 +261,23 @@ static std::vector<float> evidence(const Model& model, const std::vector<int>& i
     return {totals.begin(), totals.end()};
 }
 
-// A row for each word: its contribution to each column's difference, as a number and a bar.
-static void add_evidence_rows(std::vector<std::vector<std::string>>& rows, const Model& model, const std::vector<int>& ids,
-                              const std::vector<std::vector<float>>& columns) {
+// The ids of the words that the best one is compared with; the second best when none is named.
+static std::vector<int> rivals_of(const Model& model, const std::vector<std::string>& others, int second) {
+    if (others.empty()) return {second};
+    std::vector<int> ids;
+    for (const std::string& other : others) ids.push_back(wordpiece::id_of(model.vocabulary, other));
+    return ids;
+}
+
+// The headings, and a row for each word: its contribution to each column's difference, as a number and a bar.
+static std::vector<std::vector<std::string>> evidence_rows(const Model& model, const std::vector<int>& ids,
+                                                           const std::vector<std::string>& headings,
+                                                           const std::vector<std::vector<float>>& columns) {
+    std::vector<std::vector<std::string>> rows{{"word"}};
+    for (const std::string& heading : headings) {
+        rows[0].push_back(heading);
+        rows[0].push_back("");
+    }
     for (std::size_t t = 0; t < ids.size(); ++t) {
         rows.push_back({word_of(model, ids[t])});
         for (const std::vector<float>& column : columns) {
@@ -272,6 +286,7 @@ static void add_evidence_rows(std::vector<std::vector<std::string>>& rows, const
             rows.back().push_back(bar(column[t], most, 12));
         }
     }
+    return rows;
 }
 
 // Attributions of the margin over the second best word; in the toy's sentence also over the other form and the other verb.
@@ -282,19 +297,15 @@ static void step_decided(Lesson& lesson, const Model& model, const std::string& 
     const int gap = mask_positions(ids, model.vocabulary).at(0);
     const std::vector<mlm::Prediction> guesses = ask(model, sentence).guesses;
     const int best = guesses[0].id;
-    std::vector<int> against;
-    for (const std::string& other : others) against.push_back(wordpiece::id_of(model.vocabulary, other));
-    if (others.empty()) against.push_back(guesses[1].id);
-    std::vector<std::vector<std::string>> rows{{"word"}};
+    const std::vector<int> against = rivals_of(model, others, guesses[1].id);
+    std::vector<std::string> headings;
     std::vector<std::vector<float>> columns;
     lesson.code(2);
     for (const int wrong : against) {
         columns.push_back(evidence(model, ids, gap, best, wrong));
-        rows[0].push_back(word_of(model, best) + ", not " + word_of(model, wrong));
-        rows[0].push_back("");
+        headings.push_back(word_of(model, best) + ", not " + word_of(model, wrong));
     }
-    add_evidence_rows(rows, model, ids, columns);
-    lesson.table(rows);
+    lesson.table(evidence_rows(model, ids, headings, columns));
     lesson.why(
         "attention weights show where [MASK] attends, not what for. Here each word gets its contribution to the difference of two logits, "
         "relative to the same sentence with every word masked",
