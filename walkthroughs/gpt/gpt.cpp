@@ -196,6 +196,17 @@ struct CacheMeasured {
     double with = 0, without = 0;  // tokens per second
 };
 
+// The `count` most likely tokens after the prompt, where every token is predicted by a forward pass over the whole text so far.
+static std::vector<int> generated_without_cache(const std::vector<int>& prompt, int count, const gpt::Weights& w,
+                                                const gpt::Config& config) {
+    std::vector<int> ids = prompt;
+    for (int t = 0; t < count; ++t) {
+        const gpt::Steps steps = gpt::forward(ids, static_cast<int>(ids.size()), w, config);
+        ids.push_back(argmax_row(steps.logits.value(), steps.logits.rows() - 1));
+    }
+    return {ids.end() - count, ids.end()};
+}
+
 static CacheMeasured step_cache(Lesson& lesson, const gpt::Weights& w, const gpt::Config& config, const Corpus& corpus) {
     lesson.step("Must the whole text be read again for each token?", "key/value cache");
     const NoTape no_tape;
@@ -207,13 +218,9 @@ static CacheMeasured step_cache(Lesson& lesson, const gpt::Weights& w, const gpt
     CacheMeasured measured;
     measured.with = static_cast<double>(with.size()) / (seconds_now() - begin);
     begin = seconds_now();
-    std::vector<int> ids = prompt;
-    for (int t = 0; t < count; ++t) {
-        const gpt::Steps steps = gpt::forward(ids, static_cast<int>(ids.size()), w, config);
-        ids.push_back(argmax_row(steps.logits.value(), steps.logits.rows() - 1));
-    }
-    measured.without = count / (seconds_now() - begin);
-    measured.same = std::equal(with.begin(), with.end(), ids.begin() + P, ids.end());
+    const std::vector<int> without = generated_without_cache(prompt, count, w, config);
+    measured.without = static_cast<double>(without.size()) / (seconds_now() - begin);
+    measured.same = with == without;
     lesson.table(
         {{"", "tokens per second"}, {"with the cache", fixed(measured.with, 0)}, {"without", fixed(measured.without, 0)}});
     lesson.why("a token does not attend to later ones, so its keys and values never change: they are computed once and cached. ",
