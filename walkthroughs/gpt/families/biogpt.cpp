@@ -274,33 +274,50 @@ static double right_answers(const biogpt::Weights& w, const biogpt::Config& conf
     return right / static_cast<double>(written.size());
 }
 
+// A model of its own with the values of `w`: fine-tuning leaves the original as it is.
+static biogpt::Weights copy_of(const biogpt::Weights& w, const biogpt::Config& config, int seed) {
+    const biogpt::Weights copy = fresh(config, seed);
+    copy_values(biogpt::parameters(w, config), biogpt::parameters(copy, config));
+    return copy;
+}
+
+// How a model learns to answer: a short warm-up, then a linear descent.
+static Recipe tuning_recipe(const Choices& choices) {
+    return {.schedule = {.peak = 3e-3f,
+                         .warm_up = std::min(20, choices.tuning_steps),
+                         .steps = choices.tuning_steps,
+                         .descent = Descent::linear,
+                         .floor = 0.05f},
+            .batch = choices.batch};
+}
+
+// A row for each question: the text, the right answer and the one that the model writes.
+static std::vector<std::vector<std::string>> answer_rows(const biogpt::Weights& w, const biogpt::Config& config,
+                                                         const Choices& choices, const Questions& questions) {
+    const TokenBatch prompts = make_batch(prompts_of(questions, config, choices), 0, Side::left);
+    const auto written = generate(prompts, w, config, Limits{.new_tokens = 2});
+    std::vector<std::vector<std::string>> rows{{"text", "head and tail", "written"}};
+    for (std::size_t i = 0; i < written.size(); ++i)
+        rows.push_back({readable(questions.sources[i]), readable(questions.answers[i]), readable(written[i])});
+    return rows;
+}
+
 static double step_answer(Lesson& lesson, const Models& models, const MarkovChain& domain, biogpt::Config config,
                           const Choices& choices, int seed) {
     lesson.step("How does a language model extract information?", "source, virtual tokens, answer; loss on the answer alone");
     Random random(seed + 500);
-    const biogpt::Weights copy = fresh(config, seed);
-    copy_values(biogpt::parameters(models.domain, config), biogpt::parameters(copy, config));
+    const biogpt::Weights copy = copy_of(models.domain, config, seed);
     lesson.code();
     const biogpt::Weights tuned = biogpt::add_virtual_tokens(copy, config, choices.virtual_tokens, random);
     const Questions shown = make_questions(domain, random, 2), test = make_questions(domain, random, 400);
     const double before = right_answers(tuned, config, choices, test);
     AnswerQuestions objective(tuned, config, domain, choices, seed + 600);
-    const Recipe recipe{.schedule = {.peak = 3e-3f,
-                                     .warm_up = std::min(20, choices.tuning_steps),
-                                     .steps = choices.tuning_steps,
-                                     .descent = Descent::linear,
-                                     .floor = 0.05f},
-                        .batch = choices.batch};
     {
         ShowProgress progress("learning to answer", choices.tuning_steps);
-        train(objective, nothing_decays(variables(biogpt::parameters(tuned, config))), recipe, &progress);
+        train(objective, nothing_decays(variables(biogpt::parameters(tuned, config))), tuning_recipe(choices), &progress);
     }
     const double after = right_answers(tuned, config, choices, test);
-    std::vector<std::vector<std::string>> rows{{"text", "head and tail", "written"}};
-    const auto written =
-        generate(make_batch(prompts_of(shown, config, choices), 0, Side::left), tuned, config, Limits{.new_tokens = 2});
-    for (int i = 0; i < 2; ++i) rows.push_back({readable(shown.sources[i]), readable(shown.answers[i]), readable(written[i])});
-    lesson.table(rows);
+    lesson.table(answer_rows(tuned, config, choices, shown));
     lesson.say("Right in ", fixed(before, 3), " of 400 texts before, in ", fixed(after, 3), " after ", choices.tuning_steps,
                " steps.");
     lesson.why(
