@@ -76,6 +76,14 @@ struct Trained {
     void read_token() const { gpt::generate_greedily({0}, 1, w, config, {.new_tokens = 1}); }
 };
 
+// How the model is trained before its weights are rounded.
+static Recipe recipe_of(const Choices& choices) {
+    return {.schedule = {.peak = 3e-3f, .warm_up = 20, .steps = choices.steps, .floor = 0.05f},
+            .batch = choices.batch,
+            .weight_decay = 0.01f,
+            .beta2 = 0.98f};
+}
+
 static Trained step_train(Lesson& lesson, const Corpus& corpus, const Choices& choices) {
     lesson.step("Which model is rounded?");
     Trained model;
@@ -88,14 +96,10 @@ static Trained step_train(Lesson& lesson, const Corpus& corpus, const Choices& c
     Random random(choices.seed);
     model.w = gpt::make_weights(model.config, random, {.stddev = 0.05f, .embedding_stddev = 0.05f});
     const Parameters parameters = gpt::parameters(model.w, model.config);
-    const Recipe recipe{.schedule = {.peak = 3e-3f, .warm_up = 20, .steps = choices.steps, .floor = 0.05f},
-                        .batch = choices.batch,
-                        .weight_decay = 0.01f,
-                        .beta2 = 0.98f};
     NextTokensOfText objective(model.w, model.config, choices.length, choices.batch, random, corpus.train);
     {
         ShowProgress progress("training", choices.steps);
-        train(objective, weights_decay(parameters), recipe, &progress);
+        train(objective, weights_decay(parameters), recipe_of(choices), &progress);
     }
     model.matrices = variables(parameters);
     for (const Var& matrix : model.matrices) model.originals.push_back(matrix.value());
@@ -121,21 +125,32 @@ static double largest_difference(const Matrix& a, const Matrix& b) {
     return largest;
 }
 
-// Loss and logits of the model as it is now.
-static Loss measured(const Trained& model, const Corpus& corpus, const Matrix& exact) {
+// The logits of the first T tokens of the test text, with the weights as they are now: (T, V).
+static Matrix logits_of(const Trained& model, const Corpus& corpus) {
     const int T = model.config.positions;
     const std::vector<int> ids(corpus.test.begin(), corpus.test.begin() + T);
-    const Matrix logits = gpt::forward(ids, T, model.w, model.config).logits.value();
-    return {.perplexity = std::exp(held_out_loss(corpus.test, T, model.w, model.config)),
+    return gpt::forward(ids, T, model.w, model.config).logits.value();
+}
+
+// Loss and logits of the model as it is now.
+static Loss measured(const Trained& model, const Corpus& corpus, const Matrix& exact) {
+    const Matrix logits = logits_of(model, corpus);
+    return {.perplexity = std::exp(held_out_loss(corpus.test, model.config.positions, model.w, model.config)),
             .logit_change = exact.empty() ? 0 : largest_difference(logits, exact) / standard_deviation(exact)};
+}
+
+// A row for each format, in the order of all_formats.
+static std::vector<std::vector<std::string>> loss_rows(const std::vector<Loss>& losses) {
+    std::vector<std::vector<std::string>> rows{{"weights", "bytes a token", "perplexity", "largest change of a logit"}};
+    for (std::size_t k = 0; k < losses.size(); ++k)
+        rows.push_back({name_of(all_formats[k]), text(static_cast<int>(losses[k].bytes)), fixed(losses[k].perplexity, 3),
+                        fixed(100 * losses[k].logit_change, 2) + " % of their standard deviation"});
+    return rows;
 }
 
 static std::vector<Loss> step_loss(Lesson& lesson, Trained& model, const Corpus& corpus) {
     lesson.step("What is lost, what is gained?");
-    const int T = model.config.positions;
-    const std::vector<int> ids(corpus.test.begin(), corpus.test.begin() + T);
-    const Matrix exact = gpt::forward(ids, T, model.w, model.config).logits.value();  // (T, V)
-    std::vector<std::vector<std::string>> rows{{"weights", "bytes a token", "perplexity", "largest change of a logit"}};
+    const Matrix exact = logits_of(model, corpus);  // (T, V)
     std::vector<Loss> losses;
     lesson.code(4);
     for (const WeightFormat format : all_formats) {
@@ -144,11 +159,9 @@ static std::vector<Loss> step_loss(Lesson& lesson, Trained& model, const Corpus&
         Loss loss = measured(model, corpus, exact);
         loss.bytes = small.bytes;
         losses.push_back(loss);
-        rows.push_back({name_of(format), text(static_cast<int>(small.bytes)), fixed(loss.perplexity, 3),
-                        fixed(100 * loss.logit_change, 2) + " % of their standard deviation"});
     }
     model.restore();
-    lesson.table(rows);
+    lesson.table(loss_rows(losses));
     lesson.why(
         "rounding errors of many weights have different signs and cancel in a sum, and every weight was only found by noisy "
         "steps of training. Perplexity, on held-out text, hardly notices.");
@@ -240,6 +253,12 @@ static double seconds_to_read(const Matrix& w) {
     return best_seconds(5, [&] { parallel_for(parts, read_part); });
 }
 
+// A row of the table: `bytes` of weights, the seconds of their product, and the seconds to read one byte.
+static std::vector<std::string> speed_row(WeightFormat format, double bytes, double seconds, double read) {
+    return {name_of(format), fixed(bytes / 1e6, 1), fixed(seconds * 1e3, 2), fixed(bytes / seconds / 1e9, 1),
+            fixed(bytes * read * 1e3, 2)};
+}
+
 static void step_speed(Lesson& lesson, int seed) {
     lesson.step("What limits the speed of a product of one row?", "y = x W^T, W (32000, 768)");
     Random random(seed);
@@ -247,16 +266,13 @@ static void step_speed(Lesson& lesson, int seed) {
     const Bfloat16Rows bf16 = to_bfloat16_rows(w);
     const Int8Rows int8 = to_int8_rows(w);
     const double read = seconds_to_read(w) / (4.0 * w.size());  // a byte
-    std::vector<std::vector<std::string>> rows{{"weights", "MB", "ms", "GB/s", "ms to read as many bytes"}};
-    const auto add = [&](WeightFormat format, double bytes, const std::function<void()>& product) {
-        const double seconds = best_seconds(5, product);
-        rows.push_back({name_of(format), fixed(bytes / 1e6, 1), fixed(seconds * 1e3, 2), fixed(bytes / seconds / 1e9, 1),
-                        fixed(bytes * read * 1e3, 2)});
-    };
-    add(WeightFormat::float32, 4.0 * w.size(), [&] { matmul_transposed(x, w); });
-    add(WeightFormat::bfloat16, bytes_of(bf16), [&] { matmul_transposed(x, bf16); });
-    add(WeightFormat::int8, bytes_of(int8), [&] { matmul_transposed(x, int8); });
-    lesson.table(rows);
+    const double float32_seconds = best_seconds(5, [&] { matmul_transposed(x, w); });
+    const double bfloat16_seconds = best_seconds(5, [&] { matmul_transposed(x, bf16); });
+    const double int8_seconds = best_seconds(5, [&] { matmul_transposed(x, int8); });
+    lesson.table({{"weights", "MB", "ms", "GB/s", "ms to read as many bytes"},
+                  speed_row(WeightFormat::float32, 4.0 * w.size(), float32_seconds, read),
+                  speed_row(WeightFormat::bfloat16, bytes_of(bf16), bfloat16_seconds, read),
+                  speed_row(WeightFormat::int8, bytes_of(int8), int8_seconds, read)});
     lesson.why(
         "a token uses every weight once, for one product and one sum; memory needs longer to deliver it than the processor "
         "to use it. make bench ARGS=\"--filter generate\" measures whole models, beside the limit of this machine.");
