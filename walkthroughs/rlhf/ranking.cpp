@@ -333,6 +333,34 @@ static std::vector<Ranking> begun(const std::string& path) {
     return preferences::read_rankings(path);
 }
 
+// Prints the prompt of a question and its answers, numbered from 1.
+static void print_question(const Ranking& question, std::size_t number, std::size_t count) {
+    ask_for("\nquestion " + text(number) + " of " + text(count) + "   " + question.prompt + " ...\n");
+    for (std::size_t k = 0; k < question.answers.size(); ++k) ask_for("  " + text(k + 1) + "   " + question.answers[k] + "\n");
+}
+
+// Adds the ranking that the line holds, or with "u" removes the last one, and saves the rankings. False, with a message, when the line
+// does neither.
+static bool rank_or_undo(const std::string& line, Ranking question, std::vector<Ranking>& rankings, const std::string& path) {
+    if (line == "u" && rankings.empty()) {
+        ask_for("  there is no ranking to undo\n");
+        return false;
+    }
+    if (line == "u") {
+        rankings.pop_back();
+    } else {
+        try {
+            question.ranks = preferences::ranks_of_order(line, static_cast<int>(question.answers.size()));
+        } catch (const std::invalid_argument& error) {
+            ask_for(std::string("  ") + error.what() + "; try again\n");
+            return false;
+        }
+        rankings.push_back(question);
+    }
+    preferences::write_rankings(path, rankings);
+    return true;
+}
+
 // Shows the questions without a ranking; saves each ranking before the next question.
 static void step_rank(Lesson& lesson, const std::vector<Ranking>& questions, std::vector<Ranking>& rankings,
                       const std::string& path) {
@@ -343,33 +371,14 @@ static void step_rank(Lesson& lesson, const std::vector<Ranking>& questions, std
     if (!rankings.empty()) lesson.say(rankings.size(), " rankings are in the file already.");
     bool ended = false;
     while (!ended && rankings.size() < questions.size()) {
-        Ranking question = questions[rankings.size()];
-        ask_for("\nquestion " + text(rankings.size() + 1) + " of " + text(questions.size()) + "   " + question.prompt + " ...\n");
-        for (std::size_t k = 0; k < question.answers.size(); ++k)
-            ask_for("  " + text(k + 1) + "   " + question.answers[k] + "\n");
+        const Ranking& question = questions[rankings.size()];
+        print_question(question, rankings.size() + 1, questions.size());
         bool settled = false;  // this question is ranked, or the last ranking was undone
         while (!settled && !ended) {
             ask_for("best first: ");
             const std::string line = line_from_keyboard(ended);
             if (line == "q") ended = true;
-            if (ended) break;
-            if (line == "u" && rankings.empty()) {
-                ask_for("  there is no ranking to undo\n");
-            } else if (line == "u") {
-                rankings.pop_back();
-                preferences::write_rankings(path, rankings);
-                settled = true;
-            } else {
-                try {
-                    question.ranks = preferences::ranks_of_order(line, static_cast<int>(question.answers.size()));
-                } catch (const std::invalid_argument& error) {
-                    ask_for(std::string("  ") + error.what() + "; try again\n");
-                    continue;
-                }
-                rankings.push_back(question);
-                preferences::write_rankings(path, rankings);
-                settled = true;
-            }
+            settled = !ended && rank_or_undo(line, question, rankings, path);
         }
     }
     ask_for("\n");
