@@ -6,6 +6,31 @@
 #include "nn/data/file.h"
 #include "nn/data/json.h"
 
+PublishedVit read_published_vit(const std::string& weights, const GivenSettings& given) {
+    const Safetensors file(weights);
+    const vit::Config config = vit::config_of(file, given);
+    Random random;
+    const vit::Weights w = vit::make_weights(config, random);
+    LoadRules rules = vit::load_rules();
+    rules.ignored_prefixes.push_back("training.");  // of a saved training state
+    load(vit::parameters(w, config), file, rules);
+    return {config, w};
+}
+
+static Image with_channels(const Image& image, int channels) {
+    if (image.channels == channels || image.channels != 1) return image;
+    Image result(image.height, image.width, channels);
+    for (std::size_t k = 0; k < result.pixels.size(); ++k) result.pixels[k] = image.pixels[k / channels];
+    return result;
+}
+
+Image read_photograph(const std::string& path, const vit::Config& config) {
+    const Image photograph = with_channels(read_image(path), config.grid.channels);
+    require(photograph.channels == config.grid.channels, "--image: ", path, " has ", photograph.channels,
+            " channels, the model reads ", config.grid.channels);
+    return photograph;
+}
+
 static void require_step(const Json& said, const std::string& step, bool wanted, const std::string& path) {
     const Json* const done = said.find(step);
     require(done == nullptr || done->as_boolean() == wanted, path, ": ", step, " is ", wanted ? "false" : "true",

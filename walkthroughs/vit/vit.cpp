@@ -377,40 +377,6 @@ static OrderAccuracies step_positions(Lesson& lesson, int seed, vit::Weights& tr
 
 // --- a published checkpoint ---
 
-static Image with_channels(const Image& image, int channels) {
-    if (image.channels == channels || image.channels != 1) return image;
-    Image result(image.height, image.width, channels);
-    for (std::size_t k = 0; k < result.pixels.size(); ++k) result.pixels[k] = image.pixels[k / channels];
-    return result;
-}
-
-namespace {
-struct Published {
-    vit::Config config;
-    vit::Weights w;
-};
-}  // namespace
-
-// The model of --weights, a published or a saved checkpoint.
-static Published read_published(const Choices& choices) {
-    const Safetensors file(choices.weights);
-    const vit::Config config = vit::config_of(file, choices.model_options.settings());
-    Random random;
-    const vit::Weights w = vit::make_weights(config, random);
-    LoadRules rules = vit::load_rules();
-    rules.ignored_prefixes.push_back("training.");  // of a saved training state
-    load(vit::parameters(w, config), file, rules);
-    return {config, w};
-}
-
-// The image of --image, with as many channels as the model reads.
-static Image photograph_for(const vit::Config& config, const Choices& choices) {
-    const Image photograph = with_channels(read_image(choices.image), config.grid.channels);
-    require(photograph.channels == config.grid.channels, "--image: ", choices.image, " has ", photograph.channels,
-            " channels, the model reads ", config.grid.channels);
-    return photograph;
-}
-
 // The five most probable classes; left are the probabilities, (1, K).
 static std::vector<std::vector<std::string>> top_five(Matrix left, const std::vector<std::string>& names) {
     std::vector<std::vector<std::string>> rows{{"class", "probability"}};
@@ -426,9 +392,9 @@ static std::vector<std::vector<std::string>> top_five(Matrix left, const std::ve
 static void step_ask_checkpoint(Lesson& lesson, const Choices& choices) {
     lesson.step("What does a trained model see in this image?", choices.weights);
     require(!choices.image.empty(), "--weights needs an image: --image FILE");
-    const Published model = read_published(choices);
+    const PublishedVit model = read_published_vit(choices.weights, choices.model_options.settings());
     const vit::Config& config = model.config;
-    const Image photograph = photograph_for(config, choices);
+    const Image photograph = read_photograph(choices.image, config);
     const std::vector<std::string> names = class_names(choices.class_names, config.classes);
     const Image image = prepared_photograph(photograph, config, choices.weights);
     lesson.picture("", photograph);

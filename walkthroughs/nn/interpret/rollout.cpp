@@ -234,42 +234,6 @@ static Scores step_3_all(Lesson& lesson, const std::vector<Puzzle>& test, const 
     return scores;
 }
 
-// A grey image copied to the channels of a colour model.
-static Image with_channels(const Image& image, int channels) {
-    if (image.channels == channels || image.channels != 1) return image;
-    Image result(image.height, image.width, channels);
-    for (std::size_t k = 0; k < result.pixels.size(); ++k) result.pixels[k] = image.pixels[k / channels];
-    return result;
-}
-
-namespace {
-struct Published {
-    vit::Config config;
-    vit::Weights w;
-};
-}  // namespace
-
-// The classifier of --weights, a published or a saved checkpoint.
-static Published read_classifier(const Choices& choices) {
-    const Safetensors file(choices.weights);
-    const vit::Config config = vit::config_of(file, choices.model_options.settings());
-    require(config.classes > 0, choices.weights, ": this model has no classifier, so there is no answer to explain");
-    Random random;
-    const vit::Weights w = vit::make_weights(config, random);
-    LoadRules rules = vit::load_rules();
-    rules.ignored_prefixes.push_back("training.");  // of a saved training state
-    load(vit::parameters(w, config), file, rules);
-    return {config, w};
-}
-
-// The image of --image, with as many channels as the model reads.
-static Image photograph_for(const vit::Config& config, const Choices& choices) {
-    const Image photograph = with_channels(read_image(choices.image), config.grid.channels);
-    require(photograph.channels == config.grid.channels, "--image: ", choices.image, " has ", photograph.channels,
-            " channels, the model reads ", config.grid.channels);
-    return photograph;
-}
-
 // The columns of the largest logits, the largest first; logits are (1, K).
 static std::vector<int> best_classes(Matrix logits, int count) {
     std::vector<int> best;
@@ -301,8 +265,9 @@ static std::string class_caption(const Matrix& logits, int label) {
 static void published(Lesson& lesson, const Choices& choices) {
     lesson.step("Which patches decided the class?", "relevance of each patch for one class", choices.weights);
     require(!choices.image.empty(), "--weights needs an image: --image FILE");
-    const Published model = read_classifier(choices);
-    const Image photograph = photograph_for(model.config, choices);
+    const PublishedVit model = read_published_vit(choices.weights, choices.model_options.settings());
+    require(model.config.classes > 0, choices.weights, ": this model has no classifier, so there is no answer to explain");
+    const Image photograph = read_photograph(choices.image, model.config);
     const Image image = prepared_photograph(photograph, model.config, choices.weights);
     const Inside inside = vit::inside(model.w, model.config);
     const auto run = [&] { return vit::forward({image}, model.w, model.config).logits; };
