@@ -1,6 +1,7 @@
 #include "walkthroughs/lesson/published_vit.h"
 
 #include "nn/data/file.h"
+#include "nn/training/state.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
 
@@ -58,4 +59,31 @@ TEST_CASE("prepared_photograph: a preparation that is not done here, or of anoth
           config + ": image_std holds 0.000000, by which pixels are divided; it must be above 0");
     CHECK(error("[]") == config + ": is another JSON value than an object {...}");
     CHECK(error("{").starts_with(config + ": line 1, byte 1: "));
+}
+
+TEST_CASE("read_published_vit: the settings and weights of a saved model, also of a training state") {
+    const TemporaryFolder folder;
+    Random random(3);
+    const vit::Weights w = vit::make_weights(model, random);
+    const Parameters parameters = vit::parameters(w, model);
+    AdamW optimizer(variables(parameters));
+    save_training_state(folder.path("state"), parameters, optimizer, random, vit::metadata(model));
+    const PublishedVit read = read_published_vit(folder.path("state"), {});
+    CHECK(read.config.heads == 2);
+    CHECK(identical(vit::forward({photograph()}, read.w, read.config).logits.value(),
+                    vit::forward({photograph()}, w, model).logits.value()));
+}
+
+TEST_CASE("read_photograph: grey pixels serve for three channels, colours not for one") {
+    const TemporaryFolder folder;
+    const std::string grey = folder.path("grey.pgm"), colours = folder.path("colours.ppm");
+    write_image(grey, Image(1, 2, 1, 0.5f));
+    write_image(colours, photograph());
+    const Image three = read_photograph(grey, model);
+    CHECK(three.channels == 3);
+    CHECK(three(0, 1, 0) == three(0, 1, 2));
+    CHECK(three(0, 1, 2) == Approx(0.5).epsilon(0.01));
+    vit::Config one = model;
+    one.grid.channels = 1;
+    CHECK(error_of([&] { read_photograph(colours, one); }) == "--image: " + colours + " has 3 channels, the model reads 1");
 }
