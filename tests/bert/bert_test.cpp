@@ -355,7 +355,7 @@ TEST_SUITE("bert") {
             "the configuration of these steps");
     }
 
-    TEST_CASE("bert::Config: the values that hold where none is given") {
+    TEST_CASE("bert::Config: the defaults") {
         const bert::Config usual{};
         CHECK(usual.vocabulary == 30522);
         CHECK(usual.positions == 512);

@@ -201,7 +201,7 @@ TEST_SUITE("bert_cls") {
         CHECK_THROWS_WITH(heads::make_weights(none, random), "heads: a classifier of 0 labels; at least 1 is needed");
     }
 
-    TEST_CASE("heads::Config: the values that hold where none is given") {
+    TEST_CASE("heads::Config: the defaults") {
         const heads::Config usual{};
         CHECK(usual.task == heads::Task::sequences);
         CHECK(usual.labels == 2);

@@ -377,7 +377,7 @@ TEST_CASE("load_rules: embedding and bias load from the decoder's names alone, a
           }).ends_with("; different: cls.predictions.decoder.bias and cls.predictions.bias"));
 }
 
-TEST_CASE("mlm::Corruption: the values that hold where none is given") {
+TEST_CASE("mlm::Corruption: the defaults") {
     const mlm::Corruption usual{};
     CHECK(usual.select == 0.15);
     CHECK(usual.mask == 0.8f);

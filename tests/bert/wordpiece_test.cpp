@@ -447,7 +447,7 @@ TEST_SUITE("tokenizer_bert") {
         CHECK(wordpiece::load_vocabulary(path).entries.at(6) == "\u2028");
     }
 
-    TEST_CASE("wordpiece::Config: the values that hold where none is given") {
+    TEST_CASE("wordpiece::Config: the defaults") {
         const wordpiece::Config usual{};
         CHECK(usual.lower_case);
         CHECK(usual.longest_word == 200);

@@ -183,7 +183,7 @@ TEST_CASE("cause: each function of the expected number has its name") {
           "fits: where it differs, yours = expected * 3.5 = 7 / 2");
 }
 
-TEST_CASE("cause: each relation needs the least that makes it more than chance: so many rows, columns or different numbers") {
+TEST_CASE("cause: a relation is named only with enough rows, columns or different numbers to be more than chance") {
     const Known none;
     const auto of = [&](const Matrix& ours, const Matrix& expected) { return Compared(ours, expected, none); };
     // two pairs suffice where all of four or more numbers are wrong, else three

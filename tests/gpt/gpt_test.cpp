@@ -636,7 +636,7 @@ TEST_CASE("forward: an output matrix that is not tied, and an order that is neit
                       "gpt: its blocks are pre-norm (GPT-2) or post-norm (GPT 2018), this configuration has another order");
 }
 
-TEST_CASE("gpt::Config: the values that hold where none is given") {
+TEST_CASE("gpt::Config: the defaults") {
     const gpt::Config usual{};
     CHECK(usual.vocabulary == 50257);
     CHECK(usual.positions == 1024);
@@ -650,7 +650,7 @@ TEST_CASE("gpt::Config: the values that hold where none is given") {
     CHECK(usual.tied);
 }
 
-TEST_CASE("gpt::Start: the values that hold where none is given") {
+TEST_CASE("gpt::Start: the defaults") {
     const gpt::Start usual{};
     CHECK(usual.stddev == 0.02f);
     CHECK(usual.embedding_stddev == 0.02f);

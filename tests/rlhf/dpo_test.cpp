@@ -233,7 +233,7 @@ TEST_CASE("join, log_probabilities, loss: each argument check fails by itself") 
     CHECK(error_of([&] { dpo::loss(both, chosen, {}); }) == missing);
 }
 
-TEST_CASE("dpo::Config: the values that hold where none is given") {
+TEST_CASE("dpo::Config: the defaults") {
     const dpo::Config usual{};
     CHECK(usual.beta == 0.1f);
     CHECK(usual.label_smoothing == 0);

@@ -452,7 +452,7 @@ TEST_CASE("rewards_and_advantages, loss, kl_of_episodes: each matrix of another 
                       "ppo: log-probabilities (1, 3) and (1, 2) for a mask (1, 2), the shapes must be equal");
 }
 
-TEST_CASE("ppo::Config: the values that hold where none is given") {
+TEST_CASE("ppo::Config: the defaults") {
     const ppo::Config usual{};
     CHECK(usual.kl_coefficient == 0.2f);
     CHECK(usual.adaptive);

@@ -225,7 +225,7 @@ TEST_CASE("gumbel, rank, agreement, correlation: each argument check fails by it
     CHECK(preferences::ranks_of_order("1", 1) == std::vector<int>{1});
 }
 
-TEST_CASE("preferences::Person: the values that hold where none is given") {
+TEST_CASE("preferences::Person: the defaults") {
     const preferences::Person usual{};
     CHECK(usual.noise == 0.5f);
     CHECK(usual.tie_margin == 0);

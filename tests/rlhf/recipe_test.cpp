@@ -481,14 +481,14 @@ TEST_CASE("dpo_batch, PpoTrainer: pairs that do not exist and answers without a 
           "rlhf: answers of up to 0 tokens, each must be at least 1");
 }
 
-TEST_CASE("rlhf::Rollout: the values that hold where none is given") {
+TEST_CASE("rlhf::Rollout: the defaults") {
     const rlhf::Rollout usual{};
     CHECK(usual.new_tokens == 1);
     CHECK(usual.end_token == 0);
     CHECK(usual.padding_token == 0);
 }
 
-TEST_CASE("rlhf::RewardModelRecipe: the values that hold where none is given") {
+TEST_CASE("rlhf::RewardModelRecipe: the defaults") {
     const rlhf::RewardModelRecipe usual{};
     CHECK(usual.training.schedule.peak == 1e-3f);
     CHECK(usual.training.schedule.warm_up == 0);
@@ -497,7 +497,7 @@ TEST_CASE("rlhf::RewardModelRecipe: the values that hold where none is given") {
     CHECK(usual.epochs == 8);
 }
 
-TEST_CASE("rlhf::PpoRecipe: the values that hold where none is given") {
+TEST_CASE("rlhf::PpoRecipe: the defaults") {
     const rlhf::PpoRecipe usual{};
     CHECK(usual.training.schedule.peak == 1e-3f);
     CHECK(usual.training.schedule.warm_up == 0);
@@ -506,7 +506,7 @@ TEST_CASE("rlhf::PpoRecipe: the values that hold where none is given") {
     CHECK(usual.epochs == 4);
 }
 
-TEST_CASE("rlhf::DpoRecipe: the values that hold where none is given") {
+TEST_CASE("rlhf::DpoRecipe: the defaults") {
     const rlhf::DpoRecipe usual{};
     CHECK(usual.training.schedule.peak == 2e-4f);
     CHECK(usual.training.schedule.warm_up == 30);

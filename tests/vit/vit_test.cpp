@@ -410,7 +410,7 @@ TEST_CASE("make_weights, parameters: a single class has a classifier") {
     CHECK(vit::inside(w, none).head.empty());
 }
 
-TEST_CASE("vit::Config: the values that hold where none is given") {
+TEST_CASE("vit::Config: the defaults") {
     const vit::Config usual{};
     CHECK(usual.width == 768);
     CHECK(usual.depth == 12);

@@ -142,8 +142,8 @@ def readable(first, length):
     if length > 1 << 30:
         return False
     try:
-        for place in (first, first + max(0, length - 1)):
-            gdb.selected_inferior().read_memory(place, 1)
+        for address in (first, first + max(0, length - 1)):
+            gdb.selected_inferior().read_memory(address, 1)
     except gdb.error:  # MemoryError is one
         return False
     return True

@@ -60,7 +60,7 @@ struct BoxesOfImage {
 // What is evaluated. The defaults are those of COCO's "AP"; of its small, medium and large objects: areas 0 to 32^2, 32^2 to
 // 96^2, 96^2 to 1e10 pixels, both ends included.
 struct DetectionLimits {
-    int per_image = 100;  // at most so many detections of one class in one image: those of the best scores
+    int per_image = 100;  // most detections of one class that count in one image: those of the best scores
     float smallest_area = 0, largest_area = 1e10f;
 };
 // The mean over the classes that have a counted object, -1 when none has; at one threshold, and over thresholds 0.50, 0.55, ..., 0.95,

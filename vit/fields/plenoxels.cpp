@@ -191,8 +191,7 @@ static GridRay ray_in_grid(const Rays& rays, int r, const Grid& grid, double nea
     return ray;
 }
 
-Samples sample_rays(const Rays& rays, const Grid& grid, const Config& config) {
-    check(grid);
+static void check(const Rays& rays, const Config& config) {
     require(config.step > 0 && std::isfinite(config.step), "plenoxels: the step is ", config.step,
             " voxels, it must be positive and finite; 0.5 is usual");
     require(config.near_clip >= 0 && std::isfinite(config.near_clip), "plenoxels: rays begin at ", config.near_clip,
@@ -200,6 +199,17 @@ Samples sample_rays(const Rays& rays, const Grid& grid, const Config& config) {
     require(same_shape(rays.origins, rays.directions), "plenoxels: origins ", rays.origins, " and directions ", rays.directions,
             " must have the same number of rows");
     require_finite(rays.origins, "plenoxels", "origins of rays");
+}
+
+static void require_countable(double samples, const Config& config) {
+    const int most = std::numeric_limits<int>::max();
+    require(samples < most - 1, "plenoxels: a step of ", text(config.step), " voxels takes more than ", most,
+            " samples, the maximum of rows of a matrix; 0.5 is usual");
+}
+
+Samples sample_rays(const Rays& rays, const Grid& grid, const Config& config) {
+    check(grid);
+    check(rays, config);
     const int R = rays.count();
     Samples samples;
     samples.view_directions = unit_directions(rays.directions);
@@ -214,10 +224,7 @@ Samples sample_rays(const Rays& rays, const Grid& grid, const Config& config) {
         samples.voxel_length(r, 0) = static_cast<float>(delta);
         for (int axis = 0; axis < 3; ++axis) samples.directions(r, axis) = static_cast<float>(v[axis]);
         if (near > far) continue;
-        const double more = (far - near) / static_cast<double>(config.step);  // samples of this ray
-        require(static_cast<double>(ts.size()) + more < std::numeric_limits<int>::max() - 1, "plenoxels: a step of ",
-                text(config.step), " voxels takes more than ", std::numeric_limits<int>::max(),
-                " samples, the maximum of rows of a matrix; 0.5 is usual");
+        require_countable(static_cast<double>(ts.size()) + (far - near) / static_cast<double>(config.step), config);
         samples.entry(r, 0) = static_cast<float>(near);
         samples.exit(r, 0) = static_cast<float>(far);
         for (double t = near; t <= far; t = near + ++counts[r] * static_cast<double>(config.step)) {

@@ -218,7 +218,7 @@ TEST_CASE("with_soft_prompt: more virtual tokens than the vocabulary holds, and 
     CHECK(biogpt::with_soft_prompt({}, 9, config) == std::vector<int>{0, 1, 2, 3, 4, 5, 6, 7, 8});
 }
 
-TEST_CASE("biogpt::Config: the values that hold where none is given") {
+TEST_CASE("biogpt::Config: the defaults") {
     const biogpt::Config usual{};
     CHECK(usual.vocabulary == 42384);
     CHECK(usual.width == 1024);

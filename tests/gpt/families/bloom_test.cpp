@@ -258,7 +258,7 @@ TEST_CASE("make_weights, alibi_bias: every invalid size is refused by itself, th
     CHECK(bloom::alibi_bias({0.5f}, 2, 2)(1, 0) == -0.5f);
 }
 
-TEST_CASE("bloom::Config: the values that hold where none is given") {
+TEST_CASE("bloom::Config: the defaults") {
     const bloom::Config usual{};
     CHECK(usual.vocabulary == 250880);
     CHECK(usual.width == 14336);

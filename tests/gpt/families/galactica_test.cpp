@@ -193,7 +193,7 @@ TEST_CASE("galactica: config_of restores what metadata wrote, for the sizes of e
                              galactica::load_rules());
 }
 
-TEST_CASE("galactica::Config: the values that hold where none is given") {
+TEST_CASE("galactica::Config: the defaults") {
     const galactica::Config usual{};
     CHECK(usual.vocabulary == 50000);
     CHECK(usual.width == 4096);

@@ -448,7 +448,7 @@ TEST_CASE("glm: every invalid size or factor is refused by itself, the smallest 
     CHECK_NOTHROW(glm::make_weights(smallest, random));
 }
 
-TEST_CASE("glm::SpecialTokens: the values that hold where none is given") {
+TEST_CASE("glm::SpecialTokens: the defaults") {
     const glm::SpecialTokens usual{};
     CHECK(usual.mask == -1);
     CHECK(usual.long_mask == -1);
@@ -457,7 +457,7 @@ TEST_CASE("glm::SpecialTokens: the values that hold where none is given") {
     CHECK(usual.end == -1);
 }
 
-TEST_CASE("glm::Config: the values that hold where none is given") {
+TEST_CASE("glm::Config: the defaults") {
     const glm::Config usual{};
     CHECK(usual.version == glm::Version::glm);
     CHECK(usual.vocabulary == 30592);

@@ -271,7 +271,7 @@ TEST_CASE("llama: every invalid size or factor is refused by itself, the smalles
     CHECK_NOTHROW(llama::make_weights(smallest, random));
 }
 
-TEST_CASE("llama::Config: the values that hold where none is given") {
+TEST_CASE("llama::Config: the defaults") {
     const llama::Config usual{};
     CHECK(usual.vocabulary == 32000);
     CHECK(usual.width == 4096);

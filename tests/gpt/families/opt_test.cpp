@@ -109,7 +109,7 @@ TEST_CASE("make_weights: every invalid size is refused by itself, the smallest v
     CHECK_NOTHROW(opt::make_weights(least, random));
 }
 
-TEST_CASE("opt::Config: the values that hold where none is given") {
+TEST_CASE("opt::Config: the defaults") {
     const opt::Config usual{};
     CHECK(usual.vocabulary == 50272);
     CHECK(usual.width == 4096);

@@ -190,7 +190,7 @@ TEST_CASE("palm: every invalid size or factor is refused by itself, the smallest
     CHECK_NOTHROW(palm::make_weights(smallest, random));
 }
 
-TEST_CASE("palm::Config: the values that hold where none is given") {
+TEST_CASE("palm::Config: the defaults") {
     const palm::Config usual{};
     CHECK(usual.vocabulary == 256000);
     CHECK(usual.width == 18432);

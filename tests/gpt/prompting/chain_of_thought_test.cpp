@@ -229,13 +229,13 @@ TEST_CASE("make_questions, partial_sums, document_text: each argument check fail
     CHECK(chain_of_thought::document_text(one, {0, 5}) == "0 STEPS");
 }
 
-TEST_CASE("chain_of_thought::Task: the values that hold where none is given") {
+TEST_CASE("chain_of_thought::Task: the defaults") {
     const chain_of_thought::Task usual{};
     CHECK(usual.digits == 7);
     CHECK(usual.count == 6);
 }
 
-TEST_CASE("chain_of_thought::Training: the values that hold where none is given") {
+TEST_CASE("chain_of_thought::Training: the defaults") {
     const chain_of_thought::Training usual{};
     CHECK(usual.steps == 600);
     CHECK(usual.batch == 64);

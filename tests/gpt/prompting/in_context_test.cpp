@@ -179,14 +179,14 @@ TEST_CASE("make_batch, prompt_of: each argument check fails by itself, the small
     CHECK_THROWS_WITH(in_context::prompt_of(task, {}, -1), "in_context: a query -1 of 3 inputs, counted from 0");
 }
 
-TEST_CASE("in_context::Task: the values that hold where none is given") {
+TEST_CASE("in_context::Task: the defaults") {
     const in_context::Task usual{};
     CHECK(usual.inputs == 4);
     CHECK(usual.labels == 4);
     CHECK(usual.pairs == 12);
 }
 
-TEST_CASE("in_context::Training: the values that hold where none is given") {
+TEST_CASE("in_context::Training: the defaults") {
     const in_context::Training usual{};
     CHECK(usual.steps == 600);
     CHECK(usual.batch == 32);

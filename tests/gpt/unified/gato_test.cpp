@@ -546,7 +546,7 @@ TEST_CASE("mu_law, bin_of, patch_position, token_of_discrete: each argument chec
     CHECK_NOTHROW(gato::forward({{.text = {std::vector<int>(7, 1)}}}, w, config));  // as many as positions
 }
 
-TEST_CASE("gato::Config: the values that hold where none is given") {
+TEST_CASE("gato::Config: the defaults") {
     const gato::Config usual{};
     CHECK(usual.text_tokens == 32000);
     CHECK(usual.continuous_tokens == 1024);

@@ -463,7 +463,7 @@ TEST_CASE("relative_bucket, relative_buckets, random_spans: each argument check 
     CHECK(refusal(4, 3, 2) == "random_spans: 2 spans of 3 masked tokens together in a text of 4" + rule);
 }
 
-TEST_CASE("t5::Config: the values that hold where none is given") {
+TEST_CASE("t5::Config: the defaults") {
     const t5::Config usual{};
     CHECK(usual.vocabulary == 32128);
     CHECK(usual.width == 768);

@@ -336,7 +336,7 @@ TEST_CASE("write_image: each size of an image is checked by itself, a single pix
     for (const int channels : {0, 2, 4}) CHECK(refusal(1, 1, channels) == place + "1 x 1 x " + std::to_string(channels) + rule);
 }
 
-TEST_CASE("Warp: the values that hold where none is given") {
+TEST_CASE("Warp: the defaults") {
     const Warp usual{};
     CHECK(usual.down == 0);
     CHECK(usual.right == 0);

@@ -136,7 +136,7 @@ TEST_CASE("unpatchify, patchify_all: each size that does not fit is refused by i
     CHECK(cut_from(2, 4, 3) == "vit: image 0 is 2 x 4 x 3, this model reads 2 x 4 x 1");
 }
 
-TEST_CASE("PatchGrid: the values that hold where none is given") {
+TEST_CASE("PatchGrid: the defaults") {
     const PatchGrid usual{};
     CHECK(usual.height == 224);
     CHECK(usual.width == 224);

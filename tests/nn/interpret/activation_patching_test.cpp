@@ -403,14 +403,14 @@ TEST_CASE(
     CHECK(refusal(gradients, corrupted, {1, 6, 3, 2}) == rule("(5, 8)", "(5, 8)", 6));
 }
 
-TEST_CASE("activation_patching::Site: the values that hold where none is given") {
+TEST_CASE("activation_patching::Site: the defaults") {
     const activation_patching::Site usual{};
     CHECK(usual.block == 0);
     CHECK(usual.first_col == 0);
     CHECK(usual.cols == 0);
 }
 
-TEST_CASE("activation_patching::Receiver: the values that hold where none is given") {
+TEST_CASE("activation_patching::Receiver: the defaults") {
     const activation_patching::Receiver usual{};
     CHECK(usual.block == -1);
     CHECK(usual.head == -1);

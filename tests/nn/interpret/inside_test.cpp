@@ -378,7 +378,7 @@ TEST_CASE(
     CHECK(rollout::token_relevance(of_bert, post).cols == 5);  // of a masked word, through both layers of its head
 }
 
-TEST_CASE("HeadLayer: the values that hold where none is given") {
+TEST_CASE("HeadLayer: the defaults") {
     const HeadLayer usual{};
     CHECK(!usual.normed);
     CHECK(usual.kind == NormKind::layer);
@@ -386,7 +386,7 @@ TEST_CASE("HeadLayer: the values that hold where none is given") {
     CHECK(usual.nonlinearity == Nonlinearity::none);
 }
 
-TEST_CASE("Asked: the values that hold where none is given") {
+TEST_CASE("Asked: the defaults") {
     const Asked usual{};
     CHECK(usual.row == 0);
     CHECK(usual.column == 0);

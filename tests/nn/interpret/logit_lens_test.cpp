@@ -333,7 +333,7 @@ TEST_CASE("parts_of: heads that do not divide the context are refused") {
     CHECK(logit_lens::parts_of({}, {}, 1, Matrix(1, 4), Matrix(1, 4)).size() == 3);
 }
 
-TEST_CASE("logit_lens::Readout: the values that hold where none is given") {
+TEST_CASE("logit_lens::Readout: the defaults") {
     const logit_lens::Readout usual{};
     CHECK(usual.eps == 1e-5f);
     CHECK(usual.kind == NormKind::layer);

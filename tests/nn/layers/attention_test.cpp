@@ -403,7 +403,7 @@ TEST_CASE("attend: each bound of a segment, a mask of too few keys, and segments
     CHECK_NOTHROW(attend(x, x, x, 2, {.segments = Segments::equal(2, 2)}));
 }
 
-TEST_CASE("Attending: the values that hold where none is given") {
+TEST_CASE("Attending: the defaults") {
     const Attending usual{};
     CHECK(usual.scale == 0);
 }

@@ -92,7 +92,7 @@ TEST_CASE("make_weight: empty matrices and standard deviations that are negative
                       "make_weight: a standard deviation of -1.000000, it must be finite and at least 0; 0.02 is usual");
 }
 
-TEST_CASE("Init: the values that hold where none is given") {
+TEST_CASE("Init: the defaults") {
     const Init usual{};
     CHECK(usual.draw == Draw::truncated_normal);
     CHECK(usual.stddev == 0.02f);

@@ -404,7 +404,7 @@ TEST_CASE("flax_vit_names: a single head has its own dimension as well") {
     CHECK(listing(plain_block(), bloom_names, "", 1).find("self_attention.query_key_value.weight(12, 4) ") != std::string::npos);
 }
 
-TEST_CASE("BlockNames: the values that hold where none is given") {
+TEST_CASE("BlockNames: the defaults") {
     const BlockNames usual{};
     CHECK(usual.stored == Stored::out_by_in);
     CHECK(usual.layout == HeadLayout::side_by_side);

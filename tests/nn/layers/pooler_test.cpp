@@ -109,7 +109,7 @@ TEST_CASE("make_resampler: 0 layers and 0 heads are refused") {
     CHECK(resample(Matrix(1, 4), 1, w, 1, 1e-5f).latents.rows() == 2);  // a single token
 }
 
-TEST_CASE("ResamplerShape: the values that hold where none is given") {
+TEST_CASE("ResamplerShape: the defaults") {
     const ResamplerShape usual{};
     CHECK(usual.latents == 64);
     CHECK(usual.width == 1024);

@@ -125,7 +125,7 @@ TEST_CASE("sine_code: a coordinate that is not a number is named") {
     CHECK_THROWS_WITH(sine_code({INFINITY}, 4, SineOrder::halves), "sine_code: coordinate 0 is inf, all must be finite");
 }
 
-TEST_CASE("Rotary: the values that hold where none is given") {
+TEST_CASE("Rotary: the defaults") {
     const Rotary usual{};
     CHECK(usual.base == 0);
     CHECK(usual.layout == RotaryLayout::halves);

@@ -276,7 +276,7 @@ TEST_CASE("make_attention: query, key and value are drawn like parts of one matr
     }
 }
 
-TEST_CASE("BlockOptions: the values that hold where none is given") {
+TEST_CASE("BlockOptions: the defaults") {
     const BlockOptions usual{};
     CHECK(usual.heads == 1);
     CHECK(usual.eps == 1e-6f);
@@ -286,7 +286,7 @@ TEST_CASE("BlockOptions: the values that hold where none is given") {
     CHECK(usual.residual == 1);
 }
 
-TEST_CASE("BlockShape: the values that hold where none is given") {
+TEST_CASE("BlockShape: the defaults") {
     const BlockShape usual{};
     CHECK(usual.width == 0);
     CHECK(usual.mlp_width == 0);

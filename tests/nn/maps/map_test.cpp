@@ -144,7 +144,7 @@ TEST_CASE("require_map, size_after: each size of a map is checked by itself") {
               })).starts_with("size_after: padding of "));
 }
 
-TEST_CASE("Window: the values that hold where none is given") {
+TEST_CASE("Window: the defaults") {
     const Window usual{};
     CHECK(usual.stride == 1);
 }

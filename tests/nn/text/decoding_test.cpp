@@ -485,14 +485,14 @@ TEST_CASE("generate: logits that are not a row for each sequence, or hold no tok
     CHECK(refusal(Matrix(1, 0)) == "generate: the reader gave logits (1, 0) for 1 sequences");
 }
 
-TEST_CASE("Sampling: the values that hold where none is given") {
+TEST_CASE("Sampling: the defaults") {
     const Sampling usual{};
     CHECK(usual.temperature == 1);
     CHECK(usual.top_k == 0);
     CHECK(usual.top_p == 1);
 }
 
-TEST_CASE("Limits: the values that hold where none is given") {
+TEST_CASE("Limits: the defaults") {
     const Limits usual{};
     CHECK(usual.new_tokens == 20);
     CHECK(usual.end_of_text == -1);

@@ -63,7 +63,7 @@ TEST_CASE("decay_at, move_towards: lists, shapes and decays that do not fit are 
     CHECK(identical(average.value(), Matrix{{8, 0}}));
 }
 
-TEST_CASE("DecaySchedule: the values that hold where none is given") {
+TEST_CASE("DecaySchedule: the defaults") {
     const DecaySchedule usual{};
     CHECK(usual.start == 0.999);
     CHECK(usual.end == 0.9999);

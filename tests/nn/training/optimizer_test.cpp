@@ -272,7 +272,7 @@ TEST_CASE("AdamW, Sgd: variables, moments and settings that were changed after c
     CHECK(error_of([&] { sgd.update(); }).starts_with("Sgd: 2 variables but 1 moments"));
 }
 
-TEST_CASE("AdamWConfig: the values that hold where none is given") {
+TEST_CASE("AdamWConfig: the defaults") {
     const AdamWConfig usual{};
     CHECK(usual.learning_rate == 1e-3f);
     CHECK(usual.beta1 == 0.9f);
@@ -281,7 +281,7 @@ TEST_CASE("AdamWConfig: the values that hold where none is given") {
     CHECK(usual.weight_decay == 0.01f);
 }
 
-TEST_CASE("Sgd: the values that hold where none is given") {
+TEST_CASE("Sgd: the defaults") {
     const Sgd usual({});
     CHECK(usual.learning_rate == 0.1f);
     CHECK(usual.momentum == 0);

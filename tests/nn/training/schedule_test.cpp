@@ -55,7 +55,7 @@ TEST_CASE("learning_rate: negative steps and invalid settings are refused") {
     CHECK_THROWS_WITH(learning_rate({.floor = 1.5f}, 0), "learning_rate: a floor of 1.500000, it must be from 0 to 1");
 }
 
-TEST_CASE("Schedule: the values that hold where none is given") {
+TEST_CASE("Schedule: the defaults") {
     const Schedule usual{};
     CHECK(usual.peak == 1e-3f);
     CHECK(usual.warm_up == 0);

@@ -200,7 +200,7 @@ TEST_CASE("train: an invalid recipe is reported with the caller's line, and noth
     CHECK(chase.steps_seen.empty());
 }
 
-TEST_CASE("Recipe: the values that hold where none is given") {
+TEST_CASE("Recipe: the defaults") {
     const Recipe usual{};
     CHECK(usual.batch == 1);
     CHECK(usual.clip_norm == 1);

@@ -219,7 +219,7 @@ TEST_CASE("make_plan, learned_affordances: each argument check fails by itself, 
                       "saycan: a chance of success of -0.500000, it must lie between 0 and 1");
 }
 
-TEST_CASE("saycan::Skills: the values that hold where none is given") {
+TEST_CASE("saycan::Skills: the defaults") {
     const saycan::Skills usual{};
     CHECK(usual.done == -1);
 }

@@ -253,7 +253,7 @@ TEST_CASE("perceive, retrieval_scores, recall_at: each argument check fails by i
     CHECK_THROWS_WITH(socratic::recall_at(1, one_video, {-1}), "socratic: caption -1 of 2, counted from 0");
 }
 
-TEST_CASE("socratic::WordList: the values that hold where none is given") {
+TEST_CASE("socratic::WordList: the defaults") {
     const socratic::WordList usual{};
     CHECK(usual.keep == 1);
 }

@@ -207,7 +207,7 @@ TEST_CASE("make_weights: the first offsets of a head point in its direction, 1, 
             }
 }
 
-TEST_CASE("deformable::Config: the values that hold where none is given") {
+TEST_CASE("deformable::Config: the defaults") {
     const deformable::Config usual{};
     CHECK(usual.width == 256);
     CHECK(usual.heads == 8);

@@ -638,7 +638,7 @@ TEST_CASE("config_of: a model without decoder layers is read back") {
     }
 }
 
-TEST_CASE("mask2former::Config: the values that hold where none is given") {
+TEST_CASE("mask2former::Config: the defaults") {
     const mask2former::Config usual{};
     CHECK(usual.feature_channels == 256);
     CHECK(usual.width == 256);

@@ -301,7 +301,7 @@ TEST_CASE("panoptic_quality: the first segment counts as missed, or as false, li
     CHECK(panoptic_quality({one}, {{{1, 1}, {1}}}, 0).false_positives == 1);
 }
 
-TEST_CASE("DetectionLimits: the values that hold where none is given") {
+TEST_CASE("DetectionLimits: the defaults") {
     const DetectionLimits usual{};
     CHECK(usual.per_image == 100);
     CHECK(usual.smallest_area == 0);

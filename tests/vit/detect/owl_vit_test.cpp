@@ -426,7 +426,7 @@ TEST_CASE("forward: the length of a projected query does not matter; detections:
     CHECK(owl_vit::detections(steps, 1, 0)[0].score == Approx(0.75));
 }
 
-TEST_CASE("owl_vit::Config: the values that hold where none is given") {
+TEST_CASE("owl_vit::Config: the defaults") {
     const owl_vit::Config usual{};
     CHECK(usual.class_cost == 1);
     CHECK(usual.box_cost == 1);

@@ -261,7 +261,7 @@ TEST_CASE("training_losses, config_of: regions of the wrong size, and sizes that
     CHECK(refusal("0", "2") == path + ": regions of 0 x 2" + divide);
 }
 
-TEST_CASE("vild::Config: the values that hold where none is given") {
+TEST_CASE("vild::Config: the defaults") {
     const vild::Config usual{};
     CHECK(usual.region_height == 7);
     CHECK(usual.region_width == 7);

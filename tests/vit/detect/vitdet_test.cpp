@@ -521,7 +521,7 @@ TEST_CASE("is_windowed, metadata: a window of one token is a window; without win
     CHECK_FALSE(vitdet::metadata(config).contains("window_block_indexes"));
 }
 
-TEST_CASE("vitdet::Config: the values that hold where none is given") {
+TEST_CASE("vitdet::Config: the defaults") {
     const vitdet::Config usual{};
     CHECK(usual.patch_size == 16);
     CHECK(usual.channels == 3);

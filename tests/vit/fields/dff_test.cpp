@@ -485,7 +485,7 @@ TEST_CASE("importance_depths: an interval with less than 1e-5 of the weight is n
     CHECK(drawn(0, 0) == Approx(2.5));
 }
 
-TEST_CASE("dff::Config: the values that hold where none is given") {
+TEST_CASE("dff::Config: the defaults") {
     const dff::Config usual{};
     CHECK(usual.depth == 8);
     CHECK(usual.width == 256);
@@ -504,7 +504,7 @@ TEST_CASE("dff::Config: the values that hold where none is given") {
     CHECK(usual.lambda_feature == 0.04f);
 }
 
-TEST_CASE("dff::Query: the values that hold where none is given") {
+TEST_CASE("dff::Query: the defaults") {
     const dff::Query usual{};
     CHECK(!usual.by_threshold);
     CHECK(usual.threshold == 0.4f);

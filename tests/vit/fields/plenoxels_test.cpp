@@ -658,7 +658,7 @@ TEST_CASE("resampled: the new grid may have three different sides") {
                 CHECK(fine.weights.density.value()(fine.grid.link(x, y, z), 0) == Approx(y / 2.0));
 }
 
-TEST_CASE("plenoxels::Config: the values that hold where none is given") {
+TEST_CASE("plenoxels::Config: the defaults") {
     const plenoxels::Config usual{};
     CHECK(usual.harmonics == 9);
     CHECK(usual.step == 0.5f);
@@ -668,7 +668,7 @@ TEST_CASE("plenoxels::Config: the values that hold where none is given") {
     CHECK(usual.lambda_harmonics == 1e-3f);
 }
 
-TEST_CASE("plenoxels::FitRecipe: the values that hold where none is given") {
+TEST_CASE("plenoxels::FitRecipe: the defaults") {
     const plenoxels::FitRecipe usual{};
     CHECK(usual.steps == 400);
     CHECK(usual.batch == 500);

@@ -646,7 +646,7 @@ TEST_CASE("embed_images, embed_texts, forward: embeddings have length 1, however
         CHECK(root_mean_square(rows) * std::sqrt(6.0) == Approx(1));  // each row has 6 numbers
 }
 
-TEST_CASE("clip::VisionConfig: the values that hold where none is given") {
+TEST_CASE("clip::VisionConfig: the defaults") {
     const clip::VisionConfig usual{};
     CHECK(usual.width == 768);
     CHECK(usual.depth == 12);
@@ -656,7 +656,7 @@ TEST_CASE("clip::VisionConfig: the values that hold where none is given") {
     CHECK(usual.activation == Activation::gelu_quick);
 }
 
-TEST_CASE("clip::TextConfig: the values that hold where none is given") {
+TEST_CASE("clip::TextConfig: the defaults") {
     const clip::TextConfig usual{};
     CHECK(usual.vocabulary == 49408);
     CHECK(usual.positions == 77);
@@ -668,7 +668,7 @@ TEST_CASE("clip::TextConfig: the values that hold where none is given") {
     CHECK(usual.activation == Activation::gelu_quick);
 }
 
-TEST_CASE("clip::Config: the values that hold where none is given") {
+TEST_CASE("clip::Config: the defaults") {
     const clip::Config usual{};
     CHECK(usual.shared_width == 512);
 }

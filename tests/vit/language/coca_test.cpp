@@ -316,7 +316,7 @@ TEST_CASE("make_weights: standard deviations as published") {
         CHECK(root_mean_square(of_width.value()) / (1 / 8.0) == Approx(1).epsilon(0.05));  // 64^-1/2
 }
 
-TEST_CASE("coca::Config: the values that hold where none is given") {
+TEST_CASE("coca::Config: the defaults") {
     const coca::Config usual{};
     CHECK(usual.queries == 256);
     CHECK(usual.pooler_heads == 8);

@@ -330,7 +330,7 @@ TEST_CASE("config_of: a file without gated layers is refused with the name of a 
           std::string::npos);
 }
 
-TEST_CASE("flamingo::Config: the values that hold where none is given") {
+TEST_CASE("flamingo::Config: the defaults") {
     const flamingo::Config usual{};
     CHECK(usual.heads == 8);
     CHECK(usual.head_width == 64);

@@ -201,7 +201,7 @@ TEST_CASE("pacl: every invalid size is refused by itself, the smallest valid one
           "pacl: sentences of shape (0, 4); there must be at least one, with features 4 wide");
 }
 
-TEST_CASE("pacl::Config: the values that hold where none is given") {
+TEST_CASE("pacl::Config: the defaults") {
     const pacl::Config usual{};
     CHECK(usual.rows == 14);
     CHECK(usual.cols == 14);

@@ -329,7 +329,7 @@ TEST_CASE("beit_v2: every invalid size or factor of a tokenizer is refused by it
         random));
 }
 
-TEST_CASE("beit_v2::TokenizerConfig: the values that hold where none is given") {
+TEST_CASE("beit_v2::TokenizerConfig: the defaults") {
     const beit_v2::TokenizerConfig usual{};
     CHECK(usual.width == 768);
     CHECK(usual.encoder_depth == 12);
@@ -345,7 +345,7 @@ TEST_CASE("beit_v2::TokenizerConfig: the values that hold where none is given") 
     CHECK(usual.eps == 1e-6f);
 }
 
-TEST_CASE("beit_v2::Config: the values that hold where none is given") {
+TEST_CASE("beit_v2::Config: the defaults") {
     const beit_v2::Config usual{};
     CHECK(usual.width == 768);
     CHECK(usual.depth == 12);

@@ -333,7 +333,7 @@ TEST_CASE("predict: a mask or targets of other rows are refused") {
                       ("data2vec: a mask (1, 3) and targets (3, 5) for rows (3, 4)" + rule).c_str());
 }
 
-TEST_CASE("data2vec::Config: the values that hold where none is given") {
+TEST_CASE("data2vec::Config: the defaults") {
     const data2vec::Config usual{};
     CHECK(usual.width == 768);
     CHECK(usual.depth == 12);

@@ -211,7 +211,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("eva::Config: the values that hold where none is given") {
+TEST_CASE("eva::Config: the defaults") {
     const eva::Config usual{};
     CHECK(usual.width == 1408);
     CHECK(usual.depth == 40);

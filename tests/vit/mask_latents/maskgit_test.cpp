@@ -410,7 +410,7 @@ TEST_CASE("decode: each image of a batch hides one token less than before, where
     }
 }
 
-TEST_CASE("maskgit::Config: the values that hold where none is given") {
+TEST_CASE("maskgit::Config: the defaults") {
     const maskgit::Config usual{};
     CHECK(usual.codebook_size == 1024);
     CHECK(usual.classes == 1000);
@@ -424,13 +424,13 @@ TEST_CASE("maskgit::Config: the values that hold where none is given") {
     CHECK(usual.label_smoothing == 0.1f);
 }
 
-TEST_CASE("maskgit::MaskSchedule: the values that hold where none is given") {
+TEST_CASE("maskgit::MaskSchedule: the defaults") {
     const maskgit::MaskSchedule usual{};
     CHECK(usual.shape == maskgit::Shape::cosine);
     CHECK(usual.exponent == 1);
 }
 
-TEST_CASE("maskgit::Decoding: the values that hold where none is given") {
+TEST_CASE("maskgit::Decoding: the defaults") {
     const maskgit::Decoding usual{};
     CHECK(usual.rounds == 8);
     CHECK(usual.first_round == 0);

@@ -225,7 +225,7 @@ TEST_CASE("maskgit_vqgan: every invalid size or factor is refused by itself, the
     CHECK_NOTHROW(maskgit_vqgan::make_weights(smallest, random));
 }
 
-TEST_CASE("maskgit_vqgan::Config: the values that hold where none is given") {
+TEST_CASE("maskgit_vqgan::Config: the defaults") {
     const maskgit_vqgan::Config usual{};
     CHECK(usual.channels == 3);
     CHECK(usual.filters == 128);

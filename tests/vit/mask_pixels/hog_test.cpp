@@ -198,7 +198,7 @@ TEST_CASE("roses: each cell has its own square of the picture, and its channels 
         }
 }
 
-TEST_CASE("hog::Config: the values that hold where none is given") {
+TEST_CASE("hog::Config: the defaults") {
     const hog::Config usual{};
     CHECK(usual.bins == 9);
     CHECK(usual.cell == 8);

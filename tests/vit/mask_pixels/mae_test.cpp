@@ -385,7 +385,7 @@ TEST_CASE("mae: every invalid size or factor is refused by itself, the smallest 
     CHECK(error_of([&] { mae::make_classifier(w, smallest, 0, random); }).starts_with("mae: a classifier of 0 classes"));
 }
 
-TEST_CASE("mae::Config: the values that hold where none is given") {
+TEST_CASE("mae::Config: the defaults") {
     const mae::Config usual{};
     CHECK(usual.width == 1024);
     CHECK(usual.depth == 24);

@@ -175,7 +175,7 @@ TEST_CASE(
         check_given_settings(golden_config(Golden(path)), table, maskfeat::config_of, "the number of heads");
 }
 
-TEST_CASE("maskfeat::Config: the values that hold where none is given") {
+TEST_CASE("maskfeat::Config: the defaults") {
     const maskfeat::Config usual{};
     CHECK(usual.width == 768);
     CHECK(usual.depth == 12);

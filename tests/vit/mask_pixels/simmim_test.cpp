@@ -382,7 +382,7 @@ TEST_CASE("simmim: every invalid size or factor is refused by itself, the smalle
     CHECK_NOTHROW(simmim::make_weights(all_masked, random));
 }
 
-TEST_CASE("simmim::Config: the values that hold where none is given") {
+TEST_CASE("simmim::Config: the defaults") {
     const simmim::Config usual{};
     CHECK(usual.mask_unit == 32);
     CHECK(usual.mask_ratio == 0.6);

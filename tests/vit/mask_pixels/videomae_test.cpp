@@ -342,7 +342,7 @@ TEST_CASE("normalise_cubes: no channel, a number that the channels do not divide
                       "normalise_cubes: cubes of 2 numbers of 2 channels have no variance");
 }
 
-TEST_CASE("videomae::Config: the values that hold where none is given") {
+TEST_CASE("videomae::Config: the defaults") {
     const videomae::Config usual{};
     CHECK(usual.frames == 16);
     CHECK(usual.tubelet == 2);

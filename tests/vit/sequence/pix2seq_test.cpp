@@ -604,7 +604,7 @@ TEST_CASE("encode: with Projection::linear the decoder reads the projected rows,
     CHECK(identical(steps.encoded.value(), projected.value()));
 }
 
-TEST_CASE("pix2seq::Vocabulary: the values that hold where none is given") {
+TEST_CASE("pix2seq::Vocabulary: the defaults") {
     const pix2seq::Vocabulary usual{};
     CHECK(usual.task == 10);
     CHECK(usual.fake_class == 30);
@@ -614,13 +614,13 @@ TEST_CASE("pix2seq::Vocabulary: the values that hold where none is given") {
     CHECK(usual.size == 3000);
 }
 
-TEST_CASE("pix2seq::LossWeights: the values that hold where none is given") {
+TEST_CASE("pix2seq::LossWeights: the defaults") {
     const pix2seq::LossWeights usual{};
     CHECK(usual.noise_class == 1);
     CHECK(usual.padding == 0.1f);
 }
 
-TEST_CASE("pix2seq::Config: the values that hold where none is given") {
+TEST_CASE("pix2seq::Config: the defaults") {
     const pix2seq::Config usual{};
     CHECK(usual.width == 768);
     CHECK(usual.depth == 12);

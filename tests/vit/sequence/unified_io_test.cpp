@@ -780,7 +780,7 @@ TEST_CASE("masks_of: a mean of 30 is black, distances of 100 are coloured, one o
     CHECK(kinds(100, 31, 31) == 2);  // mean 54, distances 46, 23, 23: gray and red
 }
 
-TEST_CASE("unified_io::VaeConfig: the values that hold where none is given") {
+TEST_CASE("unified_io::VaeConfig: the defaults") {
     const unified_io::VaeConfig usual{};
     CHECK(usual.resolution == 256);
     CHECK(usual.filters == 128);
@@ -790,7 +790,7 @@ TEST_CASE("unified_io::VaeConfig: the values that hold where none is given") {
     CHECK(usual.eps == 1e-6f);
 }
 
-TEST_CASE("unified_io::Config: the values that hold where none is given") {
+TEST_CASE("unified_io::Config: the defaults") {
     const unified_io::Config usual{};
     CHECK(usual.vocabulary == 33152);
     CHECK(usual.image_vocabulary == 16384);
@@ -812,7 +812,7 @@ TEST_CASE("unified_io::Config: the values that hold where none is given") {
     CHECK(usual.eps == 1e-6f);
 }
 
-TEST_CASE("unified_io::CoordinateIds: the values that hold where none is given") {
+TEST_CASE("unified_io::CoordinateIds: the defaults") {
     const unified_io::CoordinateIds usual{};
     CHECK(usual.last == 33099);
     CHECK(usual.ordinary == 100);

@@ -194,7 +194,7 @@ TEST_CASE("make_weights: learned positions have the standard deviation 1 / sqrt(
     }
 }
 
-TEST_CASE("uvim_lm::Config: the values that hold where none is given") {
+TEST_CASE("uvim_lm::Config: the defaults") {
     const uvim_lm::Config usual{};
     CHECK(usual.width == 1024);
     CHECK(usual.depth == 24);

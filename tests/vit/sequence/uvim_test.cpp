@@ -530,13 +530,13 @@ TEST_CASE("make_weights: learned positions have the standard deviation 1 / sqrt(
     }
 }
 
-TEST_CASE("uvim::Output: the values that hold where none is given") {
+TEST_CASE("uvim::Output: the defaults") {
     const uvim::Output usual{};
     CHECK(usual.classes == 0);
     CHECK(!usual.ignores_class_0);
 }
 
-TEST_CASE("uvim::Grid: the values that hold where none is given") {
+TEST_CASE("uvim::Grid: the defaults") {
     const uvim::Grid usual{};
     CHECK(usual.height == 512);
     CHECK(usual.width == 512);
@@ -545,7 +545,7 @@ TEST_CASE("uvim::Grid: the values that hold where none is given") {
     CHECK(usual.channels == 3);
 }
 
-TEST_CASE("uvim::Config: the values that hold where none is given") {
+TEST_CASE("uvim::Config: the defaults") {
     const uvim::Config usual{};
     CHECK(usual.width == 768);
     CHECK(usual.oracle_depth == 6);

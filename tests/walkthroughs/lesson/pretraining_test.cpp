@@ -65,7 +65,7 @@ TEST_SUITE("pretraining") {
         CHECK(identical(before[2], before[1]));
     }
 
-    TEST_CASE("Pretraining: the values that hold where none is given") {
+    TEST_CASE("Pretraining: the defaults") {
         const Pretraining usual{};
         CHECK(usual.steps == 1500);
         CHECK(usual.batch == 32);

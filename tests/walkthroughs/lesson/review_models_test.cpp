@@ -44,7 +44,7 @@ TEST_CASE("questions: K answers each, which ask ranks by score without noise") {
     CHECK(reviews::questions(texts, 5).empty());
 }
 
-TEST_CASE("evaluate: a reward model that gives every answer the same reward agrees with nobody and has a loss of log 2") {
+TEST_CASE("evaluate: a reward model that gives every answer the same reward agrees with no comparison and has a loss of log 2") {
     const reviews::RewardModel flat{
         .w = reward_model::from_language_model(gpt::empty_weights(reviews::model_config()), reviews::model_config()),
         .shift = 0.5f,
@@ -244,7 +244,7 @@ TEST_CASE("review_models: SFT, reward model and PPO on a small scale; same seed,
     CHECK(measured.sentences > 0.8);
 }
 
-TEST_CASE("reviews::PpoRun: the values that hold where none is given") {
+TEST_CASE("reviews::PpoRun: the defaults") {
     const reviews::PpoRun usual{};
     CHECK(usual.beta == 0.2f);
     CHECK(usual.iterations == 60);
@@ -253,7 +253,7 @@ TEST_CASE("reviews::PpoRun: the values that hold where none is given") {
     CHECK(usual.learning_rate == 1e-3f);
 }
 
-TEST_CASE("reviews::DpoRun: the values that hold where none is given") {
+TEST_CASE("reviews::DpoRun: the defaults") {
     const reviews::DpoRun usual{};
     CHECK(usual.beta == 0.5f);
     CHECK(usual.learning_rate == 2e-4f);

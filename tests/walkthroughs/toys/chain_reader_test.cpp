@@ -113,7 +113,7 @@ TEST_CASE("mean_between, grouped: worked by hand") {
     CHECK(two.y == std::vector<float>{2, 7});
 }
 
-TEST_CASE("ChainTraining: the values that hold where none is given") {
+TEST_CASE("ChainTraining: the defaults") {
     const ChainTraining usual{};
     CHECK(usual.length == 24);
     CHECK(usual.batch == 16);

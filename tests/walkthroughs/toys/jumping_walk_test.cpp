@@ -122,7 +122,7 @@ TEST_CASE("learn: Adam written out: 50 steps of warm-up, then linear to a twenti
     for (int step = 0; step < 70; ++step) CHECK(model.losses[step] == Approx(same[step]).epsilon(1e-5));
 }
 
-TEST_CASE("jumping_walk::Training: the values that hold where none is given") {
+TEST_CASE("jumping_walk::Training: the defaults") {
     const jumping_walk::Training usual{};
     CHECK(usual.steps == 600);
     CHECK(usual.batch == 64);

@@ -4,7 +4,7 @@
 //   shows    that many noisy 2-D answers become one consistent field in space, that a word selects points and not pixels, and that a
 //            name finds what a colour confuses
 //   symbols  R rays   n samples on them   C features of the teacher   w weights of the samples
-//   next     vit/fields/dff.h also has the radiance field of the paper, a network in cell of the voxels
+//   next     vit/fields/dff.h also has the radiance field of the paper, a network in place of the voxels
 #include <algorithm>
 #include <cmath>
 #include <string>
