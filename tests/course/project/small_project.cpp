@@ -2,67 +2,17 @@
 
 #include <unistd.h>
 
-#include <cstdio>
-#include <cstdlib>
-
 #include "nn/data/file.h"
 
 namespace fs = std::filesystem;
 
-WorkingFolder::WorkingFolder(const std::string& folder) : before(fs::current_path()) { fs::current_path(folder); }
-
-WorkingFolder::~WorkingFolder() {
-    std::error_code ignored;
-    fs::current_path(before, ignored);
-}
-
-Environment::Environment(const std::string& name, const std::string& value) : name(name) {
-    const char* const old = std::getenv(name.c_str());
-    was_set = old != nullptr;
-    before = was_set ? old : "";
-    setenv(name.c_str(), value.c_str(), 1);
-}
-
-Environment::~Environment() {
-    if (was_set)
-        setenv(name.c_str(), before.c_str(), 1);
-    else
-        unsetenv(name.c_str());
-}
-
-namespace {
-// Standard output goes into a file until this object ends, also when the command throws.
-class Redirected {
-public:
-    explicit Redirected(std::FILE* file) {
-        std::fflush(stdout);
-        kept = dup(STDOUT_FILENO);
-        dup2(fileno(file), STDOUT_FILENO);
-    }
-    ~Redirected() {
-        std::fflush(stdout);
-        dup2(kept, STDOUT_FILENO);
-        close(kept);
-    }
-    Redirected(const Redirected&) = delete;
-
-private:
-    int kept;
-};
-}  // namespace
-
 Printed printed(const std::function<int()>& command) {
     const TemporaryFolder folder;
     Printed result;
-    std::FILE* const file = std::fopen(folder.path("printed").c_str(), "wb");
-    try {
-        const Redirected redirected(file);
+    {
+        const Redirected redirected(STDOUT_FILENO, folder.path("printed"));
         result.status = command();
-    } catch (...) {
-        std::fclose(file);
-        throw;
     }
-    std::fclose(file);
     result.words = read_file(folder.path("printed"));
     return result;
 }

@@ -35,7 +35,7 @@ static void furnish(const SmallProject& project) {
 }
 
 static Printed pack(const SmallProject& project, const std::string& module, const std::string& twist = "") {
-    const Environment compiler("CXX", "sh compiler.sh");
+    const Variable compiler("CXX", "sh compiler.sh");
     return printed([&] { return make_pack({.module = module, .seed = 2027, .twist = twist}, project.tree); });
 }
 
@@ -189,7 +189,7 @@ TEST_CASE("make_pack: each module asks the ledger of its folder; refuses an unkn
                       "course: there is no task of the module 'poetry'; the modules are attention, vit, language, rlhf");
     project.write("programs/tar", "#!/bin/sh\nexit 1\n");
     std::filesystem::permissions("programs/tar", std::filesystem::perms(0755));
-    const Environment first("PATH", project.folder.path("programs") + ":" + std::getenv("PATH"));
+    const Variable first("PATH", (project.folder.path("programs") + ":" + std::getenv("PATH")).c_str());
     CHECK_THROWS_WITH(pack(project, "vit"), "course: tar could not make build/course/vit-2027/starter.tar.gz");
 }
 
@@ -206,7 +206,7 @@ TEST_CASE("write_starter: the folder of a module; files from before are gone, an
     const SmallProject project;
     furnish(project);
     project.write("starter/old.txt", "");
-    const Environment compiler("CXX", "sh compiler.sh");
+    const Variable compiler("CXX", "sh compiler.sh");
     write_starter("starter", "attention", project.tree);
     CHECK_FALSE(is_file("starter/old.txt"));
     CHECK(read_file("starter/course/expected/seed") == "1\n");

@@ -13,6 +13,7 @@
 #include "tests/command.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
+#include "tests/this_process.h"
 
 TEST_SUITE_BEGIN("decimal");
 
@@ -38,10 +39,8 @@ TEST_CASE("fixed_digits, scientific_digits, short_digits: like printf in the loc
 static bool to_locale_with_comma(const TemporaryFolder& folder) {
     if (std::setlocale(LC_ALL, "de_DE.UTF-8") != nullptr) return true;
     run_command("localedef -i de_DE -f UTF-8 " + folder.path("de_DE.UTF-8"));
-    setenv("LOCPATH", folder.path("").c_str(), 1);
-    const bool changed = std::setlocale(LC_ALL, "de_DE.UTF-8") != nullptr;
-    unsetenv("LOCPATH");
-    return changed;
+    const Variable compiled("LOCPATH", folder.path("").c_str());
+    return std::setlocale(LC_ALL, "de_DE.UTF-8") != nullptr;
 }
 
 TEST_CASE("decimal.h: numbers are written and read with a point under a locale that uses a comma") {

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "tests/test.h"
+#include "tests/this_process.h"
 
 #if __has_include(<unistd.h>)
 #include <fcntl.h>
@@ -104,35 +105,17 @@ TEST_CASE("stats_text: counts NaN and infinities and computes with the other ele
 
 #if __has_include(<unistd.h>)
 TEST_CASE("colours_welcome: FORCE_COLOR turns colours on, NO_COLOR off") {
-    const char* const no = std::getenv("NO_COLOR");
-    const char* const force = std::getenv("FORCE_COLOR");
-    const std::string no_before = no == nullptr ? "" : no, force_before = force == nullptr ? "" : force;
-    setenv("NO_COLOR", "", 1);
-    setenv("FORCE_COLOR", "1", 1);
+    const Variable no("NO_COLOR", ""), force("FORCE_COLOR", "1");
     CHECK(colours_welcome());
-    setenv("NO_COLOR", "1", 1);
+    no.set("1");
     CHECK_FALSE(colours_welcome());
-    setenv("NO_COLOR", no_before.c_str(), 1);
-    setenv("FORCE_COLOR", force_before.c_str(), 1);
 }
 
 // colours_welcome() with standard output at this file and TERM so named.
 static bool welcome_at(int output, const char* terminal) {
-    const auto value = [](const char* name) { return std::string(std::getenv(name) == nullptr ? "" : std::getenv(name)); };
-    const std::string no = value("NO_COLOR"), force = value("FORCE_COLOR"), term = value("TERM");
-    setenv("NO_COLOR", "", 1);
-    setenv("FORCE_COLOR", "", 1);
-    setenv("TERM", terminal, 1);
-    std::fflush(stdout);
-    const int before = dup(1);
-    dup2(output, 1);
-    const bool welcome = colours_welcome();
-    dup2(before, 1);
-    close(before);
-    setenv("NO_COLOR", no.c_str(), 1);
-    setenv("FORCE_COLOR", force.c_str(), 1);
-    setenv("TERM", term.c_str(), 1);
-    return welcome;
+    const Variable no("NO_COLOR", ""), force("FORCE_COLOR", ""), term("TERM", terminal);
+    const Redirected redirected(1, output);
+    return colours_welcome();
 }
 
 TEST_CASE("colours_welcome: without either variable, at a terminal that is not dumb, and in no file") {

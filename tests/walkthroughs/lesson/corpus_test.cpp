@@ -8,6 +8,7 @@
 #include "nn/text/batch.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
+#include "tests/this_process.h"
 
 TEST_SUITE_BEGIN("corpus");
 
@@ -56,10 +57,8 @@ TEST_CASE("own_text: the README and the sources of this project; outside its fol
     for (const std::string file : {"nn/README.md", "bert/bert.h", "gpt/gpt.cpp", "vit/vit.cpp", "rlhf/dpo.cpp"})
         CHECK(text.find("\n" + read_file(file) + "\n") != std::string::npos);
     const TemporaryFolder folder;
-    const std::filesystem::path before = std::filesystem::current_path();
-    std::filesystem::current_path(folder.path(""));
+    const WorkingFolder elsewhere(folder.path(""));
     const std::string error = error_of([] { own_text(); });
-    std::filesystem::current_path(before);
     CHECK(error.starts_with("corpus: no sources found below this folder; run it from the top of the project"));
 }
 

@@ -1,6 +1,5 @@
 #include "walkthroughs/lesson/lesson.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -11,6 +10,7 @@
 #include "nn/data/file.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
+#include "tests/this_process.h"
 
 namespace {
 struct Given {
@@ -22,18 +22,12 @@ struct Given {
 // give_lesson with its output suppressed, which would look like a failure of the tests.
 static Given give_quietly(const Options& options, const std::function<void(Lesson&)>& walk) {
     const TemporaryFolder folder;
-    const std::string complaints = folder.path("stderr");
-    std::fflush(stdout);
-    const int kept[2] = {dup(STDOUT_FILENO), dup(STDERR_FILENO)};
-    const int nowhere = open("/dev/null", O_WRONLY), written = open(complaints.c_str(), O_WRONLY | O_CREAT, 0600);
-    dup2(nowhere, STDOUT_FILENO);
-    dup2(written, STDERR_FILENO);
-    const int status = give_lesson(options, walk);
-    std::fflush(stdout);
-    dup2(kept[0], STDOUT_FILENO);
-    dup2(kept[1], STDERR_FILENO);
-    for (const int descriptor : {kept[0], kept[1], nowhere, written}) close(descriptor);
-    return {status, read_file(complaints)};
+    int status;
+    {
+        const Redirected output(STDOUT_FILENO, "/dev/null"), complaints(STDERR_FILENO, folder.path("complaints"));
+        status = give_lesson(options, walk);
+    }
+    return {status, read_file(folder.path("complaints"))};
 }
 
 TEST_SUITE_BEGIN("lesson");
@@ -365,10 +359,8 @@ TEST_CASE("refusal: names the program; outside the project's folder it says wher
     const std::string why = "walkthroughs/data/digits: cannot be opened";
     CHECK(refusal(options, why) == "toy: walkthroughs/data/digits: cannot be opened");
     const TemporaryFolder folder;
-    const std::filesystem::path before = std::filesystem::current_path();
-    std::filesystem::current_path(folder.path(""));
+    const WorkingFolder elsewhere(folder.path(""));
     const std::string own = refusal(options, why), other = refusal(options, "mine.ppm: cannot be opened");
-    std::filesystem::current_path(before);
     CHECK(own == "toy: walkthroughs/data/digits: cannot be opened; start it in the folder of the project");
     CHECK(other == "toy: mine.ppm: cannot be opened");
 }

@@ -1,6 +1,5 @@
 #include "walkthroughs/lesson/pictures.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -8,6 +7,7 @@
 #include <cstdlib>
 
 #include "tests/test.h"
+#include "tests/this_process.h"
 
 TEST_SUITE_BEGIN("pictures");
 
@@ -280,24 +280,6 @@ TEST_CASE("table: a limited width narrows the gaps and wraps words, not numbers"
     CHECK(table(rows, 23) == table(rows));
 }
 
-namespace {
-// A variable of the environment, as it was at the end.
-struct Variable {
-    const std::string name;
-    const char* const before = std::getenv(name.c_str());
-    const std::string kept = before == nullptr ? "" : before;
-
-    Variable(const std::string& name, const char* value) : name(name) { set(value); }
-    ~Variable() { set(before == nullptr ? nullptr : kept.c_str()); }
-    void set(const char* value) const {
-        if (value == nullptr)
-            unsetenv(name.c_str());
-        else
-            setenv(name.c_str(), value, 1);
-    }
-};
-}  // namespace
-
 TEST_CASE("terminal_colours: all of them where COLORTERM says so, else 256; none with NO_COLOR") {
     const Variable no_color("NO_COLOR", nullptr), force("FORCE_COLOR", "1"), colorterm("COLORTERM", "truecolor");
     CHECK(terminal_colours() == Colours::all);
@@ -312,18 +294,13 @@ TEST_CASE("terminal_colours: all of them where COLORTERM says so, else 256; none
 }
 
 TEST_CASE("terminal_width: without a terminal COLUMNS, from 72 to 120; 80 without it") {
-    std::fflush(stdout);
-    const int kept = dup(STDOUT_FILENO), nowhere = open("/dev/null", O_WRONLY);
-    dup2(nowhere, STDOUT_FILENO);
+    std::vector<int> widths;
     const Variable columns("COLUMNS", nullptr);
-    std::vector<int> widths{terminal_width()};
-    for (const char* const value : {"100", "71", "121", "0", "-5", "1"}) {
+    for (const char* const value : {static_cast<const char*>(nullptr), "100", "71", "121", "0", "-5", "1"}) {
         columns.set(value);
+        const Redirected output(STDOUT_FILENO, "/dev/null");
         widths.push_back(terminal_width());
     }
-    dup2(kept, STDOUT_FILENO);
-    close(nowhere);
-    close(kept);
     CHECK(widths == std::vector<int>{80, 100, 72, 120, 80, 80, 72});
 }
 
