@@ -24,6 +24,10 @@ static Parameters moment_table(const AdamW& optimizer) {
 
 void save_training_state(const std::string& path, const Parameters& parameters, const AdamW& optimizer, const Random& random,
                          const std::map<std::string, std::string>& metadata) {
+    const std::size_t variables = optimizer.variables.size();
+    for (const std::size_t list : {optimizer.m.size(), optimizer.v.size(), optimizer.variable_steps.size()})
+        require(list == variables, "save_training_state: an AdamW of ", variables, " variables with ", list,
+                " moments or counts of steps; make a new optimizer when variables are added or taken away");
     Parameters all = parameters;
     for (const Parameter& moment : moment_table(optimizer)) all.push_back(moment);
     std::vector<TensorToWrite> tensors;
@@ -33,7 +37,7 @@ void save_training_state(const std::string& path, const Parameters& parameters, 
     for (const std::uint64_t word : random.state) words.push_back(std::bit_cast<std::int64_t>(word));
     tensors.push_back({.name = "training.random", .shape = {4}, .integers = words});
     tensors.push_back({.name = "training.adamw.steps", .shape = {1}, .integers = {optimizer.steps}});
-    const long count = static_cast<long>(optimizer.variable_steps.size());
+    const long count = static_cast<long>(variables);
     const std::vector<long> variable_steps(optimizer.variable_steps.begin(), optimizer.variable_steps.end());
     tensors.push_back({.name = "training.adamw.variable_steps", .shape = {count}, .integers = variable_steps});
     write_safetensors(path, tensors, metadata);

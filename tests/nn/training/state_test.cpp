@@ -185,13 +185,39 @@ TEST_CASE("load_training_state: settings that shapes do not determine must be th
               "the options it was saved with");
 }
 
+TEST_CASE("save_training_state: an optimizer whose lists do not fit its variables is refused") {
+    const TemporaryFolder folder;
+    const auto error = [&](const Toy& toy) {
+        return error_of([&] { save_training_state(folder.path("f"), toy.parameters, toy.optimizer, toy.random); });
+    };
+    Toy counts(1), first_moments(1), second_moments(1);
+    counts.optimizer.variable_steps.pop_back();
+    first_moments.optimizer.m.pop_back();
+    second_moments.optimizer.v.emplace_back();
+    CHECK(error(Toy(1)).empty());
+    CHECK(error(counts) ==
+          "save_training_state: an AdamW of 2 variables with 1 moments or counts of steps; make a new "
+          "optimizer when variables are added or taken away");
+    CHECK(error(first_moments) == error(counts));
+    CHECK(error(second_moments).starts_with("save_training_state: an AdamW of 2 variables with 3 moments"));
+}
+
 TEST_CASE("load_training_state: counts of steps that are negative or not one for each variable are refused") {
     const TemporaryFolder folder;
     const std::string path = folder.path("f");
-    const auto with_variable_steps = [&](const std::vector<int>& counts) {
-        Toy saved(1), toy(2);
-        saved.optimizer.variable_steps = counts;
-        save_training_state(path, saved.parameters, saved.optimizer, saved.random);
+    const auto with_variable_steps = [&](const std::vector<long>& counts) {
+        Toy toy(2);
+        const Matrix moment(3, 4), bias_moment(1, 4);
+        write_safetensors(
+            path, {{.name = "w", .shape = {4, 3}, .floats = moment},
+                   {.name = "b", .shape = {4}, .floats = bias_moment},
+                   {.name = "training.adamw.m.0", .shape = {3, 4}, .floats = moment},
+                   {.name = "training.adamw.v.0", .shape = {3, 4}, .floats = moment},
+                   {.name = "training.adamw.m.1", .shape = {1, 4}, .floats = bias_moment},
+                   {.name = "training.adamw.v.1", .shape = {1, 4}, .floats = bias_moment},
+                   {.name = "training.random", .shape = {4}, .integers = {1, 2, 3, 4}},
+                   {.name = "training.adamw.steps", .shape = {1}, .integers = {0}},
+                   {.name = "training.adamw.variable_steps", .shape = {static_cast<long>(counts.size())}, .integers = counts}});
         return error_of([&] { load_training_state(path, toy.parameters, toy.optimizer, toy.random); });
     };
     const std::string rule =
