@@ -207,9 +207,8 @@ static void choose(Round& round, int t, const std::vector<int>& masked_at_first,
 }
 
 static std::vector<int> with_masked(const Round& round) {
-    std::vector<int> ids = round.sampled;
-    for (std::size_t k = 0; k < ids.size(); ++k)
-        if (round.mask[k] == 1) ids[k] = mask_token;
+    std::vector<int> ids;
+    for (std::size_t k = 0; k < round.sampled.size(); ++k) ids.push_back(round.mask[k] == 1 ? mask_token : round.sampled[k]);
     return ids;
 }
 

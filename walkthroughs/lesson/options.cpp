@@ -71,7 +71,7 @@ Options::Option& Options::find(const std::string& wanted) {
     std::size_t fewest = 3;  // edits; more than two are not a typing error
     for (Option& option : options) {
         if (option.name == wanted) return option;
-        const std::size_t changes = wanted.size() > 40 ? fewest : changes_between(option.name, wanted);
+        const std::size_t changes = changes_between(option.name, wanted);
         if (changes < fewest) {
             nearest = &option;
             fewest = changes;

@@ -97,6 +97,21 @@ TEST_CASE("backward: releases each operation after its gradient has been passed 
     CHECK(a.gradient()(0, 0) == Approx(4 * std::exp(4.0)));
 }
 
+TEST_CASE("steps_are_kept: while a KeepSteps exists or a Tape is running, not under NoTape") {
+    CHECK_FALSE(steps_are_kept());
+    {
+        const KeepSteps keep;
+        CHECK(steps_are_kept());
+        const NoTape no_tape;
+        CHECK(steps_are_kept());
+    }
+    CHECK_FALSE(steps_are_kept());
+    const Tape tape;
+    CHECK(steps_are_kept());
+    const NoTape no_tape;
+    CHECK_FALSE(steps_are_kept());
+}
+
 TEST_CASE("Tape: tapes nest, the innermost records") {
     const Var a = parameter(Matrix{{2}});
     Tape outer;

@@ -6,6 +6,7 @@
 
 #include "tests/test.h"
 #include "tests/this_process.h"
+#include "tests/walkthroughs/pseudo_terminal.h"
 
 #if __has_include(<unistd.h>)
 #include <fcntl.h>
@@ -123,13 +124,10 @@ TEST_CASE("colours_welcome: without either variable, at a terminal that is not d
     CHECK_FALSE(welcome_at(file, "xterm"));
     CHECK_FALSE(welcome_at(file, "dumb"));
     close(file);
-    const int other_end = posix_openpt(O_RDWR | O_NOCTTY);  // a terminal; some systems in containers have none
-    if (other_end < 0 || grantpt(other_end) != 0 || unlockpt(other_end) != 0) return;
-    const int terminal = open(ptsname(other_end), O_RDWR | O_NOCTTY);
-    CHECK(welcome_at(terminal, "xterm"));
-    CHECK_FALSE(welcome_at(terminal, "dumb"));
-    close(terminal);
-    close(other_end);
+    const PseudoTerminal terminal;
+    if (!terminal) return;
+    CHECK(welcome_at(terminal.end(), "xterm"));
+    CHECK_FALSE(welcome_at(terminal.end(), "dumb"));
 }
 #endif
 

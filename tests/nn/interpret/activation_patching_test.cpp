@@ -229,6 +229,19 @@ TEST_CASE("make_metric: arguments that do not fit are refused, with the reason")
     CHECK_THROWS_WITH(patching::make_metric({1, 2}, {3}, 5, kept, kept),
                       "activation_patching: 2 right and 1 wrong answers for logits (5, 9) and (5, 9) of prompts of 5 tokens; "
                       "each prompt needs both answers, each of its tokens a row");
+    const auto refusal = [&](const std::vector<int>& right, const std::vector<int>& wrong, int length,
+                             const patching::Kept& corrupted) {
+        return error_of([&] { patching::make_metric(right, wrong, length, kept, corrupted); });
+    };
+    patching::Kept empty, shorter;
+    shorter.logits = slice_rows(kept.logits, 0, 4);
+    CHECK(error_of([&] {
+              patching::make_metric({}, {}, 5, empty, empty);
+          }).starts_with("activation_patching: 0 right and 0 wrong answers for logits (0, 0)"));
+    CHECK(refusal({1}, {3}, 4, kept).find("(5, 9) and (5, 9) of prompts of 4 tokens") != std::string::npos);
+    CHECK(refusal({1}, {3}, 5, shorter).find("(5, 9) and (4, 9) of prompts of 5 tokens") != std::string::npos);
+    for (const auto& [first, last] : {std::pair{0, 8}, {8, 0}})  // the first and the last token are answers
+        CHECK(refusal({first}, {last}, 5, kept).find("there is nothing to restore") != std::string::npos);
     CHECK_THROWS_WITH(patching::make_metric({1}, {9}, 5, kept, kept),
                       "activation_patching: answers 1 and 9 of prompt 0, there are 9 tokens, counted from 0");
     CHECK_THROWS_WITH(patching::make_metric({9}, {1}, 5, kept, kept),

@@ -8,6 +8,7 @@
 
 #include "tests/test.h"
 #include "tests/this_process.h"
+#include "tests/walkthroughs/pseudo_terminal.h"
 
 TEST_SUITE_BEGIN("pictures");
 
@@ -304,10 +305,17 @@ TEST_CASE("terminal_width: without a terminal COLUMNS, from 72 to 120; 80 withou
     CHECK(widths == std::vector<int>{80, 100, 72, 120, 80, 80, 72});
 }
 
-TEST_CASE("terminal_width: 80 columns unless the environment or the terminal names another width") {
-    const int width = terminal_width();
-    CHECK(width >= 72);
-    CHECK(width <= 120);
+TEST_CASE("terminal_width: at a terminal its columns, whatever COLUMNS says, from 72 to 120; one that names none: COLUMNS") {
+    const Variable columns("COLUMNS", "90");
+    const PseudoTerminal terminal;
+    if (!terminal) return;
+    std::vector<int> widths;
+    for (const int across : {100, 71, 121, 1, 0}) {
+        terminal.resize(across, 24);
+        const Redirected output(STDOUT_FILENO, terminal.end());
+        widths.push_back(terminal_width());
+    }
+    CHECK(widths == std::vector<int>{100, 72, 120, 72, 90});
 }
 
 TEST_CASE("table: text is left-aligned, numbers are right-aligned") {

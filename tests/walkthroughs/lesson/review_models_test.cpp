@@ -1,8 +1,11 @@
 #include "walkthroughs/lesson/review_models.h"
 
+#include <unistd.h>
+
 #include <cmath>
 
 #include "tests/test.h"
+#include "tests/walkthroughs/pseudo_terminal.h"
 
 TEST_SUITE_BEGIN("review_models");
 
@@ -181,6 +184,28 @@ TEST_CASE("train_dpo: by default 4 epochs in batches of 64 pairs, beta 0.5, 30 s
             ++k;
         }
     CHECK(identical(trained.w.token_embedding.value(), trainer.policy.token_embedding.value()));
+}
+
+TEST_CASE("review_models: at a terminal each training shows its progress, with all the steps that it will take") {
+    const auto first_line = [](const std::function<void()>& run) { return shown_at_terminal(STDERR_FILENO, run).substr(4, 70); };
+    if (!PseudoTerminal()) return;
+    const gpt::Weights policy = random_policy(1);
+    Random random(3);
+    reviews::RewardModel judge;
+    // 33 rankings in batches of 16, two epochs
+    std::vector<Ranking> rankings = repeated(two_rankings(), 17);
+    rankings.pop_back();
+    CHECK(first_line([&] {
+              judge = reviews::train_reward_model(policy, rankings, random, 2);
+          }).starts_with("reward model training  [###-----------------]  step 1 of 6   loss "));
+    const reviews::PpoRun ppo{.iterations = 2, .episodes = 4, .epochs = 1};
+    CHECK(first_line([&] {
+              reviews::train_ppo(policy, judge, ppo, random);
+          }).starts_with("PPO, beta 0.20  [##########----------]  step 1 of 2   loss "));
+    const reviews::Comparisons comparisons = reviews::comparisons_of(two_rankings());  // four pairs
+    CHECK(first_line([&] {
+              reviews::train_dpo(policy, comparisons, {.batch = 2, .epochs = 2}, random);
+          }).starts_with("DPO, beta 0.50  [#####---------------]  step 1 of 4   loss "));
 }
 
 TEST_CASE("dpo_batch: chosen rows first, labels on the answers only") {

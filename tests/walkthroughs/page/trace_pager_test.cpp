@@ -1,9 +1,17 @@
 #include "walkthroughs/page/trace_pager.h"
 
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
+#include <csignal>
 
 #include "nn/autograd/operations.h"
+#include "nn/data/text.h"
 #include "tests/test.h"
+#include "tests/walkthroughs/pseudo_terminal.h"
 #include "walkthroughs/lesson/pictures.h"
 
 TEST_SUITE_BEGIN("trace_pager");
@@ -199,6 +207,128 @@ TEST_CASE("TracePager: n opens the first value that is not finite") {
     TracePager pager(trace);
     CHECK(pager.press(Key::not_finite));
     CHECK(shows(pager, "nan"));
+}
+
+// ---- the terminal ---------------------------------------------------------------------------------------------------------
+
+namespace {
+using Handler = void (*)(int);
+using Settings = std::array<tcflag_t, 5>;  // of a terminal: its four words of flags, and the key that stops a program
+
+struct Pager {
+    pid_t process;
+    int wait() const {
+        int status = 0;
+        waitpid(process, &status, 0);
+        return status;
+    }
+};
+}  // namespace
+
+static constexpr std::array<int, 4> ending_signals{SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+static const std::string enter_screen = "\x1b[?1049h\x1b[?25l", leave_screen = "\x1b[?25h\x1b[?1049l", clear = "\x1b[H\x1b[2J";
+
+static Settings settings_of(const PseudoTerminal& terminal) {
+    termios now{};
+    tcgetattr(terminal.end(), &now);
+    return {now.c_iflag, now.c_oflag, now.c_cflag, now.c_lflag, now.c_cc[VSUSP]};
+}
+
+static bool all_signals_end_the_program() {
+    return std::all_of(ending_signals.begin(), ending_signals.end(), [](int number) {
+        struct sigaction action {};
+        sigaction(number, nullptr, &action);
+        return action.sa_handler == Handler{SIG_DFL};
+    });
+}
+
+// page_trace in a process of its own at this terminal, which returns 0 if it restored what signals do.
+static Pager started(const Trace& trace, const PseudoTerminal& terminal) {
+    const pid_t child = fork();
+    if (child != 0) return {child};
+    for (const int number : ending_signals) std::signal(number, SIG_DFL);
+    page_trace(trace, fdopen(terminal.end(), "r"), fdopen(dup(terminal.end()), "w"));
+    _exit(all_signals_end_the_program() ? 0 : 1);
+}
+
+static std::string as_written(const TracePager& pager, int width, int height) {
+    std::string page = clear;
+    for (const std::string& line : pager.screen(width, height)) page += (page == clear ? "" : "\r\n") + line;
+    return page;
+}
+
+TEST_CASE("page_trace: keys act at once and are not printed, on a screen of its own; then the terminal is as before") {
+    const Trace trace = small_trace();
+    PseudoTerminal terminal(40, 8);
+    if (!terminal) return;
+    const Settings before = settings_of(terminal);
+    const Pager pager = started(trace, terminal);
+    TracePager expected(trace);
+    std::string written = terminal.read_until(clear);
+    CHECK(written == enter_screen + clear);
+    const Settings during = settings_of(terminal);
+    CHECK((during[3] & (ICANON | ECHO)) == 0);
+    CHECK(during[4] == _POSIX_VDISABLE);
+    terminal.type("\x1b[B\r\x1b");  // the second value, its numbers; Esc, which nothing follows: the list again
+    written = clear;
+    for (int screen = 0; screen < 3; ++screen) written += terminal.read_until(clear);
+    std::string screens = as_written(expected, 40, 8);
+    for (const Key key : {Key::down, Key::enter}) {
+        expected.press(key);
+        screens += as_written(expected, 40, 8);
+    }
+    CHECK(written == screens + clear);
+    terminal.resize(60, 9);
+    terminal.type("\x1b[A");
+    expected.press(Key::back);
+    screens = as_written(expected, 40, 8);
+    expected.press(Key::up);
+    written = clear + terminal.read_until(clear);
+    terminal.type("q");
+    written += terminal.read_until(leave_screen);
+    CHECK(written == screens + as_written(expected, 60, 9) + leave_screen);
+    CHECK(pager.wait() == 0);
+    CHECK(settings_of(terminal) == before);
+}
+
+TEST_CASE("page_trace: a signal that ends the program restores the terminal first") {
+    const Trace trace = small_trace();
+    for (const int number : ending_signals) {
+        PseudoTerminal terminal;
+        if (!terminal) return;
+        const Settings before = settings_of(terminal);
+        const Pager pager = started(trace, terminal);
+        terminal.read_until(clear);
+        CHECK(settings_of(terminal) != before);
+        kill(pager.process, number);
+        const int status = pager.wait();
+        CHECK(WIFSIGNALED(status));
+        CHECK(WTERMSIG(status) == number);
+        CHECK(settings_of(terminal) == before);
+        CHECK(terminal.read_until(leave_screen).ends_with(leave_screen));
+    }
+}
+
+TEST_CASE(
+    "page_trace: a terminal of more than 20 columns and 5 rows is filled; one that is smaller or unknown counts as 80 x 24") {
+    Tracing tracing;
+    Var x = parameter(Matrix{{1}});
+    for (int k = 0; k < 40; ++k) x = scale(x, 1);
+    const Trace trace = tracing.trace();
+    const TracePager pager(trace);
+    const auto first_screen = [&](int columns, int rows) {
+        PseudoTerminal terminal(columns, rows);
+        if (!terminal) return as_written(pager, columns, rows);
+        const Pager shown = started(trace, terminal);
+        terminal.type("q");
+        terminal.read_until(enter_screen);
+        const std::string written = terminal.read_until(leave_screen);
+        shown.wait();
+        return written.substr(0, written.find(leave_screen));
+    };
+    CHECK(first_screen(21, 6) == as_written(pager, 21, 6));
+    for (const auto& [columns, rows] : {std::pair{20, 6}, {21, 5}, {0, 0}})
+        CHECK(first_screen(columns, rows) == as_written(pager, 80, 24));
 }
 
 TEST_SUITE_END();
