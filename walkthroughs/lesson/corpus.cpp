@@ -36,7 +36,7 @@ Corpus make_corpus(const std::string& text, const bpe::Vocabulary& vocabulary, i
         part.insert(part.end(), ids.begin() + first, ids.begin() + std::min(ids.size(), first + stretch));
     }
     const std::size_t least = 2 * (static_cast<std::size_t>(length) + 1);
-    require(corpus.train.size() > least && corpus.test.size() > least, "corpus: ", ids.size(),
+    require(corpus.test.size() > least, "corpus: ", ids.size(),  // ten stretches of training text come before the first of test
             " tokens are too few to train on and to test with, take a longer text or a smaller --length");
     return corpus;
 }
@@ -58,15 +58,14 @@ Var NextTokens::loss(int) {
 
 double held_out_loss(const std::vector<int>& text, int length, const gpt::Weights& w, const gpt::Config& config) {
     const NoTape no_tape;
-    double sum = 0;
-    int count = 0;
+    double sum = 0, count = 0;  // of tokens
     const std::size_t T = length, at_once = 16;
     for (std::size_t first = 0; first + T <= text.size(); first += at_once * T) {
         const std::size_t end = std::min(text.size() / T * T, first + at_once * T);
         const std::vector<int> ids(text.begin() + first, text.begin() + end);
-        const int sequences = static_cast<int>(ids.size()) / length;
-        sum += sequences * gpt::loss(gpt::forward(ids, length, w, config), next_tokens(ids, length)).value()[0];
-        count += sequences;
+        const double tokens = static_cast<double>(ids.size());
+        sum += tokens * gpt::loss(gpt::forward(ids, length, w, config), next_tokens(ids, length)).value()[0];
+        count += tokens;
     }
     return sum / count;
 }

@@ -94,7 +94,7 @@ static std::string padded(std::string_view words, int width) {
 void Lesson::print_step(const Item& step) {
     if (waiting && steps > 0) wait_for_enter();
     ++steps;
-    const std::string number = padded("step " + text(steps), static_cast<int>(indent.size()));
+    const std::string number = padded("step " + text(steps) + " ", static_cast<int>(indent.size()));
     std::string right_part = step.equation;
     if (!step.source.empty()) right_part += joined({right_part.empty() ? "" : "   ", faint(step.source)});
     print({"\n", bold(joined({number, step.words}))});
@@ -146,8 +146,8 @@ void Lesson::print_matrix(const Item& item) {
     std::vector<std::string> grid = split_lines(grid_text(item.matrix, item.most, room));  // the shape, then the rows
     const std::string head = bold(item.words) + " " + grid[0];
     grid.erase(grid.begin());
-    const int width = grid.empty() ? 0 : display_width(grid[0]);
-    const bool beside = !grid.empty() && static_cast<int>(indent.size()) + display_width(head) + width <= page_width;
+    const bool beside =
+        !grid.empty() && static_cast<int>(indent.size()) + display_width(head) + display_width(grid[0]) <= page_width;
     if (!beside) print_lines({head});
     std::string margin = beside ? head : "  ";
     const std::string blank(static_cast<std::size_t>(display_width(margin)), ' ');

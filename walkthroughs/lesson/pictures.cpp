@@ -158,7 +158,7 @@ static std::array<float, 3> heat_colour(float share) {
     const std::size_t below = std::min(static_cast<std::size_t>(position), stops.size() - 2);
     const float above_share = position - static_cast<float>(below);
     std::array<float, 3> colour{};
-    for (std::size_t c = 0; c < 3; ++c) colour[c] = (1 - above_share) * stops[below][c] + above_share * stops[below + 1][c];
+    for (std::size_t c = 0; c < 3; ++c) colour.at(c) = (1 - above_share) * stops[below][c] + above_share * stops.at(below + 1)[c];
     return colour;
 }
 
@@ -300,14 +300,14 @@ std::vector<std::string> side_by_side(const std::vector<Captioned>& blocks, int 
     int width = 0;
     for (std::size_t b = 0; b < blocks.size(); ++b) {
         const int needed = std::max(blocks[b].block.width, display_width(blocks[b].caption)) + 3;
-        if (b > first && width + needed > most_width) {
+        if (width + needed > most_width) {
             append_row(lines, blocks, first, b);
             first = b;
             width = 0;
         }
         width += needed;
     }
-    if (first < blocks.size()) append_row(lines, blocks, first, blocks.size());
+    append_row(lines, blocks, first, blocks.size());
     return lines;
 }
 
@@ -489,10 +489,10 @@ static int unbroken_width(const std::string& cell) {
 std::vector<bool> number_columns(const std::vector<std::vector<std::string>>& rows) {
     if (rows.empty()) return {};
     std::vector<bool> numbers(rows[0].size(), rows.size() > 1);
-    for (std::size_t r = 0; r < rows.size(); ++r) {
+    for (std::size_t r = 1; r < rows.size(); ++r) {
         require(rows[r].size() == numbers.size(), "table: row ", r, " has ", rows[r].size(), " cells, the heading ",
                 numbers.size());
-        for (std::size_t c = 0; c < numbers.size() && r > 0; ++c)
+        for (std::size_t c = 0; c < numbers.size(); ++c)
             if (!looks_like_number(rows[r][c])) numbers[c] = false;
     }
     return numbers;
@@ -509,18 +509,18 @@ std::vector<std::string> table(const std::vector<std::vector<std::string>>& rows
             least[c] = std::max(least[c], unbroken_width(row[c]));
         }
     // Too wide: gaps of two, then the widest column that can be broken becomes narrower, at last gaps of one.
-    int excess = std::accumulate(widths.begin(), widths.end(), 3 * (static_cast<int>(columns) - 1)) - most_width;
-    const int gaps = static_cast<int>(columns) - 1;
-    std::string gap(most_width > 0 && excess > 0 ? 2 : 3, ' ');
+    const int gaps = static_cast<int>(columns) - 1, whole_width = std::accumulate(widths.begin(), widths.end(), 3 * gaps);
+    int excess = most_width > 0 ? whole_width - most_width : 0;
+    std::string gap(excess > 0 ? 2 : 3, ' ');
     if (gap.size() == 2) excess -= gaps;
-    for (; most_width > 0 && excess > 0; --excess) {
+    for (; excess > 0; --excess) {
         std::size_t widest = columns;
         for (std::size_t c = 0; c < columns; ++c)
             if (widths[c] > least[c] && (widest == columns || widths[c] > widths[widest])) widest = c;
         if (widest == columns) break;
         --widths[widest];
     }
-    if (most_width > 0 && excess > 0) gap = " ";
+    if (excess > 0) gap = " ";
 
     std::vector<std::string> lines;
     for (std::size_t r = 0; r < rows.size(); ++r) {
@@ -543,7 +543,7 @@ std::vector<std::string> table(const std::vector<std::vector<std::string>>& rows
         }
         for (std::size_t c = 0; c < columns; ++c)
             rule += (c == 0 ? "" : gap) + std::string(static_cast<std::size_t>(widths[c]), '-');
-        if (r == 0) lines.push_back(rule);
+        if (r == 0) lines.push_back(without_end_spaces(rule));
     }
     return lines;
 }

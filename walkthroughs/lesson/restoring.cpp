@@ -175,7 +175,7 @@ void write_triples(const std::string& path, const std::vector<Image>& triples) {
     Image in_colour(sheet.height, sheet.width, 3);  // grey images too, so that the file is always a PPM
     for (int y = 0; y < sheet.height; ++y)
         for (int x = 0; x < sheet.width; ++x)
-            for (int c = 0; c < 3; ++c) in_colour(y, x, c) = sheet(y, x, std::min(c, sheet.channels - 1));
+            for (const int c : {0, 1, 2}) in_colour(y, x, c) = sheet(y, x, std::min(c, sheet.channels - 1));
     write_image(path, in_colour);
 }
 

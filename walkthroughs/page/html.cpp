@@ -43,18 +43,18 @@ static std::string style_of(std::string_view code) {
     std::string style;
     for (std::size_t k = 0; k < numbers.size(); ++k) {
         const int number = numbers[k];
-        const bool fore = number == 38, back = number == 48;
-        const std::string property = back || (number >= 40 && number < 48) ? "background:" : "color:";
+        const std::string property = number >= 40 && number <= 48 ? "background:" : "color:";
         if (number == 0) style.clear();
         if (number == 1) style += "font-weight:bold;";
         if (number == 2) style += "opacity:.7;";
         if (number >= 30 && number < 38) style += property + colour_256(number - 30) + ";";
         if (number >= 40 && number < 48) style += property + colour_256(number - 40) + ";color:#fff;";
-        if (!(fore || back) || k + 1 >= numbers.size()) continue;
-        if (numbers[k + 1] == 5 && k + 2 < numbers.size()) {
+        if (number != 38 && number != 48) continue;
+        const std::size_t left = numbers.size() - k;
+        if (left > 2 && numbers[k + 1] == 5) {
             style += property + colour_256(numbers[k + 2]) + ";";
             k += 2;
-        } else if (numbers[k + 1] == 2 && k + 4 < numbers.size()) {
+        } else if (left > 4 && numbers[k + 1] == 2) {
             style += joined({property, "rgb(", numbers[k + 2], ",", numbers[k + 3], ",", numbers[k + 4], ");"});
             k += 4;
         }
@@ -149,7 +149,6 @@ std::string formula_html(std::string_view formula) {
 std::string base64(std::string_view bytes) {
     static constexpr std::string_view letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     std::string words;
-    words.reserve((bytes.size() + 2) / 3 * 4);
     for (std::size_t k = 0; k < bytes.size(); k += 3) {
         unsigned three = 0;
         for (std::size_t b = 0; b < 3; ++b)

@@ -51,6 +51,32 @@ TEST_CASE("make_corpus: two stretches and a token are needed to train on and to 
                       "corpus: 0 tokens are too few to train on and to test with, take a longer text or a smaller --length");
 }
 
+TEST_CASE("make_corpus: the merges are learned from the first 300000 bytes, whole characters of them, from the first byte on") {
+    const auto first_merge = [](const std::string& text) {
+        const Corpus corpus = make_corpus(text, 1, 1);
+        return bpe::decode({256}, corpus.vocabulary);
+    };
+    std::string head, tail;
+    while (head.size() < 300'000) head += "ab\n";
+    head.resize(299'999);
+    while (tail.size() < 400'000) tail += "cd\n";
+    CHECK(first_merge(head + "\u00e9" + tail) == "ab");  // the two bytes of the last character lie on both sides
+    CHECK(first_merge(tail + head) == "cd");
+    std::string both;
+    for (int k = 0; k < 100; ++k) both += "ab\ncd\n";
+    CHECK(first_merge(both) == "ab");  // the same count: the pair that comes first
+    CHECK(first_merge("cd\n" + both) == "cd");
+}
+
+TEST_CASE("own_text: more than 50000 bytes are needed") {
+    const TemporaryFolder folder;
+    const WorkingFolder elsewhere(folder.path(""));
+    write_file_atomically("README.md", std::string(49'999, 'x'));  // and a newline
+    CHECK(error_of([] { own_text(); }).starts_with("corpus: no sources found below this folder"));
+    write_file_atomically("README.md", std::string(50'000, 'x'));
+    CHECK(own_text() == std::string(50'000, 'x') + "\n");
+}
+
 TEST_CASE("own_text: the README and the sources of this project; outside its folder it is refused") {
     const std::string text = own_text();
     CHECK(text.starts_with(read_file("README.md") + "\n"));
@@ -88,7 +114,7 @@ TEST_CASE("held_out_loss: the mean over all stretches, though they are read sixt
     Random random(1);
     const gpt::Weights w = gpt::make_weights(config, random, {.stddev = 0.5f, .embedding_stddev = 0.5f});
     std::vector<int> text;
-    for (int t = 0; t < 4 * 37; ++t) text.push_back(random.below(7));
+    for (int t = 0; t < 4 * 33; ++t) text.push_back(random.below(7));  // the last reading is of one stretch
     const float all = gpt::loss(gpt::forward(text, 4, w, config), next_tokens(text, 4)).value()[0];
     CHECK(held_out_loss(text, 4, w, config) == Approx(all).epsilon(1e-5));
     text.insert(text.end(), {1, 2, 3});

@@ -1,13 +1,17 @@
 #include "walkthroughs/lesson/lesson.h"
 
+#include <fcntl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <stdexcept>
 
 #include "nn/autograd/operations.h"
 #include "nn/data/file.h"
+#include "nn/data/text.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
 #include "tests/this_process.h"
@@ -40,14 +44,14 @@ struct Printed {
 };
 }  // namespace
 
-static Printed printed(void (*steps)(Lesson&), bool step = false, const std::string& typed = "",
-                       Colours colours = Colours::none) {
+static Printed printed(void (*steps)(Lesson&), bool step = false, const std::string& typed = "", Colours colours = Colours::none,
+                       int page_width = 80, const std::string& purpose = "Shows a toy.") {
     const TemporaryFolder folder;
-    Options options("toy", "Shows a toy.", "1 second");
+    Options options("toy", purpose, "1 second");
     options.step = step;
     std::FILE* const out = std::fopen(folder.path("out").c_str(), "w");
     std::FILE* const in = std::fopen(folder.file("in", typed).c_str(), "r");
-    Lesson lesson(options, out, in, colours);
+    Lesson lesson(options, out, in, colours, page_width);
     steps(lesson);
     const int result = lesson.end();
     std::fclose(out);
@@ -102,6 +106,9 @@ static void code_from_the_file(Lesson& lesson) {
     if (answer == 42) {
         lesson.say("It was ", answer, ".");
     }
+    lesson.code(2);
+
+    lesson.say("An empty line stands above.");
     lesson.code(1, Where());  // no file
 }
 
@@ -111,6 +118,8 @@ TEST_CASE("Lesson::code: prints the source lines that follow the call, and their
                      "                       lesson.say(\"It was \", answer, \".\");\n"
                      "                   tests/walkthroughs/lesson/lesson_test.cpp:") != std::string::npos);
     CHECK(words.find("It was 42.") != std::string::npos);
+    CHECK(words.find("         code      \n"
+                     "                       lesson.say(\"An empty line stands above.\");\n") != std::string::npos);
     CHECK(words.ends_with("         code      :1\n"));
 }
 
@@ -192,8 +201,38 @@ TEST_CASE("--trace: the backward pass of a lesson as a web page") {
     CHECK(read_file(options.trace).find("\"op\":\"square\"") != std::string::npos);
 }
 
+TEST_CASE("--trace: with - it is browsed at the end, where a line of input chooses a value; a file is written without that") {
+    const TemporaryFolder folder;
+    const std::string input = folder.file("input", "1\n");
+    const auto output_with = [&](const std::string& trace) {
+        Options options("nn/toy", "Shows a toy.", "1 second");
+        options.trace = trace;
+        const std::string output = folder.path("output");
+        std::fflush(nullptr);
+        const pid_t child = fork();
+        if (child == 0) {
+            const int in = open(input.c_str(), O_RDONLY);
+            dup2(in, STDIN_FILENO);
+            const Redirected out(STDOUT_FILENO, output);
+            const int status = give_lesson(options, a_backward_pass);
+            std::fflush(stdout);
+            _exit(status);
+        }
+        int status = 0;
+        waitpid(child, &status, 0);
+        CHECK(status == 0);
+        const std::string words = read_file(output);
+        std::filesystem::remove(output);
+        return words;
+    };
+    CHECK(output_with(folder.path("trace.html")).ends_with("Done.\n"));
+    CHECK(output_with("-").find("trace> square 1, square\n") != std::string::npos);
+    CHECK(!is_file("-"));
+}
+
 static void three_claims(Lesson& lesson) {
     CHECK(lesson.claim_at_least("digits read", 0.969, 0.95));
+    CHECK(lesson.claim_at_least("words read", 0.5, 0.5));
     CHECK(lesson.claim_at_most("loss", 0.1, 0.1));
     CHECK(lesson.claim("positions matter", true));
 }
@@ -211,6 +250,7 @@ TEST_CASE("Lesson::claim: holds or FAILS, and determines the exit status") {
     CHECK(
         good.words.ends_with("second\n\n"
                              "claim    holds   digits read: 0.969, at least 0.95\n"
+                             "claim    holds   words read: 0.5, at least 0.5\n"
                              "claim    holds   loss: 0.1, at most 0.1\n"
                              "claim    holds   positions matter\n"));
     CHECK(bad.result == 1);
@@ -220,6 +260,7 @@ TEST_CASE("Lesson::claim: holds or FAILS, and determines the exit status") {
                             "claim    FAILS   loss: nan, at least 0.1\n"
                             "claim    holds   positions matter\n"
                             "\n3 of 4 claims FAIL\n"));
+    CHECK(printed(failing_claim).words.ends_with("claim    FAILS   one is two\n\n1 of 1 claims FAIL\n"));
     CHECK(printed(three_claims, false, "", Colours::few).words.find("claim    \x1b[32mholds\x1b[0m   ") != std::string::npos);
 }
 
@@ -337,21 +378,111 @@ TEST_CASE("Lesson::code: a line that is wider than the page continues below, fou
                      "                       = 1;\n") != std::string::npos);
 }
 
+static void deep_code(Lesson& lesson) {
+    lesson.code(6);
+    for (int i = 0; i < 1; ++i) {
+        if (i == 0) lesson.say("once");
+        for (int j = 0; j < 1; ++j)
+            if (j == 0)
+                if (i == j) lesson.say("deep");
+    }
+}
+
+TEST_CASE("Lesson::code: on a narrow page pieces stay indented; a third of the room at most, else by eight") {
+    // 32 columns leave 13 for code: a line may be indented by 4, of 8 and 12 there remain 8
+    const std::string words = printed(deep_code, false, "", Colours::none, 32).words;
+    std::string code;
+    for (const std::string line : {"for (int",
+                                   "    i = 0; i",
+                                   "    < 1; ++i)",
+                                   "    {",
+                                   "    if (i",
+                                   "        == 0)",
+                                   "        lesson.say(\"once\");",
+                                   "    for",
+                                   "        (int",
+                                   "        j =",
+                                   "        0; j",
+                                   "        < 1;",
+                                   "        ++j)",
+                                   "        if",
+                                   "            (j",
+                                   "            ==",
+                                   "            0)",
+                                   "        if",
+                                   "            (i",
+                                   "            ==",
+                                   "            j)",
+                                   "            lesson.say(\"deep\");",
+                                   "}"})
+        code += (code.empty() ? "\n         code      " : std::string(19, ' ')) + line + "\n";
+    CHECK(words.find(code) != std::string::npos);
+}
+
+static void a_wide_page(Lesson& lesson) {
+    lesson.curves({{"up", {0, 1}, {0, 3}}});
+    lesson.table({{"what is said in this table", "n"}, {"one two three four five six seven eight nine ten eleven twelve", "1"}});
+    lesson.matrix("wide", Matrix(1, 5, 1));
+    lesson.matrix("below", Matrix(1, 6, 1));
+    lesson.matrix("shortened", Matrix(1, 5, 100));
+    lesson.predict("A question of some length?", {"an answer of a length that needs two lines of a page of 60 columns"});
+}
+
+TEST_CASE("Lesson: on a page of another width the purpose, curves, tables, matrices and answers are that wide") {
+    const auto given = [](int width) {
+        return split_lines(printed(a_wide_page, false, "", Colours::none, width,
+                                   "Shows a toy, with a purpose that is longer than one line of this page")
+                               .words);
+    };
+    const std::vector<std::string> narrow = given(60), wide = given(100);
+    const auto has = [](const std::vector<std::string>& lines, const std::string& line) {
+        return std::find(lines.begin(), lines.end(), line) != lines.end();
+    };
+    CHECK(narrow[0] == "toy   Shows a toy, with a purpose that is longer than one");
+    CHECK(narrow[1] == "      line of this page");
+    CHECK(wide[0] == "toy   Shows a toy, with a purpose that is longer than one line of this page");
+    CHECK(has(narrow, "           +" + std::string(36, '-')));  // 24 less than the page
+    CHECK(has(wide, "           +" + std::string(64, '-')));    // at most 64
+    CHECK(has(narrow, "         " + std::string(48, '-') + "  -"));
+    CHECK(has(wide, "         " + std::string(62, '-') + "   -"));
+    // 9 and "wide (1, 5)" and 5 * 8 and 1 are 61, one more than the page
+    CHECK(has(narrow, "         wide (1, 5)"));
+    // below a name there are 60 - 9 - 2 columns: 1 + 6 * 8 fit, 1 + 5 * 10 do not
+    CHECK(has(narrow, "              1.0000  1.0000  1.0000  1.0000  1.0000  1.0000"));
+    CHECK(has(narrow, "              100.0000  100.0000  ...  100.0000  100.0000"));
+    CHECK(has(wide, "         wide (1, 5)   1.0000  1.0000  1.0000  1.0000  1.0000"));
+    CHECK(has(narrow, "         step 0   A question of some length? an answer of a"));
+    CHECK(has(narrow, "         length that needs two lines of a page of 60 columns"));
+}
+
+static void a_thousand_steps(Lesson& lesson) {
+    for (int k = 1; k <= 1000; ++k) lesson.step("Why?");
+}
+
+TEST_CASE("Lesson::step: a question never touches its number") {
+    const std::string words = printed(a_thousand_steps).words;
+    CHECK(words.find("\nstep 9   Why?\n") != std::string::npos);
+    CHECK(words.find("\nstep 999 Why?\n") != std::string::npos);
+    CHECK(words.ends_with("\nstep 1000 Why?\n"));
+}
+
 static void several_replies(Lesson& lesson) {
     lesson.step("How many?");
     for (int k = 0; k < 5; ++k) lesson.predict("How many of 9?", {7, 0.5});
     lesson.predict("Which word?", {"cat"});
     lesson.predict("Which word?", {"cat"});
     lesson.predict("Which word?", {"cat"});
+    lesson.predict("Exactly?", {2, 0});
+    lesson.predict("Exactly?", {2, 0});
 }
 
 TEST_CASE("predict: a number within its tolerance is right, words without the spaces around them; no reply is no answer") {
-    const std::string words = printed(several_replies, true, "7.5\n 6.5 \n7.51\nseven\n\n cat\t\ncats\nca t\n").words;
+    const std::string words = printed(several_replies, true, "7.5\n 6.5 \n7.51\nseven\n\n cat\t\ncats\nca t\n2.00\n2.01\n").words;
     std::vector<std::string> verdicts;
     for (std::size_t at = words.find("answer    "); at != std::string::npos; at = words.find("answer    ", at + 1))
         verdicts.push_back(words.substr(at + 10, words.find('\n', at) - at - 10));
-    CHECK(verdicts ==
-          std::vector<std::string>{"right: 7", "right: 7", "no: 7", "no: 7", "7", "right: cat", "no: cat", "no: cat"});
+    CHECK(verdicts == std::vector<std::string>{"right: 7", "right: 7", "no: 7", "no: 7", "7", "right: cat", "no: cat", "no: cat",
+                                               "right: 2", "no: 2"});
 }
 
 TEST_CASE("refusal: names the program; outside the project's folder it says where to start") {

@@ -1,12 +1,17 @@
 #include "walkthroughs/lesson/options.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <array>
+#include <cstdio>
 #include <filesystem>
 
 #include "nn/data/file.h"
 #include "nn/layers/model_config.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
+#include "tests/this_process.h"
 
 TEST_SUITE_BEGIN("options");
 
@@ -69,6 +74,8 @@ TEST_CASE("Options: rejects a wrong command line in one line") {
     CHECK(refusal({"--rate", "1"}) == "");
     CHECK(refusal({"--rate", "1.5"}) == "--rate 1.5: the number must be from 0 to 1");
     CHECK(refusal({"--seed", "2147483647"}) == "");
+    CHECK(refusal({"--trace-backward", "0"}) == "");
+    CHECK(refusal({"--trace-backward", "-1"}) == "--trace-backward -1: the number must be from 0 to 2147483647");
     CHECK(refusal({"--seed", "-1"}) == "--seed -1: the number must be from 0 to 2147483647");
     CHECK(refusal({"--" + std::string(10000, 'x')}).size() < 10100);
     CHECK(refusal({"steps"}) == "\"steps\" is not an option; options begin with --, see --help");
@@ -106,6 +113,53 @@ TEST_CASE("Options: help lists every option with its value") {
           "  --rate x            learning rate (0.001)\n"
           "  --image text        a PPM file\n"
           "  --no-positions      leave them out\n");
+}
+
+namespace {
+// How a program ended that began with read_or_exit; 99 if it went on.
+struct Ended {
+    int status;
+    std::string output, complaint;
+};
+}  // namespace
+
+static Ended ended(std::vector<std::string> words, std::string output = "") {
+    const TemporaryFolder folder;
+    const bool own_output = output.empty();
+    if (own_output) output = folder.path("output");
+    words.insert(words.begin(), "toy");
+    std::vector<char*> arguments;
+    for (std::string& word : words) arguments.push_back(word.data());
+    std::fflush(nullptr);
+    const pid_t child = fork();
+    if (child == 0) {
+        const Redirected out(STDOUT_FILENO, output), complaints(STDERR_FILENO, folder.path("complaint"));
+        Given given;
+        given.options.read_or_exit(static_cast<int>(arguments.size()), arguments.data());
+        std::printf("%d steps", given.steps);
+        std::fflush(stdout);
+        _exit(99);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, own_output ? read_file(output) : "",
+            read_file(folder.path("complaint"))};
+}
+
+TEST_CASE("read_or_exit: goes on with the values; 0 after the help, 2 after a refusal, 1 when the help cannot be written") {
+    const Ended goes_on = ended({"--steps", "7"}), no_words = ended({}), helped = ended({"--help"}), refused = ended({"--stps"});
+    CHECK(goes_on.status == 99);
+    CHECK(goes_on.output == "7 steps");
+    CHECK(no_words.output == "300 steps");
+    CHECK(helped.status == 0);
+    CHECK(helped.output == Given().options.help());
+    CHECK(refused.status == 2);
+    CHECK(refused.output.empty());
+    CHECK(refused.complaint == "toy: unknown option --stps; did you mean --steps?\n");
+    if (!std::filesystem::exists("/dev/full")) return;
+    const Ended full = ended({"--help"}, "/dev/full");
+    CHECK(full.status == 1);
+    CHECK(full.complaint == "toy: the output cannot be written: No space left on device\n");
 }
 
 TEST_CASE("command: the make command that repeats the run, without --page") {
@@ -150,6 +204,12 @@ TEST_CASE("ModelOptions: settings holds the options that were given, under the p
         zero.declare_image_size(none);
         none.read({option, "0"});
         CHECK(zero.settings().empty());
+        Options least("toy", "Shows a toy.", "1 second");
+        ModelOptions one;
+        one.declare(least, 4);
+        one.declare_image_size(least);
+        least.read({option, "1"});
+        CHECK(one.settings().size() == 1);
     }
 }
 

@@ -117,6 +117,7 @@ TEST_CASE("picture: rejects images without pixels or with 2 channels") {
 TEST_CASE("heat_map: scaled from the smallest to the largest element") {
     CHECK(heat_map(Matrix{{-5, 5}}, Colours::none).lines == Lines{"  @@"});
     CHECK(heat_map(Matrix{{2, 2}}, Colours::none).lines == Lines{"++++"});  // equal elements: the middle
+    CHECK(heat_map(Matrix{{2, 3, 6}}, Colours::none).lines == Lines{"  ::@@"});
     CHECK(heat_map(Matrix{{0, 1, NAN}}, Colours::none).lines == Lines{"  @@  "});
     CHECK(heat_map(Matrix{{0, 1, INFINITY}}, Colours::none).lines == Lines{"  @@@@"});
     const Image colours = heat_colours(Matrix{{0, 10}});
@@ -137,6 +138,7 @@ TEST_CASE("heat_colours: linear between five colours, clipped outside the range;
     CHECK(range(0, 1, 1) == Approx(0.99));
     CHECK(range(1, 0, 1) == Approx(0.99));
     CHECK(range(1, 1, 1) == Approx(0.02));
+    CHECK(heat_colours(Matrix{{2, 3, 6}})(0, 1, 1) == Approx(0.07));  // a quarter of the range
     CHECK(equal(0, 1, 1) == Approx(0.21));
 }
 
@@ -162,6 +164,8 @@ TEST_CASE(
     CHECK(heat_map(Matrix(28, 28), Colours::none, many, many).lines[0].starts_with("t "));
     CHECK(heat_map(Matrix{{1}}, Colours::none, {"abcdefghijkl"}).lines[0] == "abcdefghijkl ++");
     CHECK(heat_map(Matrix{{1}}, Colours::none, {}, {"abcdefghi"}).lines.size() == 9);  // the map, and 8 of 9 letters
+    CHECK(heat_map(Matrix{{1}}, Colours::none, {}, {""}).lines.size() == 1);
+    CHECK(heat_map(Matrix(10, 1), Colours::none, Lines(10, "a")).lines == Lines(10, "a ++"));
 }
 
 TEST_CASE("side_by_side: blocks in rows, captions above; a new row when there is no room") {
@@ -171,10 +175,12 @@ TEST_CASE("side_by_side: blocks in rows, captions above; a new row when there is
     CHECK(side_by_side({{"long", high}, {"y", low}}) == Lines{"long   y", "aa     cccc", "bb"});
     CHECK(side_by_side({{"x", high}, {"y", low}}, 8) == Lines{"x", "aa", "bb", "y", "cccc"});
     CHECK(side_by_side({}).empty());
+    CHECK(side_by_side({{"only words", {}}}) == Lines{"only words"});
     // a block takes its columns and a gap of 3: 2 + 3 + 4 + 3
     CHECK(side_by_side({{"x", high}, {"y", low}}, 12).size() == 3);
     CHECK(side_by_side({{"x", high}, {"y", low}}, 11).size() == 5);
     CHECK(side_by_side({{"x", high}, {"y", low}, {"z", low}}, 12).size() == 5);
+    CHECK(side_by_side({{"x", high}, {"y", low}, {"z", low}, {"x", high}}, 12).size() == 6);  // two rows of two
     CHECK(side_by_side({{"x", high}}, 1) == Lines{"x", "aa", "bb"});
 }
 
@@ -183,6 +189,7 @@ TEST_CASE("smoothed: means of groups; the last group may be shorter") {
     CHECK(means.name == "loss");
     CHECK(means.x == std::vector<float>{2, 4, 5});
     CHECK(means.y == std::vector<float>{2, 6, 10});
+    CHECK(smoothed("loss", {1, 3, 5, 7}, 2).y == std::vector<float>{2, 6});
 }
 
 TEST_CASE("running_mean: of each number and those before it, as far as there are any") {
@@ -229,6 +236,25 @@ TEST_CASE("curves: half blocks in colour, two dots in a character") {
     CHECK(edge[2].ends_with("\x1b[38;5;45m\u2588\x1b[0m"));
 }
 
+TEST_CASE("curves: ranges that do not begin at 0, numbers of different lengths, names and numbers as wide as the frame") {
+    CHECK(curves({{"a", {2, 3, 4}, {98, 99, 102}}}, Colours::none, 16, 5, {"an axis of a long name", ""}) ==
+          Lines{"     * a", "102 |              **", "    |            **", "    |          **", "    |     *****", " 98 |*****",
+                "    +----------------", "     2              4", "     an axis of a long name"});
+    const Lines long_numbers = curves({{"a", {1234567, 7654321}, {0, 0}}}, Colours::none, 16, 2);
+    CHECK(long_numbers.back() == "   1.235e+06 7.654e+06");
+    // from one column to the next there is nothing between two dots
+    Series step{"a", {}, {}};
+    for (int k = 0; k < 16; ++k) {
+        step.x.push_back(static_cast<float>(k));
+        step.y.push_back(k < 8 ? 0.f : 1.f);
+    }
+    const Lines stairs = curves({step}, Colours::none, 16, 2);
+    CHECK(stairs[1] == "1 |        ********");
+    CHECK(stairs[2] == "0 |********");
+    CHECK(curves({{"a", {0, 2, 15}, {1, 0, 2}}}, Colours::none, 16, 3) ==
+          Lines{"   * a", "2 |            ****", "  |*     ******", "0 | *****", "  +----------------", "   0             15"});
+}
+
 TEST_CASE("curves: names of the axes above and below the frame; a long legend takes several lines") {
     const Lines lines = curves({{"up", {0, 1}, {0, 3}}}, Colours::none, 16, 2, {"step", "loss"});
     REQUIRE(lines.size() == 7);
@@ -271,6 +297,7 @@ TEST_CASE("bar: # in proportion to the most, - for a number below 0") {
     CHECK(bar(20, 10, 4) == "####");
     CHECK(bar(0, 10, 4).empty());
     CHECK(bar(0.5, 0.5) == std::string(20, '#'));
+    CHECK(bar(20, 10) == std::string(20, '#'));
     CHECK(bar(1, 0, 4).empty());
 }
 
@@ -279,6 +306,13 @@ TEST_CASE("table: a limited width narrows the gaps and wraps words, not numbers"
     CHECK(table(rows, 20) == Lines{"what it is         n", "-----------  -------", "one two      1000000", "three"});
     CHECK(table(rows, 1) == Lines{"what        n", "it is", "----- -------", "one   1000000", "two", "three"});
     CHECK(table(rows, 23) == table(rows));
+    CHECK(table(rows, 22) == Lines{"what it is           n", "-------------  -------", "one two three  1000000"});
+    // no column can be narrower: gaps of two, or of one
+    const std::vector<std::vector<std::string>> words{{"aaaa", "bbbb"}, {"c", "d"}};
+    CHECK(table(words, 10) == Lines{"aaaa  bbbb", "----  ----", "c     d"});
+    CHECK(table(words, 9) == Lines{"aaaa bbbb", "---- ----", "c    d"});
+    // of columns that are as wide the first becomes narrower
+    CHECK(table({{"a b", "c d"}}, 7) == Lines{"a   c d", "b", "--  ---"});
 }
 
 TEST_CASE("terminal_colours: all of them where COLORTERM says so, else 256; none with NO_COLOR") {
@@ -323,6 +357,9 @@ TEST_CASE("table: text is left-aligned, numbers are right-aligned") {
           Lines{"what       n", "-----   ----", "a          1", "bcdef   1000"});
     CHECK(table({{"a", "b"}, {"1", "-"}}) == Lines{"a   b", "-   -", "1   -"});
     CHECK(table({{"a"}}) == Lines{"a", "-"});
+    CHECK(table({{"code"}, {"  x"}, {"   y"}}) == Lines{"code", "----", "  x", "   y"});  // spaces stay
+    CHECK(table({{"a", ""}, {"b", ""}}) == Lines{"a", "-", "b"});
+    CHECK(number_columns({{"1"}}) == std::vector<bool>{false});  // a heading alone
     CHECK(table({}).empty());
     CHECK_THROWS_WITH(table({{"a", "b"}, {"c"}}), "table: row 1 has 1 cells, the heading 2");
 }
@@ -336,6 +373,7 @@ TEST_CASE("display_width, wrapped: count characters and not colours; lines break
     CHECK(wrapped("", 4) == Lines{""});
     CHECK(fixed(0.25) == "0.2500");
     CHECK(fixed(-2.55, 1) == "-2.5");
+    CHECK(fixed(3.7, 0) == "4");
     CHECK(fixed(NAN) == "nan");
     CHECK(fixed(1e308, 2).size() == 312);
 }

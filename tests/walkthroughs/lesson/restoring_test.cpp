@@ -6,6 +6,7 @@
 #include "nn/data/file.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
+#include "walkthroughs/toys/plane_waves.h"
 
 TEST_SUITE_BEGIN("restoring");
 
@@ -85,6 +86,19 @@ TEST_CASE("images_to_restore: normalised by mean and standard deviation of the t
     CHECK(dataset.test[0].pixels[1] == Approx(-1 / std::sqrt(3.0)));
     CHECK(grid_of(dataset, files).patch_size == 1);  // a quarter of a height of 1, but not 0
     CHECK(digits_to_restore().one == "digit");
+    files.train_count = 1;
+    CHECK(images_to_restore(files).train.size() == 1);
+    files.train_images = idx_file(folder, "one of eight", 1, 8, 8);
+    files.test_images = files.train_images;
+    const Dataset eight = images_to_restore(files);
+    CHECK(eight.train.size() == 1);
+    CHECK(grid_of(eight, files).patch_size == 2);
+    files.patch_size = 1;
+    CHECK(grid_of(eight, files).patch_size == 1);
+    files.patch_size = 0;
+    files.train_images = idx_file(folder, "one of four", 1, 4, 4);
+    files.test_images = files.train_images;
+    CHECK(grid_of(images_to_restore(files), files).patch_size == 1);
 }
 
 TEST_CASE("DatasetFiles: own files are those that are not the digits; --train-labels only with labels") {
@@ -121,6 +135,11 @@ TEST_CASE("waves_to_restore: determined by the seed; each batch draws new ones")
     const Dataset waves = waves_to_restore(3, 12, 1);
     CHECK(waves.test[1].pixels == waves_to_restore(3, 12, 1).test[1].pixels);
     CHECK(waves.test[1].pixels != waves_to_restore(3, 12, 2).test[1].pixels);
+    Random of_the_seed(1'000'001);
+    CHECK(waves.test[2].pixels == plane_waves(of_the_seed, 3, 12)[2].pixels);
+    CHECK(as_light(Image(1, 1, 1, 0.5f), waves).pixels == std::vector<float>{0.75f});  // a wave from -1 to 1
+    CHECK(as_light(Image(1, 1, 1, 3), waves).pixels == std::vector<float>{1});
+    CHECK(as_light(Image(1, 1, 1, -3), waves).pixels == std::vector<float>{0});
     Random random(1);
     const std::vector<Image> batch = draw_batch(waves, 2, random);
     CHECK(batch.size() == 2);
@@ -182,6 +201,11 @@ TEST_CASE("triples, write_triples: three for each image, and a file only on requ
     for (Image& image : coloured) image(0, 0, 0) = 1;
     write_triples(path, grey);
     for (int c = 0; c < 3; ++c) CHECK(read_image(path)(0, 0, c) == 1);
+    Image half_bright(1, 2, 1);
+    half_bright(0, 1, 0) = 1;
+    write_triples(path, std::vector<Image>(3, half_bright));
+    for (int c = 0; c < 3; ++c) CHECK(read_image(path)(0, 7, c) == 0);  // the last column of the dark pixel
+    for (int c = 0; c < 3; ++c) CHECK(read_image(path)(0, 8, c) == 1);
     write_triples(path, coloured);
     for (int c = 0; c < 3; ++c) CHECK(read_image(path)(7, 7, c) == (c == 0 ? 1 : 0));
 }
@@ -191,10 +215,8 @@ TEST_CASE("show_triples: masked, restored and original in a row, an empty line a
     const Options options("toy", "Shows a toy.", "1 second");
     std::FILE* const out = std::fopen(folder.path("out").c_str(), "w");
     Lesson lesson(options, out, stdin, Colours::none);
-    const std::vector<Image> dark(3, Image(1, 4, 1, 0)), bright(3, Image(1, 4, 1, 1));
-    std::vector<Image> both = dark;
-    both.insert(both.end(), bright.begin(), bright.end());
-    show_triples(lesson, both);
+    const Image dark(1, 4, 1, 0), grey(1, 4, 1, 0.5f), bright(1, 4, 1, 1);
+    show_triples(lesson, {dark, dark, dark, bright, grey, dark});
     std::fclose(out);
     CHECK(read_file(folder.path("out"))
               .ends_with("second\n"
@@ -202,7 +224,7 @@ TEST_CASE("show_triples: masked, restored and original in a row, an empty line a
                          "\n"
                          "\n"
                          "         masked     restored   original\n"
-                         "         @@@@@@@@   @@@@@@@@   @@@@@@@@\n"
+                         "         @@@@@@@@   ++++++++\n"
                          "\n"));
 }
 

@@ -30,6 +30,11 @@ TEST_SUITE("tokens") {
         CHECK(token_lines({"abc", "def"}, Colours::few, 6).size() == 1);
         CHECK(token_lines({"abc", "def"}, Colours::few, 5).size() == 2);
         CHECK(token_lines({"abc\n", "def"}, Colours::none, 80).size() == 2);
+        // a line begins at column 0 again, after a newline and without one; one column is a line, too
+        CHECK(token_lines({"abc", "def", "ghi"}, Colours::none, 8) == Lines{"abc|def|", "ghi|"});
+        CHECK(token_lines({"a\n", "abc", "def"}, Colours::none, 8) == Lines{"a\u21B5|", "abc|def|"});
+        CHECK(token_lines({"a", "bb"}, Colours::few, 2).size() == 2);
+        CHECK(token_lines({"a"}, Colours::few, 2).size() == 1);
     }
 
     TEST_CASE("token_lines: six backgrounds, then the first again") {
@@ -49,6 +54,7 @@ TEST_SUITE("tokens") {
         CHECK(only_english("en"));
         CHECK(!only_english("ru"));
         CHECK_THROWS_WITH(only_english("de"), "--language de: must be en or ru");
+        CHECK(ascii_lines("\x80\nb\x7f\n") == "b\x7f\n");
         CHECK(ascii_lines("a cat\nкот\ncafé\nb") == "a cat\nb\n");
     }
 

@@ -46,6 +46,8 @@ TEST_CASE(
     CHECK(style("") == "");  // a reset, as 0 is
     CHECK(style("38") == "");
     CHECK(style("38;5") == "");
+    CHECK(style("48;5;1") == "background:#a00;");
+    CHECK(style("49;1") == "font-weight:bold;");
     CHECK(style("38;2;4;4") == "opacity:.7;");  // without its third number it is no colour
     CHECK(terminal_html({"\x1b[31mx\x1b[1my"}) ==
           "<span style=\"color:#a00;\">x</span><span style=\"font-weight:bold;\">y</span>\n");

@@ -38,6 +38,9 @@ TEST_CASE("markdown_html: blocks of code stay as they are") {
 TEST_CASE("markdown_html: marks without their partner are text; each kind of block ends a paragraph") {
     CHECK(as_html("**a* b") == "<p>**a* b</p>\n");
     CHECK(as_html("`a``b` [c](d") == "<p><code>a</code><code>b</code> [c](d</p>\n");
+    CHECK(as_html("`` and `b`") == "<p><code></code> and <code>b</code></p>\n");
+    CHECK(as_html("**** and **b**") == "<p><b></b> and <b>b</b></p>\n");
+    CHECK(as_html("a`b`[c](d)") == "<p>a<code>b</code><a href=\"to/d\">c</a></p>\n");
     CHECK(as_html("a*b**c**d") == "<p>a*b<b>c</b>d</p>\n");
     CHECK(as_html("[a](b)[c](d)e") == "<p><a href=\"to/b\">a</a><a href=\"to/d\">c</a>e</p>\n");
     CHECK(as_html("a\n   b\n\nc\n# d\ne\n<!-- f -->\ng\n- h\n") ==
@@ -46,6 +49,7 @@ TEST_CASE("markdown_html: marks without their partner are text; each kind of blo
     CHECK(as_html("a\n| b |\nc").find("<tr><th>b</th></tr>\n</table></div>\n<p>c</p>\n") != std::string::npos);
     CHECK(as_html("### a\n#### b\n") == "<h3>a</h3>\n<h4>b</h4>\n");
     CHECK(as_html("1.a\n-b\n. c\n") == "<p>1.a -b . c</p>\n");
+    CHECK(as_html("||a|\n").find("<tr><th></th><th>a</th></tr>") != std::string::npos);
     CHECK(as_html("|   a b   |c|\n").find("<tr><th>a b</th><th>c</th></tr>") != std::string::npos);
 }
 
