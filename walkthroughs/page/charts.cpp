@@ -202,8 +202,9 @@ static std::vector<double> ticks(const Range& range) {
     const double power = std::pow(10, std::floor(std::log10(raw)));
     const double step = raw / power > 5 ? 10 * power : raw / power > 2 ? 5 * power : raw / power > 1 ? 2 * power : power;
     std::vector<double> found;
-    const double end = range.high + 1e-9 * (range.high - range.low);  // rounding does not take the last one away
-    for (double k = std::ceil(range.low / step); k * step <= end; ++k) found.push_back(k * step);
+    const double slack = 1e-6 * (range.high - range.low);  // the float next to 0.04 lies below it, that next to 0.2 above
+    for (double k = std::ceil((range.low - slack) / step); k * step <= range.high + slack; ++k)
+        found.push_back(k * step + 0.0);  // + 0.0: never -0
     return found;
 }
 

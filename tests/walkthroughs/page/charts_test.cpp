@@ -1,6 +1,7 @@
 #include "walkthroughs/page/charts.h"
 
 #include <cmath>
+#include <cstdio>
 
 #include "tests/test.h"
 
@@ -25,6 +26,9 @@ TEST_CASE("matrix_html: letters are black or white, whichever has more contrast 
     const std::string html = matrix_html("A", Matrix{{0, 0.5f, 0.6f, 1}}, 8);
     CHECK(html.find("class=\"d\" style=\"background:#c23652\"") != std::string::npos);  // 0.5: luminance 0.155, white 5.1
     CHECK(html.find("class=\"b\" style=\"background:#d75b3e\"") != std::string::npos);  // 0.6: luminance 0.226, black 5.5
+    const std::string border = matrix_html("A", Matrix{{0, 0.545f, 0.555f, 1}}, 8);
+    CHECK(border.find("class=\"d\" style=\"background:#cb4749\"") != std::string::npos);  // 0.1768
+    CHECK(border.find("class=\"b\" style=\"background:#ce4a47\"") != std::string::npos);  // 0.1845, 0.009 of it by its blue
 }
 
 TEST_CASE("matrix_html: of a large matrix the corners as numbers and the whole as a picture") {
@@ -54,6 +58,14 @@ TEST_CASE("matrix_html: narrower from 10 columns and from 17; numbers of rows an
               "<th scope=\"row\">\u2026</th><td>\u2026</td><td>\u2026</td><td>\u2026</td></tr>\n<tr><th scope=\"row\">15</th>") !=
           std::string::npos);
     CHECK(count_of(tall, "<th scope=\"row\">") == 5);
+    // an odd number of rows and columns: the half of it, rounded down, on each side; as many as there are: all
+    const std::string odd = matrix_html("A", Matrix(17, 6), 5), three = matrix_html("A", Matrix(17, 3), 3);
+    CHECK(odd.find("<thead><tr><td></td><th scope=\"col\">0</th><th scope=\"col\">1</th><th scope=\"col\">\u2026</th>"
+                   "<th scope=\"col\">4</th><th scope=\"col\">5</th></tr></thead>") != std::string::npos);
+    CHECK(three.find("<th scope=\"col\">0</th><th scope=\"col\">1</th><th scope=\"col\">2</th></tr>") != std::string::npos);
+    CHECK(three.find("<tr><th scope=\"row\">0</th><td class") != std::string::npos);
+    CHECK(three.find("<tr><th scope=\"row\">\u2026</th><td>\u2026</td><td>\u2026</td><td>\u2026</td></tr>\n"
+                     "<tr><th scope=\"row\">16</th>") != std::string::npos);
     CHECK(matrix_html("a name of 19 lette", Matrix(1, 1), 4).find("title=\"a name of 19 lette(0,0)") != std::string::npos);
     CHECK(matrix_html("a name of 20 letters", Matrix(1, 1), 4).find("title=\"(0,0) = 0\"") != std::string::npos);
 }
@@ -61,6 +73,13 @@ TEST_CASE("matrix_html: narrower from 10 columns and from 17; numbers of rows an
 TEST_CASE("image_html: a PNG with its size and alternative text") {
     const std::string html = image_html(Image(8, 4, 1), "a <digit>");
     CHECK(html.starts_with("<img src=\"data:image/png;base64,iVBORw0KGgo"));
+    const auto size = [](int height, int width) {
+        const std::string all = image_html(Image(height, width, 1), "a");
+        return all.substr(all.find("\" width=") + 2, all.find(" alt") - all.find("\" width=") - 2);
+    };
+    CHECK(size(1, 1) == "width=\"160\" height=\"160\"");
+    CHECK(size(81, 80) == "width=\"80\" height=\"81\"");
+    CHECK(size(1, 200) == "width=\"200\" height=\"1\"");
     CHECK(html.ends_with("\" width=\"80\" height=\"160\" alt=\"a &lt;digit&gt;, an image of 8 x 4 pixels\">"));
 }
 
@@ -95,6 +114,18 @@ TEST_CASE("heat_html: the places of cells, names and colour bar, worked by hand"
         has("<rect x=\"105.1\" y=\"45\" width=\"10\" height=\"3.3\" fill=\"#050514\"/><text x=\"119.1\" y=\"11\">5</text>"
             "<text x=\"119.1\" y=\"48\">0</text></svg>"));
     CHECK(count_of(html, "width=\"10\"") == 16);
+    const Image shares = heat_colours(Matrix{{8}, {7}}, 0, 15);  // the eighth and ninth of 16 from above
+    const auto hex = [&](int k) {
+        char words[8];
+        std::snprintf(words, sizeof words, "#%02x%02x%02x", static_cast<int>(std::lround(255 * shares(k, 0, 0))),
+                      static_cast<int>(std::lround(255 * shares(k, 0, 1))), static_cast<int>(std::lround(255 * shares(k, 0, 2))));
+        return std::string(words);
+    };
+    CHECK(has("y=\"21\" width=\"10\" height=\"3.3\" fill=\"" + hex(0) + "\"/>"));
+    CHECK(has("y=\"24\" width=\"10\" height=\"3.3\" fill=\"" + hex(1) + "\"/>"));
+    // as many names as rows and columns, and no more
+    CHECK(count_of(heat_html(Matrix{{1, 2}}, "A", {"r"}, {"x", "y"}), "<text") == 5);
+    CHECK(heat_html(Matrix{{1, 2}}, "A", {"r"}, {"x", "y"}).find("rotate(-60)\">x</text>") != std::string::npos);
     // a long name over a single column makes the margin: 0.5 * 8 * 7.7 - 0.5 * 22
     CHECK(heat_html(Matrix(1, 1), "A", {}, {"abcdefgh"}).find("<rect x=\"19.8\" y=\"0\"") != std::string::npos);
 }
@@ -147,6 +178,8 @@ TEST_CASE("curves_html: the places of lines, marks and names, worked by hand; th
     CHECK(named.find("<text x=\"62\" y=\"16\">loss, nats</text>") != std::string::npos);
     CHECK(named.find("<text x=\"297\" y=\"269\" text-anchor=\"middle\">training step</text>") != std::string::npos);
     CHECK(named.find("d=\"M62 286h30\"/>") != std::string::npos);
+    const std::string far = curves_html({{"a", {10, 20, 30}, {-4, -1, -2}}});  // ranges that do not begin at 0
+    CHECK(far.find(" d=\"M62 236L297 26L532 96\">") != std::string::npos);
     const std::string level = curves_html({{"a", {3}, {7}}});  // without an extent, in the middle
     CHECK(level.find("<circle class=\"s0\" r=\"2.5\" cx=\"297\" cy=\"131\">") != std::string::npos);
     CHECK(marks(level, "end") == "7 ");
@@ -165,6 +198,15 @@ TEST_CASE("curves_html: marks 1, 2, 5 or 10 apart; up to 40 points have circles,
     CHECK(marks_of(0, 24) == "0 10 20 ");
     CHECK(marks_of(-5, -1) == "-5 -4 -3 -2 -1 ");
     CHECK(marks_of(0, 0.3f) == "0 0.1 0.2 0.3 ");
+    CHECK(marks_of(0, 0.07f) == "0 0.02 0.04 0.06 ");
+    CHECK(marks_of(0, 0.12f) == "0 0.05 0.1 ");
+    CHECK(marks_of(0, 120) == "0 50 100 ");
+    CHECK(marks_of(0, 70) == "0 20 40 60 ");
+    CHECK(marks_of(300, 700) == "300 400 500 600 700 ");
+    CHECK(marks_of(0, 300) == "0 100 200 300 ");
+    CHECK(marks_of(0, 0.04f) == "0 0.01 0.02 0.03 0.04 ");  // as a float it is less
+    CHECK(marks_of(0.2f, 0.6f) == "0.2 0.4 0.6 ");          // more
+    CHECK(marks_of(-0.3f, 2) == "0 1 2 ");
     const auto points = [](int count) {
         Series one{"a", {}, {}};
         for (int k = 0; k < count; ++k) {
