@@ -57,9 +57,10 @@ let opened = [];
 addEventListener('beforeprint', () => { opened = [...document.querySelectorAll('details:not([open])')]; opened.forEach(d => d.open = true); });
 addEventListener('afterprint', () => opened.forEach(d => d.open = false));
 addEventListener('keydown', e => {
-  if (e.ctrlKey || e.altKey || e.metaKey || (e.key != 'n' && e.key != 'p')) return;
+  const step = {n: 1, p: -1}[e.key];
+  if (!step || e.ctrlKey || e.altKey || e.metaKey) return;
   const tops = [...document.querySelectorAll('section')], first = tops.findIndex(s => s.getBoundingClientRect().bottom > 20);
-  const next = tops[Math.max(0, Math.min(tops.length - 1, first + (e.key == 'n' ? 1 : -1)))];
+  const next = tops[Math.max(0, first + step)];  // none after the last
   if (next) { next.scrollIntoView(); next.querySelector('h2').focus(); }
 });
 </script>

@@ -51,7 +51,7 @@ TEST_CASE("make_corpus: two stretches and a token are needed to train on and to 
                       "corpus: 0 tokens are too few to train on and to test with, take a longer text or a smaller --length");
 }
 
-TEST_CASE("make_corpus: the merges are learned from the first 300000 bytes, whole characters of them, from the first byte on") {
+TEST_CASE("make_corpus: the merges are learned from the first 300000 bytes") {
     const auto first_merge = [](const std::string& text) {
         const Corpus corpus = make_corpus(text, 1, 1);
         return bpe::decode({256}, corpus.vocabulary);

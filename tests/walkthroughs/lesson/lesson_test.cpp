@@ -423,6 +423,7 @@ static void a_wide_page(Lesson& lesson) {
     lesson.curves({{"up", {0, 1}, {0, 3}}});
     lesson.table({{"what is said in this table", "n"}, {"one two three four five six seven eight nine ten eleven twelve", "1"}});
     lesson.matrix("wide", Matrix(1, 5, 1));
+    lesson.matrix("wid", Matrix(1, 5, 1));
     lesson.matrix("below", Matrix(1, 6, 1));
     lesson.matrix("shortened", Matrix(1, 5, 100));
     lesson.predict("A question of some length?", {"an answer of a length that needs two lines of a page of 60 columns"});
@@ -447,6 +448,7 @@ TEST_CASE("Lesson: on a page of another width the purpose, curves, tables, matri
     CHECK(has(wide, "         " + std::string(62, '-') + "   -"));
     // 9 and "wide (1, 5)" and 5 * 8 and 1 are 61, one more than the page
     CHECK(has(narrow, "         wide (1, 5)"));
+    CHECK(has(narrow, "         wid (1, 5)   1.0000  1.0000  1.0000  1.0000  1.0000"));
     // below a name there are 60 - 9 - 2 columns: 1 + 6 * 8 fit, 1 + 5 * 10 do not
     CHECK(has(narrow, "              1.0000  1.0000  1.0000  1.0000  1.0000  1.0000"));
     CHECK(has(narrow, "              100.0000  100.0000  ...  100.0000  100.0000"));

@@ -1,6 +1,11 @@
 #include "walkthroughs/page/page.h"
 
+#include <algorithm>
+#include <cctype>
+
+#include "nn/data/text.h"
 #include "tests/test.h"
+#include "walkthroughs/page/trace_page.h"
 
 TEST_SUITE_BEGIN("page");
 
@@ -57,6 +62,37 @@ TEST_CASE("page_html: pictures, heat maps with names, tables and claims") {
     CHECK(holds(html, "<th scope=\"col\" class=\"n\">n</th>"));
     CHECK(holds(html, "<p class=\"claim holds\"><b>\u2713 holds</b> it learns</p>"));
     CHECK(holds(html, "<p class=\"claim fails\"><b>\u2717 FAILS</b> it flies</p>"));
+}
+
+static int count_lengths(const std::string& html) {
+    const std::string style = html.substr(html.find("<style>"), html.find("</style>") - html.find("<style>"));
+    int lengths = 0;
+    for (const std::string property : {"margin:", "padding:", "gap:", "minmax("})
+        for (std::size_t at = style.find(property); at != std::string::npos; at = style.find(property, at + 1)) {
+            const std::size_t begin = at + property.size();
+            std::string values = style.substr(begin, style.find_first_of(";})", begin) - begin);
+            std::replace(values.begin(), values.end(), ',', ' ');
+            for (const std::string& value : split(values, ' ')) {
+                INFO(property, values);
+                const bool has_unit = std::isalpha(static_cast<unsigned char>(value.back())) != 0 || value.back() == '%';
+                CHECK((value == "0" || has_unit));
+                ++lengths;
+            }
+        }
+    return lengths;
+}
+
+TEST_CASE("page_head: in the style each length but 0 has a unit, without which a browser ignores it; in that of a trace, too") {
+    CHECK(count_lengths(page_head("toy")) > 40);
+    Trace trace;
+    trace.values = {{.operation = "constant", .value = Matrix{{1}}}};
+    CHECK(count_lengths(trace_html(trace, "toy")) > 60);
+}
+
+TEST_CASE("page_html: n leads to the next step and p to the one before; a key with Ctrl, Alt or Meta is the browser's") {
+    const std::string html = page_html(one_page());
+    CHECK(holds(html, "const step = {n: 1, p: -1}[e.key];\n  if (!step || e.ctrlKey || e.altKey || e.metaKey) return;\n"));
+    CHECK(holds(html, "tops[Math.max(0, first + step)];"));
 }
 
 TEST_CASE("page_html: every HTML element is closed, and nothing is loaded from a server") {

@@ -1,11 +1,14 @@
 #include "walkthroughs/page/trace_text.h"
 
+#include <unistd.h>
+
 #include <cmath>
 
 #include "nn/autograd/operations.h"
 #include "nn/data/file.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
+#include "tests/walkthroughs/pseudo_terminal.h"
 
 TEST_SUITE_BEGIN("trace_text");
 
@@ -103,6 +106,51 @@ TEST_CASE("browse_trace: answers each line of input until the input ends or is q
     CHECK(browsed("99\n").find("trace: there is no value 99, they are 0 to 3\n") != std::string::npos);
     CHECK(browsed("words\n").find("Enter: the next values", 100) != std::string::npos);
     CHECK(browsed("q\n2 1 0\n").find("0.5 + 4") == std::string::npos);
+}
+
+TEST_CASE("browse_trace: three numbers are the value, its row and its column") {
+    Tracing tracing;
+    {
+        const Tape tape;
+        const Var a = parameter(Matrix{{1, 2, 3}, {4, 5, 6}});
+        const Var tripled = scale(a, 3);
+        backward(sum(scale(tripled, 2)));
+    }
+    const Trace trace = tracing.trace();
+    CHECK(browsed("1 0 2\n", trace).find("trace> tripled(0,2) = a(i,j) * factor\n= 3 * 3\n= 9, and the program has 9\n") !=
+          std::string::npos);
+    CHECK(browsed("g 1 0 2\n", trace).find("trace> dtripled(0,2) is what flows back") != std::string::npos);
+    CHECK(browsed("g 1 0 2\n", trace).find("= 2, and the program has 2\n") != std::string::npos);
+}
+
+TEST_CASE("browse_trace: on its own screen where input and output are a terminal, in lines where one is not") {
+    PseudoTerminal terminal;
+    if (!terminal) return;
+    const TemporaryFolder folder;
+    std::FILE* const keys = fdopen(dup(terminal.end()), "r");
+    std::FILE* const screen = fdopen(dup(terminal.end()), "w");
+    std::FILE* const input = std::fopen(folder.file("in", "q\n").c_str(), "r");
+    std::FILE* const output = std::fopen(folder.path("out").c_str(), "w");
+    browse_trace(product_trace(), input, screen);
+    std::fflush(screen);
+    CHECK(terminal.read_until("trace> ").starts_with("\na trace of 4 values\n"));
+    terminal.type("q\n");
+    browse_trace(product_trace(), keys, output);
+    std::fflush(output);
+    CHECK(read_file(folder.path("out")).starts_with("\na trace of 4 values\n"));
+    terminal.type("q");
+    browse_trace(product_trace(), keys, screen);
+    CHECK(terminal.read_until("values").find("\x1b[?1049h\x1b[?25l\x1b[H\x1b[2J4 values") != std::string::npos);
+    for (std::FILE* const file : {keys, screen, input, output}) std::fclose(file);
+}
+
+TEST_CASE("trace_list: numbers of values in five columns, or as many as they need") {
+    Trace trace;
+    trace.values.resize(100'001, {.operation = "constant", .value = Matrix{{1}}});
+    const Lines lines = trace_list(trace, std::vector<SourceNote>(trace.values.size()));
+    CHECK(lines[9'999] == " 9999  constant 9999             constant (1, 1)");
+    CHECK(lines[10'000] == "10000  constant 10000            constant (1, 1)");
+    CHECK(lines[100'000] == "100000  constant 100000           constant (1, 1)");
 }
 
 TEST_CASE("browse_trace: twenty values at a time, then again from the first") {
