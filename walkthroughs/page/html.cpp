@@ -90,12 +90,17 @@ std::string terminal_html(const std::vector<std::string>& lines) {
 
 // ---- formulas ---------------------------------------------------------------------------------------------------------------
 
+// Before and after the formula, at -1 too, there are spaces.
+static char letter_at(std::string_view formula, std::size_t k) { return k < formula.size() ? formula[k] : ' '; }
+
+static bool in_word(std::string_view formula, std::size_t k) {
+    return std::isalnum(static_cast<unsigned char>(letter_at(formula, k))) != 0;
+}
+
 // How many letters from `at` belong to an index or an exponent: a group in ( ) or { }, or a sign and what is a name or a number.
 static std::size_t group_length(std::string_view formula, std::size_t at) {
-    const auto is_word = [&](std::size_t k) {
-        return k < formula.size() && std::isalnum(static_cast<unsigned char>(formula[k])) != 0;
-    };
-    if (at < formula.size() && (formula[at] == '(' || formula[at] == '{')) {
+    const char opening = letter_at(formula, at);
+    if (opening == '(' || opening == '{') {
         int depth = 0;
         for (std::size_t k = at; k < formula.size(); ++k) {
             depth += formula[k] == '(' || formula[k] == '{';
@@ -105,8 +110,8 @@ static std::size_t group_length(std::string_view formula, std::size_t at) {
         return 0;
     }
     std::size_t end = at;
-    if (end < formula.size() && (formula[end] == '-' || formula[end] == '+') && is_word(end + 1)) ++end;
-    while (is_word(end)) ++end;
+    if ((opening == '-' || opening == '+') && in_word(formula, at + 1)) ++end;
+    while (in_word(formula, end)) ++end;
     return end - at;
 }
 
@@ -114,10 +119,8 @@ std::string formula_html(std::string_view formula) {
     std::string html;
     for (std::size_t k = 0; k < formula.size(); ++k) {
         const std::string_view rest = formula.substr(k);
-        const bool inside_word = k > 0 && std::isalnum(static_cast<unsigned char>(formula[k - 1])) != 0;
-        const bool raised = rest[0] == '^',
-                   lowered = rest[0] == '_' &&
-                             (k == 1 || (k > 1 && inside_word && !std::isalnum(static_cast<unsigned char>(formula[k - 2]))));
+        const bool inside_word = in_word(formula, k - 1);
+        const bool raised = rest[0] == '^', lowered = rest[0] == '_' && inside_word && !in_word(formula, k - 2);
         const std::size_t length = raised || lowered ? group_length(formula, k + 1) : 0;
         if (length > 0) {
             const bool bare = formula[k + 1] == '(' || formula[k + 1] == '{';  // the brackets only held the group together
@@ -136,7 +139,7 @@ std::string formula_html(std::string_view formula) {
             ++k;
         } else {
             std::size_t end = k + 1;  // a whole character of UTF-8
-            while (end < formula.size() && (static_cast<unsigned char>(formula[end]) & 0xC0) == 0x80) ++end;
+            while ((static_cast<unsigned char>(letter_at(formula, end)) & 0xC0) == 0x80) ++end;
             html += escaped(formula.substr(k, end - k));
             k = end - 1;
         }

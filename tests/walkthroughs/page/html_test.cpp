@@ -46,6 +46,8 @@ TEST_CASE(
     CHECK(style("") == "");  // a reset, as 0 is
     CHECK(style("38") == "");
     CHECK(style("38;5") == "");
+    CHECK(style("1;38;5") == "font-weight:bold;");
+    CHECK(style("1;38;5;1") == "font-weight:bold;color:#a00;");
     CHECK(style("48;5;1") == "background:#a00;");
     CHECK(style("49;1") == "font-weight:bold;");
     CHECK(style("38;2;4;4") == "opacity:.7;");  // without its third number it is no colour
@@ -62,6 +64,9 @@ TEST_CASE("formula_html: what is raised or lowered, and what is not") {
     CHECK(formula_html("x^(a") == "x^(a");
     CHECK(formula_html("a b_c d_{e_f}") == "a b<sub>c</sub> d<sub>e<sub>f</sub></sub>");
     CHECK(formula_html("ab_c _x") == "ab_c _x");
+    CHECK(formula_html("_x") == "_x");
+    CHECK(formula_html("a_b") == "a<sub>b</sub>");
+    CHECK(formula_html("sqrt(2)^") == "\u221A(2)^");
     CHECK(formula_html("(x_i)") == "(x<sub>i</sub>)");
     CHECK(formula_html("msqrt(2)sqrt(3) sqrt(4)") == "msqrt(2)\u221A(3) \u221A(4)");
 }
