@@ -90,7 +90,7 @@ private:
         if (line.starts_with("```")) return code();
         if (line.starts_with("#")) return heading();
         if (line.starts_with("|")) return table();
-        if (item_mark(line) > 0) return list();
+        if (item_mark(line) != 0) return list();
         if (line.empty() || line.starts_with("<!--")) {
             ++at;
             return "";
@@ -139,7 +139,7 @@ private:
         const std::size_t depth = lines[at].find_first_not_of(' ');
         const std::string tag = lines[at][depth] == '-' ? "ul" : "ol";
         std::string html = "<" + tag + ">\n";
-        while (at < lines.size() && item_mark(lines[at]) > 0 && lines[at].find_first_not_of(' ') >= depth) {
+        while (at < lines.size() && item_mark(lines[at]) != 0 && lines[at].find_first_not_of(' ') >= depth) {
             if (lines[at].find_first_not_of(' ') > depth)
                 html += "<li>" + list() + "</li>\n";
             else

@@ -4,6 +4,7 @@
 #include <cctype>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -44,9 +45,8 @@ static bool is_name_letter(char letter) {
 static std::string name_on_the_left(const std::string& code) {
     const std::size_t sign = code.find(" = ");
     if (sign == std::string::npos || sign > code.find("//")) return "";  // a comment names nothing
-    std::size_t first = sign;
-    while (first > 0 && is_name_letter(code[first - 1])) --first;
-    return code.substr(first, sign - first);
+    const auto end = code.begin() + static_cast<long>(sign);
+    return {std::find_if_not(std::make_reverse_iterator(end), code.rend(), is_name_letter).base(), end};
 }
 
 // The arguments of the first call of this function: {"q", "k"} of "matmul_transposed(q, k)".
@@ -91,8 +91,7 @@ std::vector<SourceNote> source_notes(const Trace& trace) {
     for (std::size_t k = 0; k < notes.size(); ++k) {
         const TracedValue& traced = trace.values[k];
         // Of several operations in one line the last one computed the value on the left of the =.
-        const bool last_of_line =
-            k + 1 == notes.size() || notes[k + 1].code != notes[k].code || trace.values[k + 1].inputs.empty();
+        const bool last_of_line = k + 1 == notes.size() || notes.at(k + 1).code != notes[k].code;
         if (last_of_line) notes[k].name = name_on_the_left(notes[k].code);
         for (std::size_t which = 0; which < traced.inputs.size(); ++which) {
             const int input = traced.inputs[which];
@@ -117,7 +116,7 @@ static std::set<std::size_t> too_large(const Trace& trace, std::size_t most_numb
     std::size_t total = 0;
     std::vector<std::pair<std::size_t, std::size_t>> sizes;  // numbers, value
     for (std::size_t k = 0; k < trace.values.size(); ++k) {
-        sizes.emplace_back(trace.values[k].value.size() + trace.values[k].gradient.size(), k);
+        sizes.emplace_back(trace.values.at(k).value.size() + trace.values[k].gradient.size(), k);
         total += sizes.back().first;
     }
     std::sort(sizes.rbegin(), sizes.rend());
@@ -132,7 +131,7 @@ static std::set<std::size_t> too_large(const Trace& trace, std::size_t most_numb
 static std::string tables_json(const std::map<std::string, std::vector<float>>& tables) {
     std::string json = "{";
     for (const auto& [name, numbers] : tables) {
-        json += (json.size() > 1 ? "," : "") + json_string(name) + ":[";
+        json += (json == "{" ? "" : ",") + json_string(name) + ":[";
         for (std::size_t k = 0; k < numbers.size(); ++k)
             json += (k > 0 ? "," : "") + (std::isfinite(numbers[k]) ? short_digits(static_cast<double>(numbers[k]), 9) : "null");
         json += "]";

@@ -59,10 +59,9 @@ void TracePager::open(int index) {
 }
 
 void TracePager::move(Key key) {
-    const int last = inside ? 0 : static_cast<int>(list.size()) - 1;
     const int page = 10;
     int& along = inside ? row : chosen;
-    const int most = inside ? std::max(0, shown().rows - 1) : last;
+    const int most = inside ? std::max(0, shown().rows - 1) : static_cast<int>(list.size()) - 1;
     if (key == Key::up) along -= 1;
     if (key == Key::down) along += 1;
     if (key == Key::page_up) along -= page;
@@ -107,7 +106,6 @@ static std::string in_reverse(const std::string& words) { return "\x1b[7m" + wor
 
 // The beginning of a line, in at most `width` columns.
 static std::string fitted(const std::string& line, int width) {
-    if (display_width(line) <= width) return line;
     std::string kept;
     for (const char32_t c : decode_utf8(line)) {
         const std::string letter = encode_utf8(c);
@@ -163,7 +161,7 @@ std::vector<std::string> TracePager::value_screen(int width, int height) const {
     for (const std::string& told :
          gradient ? explain_gradient(trace, notes, chosen, row, col) : explain_value(trace, notes, chosen, row, col))
         for (const std::string& line : wrapped(told, width)) lines.push_back(fitted(line, width));
-    if (static_cast<int>(lines.size()) > height) lines.resize(static_cast<std::size_t>(height));
+    lines.resize(std::min(lines.size(), static_cast<std::size_t>(height)));
     return lines;
 }
 
@@ -206,7 +204,7 @@ public:
         struct sigaction action {};
         action.sa_handler = end_by_signal;
         action.sa_flags = static_cast<int>(SA_RESETHAND);
-        for (std::size_t k = 0; k < ending_signals.size(); ++k) sigaction(ending_signals[k], &action, &before[k]);
+        for (std::size_t k = 0; k < ending_signals.size(); ++k) sigaction(ending_signals.at(k), &action, &before[k]);
         settings.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
         settings.c_cc[VMIN] = 1;
         settings.c_cc[VTIME] = 0;
@@ -218,7 +216,7 @@ public:
     ~RawTerminal() {
         if (!active) return;
         set_back();
-        for (std::size_t k = 0; k < ending_signals.size(); ++k) sigaction(ending_signals[k], &before[k], nullptr);
+        for (std::size_t k = 0; k < ending_signals.size(); ++k) sigaction(ending_signals.at(k), &before[k], nullptr);
     }
     RawTerminal(const RawTerminal&) = delete;
 

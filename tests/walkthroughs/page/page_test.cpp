@@ -28,6 +28,10 @@ static Page one_page() {
                                        {"digit", picture(Image(2, 2, 1), Colours::none)},
                                        {"map", heat_map(Matrix{{1, 2}}, Colours::none, {"row"}, {"a", "b"})}}});
     page.items.push_back({.kind = Item::Kind::table, .rows = {{"name", "n"}, {"x", "1"}}});
+    page.items.push_back({.kind = Item::Kind::table, .rows = {{"n", "name"}, {"1", "x"}}});
+    page.items.push_back({.kind = Item::Kind::say, .words = "Now <b>."});
+    page.items.push_back({.kind = Item::Kind::lines, .lines = {""}});
+    page.items.push_back({.kind = Item::Kind::lines, .lines = {"a line", "b"}});
     page.items.push_back({.kind = Item::Kind::claim, .words = "it learns", .holds = true});
     page.items.push_back({.kind = Item::Kind::claim, .words = "it flies", .holds = false});
     return page;
@@ -59,7 +63,14 @@ TEST_CASE("page_html: pictures, heat maps with names, tables and claims") {
     CHECK(holds(html, "<pre>ab\n</pre><figcaption>letters</figcaption>"));
     CHECK(holds(html, "alt=\"digit, an image of 2 x 2 pixels\""));
     CHECK(holds(html, "<title>row, b: 2</title>"));
-    CHECK(holds(html, "<th scope=\"col\" class=\"n\">n</th>"));
+    CHECK(holds(
+        html,
+        "<tr><th scope=\"col\">name</th><th scope=\"col\" class=\"n\">n</th></tr>\n<tr><td>x</td><td class=\"n\">1</td></tr>\n"
+        "</table>"));
+    CHECK(holds(
+        html,
+        "<tr><th scope=\"col\" class=\"n\">n</th><th scope=\"col\">name</th></tr>\n<tr><td class=\"n\">1</td><td>x</td></tr>\n"
+        "</table></div>\n<p>Now &lt;b&gt;.</p>\n<pre>a line\nb\n</pre>\n"));
     CHECK(holds(html, "<p class=\"claim holds\"><b>\u2713 holds</b> it learns</p>"));
     CHECK(holds(html, "<p class=\"claim fails\"><b>\u2717 FAILS</b> it flies</p>"));
 }

@@ -50,15 +50,46 @@ static std::vector<std::string> names_in_lines() {
     const Var both = add(scale(root, 2), scale(root, 3));  // three operations in one line: the last one has the name
     const Var product = matmul(Var(Matrix{{1, 2}, {3, 4}}), other);
     total = add(both, product);
+    const Var of_two_lines = matmul(both,  // goes on
+                                    Var(Matrix{{1}, {2}}));
+    const Var single = parameter(Matrix{{1}});
+    const Var last = exp(scale(single, 2));
     std::vector<std::string> names;
     for (const SourceNote& note : source_notes(tracing.trace())) names.push_back(note.name);
     return names;
 }
 
 TEST_CASE("source_notes: weights that come in one argument; several operations in a line; an argument that is not a name") {
-    CHECK(names_in_lines() == std::vector<std::string>{"x", "w.query.weight", "w.query.bias", "q", "w.norm.gain", "w.norm.bias",
-                                                       "normal", "w.root.gain", "root", "", "", "both", "", "other", "product",
-                                                       "total"});
+    CHECK(names_in_lines() == std::vector<std::string>{"x",
+                                                       "w.query.weight",
+                                                       "w.query.bias",
+                                                       "q",
+                                                       "w.norm.gain",
+                                                       "w.norm.bias",
+                                                       "normal",
+                                                       "w.root.gain",
+                                                       "root",
+                                                       "",
+                                                       "",
+                                                       "both",
+                                                       "",
+                                                       "other",
+                                                       "product",
+                                                       "total",
+                                                       "",
+                                                       "of_two_lines",
+                                                       "single",
+                                                       "",
+                                                       "last"});
+}
+
+TEST_CASE("source_notes: the first value of a trace may have a line and a name, too") {
+    Trace trace;
+    const Where where = Where::current();
+    trace.values = {{.operation = "exp", .where = where, .inputs = {-1}, .value = Matrix{{1}}}};
+    const std::vector<SourceNote> notes = source_notes(trace);
+    CHECK(notes[0].name == "where");
+    CHECK(notes[0].code == "const Where where = Where::current();");
 }
 
 TEST_CASE("source_notes: without the source file the notes are empty") {
@@ -123,6 +154,7 @@ TEST_CASE("trace_html: tables of an operation, broadcasting, and a name that loo
     CHECK(first.at("tables").at("a").as_array()[0].as_number() == 0.5);
     CHECK(first.at("tables").at("a").as_array()[1].kind == Json::Kind::null);
     CHECK(first.at("tables").at("b").as_array()[0].as_number() == 2);
+    CHECK(html.find("\"tables\":{\"a\":[0.5,null],\"b\":[2]}") != std::string::npos);
     CHECK(data.at("formulas").as_object().empty());
 }
 

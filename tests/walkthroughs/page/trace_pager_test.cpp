@@ -6,10 +6,13 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <csignal>
 
 #include "nn/autograd/operations.h"
+#include "nn/data/file.h"
 #include "nn/data/text.h"
+#include "tests/temporary_folder.h"
 #include "tests/test.h"
 #include "tests/walkthroughs/pseudo_terminal.h"
 #include "walkthroughs/lesson/pictures.h"
@@ -45,6 +48,7 @@ TEST_CASE("first_key: arrows and pages in both spellings, letters, and how many 
     CHECK(first_key("\x1b[5~q").bytes == 4);
     CHECK(first_key("\x1b[Aq").bytes == 3);  // one key after the other
     CHECK(first_key("q\x1b[A").bytes == 1);
+    CHECK(first_key("x\x1b[A").bytes == 1);
 }
 
 TEST_CASE(
@@ -59,6 +63,12 @@ TEST_CASE(
     CHECK(key_of("\x1b[1;5A") == Key::other);  // control and up
     CHECK(first_key("\x1b[1;5Aq").bytes == 6);
     CHECK(first_key("\x1b[5", true).bytes == 3);
+    CHECK(first_key("\x1b", true).bytes == 1);
+    CHECK(key_of("\x1bxO") == Key::back);
+    for (const std::string unknown : {"\x1bOP", "\x1b[Z", "\x1b[@", "\x1b[9~"}) {
+        CHECK(key_of(unknown + "q") == Key::other);
+        CHECK(first_key(unknown + "q").bytes == unknown.size());
+    }
 }
 
 static Trace small_trace() {
@@ -181,6 +191,12 @@ TEST_CASE(
         pager.press(key);
         CHECK(shows(pager, std::string("\x1b[7m") + number));
     }
+    pager.press(Key::end);
+    lines = pager.screen(60, 10);
+    REQUIRE(lines.size() == 10);
+    CHECK(lines[1].starts_with("   42"));
+    CHECK(lines[9].starts_with("\x1b[7m   50"));
+    pager.press(Key::home);
     CHECK(pager.screen(60, 10)[9].starts_with("    8"));  // at the beginning the screen is full all the same
     pager.press(Key::not_finite);                         // all are finite: nothing is opened
     CHECK(shows(pager, "51 values"));
@@ -200,7 +216,57 @@ TEST_CASE(
     CHECK(pager.screen(40, 4).size() == 4);
 }
 
-TEST_CASE("TracePager: n opens the first value that is not finite") {
+TEST_CASE("TracePager: one step is one value, row or column; a matrix of one row has no second; what has no gradient is shown") {
+    Tracing tracing;
+    {
+        const Tape tape;
+        const Var x = Matrix{{1, 2, 3, 4}}, w = parameter(Matrix{{1}, {2}, {3}, {4}});
+        backward(sum(scale(scale(matmul(x, w), 2), 3)));
+    }
+    const Trace trace = tracing.trace();  // x, w, the product, two scaled, the sum
+    TracePager pager(trace);
+    for (const Key key : {Key::down, Key::down, Key::down, Key::down, Key::down}) pager.press(key);
+    std::vector<std::string> lines = pager.screen(80, 8);  // all fit
+    REQUIRE(lines.size() == 7);
+    CHECK(lines[1].starts_with("    0"));
+    CHECK(lines[6].starts_with("\x1b[7m    5"));
+    pager.press(Key::up);
+    CHECK(shows(pager, "\x1b[7m    4"));
+    for (const Key key : {Key::home, Key::enter, Key::down, Key::end, Key::right, Key::right, Key::right, Key::left})
+        pager.press(key);
+    CHECK(pager.screen(80, 8)[3] == "    0    1.0000    2.0000\x1b[7m    3.0000\x1b[0m    4.0000");
+    for (const Key key : {Key::back, Key::down, Key::enter, Key::right, Key::down, Key::down, Key::down, Key::up})
+        pager.press(key);
+    lines = pager.screen(80, 8);  // room for one row
+    CHECK(lines[2] == "              0");
+    CHECK(lines[3] == "    2\x1b[7m    3.0000\x1b[0m");
+    CHECK(lines[4].empty());
+    for (const Key key : {Key::back, Key::down, Key::enter, Key::gradient}) pager.press(key);
+    CHECK(pager.screen(80, 24)[0].starts_with("gradient of matmul (1, 1)"));
+    pager.press(Key::enter);
+    CHECK(pager.screen(80, 24)[0].starts_with("x (1, 4)   arrows  g: gradient"));
+}
+
+TEST_CASE("TracePager: a number of a row may need all columns of the margin") {
+    Tracing tracing;
+    const Var x = scale(Matrix(10'001, 1, 1), 2);
+    const Trace trace = tracing.trace();
+    TracePager pager(trace);
+    for (const Key key : {Key::end, Key::enter, Key::end}) pager.press(key);
+    CHECK(pager.screen(80, 24)[11] == "10000\x1b[7m    2.0000\x1b[0m");
+}
+
+TEST_CASE("TracePager: n opens the first value that is not finite, be it the first of all") {
+    {
+        Tracing tracing;
+        const Var first = scale(Matrix{{NAN}}, 1);
+        const Trace trace = tracing.trace();
+        TracePager pager(trace);
+        pager.press(Key::down);
+        pager.press(Key::not_finite);
+        CHECK(pager.screen(80, 24)[3] == "    0\x1b[7m       nan\x1b[0m");
+        CHECK(pager.screen(80, 24)[0].find("scale") == std::string::npos);
+    }
     Tracing tracing;
     const Var bad = log(Matrix{{-1}});
     const Trace trace = tracing.trace();
@@ -213,7 +279,7 @@ TEST_CASE("TracePager: n opens the first value that is not finite") {
 
 namespace {
 using Handler = void (*)(int);
-using Settings = std::array<tcflag_t, 5>;  // of a terminal: its four words of flags, and the key that stops a program
+using Settings = std::array<tcflag_t, 7>;  // of a terminal: its four words of flags, its stop key, VMIN and VTIME
 
 struct Pager {
     pid_t process;
@@ -231,7 +297,7 @@ static const std::string enter_screen = "\x1b[?1049h\x1b[?25l", leave_screen = "
 static Settings settings_of(const PseudoTerminal& terminal) {
     termios now{};
     tcgetattr(terminal.end(), &now);
-    return {now.c_iflag, now.c_oflag, now.c_cflag, now.c_lflag, now.c_cc[VSUSP]};
+    return {now.c_iflag, now.c_oflag, now.c_cflag, now.c_lflag, now.c_cc[VSUSP], now.c_cc[VMIN], now.c_cc[VTIME]};
 }
 
 static bool all_signals_end_the_program() {
@@ -247,7 +313,8 @@ static Pager started(const Trace& trace, const PseudoTerminal& terminal) {
     const pid_t child = fork();
     if (child != 0) return {child};
     for (const int number : ending_signals) std::signal(number, SIG_DFL);
-    page_trace(trace, fdopen(terminal.end(), "r"), fdopen(dup(terminal.end()), "w"));
+    dup2(terminal.end(), STDIN_FILENO);
+    page_trace(trace, stdin, fdopen(terminal.end(), "w"));
     _exit(all_signals_end_the_program() ? 0 : 1);
 }
 
@@ -269,18 +336,23 @@ TEST_CASE("page_trace: keys act at once and are not printed, on a screen of its 
     const Settings during = settings_of(terminal);
     CHECK((during[3] & (ICANON | ECHO)) == 0);
     CHECK(during[4] == _POSIX_VDISABLE);
-    terminal.type("\x1b[B\r\x1b");  // the second value, its numbers; Esc, which nothing follows: the list again
+    CHECK(during[5] == 1);  // a read waits for one byte
+    CHECK(during[6] == 0);
+    // the second value, its numbers; Esc, which nothing follows: the list again
     written = clear;
-    for (int screen = 0; screen < 3; ++screen) written += terminal.read_until(clear);
     std::string screens = as_written(expected, 40, 8);
-    for (const Key key : {Key::down, Key::enter}) {
-        expected.press(key);
-        screens += as_written(expected, 40, 8);
+    for (const auto& [keys, pressed] : std::vector<std::pair<std::string, std::vector<Key>>>{
+             {"\x1b[B", {Key::down}}, {"\r", {Key::enter}}, {"\x1b[Cg\x1b", {Key::right, Key::gradient, Key::back}}}) {
+        terminal.type(keys);
+        for (const Key key : pressed) {
+            written += terminal.read_until(clear);
+            expected.press(key);
+            screens += as_written(expected, 40, 8);
+        }
     }
-    CHECK(written == screens + clear);
+    CHECK(written + as_written(expected, 40, 8).substr(clear.size()) == screens);
     terminal.resize(60, 9);
     terminal.type("\x1b[A");
-    expected.press(Key::back);
     screens = as_written(expected, 40, 8);
     expected.press(Key::up);
     written = clear + terminal.read_until(clear);
@@ -289,6 +361,24 @@ TEST_CASE("page_trace: keys act at once and are not printed, on a screen of its 
     CHECK(written == screens + as_written(expected, 60, 9) + leave_screen);
     CHECK(pager.wait() == 0);
     CHECK(settings_of(terminal) == before);
+}
+
+TEST_CASE(
+    "page_trace: without a terminal one screen of 80 x 24 for each key until the input ends, and signals stay as they are") {
+    const Trace trace = small_trace();
+    const TemporaryFolder folder;
+    std::FILE* const in = std::fopen(folder.file("in", "\x1b[B").c_str(), "r");
+    std::FILE* const out = std::fopen(folder.path("out").c_str(), "w");
+    const Handler before = std::signal(SIGTERM, SIG_IGN);
+    page_trace(trace, in, out);
+    CHECK((std::signal(SIGTERM, before) == SIG_IGN));
+    std::fclose(in);
+    std::fclose(out);
+    TracePager expected(trace);
+    std::string screens = as_written(expected, 80, 24);
+    expected.press(Key::down);
+    screens += as_written(expected, 80, 24);
+    CHECK(read_file(folder.path("out")) == screens);
 }
 
 TEST_CASE("page_trace: a signal that ends the program restores the terminal first") {
