@@ -1,5 +1,6 @@
 #include "walkthroughs/toys/markov_chain.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -29,7 +30,8 @@ static Matrix stationary_of(const Matrix& P) {
     Matrix pi(1, P.rows, 1.0f / P.rows);
     for (int step = 0; step < 1000; ++step) {
         const Matrix next = matmul(pi, P);
-        for (int b = 0; b < P.cols; ++b) pi[b] = 0.5f * (pi[b] + next[b]);  // averaging makes periodic chains converge too
+        const auto average = [](float now, float then) { return 0.5f * (now + then); };  // periodic chains converge too
+        std::transform(pi.begin(), pi.end(), next.begin(), pi.begin(), average);
     }
     return pi;
 }
@@ -67,7 +69,7 @@ static Matrix dirichlet_rows(Random& random, int rows, int symbols, float concen
             total += row.back();
         }
         for (int b = 0; b < symbols; ++b)
-            P(a, b) = static_cast<float>((1 - uniform_share) * row[b] / total + uniform_share / symbols);
+            P(a, b) = static_cast<float>((1 - uniform_share) * row.at(b) / total + uniform_share / symbols);
     }
     return P;
 }
@@ -200,9 +202,9 @@ double bigram_entropy(const SecondOrderChain& chain) {
         std::vector<double> with_next(S, 0.0);  // p(x_t-1 = b, x_t = c)
         for (int a = 0; a < S; ++a) {
             of_b += chain.stationary[a * S + b];
-            for (int c = 0; c < S; ++c) with_next[c] += chain.stationary[a * S + b] * chain.transitions(a * S + b, c);
+            for (int c = 0; c < S; ++c) with_next.at(c) += chain.stationary[a * S + b] * chain.transitions(a * S + b, c);
         }
-        for (int c = 0; c < S; ++c) entropy += minus_p_log(with_next[c], with_next[c] / of_b);
+        for (int c = 0; c < S; ++c) entropy += minus_p_log(with_next.at(c), with_next[c] / of_b);
     }
     return entropy;
 }

@@ -38,24 +38,31 @@ std::vector<int> prompt_of(int noun) { return {beginning, the, first_noun + noun
 
 // --- grammar and score ---
 
+static int word_at(const Answer& answer, std::size_t position) { return position < answer.size() ? answer[position] : padding; }
+
 // Parses "[very|not] ADJECTIVE" at `position` and advances it.   returns its score, no value if there is none
 static std::optional<float> read_phrase(const Answer& answer, std::size_t& position) {
     float factor = 1;
-    if (position < answer.size() && (answer[position] == very || answer[position] == negation))
-        factor = answer[position++] == very ? 1.5f : -0.5f;
-    if (position >= answer.size() || answer[position] < first_adjective) return std::nullopt;
-    return factor * (answer[position++] < first_adjective + good_adjectives ? 1.0f : -1.0f);
+    const int degree = word_at(answer, position);
+    if (degree == very || degree == negation) {
+        factor = degree == very ? 1.5f : -0.5f;
+        ++position;
+    }
+    const int adjective = word_at(answer, position);
+    if (adjective < first_adjective) return std::nullopt;
+    ++position;
+    return adjective < first_adjective + good_adjectives ? factor : -factor;
 }
 
 // The score of a sentence, no value if it is ungrammatical.
 static std::optional<float> read_sentence(const Answer& answer) {
     std::size_t position = 1;
-    if (answer.empty() || answer[0] != was) return std::nullopt;
+    if (word_at(answer, 0) != was) return std::nullopt;
     const std::optional<float> first = read_phrase(answer, position);
     if (!first) return std::nullopt;
     std::optional<float> second = 0.0f;
-    if (position < answer.size() && answer[position] == conjunction) second = read_phrase(answer, ++position);
-    const bool ends = position + 1 == answer.size() && answer[position] == full_stop;
+    if (word_at(answer, position) == conjunction) second = read_phrase(answer, ++position);
+    const bool ends = position + 1 == answer.size() && word_at(answer, position) == full_stop;
     if (!second || !ends) return std::nullopt;
     return *first + *second;
 }

@@ -67,6 +67,19 @@ TEST_CASE("cross_and_box: noise of standard deviation 0.3, shapes add 1") {
     CHECK(inside == doctest::Approx(1).epsilon(0.35));
 }
 
+TEST_CASE("cross_and_box_at: each pixel is the noise of one draw, and in the two cells a pixel of the shape") {
+    Random random(6), again(6);
+    const Matrix patches = patchify(cross_and_box_at(random, 7, 4), 4);  // (9, 16)
+    Image noise(12, 12, 1);
+    for (float& pixel : noise.pixels) pixel = 0.3f * again.normal();
+    const Matrix without = patchify(noise, 4);
+    for (int cell = 0; cell < 9; ++cell)
+        for (int k = 0; k < 16; ++k) {
+            const float added = cell == 7 ? cross[k] : cell == 4 ? box[k] : 0;
+            CHECK(patches(cell, k) == Approx(without(cell, k) + added).epsilon(1e-5));
+        }
+}
+
 TEST_CASE("cross_and_box: rejects equal positions and positions outside") {
     Random random;
     CHECK_THROWS_WITH_AS(cross_and_box_at(random, 3, 3), "cross_and_box: cells 3 and 3, they must be two of 0 to 8",

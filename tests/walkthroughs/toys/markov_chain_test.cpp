@@ -1,6 +1,7 @@
 #include "walkthroughs/toys/markov_chain.h"
 
 #include <cmath>
+#include <set>
 
 #include "nn/base/matmul.h"
 #include "tests/test.h"
@@ -18,12 +19,16 @@ TEST_CASE("MarkovChain: entropies of two symbols, worked out by hand") {
     CHECK(causal_entropy(chain) == Approx(2.0 / 3 * std::log(2.0)));
     // Between 0 and 0: 00 has 1/2 1/2 = 1/4, 01 0 has 1/2 1 = 1/2, so 1 is twice as likely. Everywhere else one symbol alone is possible.
     const Matrix odds = between(chain, 0, 0);
+    CHECK(odds.rows == 1);
     CHECK(odds[0] == Approx(1.0 / 3));
     CHECK(odds[1] == Approx(2.0 / 3));
     CHECK(between(chain, 0, 1)[0] == Approx(1));
     CHECK(between(chain, 1, 0)[0] == Approx(1));
     // p(x_t-1 = 0, x_t+1 = 0) = 2/3 (1/4 + 1/2) = 1/2, so H(x_t | both) = 1/2 (1/3 ln 3 + 2/3 ln(3/2))
     CHECK(two_sided_entropy(chain) == Approx((std::log(3.0) / 3 + 2.0 / 3 * std::log(1.5)) / 2));
+    // Every second symbol is 0, and 0 is certain two symbols later; between two zeros 1 and 2 are equally likely.
+    const MarkovChain every_second = markov_chain_of({{0, 0.5f, 0.5f}, {1, 0, 0}, {1, 0, 0}});
+    CHECK(two_sided_entropy(every_second) == Approx(std::log(2.0) / 2));
 }
 
 TEST_CASE("MarkovChain: conditioning on neighbours lowers the entropy; symbol frequencies equal pi") {
@@ -47,6 +52,7 @@ TEST_CASE("MarkovChain: a long sample has the computed entropy; equal seeds give
     const MarkovChain chain = make_markov_chain(random), same_chain = make_markov_chain(same);
     const std::vector<int> symbols = sample(chain, random, 20000);
     CHECK(symbols == sample(same_chain, same, 20000));
+    CHECK(symbols.size() == 20000);
     double surprise = 0;
     for (std::size_t t = 1; t < symbols.size(); ++t) surprise -= std::log(chain.transitions(symbols[t - 1], symbols[t]));
     CHECK(surprise / 19999 == Approx(causal_entropy(chain)).epsilon(0.02));
@@ -106,6 +112,8 @@ TEST_CASE("make_markov_chain: fractions of probabilities above a bound, for conc
         CHECK(above(half, bound) == Approx(std::erfc(std::sqrt(bound / 2))).epsilon(0.03));
     }
     Random first(1);  // the claims of the lessons are made for these numbers
+    Random same(1);
+    CHECK(make_markov_chain(same, 2, 1, 0).transitions(1, 1) == Approx(0.989308));
     CHECK(make_markov_chain(first, 60).transitions(59, 59) == Approx(0.110082));
     CHECK(make_second_order_chain(first).transitions(35, 5) == Approx(0.523644));
 }
@@ -130,6 +138,13 @@ TEST_CASE("SecondOrderChain: entropies that can be worked out by hand") {
     for (const float share : chain.stationary) CHECK(share == Approx(0.25));
     CHECK(causal_entropy(chain) == Approx(0));
     CHECK(bigram_entropy(chain) == Approx(std::log(2.0)));
+    // no memory at all, and a memory of one symbol: the chain of two symbols worked out above
+    const SecondOrderChain coin = second_order_chain_of(Matrix(4, 2, 0.5f));
+    CHECK(causal_entropy(coin) == Approx(std::log(2.0)));
+    CHECK(bigram_entropy(coin) == Approx(std::log(2.0)));
+    const SecondOrderChain first_order = second_order_chain_of({{0.5f, 0.5f}, {1, 0}, {0.5f, 0.5f}, {1, 0}});
+    CHECK(causal_entropy(first_order) == Approx(2.0 / 3 * std::log(2.0)));
+    CHECK(bigram_entropy(first_order) == Approx(2.0 / 3 * std::log(2.0)));
     Random random(1);
     const std::vector<int> text = sample(chain, random, 9);
     CHECK(text.size() == 9);
@@ -146,6 +161,9 @@ TEST_CASE("sample: the first pair is one draw, each further symbol one more; a t
         for (int k = 0; k < draws; ++k) again.uniform();
         CHECK(drawn.uniform() == again.uniform());
     }
+    std::set<std::vector<int>> pairs;
+    for (int k = 0; k < 500; ++k) pairs.insert(sample(chain, random, 2));
+    CHECK(pairs.size() == 9);
 }
 
 TEST_CASE("SecondOrderChain: a long sample has the computed entropy; one symbol of context gives a higher one") {

@@ -20,6 +20,22 @@ TEST_CASE("plane_waves: pixel variance 1/2, that of a sine; all channels are equ
     CHECK(squares - mean * mean == Approx(0.5).epsilon(0.03));
 }
 
+TEST_CASE("plane_wave: the sine of one direction, one wavelength of 6 to 12 pixels and one phase, drawn in this order") {
+    Random random(4), again(4);
+    const std::vector<Image> waves = plane_waves(random, 3, 5, 2);
+    REQUIRE(waves.size() == 3);
+    const float pi = 3.14159265f;
+    for (const Image& wave : waves) {
+        const double direction = again.uniform(0, pi), length = again.uniform(6, 12), phase = again.uniform(0, 2 * pi);
+        for (int y = 0; y < 5; ++y)
+            for (int x = 0; x < 5; ++x)
+                for (int c = 0; c < 2; ++c) {
+                    const double along = x * std::cos(direction) + y * std::sin(direction);
+                    CHECK(std::abs(wave(y, x, c) - std::sin(2 * 3.14159265 / length * along + phase)) < 1e-5);
+                }
+    }
+}
+
 TEST_CASE("plane_waves: on every line the middle of three equidistant pixels is a fixed fraction of the sum of its neighbours") {
     // sin(t - k) + sin(t + k) = 2 cos(k) sin(t): the factor 2 cos k is the same everywhere in one image
     Random random(5);
@@ -91,6 +107,11 @@ TEST_CASE(
     Random random(1);
     const std::vector<Image> images = images_of_one_direction(random, four_patches, 3);
     CHECK(images.size() == 3);
+    Random again(1);
+    for (const Image& image : images) {
+        const float direction = again.uniform(0, 3.14159265f);
+        CHECK(image.pixels == oriented_patches(again, four_patches, std::vector<float>(4, direction)).pixels);
+    }
     for (const Image& image : images) {
         // f(x - 1) + f(x + 1) = 2 cos(w) f(x) with the same w in every patch
         const float first = (image(1, 1, 0) + image(1, 3, 0)) / (2 * image(1, 2, 0));

@@ -91,6 +91,7 @@ TEST_CASE("reviews: texts in rows round-trip") {
     const ppo::Episodes episodes = reviews::episodes_of({0, 3}, {shorter, longer});
     CHECK(reviews::text_of({episodes.tokens.begin(), episodes.tokens.begin() + 11}) ==
           "<bos> the movie was fine . <pad> <pad> <pad> <pad> <pad>");
+    CHECK(reviews::text_of(reviews::prompt_of(3)) == "<bos> the song");
     CHECK(reviews::answer_of(episodes, 0) == shorter);
     CHECK(reviews::answer_of(episodes, 1) == longer);
     CHECK(reviews::text_lengths(episodes) == std::vector<int>{6, 10});

@@ -39,6 +39,17 @@ TEST_SUITE("sentences") {
         }
     }
 
+    TEST_CASE("split_sentences: with a share of 1 all are tested but the famous sentence and its endings, with 0 none") {
+        Random random(1);
+        const SplitSentences all = split_sentences(all_sentences(), random, 1),
+                             none = split_sentences(all_sentences(), random, 0);
+        std::vector<std::string> trained;
+        for (const Sentence& sentence : all.train) trained.push_back(sentence.words());
+        CHECK(trained == std::vector<std::string>{"Мама мыла раму", "Мама мыла раму утром", "Мама мыла раму вечером"});
+        CHECK(all.test.size() == 573);
+        CHECK(none.test.empty());
+    }
+
     TEST_CASE("sentences: [MASK] is the special token, other text is split into pieces") {
         const wordpiece::Vocabulary vocabulary = vocabulary_of({"Мама мыла раму", "раму"});  // 5: Мама, 6: мыла, 7: раму
         CHECK(vocabulary.size() == 8);
