@@ -2,10 +2,12 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "tests/test.h"
 #include "tests/walkthroughs/pseudo_terminal.h"
+#include "walkthroughs/lesson/pictures.h"
 
 TEST_SUITE_BEGIN("review_models");
 
@@ -43,6 +45,17 @@ TEST_CASE("questions: K answers each, which ask ranks by score without noise") {
     CHECK(asked[1].prompt == "the song");
     CHECK(asked[1].ranks == std::vector<int>{1, 2});
     CHECK(asked[1].answers == std::vector<std::string>{"was not bad .", "was very bad ."});
+    Random drawn(8), same(8);  // with noise: a draw for each answer
+    const std::vector<Ranking> noisy = reviews::ask(reviews::questions(texts, 2), {.noise = 3}, drawn);
+    for (const Ranking& question : noisy) {
+        std::vector<float> scores, draws;
+        for (const std::string& answer : question.answers) {
+            scores.push_back(reviews::true_score(reviews::ids_of(answer)));
+            draws.push_back(same.uniform());
+        }
+        CHECK(question.ranks == preferences::rank(scores, {.noise = 3}, draws));
+    }
+    CHECK((noisy[0].ranks != asked[0].ranks || noisy[1].ranks != asked[1].ranks));
     CHECK(reviews::questions(texts, 3).size() == 1);  // the fourth answer is left over
     CHECK(reviews::questions(texts, 5).empty());
 }
@@ -54,6 +67,9 @@ TEST_CASE("evaluate: a reward model that gives every answer the same reward agre
         .losses = {}};
     const reviews::Evaluation evaluation = reviews::evaluate(flat, two_rankings());
     CHECK(evaluation.loss == Approx(std::log(2.0)));
+    CHECK(evaluation.agreement == 0.5f);
+    CHECK(evaluation.true_agreement == 0.5f);
+    CHECK(evaluation.correlation == 0);
     const ppo::Episodes texts = reviews::ranked_rows(two_rankings()).episodes;
     CHECK(reviews::rewards_of(flat, texts) == std::vector<float>(5, -0.5f));
 }
@@ -152,12 +168,15 @@ TEST_CASE("train_ppo: by default 4 epochs on 64 episodes at 0.001, a KL coeffici
     for (int noun = 0; noun < 4; ++noun)
         for (const int token : reviews::prompt_of(noun)) prompts.tokens.push_back(token);
     rlhf::RewardScore score(judge.w, reviews::model_config(), judge.shift);
+    float first_ratio_error = 0;
     for (int k = 0; k < 2; ++k) {
         const rlhf::PpoIteration it = rlhf::ppo_iteration(trainer, prompts, score, same);
         CHECK(trained.history.reward[k] == it.mean_score);
         CHECK(trained.history.kl[k] == it.mean_kl);
+        first_ratio_error = std::max(first_ratio_error, it.first_ratio_error);
         CHECK(trained.history.true_score[k] == reviews::mean(reviews::true_scores(it.episodes)));
     }
+    CHECK(trained.history.first_ratio_error == first_ratio_error);
     CHECK(identical(trained.w.trunk.token_embedding.value(), trainer.policy.trunk.token_embedding.value()));
 }
 
@@ -199,9 +218,10 @@ TEST_CASE("review_models: at a terminal each training shows its progress, with a
               judge = reviews::train_reward_model(policy, rankings, random, 2);
           }).starts_with("reward model training  [###-----------------]  step 1 of 6   loss "));
     const reviews::PpoRun ppo{.iterations = 2, .episodes = 4, .epochs = 1};
-    CHECK(first_line([&] {
-              reviews::train_ppo(policy, judge, ppo, random);
-          }).starts_with("PPO, beta 0.20  [##########----------]  step 1 of 2   loss "));
+    reviews::PpoHistory history;
+    const std::string of_ppo = first_line([&] { history = reviews::train_ppo(policy, judge, ppo, random).history; });
+    CHECK(of_ppo.starts_with("PPO, beta 0.20  [##########----------]  step 1 of 2   loss " +
+                             fixed(-static_cast<double>(history.reward[0])) + " "));
     const reviews::Comparisons comparisons = reviews::comparisons_of(two_rankings());  // four pairs
     CHECK(first_line([&] {
               reviews::train_dpo(policy, comparisons, {.batch = 2, .epochs = 2}, random);
