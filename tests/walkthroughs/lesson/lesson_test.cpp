@@ -457,6 +457,16 @@ TEST_CASE("Lesson: on a page of another width the purpose, curves, tables, matri
     CHECK(has(narrow, "         length that needs two lines of a page of 60 columns"));
 }
 
+static void two_pictures(Lesson& lesson) {
+    const Drawing dark = picture(Image(1, 1, 1), Colours::none), bright = picture(Image(1, 1, 1, 1), Colours::none);
+    lesson.pictures({{std::string(72, 'a'), dark}, {"b", bright}});
+    lesson.pictures({});
+}
+
+TEST_CASE("Lesson::pictures: of several none is left out, however wide the caption of the first") {
+    CHECK(printed(two_pictures).words.ends_with("second\n         " + std::string(72, 'a') + "\n\n         b\n         @@\n"));
+}
+
 static void a_thousand_steps(Lesson& lesson) {
     for (int k = 1; k <= 1000; ++k) lesson.step("Why?");
 }

@@ -216,6 +216,10 @@ TEST_CASE("curves: several series, non-finite points, no points") {
     CHECK(lines[0] == "   * a   o b");
     CHECK(lines[1] == "1 |*********");
     CHECK(lines[2] == "0 |oooooooooooooooo");
+    const Lines gap = curves({{"a", {0, 1, 2}, {1, NAN, 1}}, {"b", {0, 2, 20}, {0, 0, NAN}}}, Colours::none, 16, 2);
+    CHECK(gap[1] == "1 |****************");  // a line over the point that is left out
+    CHECK(gap[2] == "0 |oooooooooooooooo");
+    CHECK(gap[4] == "   0              2");
     CHECK(curves({{"a", {}, {}}}, Colours::none) == Lines{"(no points)"});
     CHECK(curves({{"a", {1}, {1}}}, Colours::none, 16, 2).size() == 5);
     CHECK_THROWS_WITH(curves({{"a", {1}, {}}}, Colours::none), "curves: a has 1 x and 0 y");
@@ -357,6 +361,8 @@ TEST_CASE("table: text is left-aligned, numbers are right-aligned") {
           Lines{"what       n", "-----   ----", "a          1", "bcdef   1000"});
     CHECK(table({{"a", "b"}, {"1", "-"}}) == Lines{"a   b", "-   -", "1   -"});
     CHECK(table({{"a"}}) == Lines{"a", "-"});
+    CHECK(table({{"a", "some"}, {"1", "-"}, {"1", "-"}}) == Lines{"a   some", "-   ----", "1   -", "1   -"});
+    CHECK(table({{"a", "some"}, {"1", "a1"}}) == Lines{"a   some", "-   ----", "1   a1"});
     CHECK(table({{"code"}, {"  x"}, {"   y"}}) == Lines{"code", "----", "  x", "   y"});  // spaces stay
     CHECK(table({{"a", ""}, {"b", ""}}) == Lines{"a", "-", "b"});
     CHECK(number_columns({{"1"}}) == std::vector<bool>{false});  // a heading alone

@@ -3,6 +3,7 @@
 #include "nn/data/file.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
+#include "tests/this_process.h"
 
 #include <filesystem>
 
@@ -99,6 +100,23 @@ TEST_CASE("write_book: lessons by folder, with or without a heading; systems fro
     const std::string students = read_file(folder.path("course/STUDENTS.html"));
     CHECK(students.find("<a href=\"../index.html\">contents</a> <a href=\"../systems.html\">systems</a> <a "
                         "href=\"../ledgers.html\">ledgers</a> <a href=\"../README.html\">about</a> ") != std::string::npos);
+}
+
+TEST_CASE("write_book: links of a ledger are seen from its README and written for the book's own folder") {
+    const TemporaryFolder folder;
+    const WorkingFolder inside(folder.path("."));
+    std::filesystem::create_directories("vit");
+    std::filesystem::create_directories("book/vit");
+    folder.file("book/vit/a.html", "<h1>A.</h1>");
+    folder.file("README.md", "## Ledger of differences\n| [p](https://a.org/p) | [v](vit/README.md) |\n");
+    folder.file("vit/README.md",
+                "## Ledger of differences\n| [up](../README.md) | [q](https://a.org/q) | [gone](x.h) |\n## More\n");
+    write_book("book", "");
+    const std::string ledgers = read_file("book/ledgers.html");
+    CHECK(ledgers.find("<th><a href=\"https://a.org/p\">p</a></th><th><a href=\"vit/README.html\">v</a></th>") !=
+          std::string::npos);
+    CHECK(ledgers.find("<th><a href=\"README.html\">up</a></th><th><a href=\"https://a.org/q\">q</a></th><th>gone</th>") !=
+          std::string::npos);
 }
 
 TEST_CASE("write_book: a folder without lessons is refused") {

@@ -62,6 +62,8 @@ TEST_CASE("matrix_html: narrower from 10 columns and from 17; numbers of rows an
     const std::string odd = matrix_html("A", Matrix(17, 6), 5), three = matrix_html("A", Matrix(17, 3), 3);
     CHECK(odd.find("<thead><tr><td></td><th scope=\"col\">0</th><th scope=\"col\">1</th><th scope=\"col\">\u2026</th>"
                    "<th scope=\"col\">4</th><th scope=\"col\">5</th></tr></thead>") != std::string::npos);
+    CHECK(matrix_html("A", Matrix(17, 10), 8)
+              .find("<th scope=\"col\">3</th><th scope=\"col\">\u2026</th><th scope=\"col\">6</th>") != std::string::npos);
     CHECK(three.find("<th scope=\"col\">0</th><th scope=\"col\">1</th><th scope=\"col\">2</th></tr>") != std::string::npos);
     CHECK(three.find("<tr><th scope=\"row\">0</th><td class") != std::string::npos);
     CHECK(three.find("<tr><th scope=\"row\">\u2026</th><td>\u2026</td><td>\u2026</td><td>\u2026</td></tr>\n"
@@ -204,6 +206,7 @@ TEST_CASE("curves_html: marks 1, 2, 5 or 10 apart; up to 40 points have circles,
     CHECK(marks_of(0, 70) == "0 20 40 60 ");
     CHECK(marks_of(300, 700) == "300 400 500 600 700 ");
     CHECK(marks_of(0, 300) == "0 100 200 300 ");
+    CHECK(marks_of(0, 0.0004f) == "0 0.0001 0.0002 0.0003 0.0004 ");
     CHECK(marks_of(0, 0.04f) == "0 0.01 0.02 0.03 0.04 ");  // as a float it is less
     CHECK(marks_of(0.2f, 0.6f) == "0.2 0.4 0.6 ");          // more
     CHECK(marks_of(-0.3f, 2) == "0 1 2 ");

@@ -6,7 +6,9 @@
 #include "nn/data/json.h"
 #include "nn/layers/linear.h"
 #include "nn/layers/norm.h"
+#include "tests/temporary_folder.h"
 #include "tests/test.h"
+#include "tests/this_process.h"
 
 TEST_SUITE_BEGIN("trace_page");
 
@@ -53,6 +55,11 @@ static std::vector<std::string> names_in_lines() {
     const Var of_two_lines = matmul(both,  // goes on
                                     Var(Matrix{{1}, {2}}));
     const Var single = parameter(Matrix{{1}});
+    const Var only = parameter(Matrix{{1}});
+    const Var grown = exp(only);
+    const Var third = parameter(Matrix{{1, 1}});
+    const Var split = matmul(third,  // goes on
+                             other);
     const Var last = exp(scale(single, 2));
     std::vector<std::string> names;
     for (const SourceNote& note : source_notes(tracing.trace())) names.push_back(note.name);
@@ -78,6 +85,10 @@ TEST_CASE("source_notes: weights that come in one argument; several operations i
                                                        "total",
                                                        "",
                                                        "of_two_lines",
+                                                       "only",
+                                                       "grown",
+                                                       "",
+                                                       "split",
                                                        "single",
                                                        "",
                                                        "last"});
@@ -94,6 +105,11 @@ TEST_CASE("source_notes: the first value of a trace may have a line and a name, 
 
 TEST_CASE("source_notes: without the source file the notes are empty") {
     Trace trace = product_trace();
+    {
+        const TemporaryFolder folder;
+        const WorkingFolder elsewhere(folder.path("."));
+        for (const SourceNote& note : source_notes(trace)) CHECK(note.name + note.code == "");
+    }
     for (TracedValue& value : trace.values) value.where = Where();
     for (const SourceNote& note : source_notes(trace)) CHECK(note.name + note.code == "");
 }
