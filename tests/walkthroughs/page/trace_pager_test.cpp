@@ -312,6 +312,7 @@ static bool all_signals_end_the_program() {
 static Pager started(const Trace& trace, const PseudoTerminal& terminal) {
     const pid_t child = fork();
     if (child != 0) return {child};
+    alarm(300);  // a pager that never ends is ended
     for (const int number : ending_signals) std::signal(number, SIG_DFL);
     dup2(terminal.end(), STDIN_FILENO);
     page_trace(trace, stdin, fdopen(terminal.end(), "w"));
