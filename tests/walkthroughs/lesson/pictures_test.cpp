@@ -165,6 +165,10 @@ TEST_CASE(
     CHECK(heat_map(Matrix{{1}}, Colours::none, {"abcdefghijkl"}).lines[0] == "abcdefghijkl ++");
     CHECK(heat_map(Matrix{{1}}, Colours::none, {}, {"abcdefghi"}).lines.size() == 9);  // the map, and 8 of 9 letters
     CHECK(heat_map(Matrix{{1}}, Colours::none, {}, {""}).lines.size() == 1);
+    CHECK(heat_map(Matrix(1, 3), Colours::none, {"r"}).width == 8);
+    CHECK(display_width(heat_map(Matrix(1, 3), Colours::few, {"r"}).lines[0]) == 8);
+    CHECK(shape(heat_colours(Matrix(1, 3))) == "1 x 3 x 3");
+    CHECK(heat_map(Matrix(2, 1), Colours::none, {"a", "long"}).lines == Lines{"   a ++", "long ++"});
     CHECK(heat_map(Matrix(10, 1), Colours::none, Lines(10, "a")).lines == Lines(10, "a ++"));
 }
 

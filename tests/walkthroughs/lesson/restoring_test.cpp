@@ -163,6 +163,9 @@ TEST_CASE("errors_with_baselines: mean 1/3 (-1 -1 + 1), median -1, copy of the n
     CHECK(found.model.visible == Approx(1));
     CHECK(found.mean.visible == Approx((2.0 / 3 + 4.0 / 3) / 2));
     CHECK(found.median.visible == Approx((0 + 2) / 2.0));
+    Dataset one = dataset;
+    one.test.pop_back();
+    CHECK(errors_with_baselines(one, {predicted[0]}, {{0, 1}}, 2, Measure::absolute).copy.masked == Approx(0));
     // without training images, the test images: -1 and 1
     Dataset waves = dataset;
     waves.train.clear();

@@ -179,6 +179,8 @@ TEST_CASE("SecondOrderChain: a long sample has the computed entropy; one symbol 
     }
     CHECK_THROWS_WITH(second_order_chain_of({{1}}),
                       "second_order_chain_of: transitions are (1, 1), they must be (S * S, S) with two symbols or more");
+    CHECK_THROWS_WITH(second_order_chain_of({{1, 0}, {1, 0}, {0, 1}, {0, 0.5f}}),
+                      "second_order_chain_of: row 3 sums to 0.500000, not to 1");
     CHECK_THROWS_WITH(second_order_chain_of({{1, 0}, {0, 1}}),
                       "second_order_chain_of: transitions are (2, 2), they must be (S * S, S) with two symbols or more");
 }
