@@ -65,7 +65,7 @@ float plackett_luce_nll(const std::vector<float>& rewards, const std::vector<int
     require(rewards.size() == ranks.size(), "plackett_luce_nll: ", rewards.size(), " rewards and ", ranks.size(),
             " ranks, each answer needs both");
     for (std::size_t k = 0; k < rewards.size(); ++k)
-        require(std::isfinite(rewards.at(k)), "plackett_luce_nll: the reward of answer ", k, " is ", rewards.at(k),
+        require(std::isfinite(rewards[k]), "plackett_luce_nll: the reward of answer ", k, " is ", rewards[k],
                 ", it must be a finite number");
     const std::vector<int> order = best_first(ranks);
     for (std::size_t k = 1; k < order.size(); ++k)
@@ -95,7 +95,7 @@ std::vector<int> rank(const std::vector<float>& scores, const Person& person, co
     require(person.noise >= 0 && std::isfinite(person.noise) && person.tie_margin >= 0, "rank: noise ", person.noise,
             " and a tie margin of ", person.tie_margin, ", neither may be negative, and the noise not infinite");
     for (std::size_t k = 0; k < scores.size(); ++k)
-        require(std::isfinite(scores.at(k)), "rank: the score of answer ", k, " is ", scores.at(k), ", it must be a number");
+        require(std::isfinite(scores[k]), "rank: the score of answer ", k, " is ", scores[k], ", it must be a number");
     std::vector<float> noisy;
     for (std::size_t k = 0; k < scores.size(); ++k)
         noisy.push_back(scores[k] + (person.noise > 0 ? person.noise * gumbel(draws[k]) : 0));
@@ -115,7 +115,7 @@ std::vector<int> rank(const std::vector<float>& scores, const Person& person, co
 // A comparison would take a NaN for a difference of 0.
 static void require_finite(const std::vector<float>& rewards, const char* place) {
     for (std::size_t n = 0; n < rewards.size(); ++n)
-        require(std::isfinite(rewards.at(n)), place, ": the reward of answer ", n, " is ", rewards.at(n),
+        require(std::isfinite(rewards[n]), place, ": the reward of answer ", n, " is ", rewards[n],
                 ", it must be a number; look for a NaN in the reward model");
 }
 

@@ -158,7 +158,7 @@ static std::array<float, 3> heat_colour(float share) {
     const std::size_t below = std::min(static_cast<std::size_t>(position), stops.size() - 2);
     const float above_share = position - static_cast<float>(below);
     std::array<float, 3> colour{};
-    for (std::size_t c = 0; c < 3; ++c) colour.at(c) = (1 - above_share) * stops[below][c] + above_share * stops.at(below + 1)[c];
+    for (std::size_t c = 0; c < 3; ++c) colour[c] = (1 - above_share) * stops[below][c] + above_share * stops[below + 1][c];
     return colour;
 }
 

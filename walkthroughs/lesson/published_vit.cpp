@@ -20,7 +20,7 @@ PublishedVit read_published_vit(const std::string& weights, const GivenSettings&
 static Image with_channels(const Image& image, int channels) {
     if (image.channels == channels || image.channels != 1) return image;
     Image result(image.height, image.width, channels);
-    for (std::size_t k = 0; k < result.pixels.size(); ++k) result.pixels.at(k) = image.pixels[k / channels];
+    for (std::size_t k = 0; k < result.pixels.size(); ++k) result.pixels[k] = image.pixels[k / channels];
     return result;
 }
 

@@ -91,7 +91,7 @@ std::vector<SourceNote> source_notes(const Trace& trace) {
     for (std::size_t k = 0; k < notes.size(); ++k) {
         const TracedValue& traced = trace.values[k];
         // Of several operations in one line the last one computed the value on the left of the =.
-        const bool last_of_line = k + 1 == notes.size() || notes.at(k + 1).code != notes[k].code;
+        const bool last_of_line = k + 1 == notes.size() || notes[k + 1].code != notes[k].code;
         if (last_of_line) notes[k].name = name_on_the_left(notes[k].code);
         for (std::size_t which = 0; which < traced.inputs.size(); ++which) {
             const int input = traced.inputs[which];
@@ -116,7 +116,7 @@ static std::set<std::size_t> too_large(const Trace& trace, std::size_t most_numb
     std::size_t total = 0;
     std::vector<std::pair<std::size_t, std::size_t>> sizes;  // numbers, value
     for (std::size_t k = 0; k < trace.values.size(); ++k) {
-        sizes.emplace_back(trace.values.at(k).value.size() + trace.values[k].gradient.size(), k);
+        sizes.emplace_back(trace.values[k].value.size() + trace.values[k].gradient.size(), k);
         total += sizes.back().first;
     }
     std::sort(sizes.rbegin(), sizes.rend());

@@ -204,7 +204,7 @@ public:
         struct sigaction action {};
         action.sa_handler = end_by_signal;
         action.sa_flags = static_cast<int>(SA_RESETHAND);
-        for (std::size_t k = 0; k < ending_signals.size(); ++k) sigaction(ending_signals.at(k), &action, &before[k]);
+        for (std::size_t k = 0; k < ending_signals.size(); ++k) sigaction(ending_signals[k], &action, &before[k]);
         settings.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
         settings.c_cc[VMIN] = 1;
         settings.c_cc[VTIME] = 0;
@@ -216,7 +216,7 @@ public:
     ~RawTerminal() {
         if (!active) return;
         set_back();
-        for (std::size_t k = 0; k < ending_signals.size(); ++k) sigaction(ending_signals.at(k), &before[k], nullptr);
+        for (std::size_t k = 0; k < ending_signals.size(); ++k) sigaction(ending_signals[k], &before[k], nullptr);
     }
     RawTerminal(const RawTerminal&) = delete;
 

@@ -53,7 +53,7 @@ std::vector<float> losses_by_position(const ChainReader& reader, const SecondOrd
         const TokenBatch batch = texts_of(chain, count, length, random);
         const Matrix losses = token_losses(reader.logits(batch), next_tokens(batch)).value();  // (B*T, 1)
         for (int b = 0; b < count; ++b)
-            for (int t = 0; t < length; ++t) sums.at(t) += losses[b * batch.length + t];
+            for (int t = 0; t < length; ++t) sums[t] += losses[b * batch.length + t];
     }
     std::vector<float> means;
     for (const double sum : sums) means.push_back(static_cast<float>(sum / texts));

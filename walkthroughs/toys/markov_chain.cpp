@@ -69,7 +69,7 @@ static Matrix dirichlet_rows(Random& random, int rows, int symbols, float concen
             total += row.back();
         }
         for (int b = 0; b < symbols; ++b)
-            P(a, b) = static_cast<float>((1 - uniform_share) * row.at(b) / total + uniform_share / symbols);
+            P(a, b) = static_cast<float>((1 - uniform_share) * row[b] / total + uniform_share / symbols);
     }
     return P;
 }
@@ -202,9 +202,9 @@ double bigram_entropy(const SecondOrderChain& chain) {
         std::vector<double> with_next(S, 0.0);  // p(x_t-1 = b, x_t = c)
         for (int a = 0; a < S; ++a) {
             of_b += chain.stationary[a * S + b];
-            for (int c = 0; c < S; ++c) with_next.at(c) += chain.stationary[a * S + b] * chain.transitions(a * S + b, c);
+            for (int c = 0; c < S; ++c) with_next[c] += chain.stationary[a * S + b] * chain.transitions(a * S + b, c);
         }
-        for (int c = 0; c < S; ++c) entropy += minus_p_log(with_next.at(c), with_next[c] / of_b);
+        for (int c = 0; c < S; ++c) entropy += minus_p_log(with_next[c], with_next[c] / of_b);
     }
     return entropy;
 }

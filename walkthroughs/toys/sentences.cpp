@@ -91,6 +91,6 @@ std::vector<int> encode_with_masks(const std::string& text, const wordpiece::Voc
 std::vector<int> mask_positions(const std::vector<int>& ids, const wordpiece::Vocabulary& vocabulary) {
     std::vector<int> positions;
     for (std::size_t t = 0; t < ids.size(); ++t)
-        if (ids.at(t) == vocabulary.mask) positions.push_back(static_cast<int>(t));
+        if (ids[t] == vocabulary.mask) positions.push_back(static_cast<int>(t));
     return positions;
 }
