@@ -82,7 +82,7 @@ Vocabulary make_vocabulary(const std::vector<std::string>& entries, std::string_
 
 Vocabulary read_vocabulary(std::string_view file_content, std::string_view source) {
     std::vector<std::string> entries;
-    for (const std::string& line : split_lines(without_byte_order_mark(file_content))) {
+    for (const std::string& line : lines_of_file(file_content, source)) {
         const bool is_utf8 = valid_utf8_length(line) == line.size();
         const std::string entry = is_utf8 ? trimmed(line) : line;  // make_vocabulary rejects invalid UTF-8
         entries.push_back(entry.empty() ? line : entry);           // white space alone is kept, so that saving restores it
@@ -94,7 +94,29 @@ Vocabulary read_vocabulary(std::string_view file_content, std::string_view sourc
     return make_vocabulary(entries, source);
 }
 
-Vocabulary load_vocabulary(const std::string& path) { return read_vocabulary(read_text_file(path), path); }
+Vocabulary load_vocabulary(const std::string& path) {
+    const Vocabulary vocabulary = read_vocabulary(read_text_file(path), path);
+    require_no_added_tokens(beside(path, "vocab.txt", "added_tokens.json"),
+                            [&](const std::string& token) { return id_of(vocabulary, token); });
+    return vocabulary;
+}
+
+void require_same_settings(const std::string& vocabulary_path, const Config& config) {
+    const std::string path = beside(vocabulary_path, "vocab.txt", "tokenizer_config.json");
+    if (!is_file(path)) return;
+    const Json settings = read_json(path);
+    const auto says = [&](std::string_view name, bool otherwise) {
+        const Json* const value = settings.find(name);
+        return value == nullptr || value->kind == Json::Kind::null ? otherwise : value->as_boolean();
+    };
+    const bool lower_case = says("do_lower_case", config.lower_case);
+    require(lower_case == config.lower_case, path, ": do_lower_case is ", lower_case ? "true" : "false",
+            ", but a text is read as ", config.lower_case ? "uncased" : "cased", "; ",
+            lower_case ? "leave --cased out" : "give --cased");
+    require(says("strip_accents", lower_case) == lower_case, path, ": strip_accents is ", lower_case ? "false" : "true",
+            ", here accents are dropped from lower-cased texts only, and from all of them");
+    require(says("tokenize_chinese_chars", true), path, ": tokenize_chinese_chars is false, here each ideograph is a word");
+}
 
 void save_vocabulary(const Vocabulary& vocabulary, const std::string& path) {
     std::string lines;

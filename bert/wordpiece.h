@@ -51,9 +51,14 @@ Vocabulary make_vocabulary(const std::vector<std::string>& entries, std::string_
 
 // Reads the published vocab.txt: one entry per line; blank lines at the end count too, as in the published code. White space
 // around an entry and a byte order mark at the start are dropped.
+//   throws  as make_vocabulary; load_vocabulary also when an added_tokens.json beside vocab.txt adds tokens, which are not read here
 Vocabulary load_vocabulary(const std::string& path);
 Vocabulary read_vocabulary(std::string_view file_content, std::string_view source);
 void save_vocabulary(const Vocabulary& vocabulary, const std::string& path);
+
+// Compares a configuration with the tokenizer_config.json beside vocab.txt, if there is one.
+//   throws  std::invalid_argument with the path when its do_lower_case, strip_accents or tokenize_chinese_chars would give other ids
+void require_same_settings(const std::string& vocabulary_path, const Config& config);
 
 // The id of an entry, or -1.
 int id_of(const Vocabulary& vocabulary, std::string_view entry);

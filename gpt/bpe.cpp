@@ -229,7 +229,7 @@ static std::vector<MergeLine> parse_merges(std::string_view file_content, std::s
     const std::string other = kind_that_is_no_merges(file_content.substr(0, 512));
     require(other.empty(), source, ": is not a merges.txt, which has a merge of two tokens in each line; it looks like ", other);
     std::vector<MergeLine> merges;
-    std::vector<std::string> lines = split_lines(without_byte_order_mark(file_content));
+    std::vector<std::string> lines = lines_of_file(file_content, source);
     while (!lines.empty() && lines.back().empty()) lines.pop_back();
     for (std::size_t i = 0; i < lines.size(); ++i) {
         const int number = static_cast<int>(i) + 1;
@@ -464,11 +464,68 @@ Vocabulary read_tokenizer(std::string_view tokenizer_json, std::string_view sour
 
 Vocabulary load_tokenizer(const std::string& path) { return read_tokenizer(read_text_file(path, largest_file), path); }
 
+// The id of the token with this name, as vocab.json writes it, or -1.
+static int name_id(const Vocabulary& vocabulary, const std::string& name) {
+    for (const int id : vocabulary.specials)
+        if (vocabulary.tokens[id] == name) return id;
+    for (const char32_t symbol : decode_utf8(name))
+        if (byte_of(symbol) < 0) return -1;
+    const int id = id_of(vocabulary, bytes_of(name));
+    const bool is_special = std::find(vocabulary.specials.begin(), vocabulary.specials.end(), id) != vocabulary.specials.end();
+    return is_special ? -1 : id;
+}
+
 // ---- both files ---------------------------------------------------------------------------------------------------------------
 
+void add_tokens(Vocabulary& vocabulary, std::string_view added_tokens_json, std::string_view source) {
+    const Json json = parse_json(added_tokens_json, source);
+    require(json.kind == Json::Kind::object, source,
+            ": an object of tokens and their numbers is needed, as {\"[PAD]\": 50257}; it holds something else");
+    const int before = vocabulary.size(), after = before + static_cast<int>(json.members.size());
+    std::vector<std::string> added(json.members.size());
+    int count = 0;
+    for (const JsonMember& member : json.members) {
+        const Json& number = member.value;
+        const std::string place = joined({source, ": line ", number.line, ": "});
+        require(!member.name.empty(), place, "a token without a name");
+        require(number.whole && number.integer >= 0 && number.integer < after, place, "the number of ", brief_string(member.name),
+                " is ", brief_string(json_text(number)), ", it must be one of 0 ... ", after - 1);
+        const int id = static_cast<int>(number.integer), known = name_id(vocabulary, member.name);
+        require(known < 0 || known == id, place, brief_string(member.name), " has the number ", id, ", vocab.json gives it ",
+                known);
+        if (known >= 0) continue;
+        require(id >= before, place, brief_string(member.name), " has the number ", id,
+                " of another token; the first that is free is ", before);
+        std::string& name = added[static_cast<std::size_t>(id - before)];
+        require(name.empty(), place, "the number ", id, " is given to ", brief_string(name), " and to ",
+                brief_string(member.name));
+        name = member.name;
+        ++count;
+    }
+    for (int k = 0; k < count; ++k) {
+        require(!added[k].empty(), source, ": no token has the number ", before + k,
+                ", and a later one has; ids may have no gap");
+        vocabulary.tokens.push_back(added[k]);
+        add_special(vocabulary, before + k);
+    }
+}
+
+// Settings beside vocab.json that put something before a text, which is not done here.
+static void require_plain_settings(const std::string& path) {
+    if (!is_file(path)) return;
+    const Json settings = read_json(path);
+    for (const char* const rule : {"add_prefix_space", "add_bos_token"})
+        require(!is_true(settings, rule, false), path, ": ", rule,
+                " is true, which is not implemented here; give ids instead of words");
+}
+
 Vocabulary load_vocabulary(const std::string& vocab_json_path, const std::string& merges_txt_path) {
-    return read_vocabulary(read_text_file(vocab_json_path, largest_file), vocab_json_path,
-                           read_text_file(merges_txt_path, largest_file), merges_txt_path);
+    Vocabulary vocabulary = read_vocabulary(read_text_file(vocab_json_path, largest_file), vocab_json_path,
+                                            read_text_file(merges_txt_path, largest_file), merges_txt_path);
+    require_plain_settings(beside(vocab_json_path, "vocab.json", "tokenizer_config.json"));
+    const std::string added = beside(vocab_json_path, "vocab.json", "added_tokens.json");
+    if (is_file(added)) add_tokens(vocabulary, read_text_file(added, largest_file), added);
+    return vocabulary;
 }
 
 void save_vocabulary(const Vocabulary& vocabulary, const std::string& vocab_json_path, const std::string& merges_txt_path) {
@@ -638,6 +695,13 @@ std::vector<int> encode(std::string_view text, const Vocabulary& vocabulary, boo
         ids.insert(ids.end(), tokens.begin(), tokens.end());
     }
     return ids;
+}
+
+void require_no_special(std::string_view text, const Vocabulary& vocabulary) {
+    for (const int id : vocabulary.specials)
+        require(text.find(vocabulary.tokens[id]) == std::string_view::npos, "bpe: the text holds the special token ",
+                brief_string(vocabulary.tokens[id]), ": published code reads it as the id ", id,
+                ", here it would be read letter by letter; leave it out, or give ids instead of words");
 }
 
 std::string decode_bytes(const std::vector<int>& ids, const Vocabulary& vocabulary) {

@@ -87,10 +87,17 @@ Vocabulary load_merges(const std::string& path);
 // Reads both published files. The ids come from vocab.json, which must contain every byte, every token that the merges make, each
 // id from 0 to its size - 1 once, and otherwise only special tokens in angle brackets, <like this>. Two merges may make the same
 // token, which then has one id.
-//   throws  std::invalid_argument with the path and the disagreement
+//   throws  std::invalid_argument with the path and the disagreement; load_vocabulary also when a tokenizer_config.json beside
+//           vocab.json puts a space or a token before a text
 Vocabulary read_vocabulary(std::string_view vocab_json, std::string_view vocab_source, std::string_view merges_txt,
                            std::string_view merges_source);
 Vocabulary load_vocabulary(const std::string& vocab_json_path, const std::string& merges_txt_path);
+
+// Adds the tokens of an added_tokens.json, {"[PAD]": 50257, ...}: special tokens, whatever they are called, whose ids follow those
+// of vocab.json without a gap, as the published loader requires. load_vocabulary reads this file where it lies beside a file
+// vocab.json. A token that has the same id already may be repeated.
+//   throws  std::invalid_argument "source: ..." for any other id, or a token that would be made of merges
+void add_tokens(Vocabulary& vocabulary, std::string_view added_tokens_json, std::string_view source);
 
 // The one file of the `tokenizers` library, tokenizer.json, where it holds a byte-level BPE that cuts a text as GPT-2 does: a
 // model of type BPE, the pre-tokenizer ByteLevel, no normalizer, nothing put around the text. Its added tokens are the special
@@ -120,6 +127,11 @@ std::vector<int> encode_piece(std::string_view piece, const Vocabulary& vocabula
 
 // The same for a piece given as tokens: CLIP starts with a different token for the last byte.
 std::vector<int> merge_tokens(std::span<const int> ids, const Vocabulary& vocabulary);
+
+// Refuses a text that holds the name of a special token: published code cuts it out of the text as that token, encode makes
+// ordinary tokens of its letters.
+//   throws  std::invalid_argument with the name and its id
+void require_no_special(std::string_view text, const Vocabulary& vocabulary);
 
 // The concatenated bytes of all tokens.   throws std::invalid_argument for an id outside the vocabulary
 std::string decode_bytes(const std::vector<int>& ids, const Vocabulary& vocabulary);

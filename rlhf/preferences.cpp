@@ -182,7 +182,7 @@ static Ranking ranking_of(const Json& object) {
 }
 
 std::vector<Ranking> read_rankings(const std::string& path, bool forgive_last_line) {
-    const std::vector<std::string> lines = split_lines(read_text_file(path));
+    const std::vector<std::string> lines = lines_of_file(read_text_file(path), path);
     std::vector<Ranking> rankings;
     for (std::size_t k = 0; k < lines.size(); ++k) {
         if (lines[k].empty()) continue;

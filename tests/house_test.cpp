@@ -467,6 +467,46 @@ TEST_CASE("walkthroughs: an output path that cannot be written is refused before
     CHECK((options >= 7 || built_walkthroughs().empty()));
 }
 
+TEST_CASE("walkthroughs: an option that can have no effect beside another is refused before anything is computed") {
+    struct Pair {
+        std::string program, given;
+        std::vector<std::string> without_effect;
+    };
+    const std::string weights = "--weights a";
+    const std::vector<Pair> pairs{
+        {"nn/interpret/rollout", weights, {"--steps 2", "--puzzles 2"}},
+        {"nn/interpret/logit_lens", weights, {"--steps 2", "--texts 2"}},
+        {"nn/interpret/activation_patching", weights, {"--steps 2", "--texts 2"}},
+        {"vit/language/clip", weights, {"--steps 2"}},
+        {"vit/vit", weights, {"--train-images a", "--train-labels a", "--test-images a", "--test-labels a", "--epochs 1"}},
+        {"bert/bert", weights, {"--steps 2", "--pieces 200", "--chain-steps 0"}},
+        {"bert/bert", "--text a", {"--chain-steps 0"}},
+        {"vit/patch_embedding", "--image a", {"--digit 1"}},
+        {"vit/mask_pixels/hog", "--image a", {"--digit 1"}},
+        {"vit/masked_family", "--whole", {"--steps 2", "--teacher-steps 2", "--seeds 2"}},
+        {"rlhf/ranking", "--rank", {"--noise 1", "--seeds 2"}},
+        {"rlhf/ranking", "--rankings a", {"--noise 1", "--seeds 2"}},
+        {"vit/fields/plenoxels", "--photographs a", {"--spheres a", "--views 2", "--side 8"}},
+        {"nn/interpret/rollout", "", {"--heads 2"}},
+        {"nn/interpret/logit_lens", "", {"--heads 2"}},
+        {"nn/interpret/activation_patching", "", {"--heads 2"}},
+        {"vit/language/clip", "", {"--image-heads 2", "--text-heads 2", "--vocab a", "--merges a"}},
+        {"bert/mlm", "", {"--cased"}},
+        {"bert/bert", "", {"--cased", "--pieces 200"}},
+        {"gpt/bpe", "", {"--vocab a"}},
+        {"vit/fields/plenoxels", "", {"--test-photographs a", "--widest 9", "--test-views 2"}}};
+    if (built_walkthroughs().empty()) return;
+    for (const Pair& pair : pairs)
+        for (const std::string& option : pair.without_effect) {
+            const std::string program = std::string(BUILT) + "/walk/" + pair.program;
+            const CommandResult refused = run_command("timeout 5 " + program + " " + pair.given + " " + option);
+            INFO(program, " ", pair.given, " ", option, ": ", refused.output);
+            CHECK(refused.status == 2);
+            CHECK(is_one_line(refused.output));
+            CHECK(refused.output.find(option.substr(0, option.find(' ')) + " means ") != std::string::npos);
+        }
+}
+
 // printf and strtod ask the locale for the decimal point, as std::to_string does of a double.
 TEST_CASE("locale: only nn/base/decimal.h and nn/data/text.h write and read decimal numbers") {
     for (const std::string& file : files_in(library_folders, {".h", ".cpp"}))

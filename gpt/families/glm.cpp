@@ -43,6 +43,11 @@ static void append(Sequence& sequence, int token, int target, int in_loss, int p
 Sequence cut_spans(const std::vector<int>& text, const std::vector<Span>& spans, const std::vector<int>& permutation,
                    int mask_token, const SpecialTokens& special) {
     check_spans(text, spans, permutation);
+    require(spans.empty() || (mask_token >= 0 && special.start >= 0 && special.end >= 0), "glm: the mask of a span is token ",
+            mask_token, ", [sop] is ", special.start, " and [eop] ", special.end,
+            "; a span needs all three, give them their ids");
+    for (std::size_t t = 0; t < text.size(); ++t)
+        require(text[t] >= 0, "glm: token ", t, " of the text is ", text[t], ", ids are counted from 0");
     Sequence sequence;
 
     // Part A: the text in its order, each span one mask. A span counts as one position.
@@ -79,10 +84,19 @@ static void add_rows(MayAttend& may, int first, int context, int queries) {
     may.queries += queries;
 }
 
+static void check_sequence(const Sequence& sequence, std::size_t number, std::size_t of) {
+    const std::size_t count = sequence.tokens.size();
+    require(count > 0, "glm: sequence ", number, " of ", of, " has no token; leave it out");
+    for (const std::vector<int>* list : {&sequence.targets, &sequence.loss_mask, &sequence.positions, &sequence.block_positions})
+        require(list->size() == count, "glm: sequence ", number, " has ", count, " tokens and a list of ", list->size(),
+                " targets, marks or positions; each needs one for every token, cut_spans makes them");
+    require(sequence.context >= 0 && static_cast<std::size_t>(sequence.context) <= count, "glm: sequence ", number, " has ",
+            count, " tokens, of which the first ", sequence.context, " are the context; there must be 0 to all of them");
+}
+
 Batch make_batch(const std::vector<Sequence>& sequences) {
     require(!sequences.empty(), "glm: there is no sequence; give at least one");
-    for (std::size_t b = 0; b < sequences.size(); ++b)
-        require(!sequences[b].tokens.empty(), "glm: sequence ", b, " of ", sequences.size(), " has no token; leave it out");
+    for (std::size_t b = 0; b < sequences.size(); ++b) check_sequence(sequences[b], b, sequences.size());
     Batch batch;
     batch.sequences = static_cast<int>(sequences.size());
     for (const Sequence& sequence : sequences) batch.length = std::max(batch.length, static_cast<int>(sequence.tokens.size()));

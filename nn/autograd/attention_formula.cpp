@@ -33,9 +33,9 @@ struct Parts {
         const std::string mean = "sum(l, keys(s), " + where_allowed("l", weight("l") + " * " + dA("l")) + ")";
         return with_total("let(mean, " + mean + ", " + inside + ")");
     }
-    // `inside` for the row and the head that element (i, j) of q or of the context belongs to; 0 for a row outside all segments.
+    // `inside` for the row and the head that element (i, j) of q or of the context belongs to.
     static std::string for_query(const std::string& width, const std::string& inside) {
-        return "if(segment(i) < 0, 0, let(s, segment(i), let(row, i, let(head, floor(j / " + width + "), " + inside + "))))";
+        return "let(s, segment(i), let(row, i, let(head, floor(j / " + width + "), " + inside + ")))";
     }
     // The sum over all queries and heads that read element (i, j) of k or v.
     static std::string over_queries(const std::string& width, const std::string& inside) {

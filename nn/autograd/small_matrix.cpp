@@ -35,7 +35,23 @@ Bfloat16Rows to_bfloat16_rows(const Matrix& w) {
     return small;
 }
 
+// The members of small rows are public: they may not belong together.
+static void require_fit(const char* place, int rows, int cols, std::size_t numbers, std::size_t scales,
+                        std::size_t scales_needed) {
+    const std::size_t needed = static_cast<std::size_t>(std::max(rows, 0)) * blocks_of(std::max(cols, 0)) * small_block;
+    require(rows >= 0 && cols >= 0 && numbers == needed && scales == scales_needed, place, ": a small (", rows, ", ", cols,
+            ") holds ", numbers, " numbers and ", scales,
+            " scales; to_bfloat16_rows and to_int8_rows make them, leave their members alone");
+}
+
+static void require_fit(const char* place, const Bfloat16Rows& w) { require_fit(place, w.rows, w.cols, w.numbers.size(), 0, 0); }
+
+static void require_fit(const char* place, const Int8Rows& w) {
+    require_fit(place, w.rows, w.cols, w.numbers.size(), w.scales.size(), w.numbers.size() / small_block);
+}
+
 Matrix restored(const Bfloat16Rows& w) {
+    require_fit("restored", w);
     const std::size_t width = static_cast<std::size_t>(blocks_of(w.cols)) * small_block;
     Matrix m = Matrix::unset(w.rows, w.cols);
     for (int j = 0; j < w.rows; ++j)
@@ -73,6 +89,7 @@ Int8Rows to_int8_rows(const Matrix& w) {
 }
 
 Matrix restored(const Int8Rows& w) {
+    require_fit("restored", w);
     const std::size_t blocks = blocks_of(w.cols);
     Matrix m = Matrix::unset(w.rows, w.cols);
     for (int j = 0; j < w.rows; ++j)
@@ -159,6 +176,7 @@ static void multiply_range(Matrix& y, const Matrix& padded, const Small& w, int 
 
 template <class Small>
 static Matrix product(const Matrix& x, const Small& w, Where where) {
+    require_fit("matmul_transposed", w);
     require(x.cols == w.cols, where, "matmul_transposed: ", x, " times the transpose of a small (", w.rows, ", ", w.cols,
             "), the widths differ");
     Matrix padded(x.rows, blocks_of(x.cols) * small_block);

@@ -51,6 +51,7 @@ struct ProductObserver : Observer {
 }  // namespace
 
 std::vector<Multiplied> multiplied_in(const std::function<void()>& pass) {
+    require(static_cast<bool>(pass), "multiplied_in: no pass is given; give a function that runs the model once");
     ProductObserver observer;
     pass();
     return observer.found;

@@ -142,6 +142,8 @@ void set_thread_count(int threads) {
 }
 
 void parallel_for(int count, const std::function<void(int)>& body) {
+    require(count >= 0 && body, "parallel_for: ", count, " calls of ", body ? "a body" : "no body",
+            "; there cannot be fewer than 0, and a body is needed");
     const int threads = count <= 1 || inside_a_body ? 1 : thread_count();
     std::unique_lock<std::mutex> turn(pool().one_caller, std::defer_lock);
     if (threads == 1 || !turn.try_lock()) {  // also when another thread's loop is in progress

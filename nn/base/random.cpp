@@ -33,7 +33,11 @@ std::uint64_t Random::next() {
 
 float Random::uniform() { return static_cast<float>(next() >> 40) * 0x1p-24f; }
 
-float Random::uniform(float low, float high) { return low + (high - low) * uniform(); }
+float Random::uniform(float low, float high) {
+    require(std::isfinite(low) && std::isfinite(high), "Random::uniform: a number from ", low, " to ", high,
+            ", both must be finite");
+    return low + (high - low) * uniform();
+}
 
 // Box-Muller: two uniform draws give radius and angle of a pair of normal draws. The second of the pair is dropped, so that the
 // generator needs no state beyond its four words.
@@ -81,6 +85,7 @@ Matrix truncated_normal_matrix(Random& random, int rows, int cols, float standar
 }
 
 std::vector<int> permutation(Random& random, int count) {
+    require(count >= 0, "permutation: of ", count, " numbers, there cannot be fewer than 0");
     std::vector<int> order(count);
     std::iota(order.begin(), order.end(), 0);
     for (int i = count - 1; i > 0; --i) std::swap(order[i], order[random.below(i + 1)]);
@@ -88,8 +93,12 @@ std::vector<int> permutation(Random& random, int count) {
 }
 
 int draw(const float* weights, int count, float u) {
+    require(u >= 0 && u <= 1, "draw: u is ", u, ", it must be from 0 to 1");
     float total = 0;
-    for (int j = 0; j < count; ++j) total += weights[j];
+    for (int j = 0; j < count; ++j) {
+        require(weights[j] >= 0, "draw: weight ", j, " of ", count, " is ", weights[j], ", none may be negative or NaN");
+        total += weights[j];
+    }
     require(total > 0, "draw: none of the ", count, " weights is positive, at least one must be");
     float sum = 0;
     int last = 0;  // returned if rounding leaves the cumulative sum below u * total

@@ -61,4 +61,17 @@ static std::string in_one_line(const std::string& words) {
     return line;
 }
 
-void fail(std::initializer_list<Part> parts) { throw std::invalid_argument(in_one_line(joined(parts))); }
+// A text of a file or a command line may be of any length: its beginning says which it is.
+static std::string shortened(const std::string& words) {
+    constexpr std::size_t most = 2000;  // bytes; a path has at most 4096, and few have more than 200
+    if (words.size() <= most) return words;
+    std::size_t end = most;
+    while (end > most - 4 && (words[end] & 0xC0) == 0x80) --end;  // do not cut a multi-byte character
+    return words.substr(0, end) + "... (" + std::to_string(words.size()) + " bytes)";
+}
+
+void fail(std::initializer_list<Part> parts) {
+    std::string words;
+    for (const Part& part : parts) words += shortened(text(part));
+    throw std::invalid_argument(in_one_line(words));
+}

@@ -194,6 +194,11 @@ bool is_file(const std::string& path) {
     return path.find('\0') == std::string::npos && std::filesystem::is_regular_file(path, ignored);
 }
 
+std::string beside(const std::string& path, const std::string& name, const std::string& other) {
+    const std::size_t folder = path.rfind('/') + 1;  // npos + 1 = 0
+    return path.substr(folder) == name ? path.substr(0, folder) + other : "";
+}
+
 std::vector<std::string> files_below(const std::string& folder) {
     std::vector<std::string> paths;
     std::error_code ignored;

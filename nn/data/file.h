@@ -65,6 +65,10 @@ private:
 // Whether this is a regular file (not a folder).
 bool is_file(const std::string& path);
 
+// The path of file `other` in the folder of a path whose file has the name `name`: a/vocab.json -> a/merges.txt. "" when the file
+// has another name.
+std::string beside(const std::string& path, const std::string& name, const std::string& other);
+
 // The files in a folder and its subfolders, sorted: "vit/vit.cpp". Empty when the folder does not exist or cannot be opened.
 //   throws  std::filesystem::filesystem_error when a subfolder cannot be opened
 std::vector<std::string> files_below(const std::string& folder);

@@ -169,7 +169,15 @@ static Pixels bytes_of(const Image& image, const std::string& place) {
 
 std::string png_of(const Image& image) { return png_file(bytes_of(image, "png_of")); }
 
+// A PPM file with the name of another format would be opened as that.
+static void require_known_ending(const std::string& path) {
+    for (const std::string_view ending : {".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".JPG", ".JPEG", ".PNG"})
+        require(!path.ends_with(ending), "write_image: ", path, ": a file ", ending,
+                " cannot be written here; name it .ppm or .png, or .pgm for grey");
+}
+
 void write_image(const std::string& path, const Image& image) {
+    require_known_ending(path);
     const Pixels pixels = bytes_of(image, "write_image: " + path);
     const std::string header = (image.channels == 3 ? "P6\n" : "P5\n") + text(image.width) + " " + text(image.height) + "\n255\n";
     write_file_atomically(path, path.ends_with(".png") ? png_file(pixels) : header + pixels.samples);
@@ -184,6 +192,7 @@ Image image_from_channels_first(const float* numbers, int channels, int height, 
 }
 
 std::vector<float> channels_first(const Image& image) {
+    require_whole("channels_first", image);
     std::vector<float> numbers;
     numbers.reserve(image.pixels.size());
     for (int c = 0; c < image.channels; ++c)
@@ -279,9 +288,13 @@ Image normalise(const Image& image, const std::vector<float>& mean, const std::v
     require(mean.size() == C && standard_deviation.size() == C, "normalise: ", mean.size(), " means and ",
             standard_deviation.size(), " standard deviations for a ", shape(image),
             " image, one of each for every channel is needed");
+    require_whole("normalise", image);
+    for (const float of_channel : mean)
+        require(std::isfinite(of_channel), "normalise: a mean of ", of_channel,
+                ", it must be finite; 0 leaves a channel as it is");
     for (const float deviation : standard_deviation)
-        require(deviation > 0, "normalise: a standard deviation of ", deviation,
-                ", it must be above 0; 1 leaves a channel as it is");
+        require(deviation > 0 && std::isfinite(deviation), "normalise: a standard deviation of ", deviation,
+                ", it must be finite and above 0; 1 leaves a channel as it is");
     Image result = image;
     for (std::size_t k = 0; k < image.pixels.size(); ++k)
         result.pixels[k] = (image.pixels[k] - mean[k % C]) / standard_deviation[k % C];
@@ -289,6 +302,7 @@ Image normalise(const Image& image, const std::vector<float>& mean, const std::v
 }
 
 Image shifted(const Image& image, int down, int right, float fill) {
+    require_whole("shifted", image);
     Image result(image.height, image.width, image.channels, fill);
     const int H = image.height, W = image.width;
     for (int y = 0; y < H; ++y)
@@ -302,6 +316,7 @@ Image shifted(const Image& image, int down, int right, float fill) {
 }
 
 Image warped(const Image& image, const Warp& warp, float fill) {
+    require_whole("warped", image);
     for (const float number : {warp.down, warp.right, warp.yy, warp.yx, warp.xy, warp.xx})
         require(std::isfinite(number), "warped: a number of the transformation is ", number, ", all six must be finite");
     const int H = image.height, W = image.width, C = image.channels;

@@ -8,6 +8,7 @@
 
 #include "nn/base/decimal.h"
 #include "nn/base/require.h"
+#include "nn/data/file.h"
 #include "nn/data/file_kind.h"
 #include "nn/data/text.h"
 
@@ -387,6 +388,16 @@ std::string json_string(std::string_view words) {
         }
     }
     return result + '"';
+}
+
+void require_no_added_tokens(const std::string& path, const std::function<int(const std::string&)>& id_of) {
+    if (!is_file(path)) return;
+    const Json json = read_json(path);
+    if (json.kind == Json::Kind::null) return;
+    for (const JsonMember& member : json.as_object())
+        require(member.value.as_integer() == id_of(member.name), path, ": line ", member.value.line, ": adds the token ",
+                brief_string(member.name), " with the id ", brief_string(json_text(member.value)),
+                "; added tokens are not read here, and without them a text would get other ids");
 }
 
 std::string brief_string(std::string_view words) {

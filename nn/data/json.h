@@ -63,6 +63,12 @@ void visit_members(std::string_view text, std::string_view source, long most_val
 // parse_json of a file. All three skip a byte order mark.
 Json read_json(const std::string& path);
 
+// Refuses an added_tokens.json, {"[PAD]": 50257}, of a tokenizer whose published code cuts such tokens out of a text first, and whose
+// implementation here does not.
+//   id_of   the id of a token in the tokenizer's own vocabulary, or -1: a token that is there with the same id adds nothing
+//   throws  std::invalid_argument with the first token that is added; nothing for a path without a file
+void require_no_added_tokens(const std::string& path, const std::function<int(const std::string& token)>& id_of);
+
 // "a \"b\"\n" with the quotation marks: `words` as a JSON string. Invalid UTF-8 becomes U+FFFD.
 std::string json_string(std::string_view words);
 

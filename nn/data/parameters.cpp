@@ -1,6 +1,7 @@
 #include "nn/data/parameters.h"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 #include <set>
 #include <string_view>
@@ -87,7 +88,15 @@ static OurShape our_shape(const Parameter& parameter) {
     return {};
 }
 
+static void require_columns(const char* place, int parts, int heads, int head_width) {
+    const double columns = static_cast<double>(parts) * heads * head_width;
+    require(parts > 0 && heads > 0 && head_width > 0 && columns <= std::numeric_limits<int>::max(), place, ": ", parts,
+            " parts of ", heads, " heads of width ", head_width,
+            "; each must be at least 1, and a matrix has at most 2147483647 columns");
+}
+
 std::vector<int> columns_head_by_head(int parts, int heads, int head_width) {
+    require_columns("columns_head_by_head", parts, heads, head_width);
     std::vector<int> columns;
     for (int part = 0; part < parts; ++part)
         for (int head = 0; head < heads; ++head)
@@ -96,6 +105,7 @@ std::vector<int> columns_head_by_head(int parts, int heads, int head_width) {
 }
 
 std::vector<int> columns_of_pairs(int heads, int head_width) {
+    require_columns("columns_of_pairs", 1, heads, head_width);
     require(head_width % 2 == 0, "columns_of_pairs: a head of width ", head_width, " does not split into pairs");
     std::vector<int> columns;
     for (int head = 0; head < heads; ++head)

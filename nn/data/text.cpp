@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "nn/base/require.h"
+
 namespace {
 // What a lead byte tells: how many bytes follow, and the range of the second byte (of the others: 80 ... BF). The narrower ranges
 // exclude overlong encodings (E0, F0), surrogates (ED) and numbers beyond U+10FFFF (F4).
@@ -101,6 +103,12 @@ std::vector<std::string> split_lines(std::string_view text) {
         begin = end + 1;
     }
     return lines;
+}
+
+std::vector<std::string> lines_of_file(std::string_view text, std::string_view source) {
+    const bool returns_alone = text.find('\r') != std::string_view::npos && text.find('\n') == std::string_view::npos;
+    require(!returns_alone, source, ": its lines end in carriage returns alone, as on an old Mac; convert it: tr '\\r' '\\n'");
+    return split_lines(without_byte_order_mark(text));
 }
 
 std::vector<std::string> split(std::string_view text, char separator) {

@@ -28,6 +28,11 @@ std::string_view without_byte_order_mark(std::string_view text);
 // Lines without their line ends ("\n" or "\r\n"); the last line need not have one.
 std::vector<std::string> split_lines(std::string_view text);
 
+// The same for a file, without its byte order mark.
+//   source  name used in error messages: a path
+//   throws  std::invalid_argument when its lines end in "\r" alone, as those of a Mac before 2001 did: all would be one line
+std::vector<std::string> lines_of_file(std::string_view text, std::string_view source);
+
 // Splits at separators, keeping empty pieces: split("a,,b", ',') is {"a", "", "b"}.
 std::vector<std::string> split(std::string_view text, char separator);
 

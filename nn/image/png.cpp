@@ -56,22 +56,10 @@ public:
         require(is_png(bytes), source, ": is not a PNG file");
         at = signature.size();
         read_header(chunk("IHDR"));
-        std::string compressed;
-        bool ended = false;
-        while (!ended) {
-            const auto [name, data] = next_chunk();
-            if (name == "PLTE") palette = data;
-            if (name == "tRNS") transparency = data;
-            if (name == "IDAT") compressed += data;
-            ended = name == "IEND";
-            const bool known = name == "PLTE" || name == "IDAT" || name == "IEND";
-            const bool needed =
-                name[0] >= 'A' && name[0] <= 'Z';  // a capital: a reader that does not know it must refuse the file
-            require(known || !needed, source, ": the chunk ", name, " is not known here, and cannot be skipped");
-        }
+        const std::string compressed = read_chunks();
         require(at == bytes.size(), source, ": ", bytes.size() - at, " bytes follow the end of the image");
-        require(type != ColourType::palette || (!palette.empty() && palette.size() % 3 == 0 && palette.size() <= 768), source,
-                ": a palette of ", palette.size(), " bytes, it must be 3 for each of 1 to 256 colours");
+        require(type != ColourType::palette || !palette.empty(), source,
+                ": there is no palette (PLTE), of which the pixels are the numbers");
         const std::size_t row_bytes = (static_cast<std::size_t>(width) * samples_of_pixel() * depth + 7) / 8;
         const std::size_t size = (row_bytes + 1) * static_cast<std::size_t>(height);
         std::string rows = zlib_unpacked(compressed, size, source);
@@ -121,6 +109,54 @@ private:
         const auto [name, data] = next_chunk();
         require(name == wanted, source, ": begins with the chunk ", name, ", it must be ", wanted);
         return data;
+    }
+
+    // All chunks after the header, up to the last.   returns  the data of every IDAT
+    std::string read_chunks() {
+        std::string compressed;
+        std::string_view before = "IHDR";
+        while (before != "IEND") {
+            const auto [name, data] = next_chunk();
+            const bool known = name == "PLTE" || name == "IDAT" || name == "IEND";
+            const bool needed =
+                name[0] >= 'A' && name[0] <= 'Z';  // a capital: a reader that does not know it must refuse the file
+            require(known || !needed, source, ": the chunk ", name, " is not known here, and cannot be skipped");
+            const bool in_data = before == "IDAT" || compressed.empty();
+            require(name != "IDAT" || in_data, source, ": a chunk IDAT follows ", before,
+                    "; the data of the pixels stand in one row of chunks");
+            if (name == "PLTE" || name == "tRNS")
+                require(compressed.empty(), source, ": the chunk ", name,
+                        " follows the pixels (IDAT), which need it before them");
+            if (name == "PLTE") read_palette(data);
+            if (name == "tRNS") read_transparency(data);
+            if (name == "IDAT") compressed += data;
+            require(name != "IEND" || data.empty(), source, ": the chunk IEND has ", data.size(), " bytes, it must be empty");
+            before = name;
+        }
+        return compressed;
+    }
+
+    void read_palette(std::string_view data) {
+        require(palette.empty(), source, ": a second palette (PLTE); there may be one");
+        require(type != ColourType::grey && type != ColourType::grey_alpha, source,
+                ": a palette (PLTE) in an image of colour type ", static_cast<int>(type), ", whose pixels are grey");
+        require(!data.empty() && data.size() % 3 == 0 && data.size() <= 768, source, ": a palette of ", data.size(),
+                " bytes, it must be 3 for each of 1 to 256 colours");
+        palette = data;
+    }
+
+    // The alpha of each colour of the palette, or the one transparent colour.
+    void read_transparency(std::string_view data) {
+        require(transparency.empty(), source, ": a second chunk tRNS; there may be one");
+        const bool indexed = type == ColourType::palette;
+        const std::size_t most = indexed ? palette.size() / 3 : 2 * static_cast<std::size_t>(samples_of_pixel());
+        const bool has_alpha = type == ColourType::grey_alpha || type == ColourType::rgb_alpha;
+        require(!has_alpha && !data.empty() && (indexed ? data.size() <= most : data.size() == most), source,
+                ": the chunk tRNS has ", data.size(), " bytes in an image of colour type ", static_cast<int>(type),
+                indexed     ? ", it must have one for each colour of the palette before it, or for the first of them"
+                : has_alpha ? ", whose pixels have an alpha of their own"
+                            : ", it must have two for each channel");
+        transparency = data;
     }
 
     void read_header(std::string_view header) {
@@ -200,7 +236,7 @@ private:
 
     // tRNS of a grey or RGB image: two bytes a sample, the one colour that is transparent.
     bool is_transparent(const std::array<int, 4>& s, std::size_t samples) const {
-        if (transparency.size() != 2 * samples) return false;
+        if (transparency.empty()) return false;
         for (std::size_t k = 0; k < samples; ++k)
             if (s[k] != static_cast<unsigned char>(transparency[2 * k + 1]) || transparency[2 * k] != 0) return false;
         return true;

@@ -32,6 +32,7 @@ Var OutputOf::of(const Var& x) {
 }
 
 Matrix input_of(const std::function<Var()>& run, const std::string& step) {
+    require(static_cast<bool>(run), "integrated_gradients: no run is given; give a function that runs the model once");
     const NoTape no_tape;
     const Recording recording;
     run();
@@ -79,6 +80,8 @@ Points points(Rule rule, int n) {
     const bool both_ends = rule == Rule::trapezoid || rule == Rule::trapezoid_as_published;
     require(n >= (both_ends ? 2 : 1), "integrated_gradients: ", n, " points, ",
             both_ends ? "a trapezoid needs 2" : "at least 1 is needed");
+    require(n <= 10'000, "integrated_gradients: ", n,
+            " points, each costs a forward and a backward pass; at most 10000, 20 to 300 are usual");
     if (rule == Rule::gauss_legendre) return gauss_legendre(n);
     Points result;
     for (int k = 0; k < n; ++k) {
@@ -123,6 +126,9 @@ Attribution attribute(Output& output, const Matrix& x, const Matrix& baseline, c
     require(!points.alphas.empty() && points.alphas.size() == points.weights.size(),
             "integrated_gradients: ", points.alphas.size(), " points with ", points.weights.size(),
             " weights; there must be at least one, and a weight for each, see points()");
+    for (std::size_t k = 0; k < points.alphas.size(); ++k)
+        require(std::isfinite(points.alphas[k]) && std::isfinite(points.weights[k]), "integrated_gradients: point ", k, " is ",
+                points.alphas[k], " with weight ", points.weights[k], ", both must be finite");
     require(groups > 0 && x.rows % groups == 0, "integrated_gradients: ", groups, " groups of the rows of ", x,
             ", all must have the same number of rows");
     const int n = static_cast<int>(points.alphas.size());

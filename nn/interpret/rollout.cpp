@@ -275,6 +275,8 @@ Matrix linear_relevance(const Matrix& x, const Matrix& weight, const Matrix& rel
 }
 
 Summands sum_relevance(const Matrix& u, const Matrix& v, const Matrix& relevance) {
+    require(same_shape(u, v) && same_shape(u, relevance), "sum_relevance: summands ", u, " and ", v, " with a relevance of ",
+            relevance, ", the shapes must be equal");
     Matrix y = u;
     add_to(y, v);
     const Matrix S = divided(relevance, y);

@@ -128,13 +128,30 @@ static void check_segments(const char* name, const Segments& segments, int rows,
                 ", which has ", rows, " rows");
 }
 
+// A query in two segments would be computed twice, each time for another sequence; one in none would attend to nothing. Keys may
+// serve several segments, or none: a cache has rows that are not filled yet.
+static void check_queries_once(const Segments& segments, int rows, Where where) {
+    std::vector<Segment> list = segments.list;
+    std::sort(list.begin(), list.end(), [](const Segment& a, const Segment& b) { return a.first < b.first; });
+    int end = 0;  // of the rows before this segment
+    for (const Segment& segment : list) {
+        if (segment.count == 0) continue;
+        require(segment.first >= end, where, "attend: two segments hold row ", segment.first,
+                " of q; a row belongs to one sequence");
+        if (segment.first > end) break;
+        end = segment.first + segment.count;
+    }
+    require(end == rows, where, "attend: no segment holds row ", end, " of q, which has ", rows,
+            "; each belongs to one sequence");
+}
+
 static void check_mask(const Plan& plan, Where where) {
     require(plan.may.table.size() == static_cast<std::size_t>(plan.may.queries) * plan.may.keys, where, "attend: a mask of ",
             plan.may.queries, " queries and ", plan.may.keys, " keys holds ", plan.may.table.size(),
             " entries, one for each pair is needed");
     for (int s = 0; s < plan.queries.size(); ++s) {
         const Segment queries = plan.queries.list[s];
-        const bool of_batch = plan.may.queries == plan.queries.rows() && plan.mask_row(s, queries.count) <= plan.may.queries;
+        const bool of_batch = plan.may.queries == plan.queries.rows();
         require(of_batch || plan.may.queries == queries.count, where, "attend: a mask for ", plan.may.queries,
                 " queries meets a segment of ", queries.count, " and a batch of ", plan.queries.rows(),
                 "; it must have a row for each query of one of them");
@@ -210,6 +227,7 @@ static Plan make_plan(const Var& q, const Var& k, const Var& v, int heads, const
             plan.keys.size(), " of keys");
     check_segments("q", plan.queries, q.rows(), where);
     check_segments("k", plan.keys, k.rows(), where);
+    check_queries_once(plan.queries, q.rows(), where);
     if (!plan.may.allows_all()) check_mask(plan, where);
     if (how.bias) check_bias(plan, how.bias, where);
     int row = 0;
@@ -437,6 +455,7 @@ static Attended attend_in_steps(const Var& q, const Var& k, const Var& v, const 
 // --- with a cache ---
 
 KeyValueCache make_cache(int sequences, int capacity, int key_width, int value_width) {
+    require(value_width >= 0, "make_cache: values of width ", value_width, ", it cannot be below 0; 0 = as wide as the keys");
     require(sequences > 0 && capacity > 0 && key_width > 0, "make_cache: ", sequences, " sequences of ", capacity,
             " tokens with keys of width ", key_width, ", each must be at least 1");
     require(long{sequences} * capacity <= std::numeric_limits<int>::max(), "make_cache: ", sequences, " sequences of ", capacity,
@@ -478,6 +497,12 @@ KeyValueCache select_sequences(const KeyValueCache& cache, const std::vector<int
 
 // Appends the new keys and values of each sequence to the cache, and sets the segments and the mask.
 static void extend(KeyValueCache& cache, const Var& k, const Var& v, int count, Attending& how) {
+    require(k.rows() == cache.sequences * count && v.rows() == k.rows(), "attention: keys ", k.value(), " and values ", v.value(),
+            " for a cache of ", cache.sequences, " sequences with ", count,
+            " new tokens each; each token has one of both, a source needs make_source_cache");
+    require(k.cols() == cache.keys.cols() && v.cols() == cache.values.cols(), "attention: keys ", k.value(), " and values ",
+            v.value(), " for a cache of keys of width ", cache.keys.cols(), " and values of width ", cache.values.cols(),
+            "; make it with the configuration of the weights");
     for (int s = 0; s < cache.sequences; ++s) {
         copy_segment(k, {s * count, count}, cache.keys, s * cache.capacity + cache.filled);
         copy_segment(v, {s * count, count}, cache.values, s * cache.capacity + cache.filled);

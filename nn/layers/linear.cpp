@@ -12,6 +12,7 @@ Var make_weight(Random& random, int in, int out, const Init& init, int fan_out) 
     require(in > 0 && out > 0, "make_weight: a matrix from ", in, " to ", out, " features, both must be at least 1");
     require(init.stddev >= 0 && std::isfinite(init.stddev), "make_weight: a standard deviation of ", init.stddev,
             ", it must be finite and at least 0; 0.02 is usual");
+    require(fan_out >= 0, "make_weight: a fan-out of ", fan_out, ", it cannot be below 0; 0 = the number of outputs");
     if (init.draw == Draw::xavier_uniform) {
         const float bound = std::sqrt(6.0f / static_cast<float>(in + (fan_out > 0 ? fan_out : out)));
         return parameter(uniform_matrix(random, in, out, -bound, bound));

@@ -1,11 +1,17 @@
 #include "nn/layers/mask.h"
 
+#include <exception>
+
 #include "nn/base/require.h"
 
 static MayAttend nothing_allowed(int queries, int keys) {
     require(queries >= 0 && keys >= 0, "MayAttend: a table of ", queries, " x ", keys, ", neither may be negative");
     MayAttend may{.queries = queries, .keys = keys, .table = {}};
-    may.table.resize(static_cast<std::size_t>(queries) * keys);
+    try {
+        may.table.resize(static_cast<std::size_t>(queries) * keys);
+    } catch (const std::exception&) {  // std::bad_alloc, std::length_error
+        require(false, "MayAttend: no memory for a table of ", queries, " x ", keys, "; make it smaller, or in pieces");
+    }
     return may;
 }
 
@@ -69,12 +75,16 @@ MayAttend same_span(const std::vector<int>& span_of_token) {
 }
 
 MayAttend operator&(const MayAttend& a, const MayAttend& b) {
+    for (const MayAttend* const may : {&a, &b})
+        require(may->allows_all() || may->table.size() == static_cast<std::size_t>(may->queries) * may->keys,
+                "MayAttend &: the table of ", may->queries, " x ", may->keys, " holds ", may->table.size(),
+                " entries, one for each pair is needed");
     if (a.allows_all()) return b;
     if (b.allows_all()) return a;
     const MayAttend& longer = a.queries >= b.queries ? a : b;
     const MayAttend& shorter = a.queries >= b.queries ? b : a;
-    require(a.keys == b.keys && shorter.queries > 0 && longer.queries % shorter.queries == 0, "MayAttend &: a table of ",
-            a.queries, " x ", a.keys, " and one of ", b.queries, " x ", b.keys,
+    require(a.keys == b.keys && longer.queries % shorter.queries == 0, "MayAttend &: a table of ", a.queries, " x ", a.keys,
+            " and one of ", b.queries, " x ", b.keys,
             " do not fit; both must have the same number of keys, and one a whole multiple of the other's queries");
     MayAttend both = longer;
     for (int i = 0; i < both.queries; ++i)

@@ -105,7 +105,8 @@ Var normalise(const Var& x, const Norm& w, NormKind kind, float eps, Where where
     const char* const name = kind == NormKind::layer ? "layer_norm" : "rms_norm";
     const int D = x.cols();
     require(D > 0, where, name, ": an input of shape ", x.value(), " has no features");
-    require(eps >= 0, where, name, ": eps is ", eps, ", it is under a root and cannot be negative; 1e-5 is usual");
+    require(eps >= 0 && std::isfinite(eps), where, name, ": eps is ", eps,
+            ", it is under a root, and must be finite and not below 0; 1e-5 is usual");
     require_row(name, "gain", w.gain, x, where);
     require_row(name, "bias", w.bias, x, where);
     NormRecord* const kept = new NormRecord;
@@ -164,7 +165,8 @@ static Explained unit_rows_explained(const Record& y, const std::vector<Var>&) {
 }
 
 Var unit_rows(const Var& x, float eps, Where where) {
-    require(eps >= 0, where, "unit_rows: eps is ", eps, ", it is the least divisor and cannot be negative; 1e-12 is usual");
+    require(eps >= 0 && std::isfinite(eps), where, "unit_rows: eps is ", eps,
+            ", it is the least divisor, and must be finite and not below 0; 1e-12 is usual");
     const int D = x.cols();
     UnitRowsRecord* const kept = new UnitRowsRecord;
     kept->eps = eps;

@@ -16,6 +16,7 @@ static Var for_every_sequence(const Var& rows, int sequences) {
 
 PoolerSteps pool(const Var& tokens, const Segments& segments, const Pooler& w, int heads, float eps) {
     const int B = segments.size(), Q = w.queries.rows();
+    require(B > 0, "pool: no sequence of the ", tokens.rows(), " tokens is given; Segments::one(rows) is a single one");
     PoolerSteps steps;
     steps.queries = for_every_sequence(layer_norm(w.queries, w.query_norm, eps), B);  // (B*Q, D)
     steps.source = layer_norm(tokens, w.source_norm, eps);                            // (B*n, Ds)
@@ -88,6 +89,7 @@ Resampler make_resampler(Random& random, const ResamplerShape& shape, const Init
                            .key_bias = false,
                            .value_bias = false,
                            .bias = false};
+    require(shape.frames > 0, "make_resampler: ", shape.frames, " frames, there must be at least 1; 1 = images");
     require(shape.depth > 0 && shape.heads > 0 && shape.head_width > 0, "make_resampler: ", shape.depth, " layers of ",
             shape.heads, " heads of width ", shape.head_width, ", each must be at least 1");
     Resampler w;

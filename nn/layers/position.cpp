@@ -1,6 +1,7 @@
 #include "nn/layers/position.h"
 
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "nn/autograd/formula.h"
@@ -39,6 +40,8 @@ Matrix sine_cosine_positions(int length, int width) {
 Matrix sine_cosine_grid(int rows, int cols, int width) {
     require(rows >= 0 && cols >= 0 && width >= 4 && width % 4 == 0, "sine_cosine_grid: ", rows, " x ", cols,
             " positions of width ", width, "; the width must be a multiple of 4");
+    require(long{rows} * cols <= std::numeric_limits<int>::max(), "sine_cosine_grid: ", rows, " x ", cols,
+            " positions are more than the 2147483647 rows of a matrix");
     std::vector<double> row_of, col_of;  // of every patch
     for (int r = 0; r < rows; ++r)
         for (int c = 0; c < cols; ++c) {

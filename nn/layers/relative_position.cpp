@@ -1,13 +1,24 @@
 #include "nn/layers/relative_position.h"
 
+#include <limits>
+
 #include "nn/autograd/rearrange.h"
 
-int relative_offsets(int rows, int cols) { return (2 * rows - 1) * (2 * cols - 1) + 3; }
+int relative_offsets(int rows, int cols) {
+    constexpr long most = std::numeric_limits<int>::max();
+    require(rows > 0 && cols > 0, "relative_offsets: a grid of ", rows, " x ", cols, " has no patches, both must be at least 1");
+    const long down = 2 * long{rows} - 1, right = 2 * long{cols} - 1;
+    require(down <= (most - 3) / right, "relative_offsets: a grid of ", rows, " x ", cols, " has ", down, " x ", right,
+            " offsets, more than the 2147483647 rows of a matrix");
+    return static_cast<int>(down * right + 3);
+}
 
 std::vector<int> relative_position_index(int rows, int cols) {
     require(rows > 0 && cols > 0, "relative_position_index: a grid of ", rows, " x ", cols,
             " has no patches, both must be at least 1");
-    const int N = rows * cols, T = relative_offsets(rows, cols);
+    const int T = relative_offsets(rows, cols), N = rows * cols;
+    require((long{N} + 1) * (long{N} + 1) <= std::numeric_limits<int>::max(), "relative_position_index: a grid of ", rows, " x ",
+            cols, " has more pairs than the 2147483647 rows of a matrix; make it smaller");
     std::vector<int> index;
     index.reserve(static_cast<std::size_t>(N + 1) * (N + 1));
     index.push_back(T - 1);                              // [cls] to itself

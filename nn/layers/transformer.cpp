@@ -46,9 +46,19 @@ static Var residual_connection(const Var& z, const Var& x, const Var& y, const V
     return options.order == Order::post ? normalise(sum, norm, options.norm, options.eps) : sum;
 }
 
+// Weights of a layer norm under an RMS norm would be read with a bias that published RMS norms do not have.
+static void require_norms_of_kind(const Block& w, NormKind kind) {
+    if (kind == NormKind::layer) return;
+    for (const auto& [name, norm] : {std::pair{"norm1", &w.norm1}, {"norm2", &w.norm2}, {"norm_cross", &w.norm_cross}})
+        require(!norm->bias, "block: ", name,
+                " has a bias, but the options say RMS norm, which has a gain only; make the block with ",
+                "BlockShape::norm as BlockOptions::norm, or leave the bias out");
+}
+
 BlockSteps block(const Var& z, const Block& w, const BlockOptions& options, const BlockContext& context) {
     require(std::isfinite(options.residual), "block: a residual factor of ", options.residual,
             ", it must be finite; 1 in all but DeepNorm");
+    require_norms_of_kind(w, options.norm);
     const bool post = options.order == Order::post;
     const Var stream = named_step("input", z);  // (n, D)
     BlockSteps steps;
@@ -136,6 +146,8 @@ static Linear fresh_residual_linear(Random& random, int in, int out, bool bias, 
 Norm make_norm(int width, NormKind kind) { return kind == NormKind::layer ? make_layer_norm(width) : make_rms_norm(width); }
 
 Attention make_attention(Random& random, const BlockShape& shape, int source_width, const Init& init) {
+    require(shape.query_width >= 0 && shape.key_value_width >= 0, "make_attention: queries of width ", shape.query_width,
+            " and keys of width ", shape.key_value_width, ", neither can be below 0 (0 = that of the tokens, or of the queries)");
     const int D = shape.width, queries = shape.query_width > 0 ? shape.query_width : D;
     const int keys = shape.key_value_width > 0 ? shape.key_value_width : queries;
     const int fused = queries + 2 * keys;  // published code initialises query, key and value as one matrix

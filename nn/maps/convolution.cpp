@@ -1,14 +1,25 @@
 #include "nn/maps/convolution.h"
 
+#include <algorithm>
+#include <limits>
+
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 
+static void require_kernel(const char* place, int side, int in, int out) {
+    const double rows = static_cast<double>(side) * side * std::max(in, out);
+    require(side > 0 && in > 0 && out > 0 && rows <= std::numeric_limits<int>::max(), place, ": a kernel of ", side, " x ", side,
+            " pixels from ", in, " to ", out, " channels; each must be at least 1, and a matrix has at most 2147483647 rows");
+}
+
 Convolution make_convolution(Random& random, int side, int in, int out, const Init& init) {
+    require_kernel("make_convolution", side, in, out);
     const int taps = side * side;
     return {.weight = make_weight(random, taps * in, out, init, taps * out), .bias = parameter(Matrix(1, out))};
 }
 
 Convolution make_convolution_without_bias(Random& random, int side, int in, int out, const Init& init) {
+    require_kernel("make_convolution_without_bias", side, in, out);
     const int taps = side * side;
     return {.weight = make_weight(random, taps * in, out, init, taps * out), .bias = {}};
 }
@@ -59,6 +70,7 @@ Map convolve(const Map& x, const Convolution& w, const Window& window, Where whe
 // --- transposed convolution ---
 
 TransposedConvolution make_transposed_convolution(Random& random, int side, int in, int out, const Init& init) {
+    require_kernel("make_transposed_convolution", side, in, out);
     return {.weight = make_weight(random, in, side * side * out, init), .bias = parameter(Matrix(1, out))};
 }
 

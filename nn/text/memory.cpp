@@ -32,6 +32,10 @@ Reading read_next(Memory& memory, const TokenBatch& next, const char* place) {
             ", all must go on; select_sequences leaves some out");
     require(memory.seen.length + next.length <= memory.capacity, place, ": the memory holds ", memory.seen.length, " of ",
             memory.capacity, " tokens, ", next.length, " more do not fit; make it with a larger capacity");
+    for (std::size_t l = 0; l < memory.blocks.size(); ++l)
+        require(memory.blocks[l].filled == memory.seen.length, place, ": the memory has seen ", memory.seen.length,
+                " tokens, but block ", l, " holds the keys of ", memory.blocks[l].filled,
+                "; the blocks did not run to their end, begin again with make_memory");
     append(memory.seen, next);
     Reading reading{.positions = positions(memory.seen, next.length), .contexts = {}};
     const MayAttend may = attending(memory.seen, true, next.length).may;

@@ -15,8 +15,8 @@ Var scaled_cosines(const Var& unit_a, const Var& unit_b, const Var& log_scale, W
 }
 
 Contrastive contrastive(const Var& logits, Where where) {
-    require(logits.rows() == logits.cols(), where, "contrastive: logits of shape ", logits.value(),
-            ", row i and column i must be a pair, so they are square");
+    require(logits.rows() == logits.cols() && logits.rows() > 0, where, "contrastive: logits of shape ", logits.value(),
+            ", row i and column i must be a pair, so they are square; there must be a pair");
     std::vector<int> own(static_cast<std::size_t>(logits.rows()));  // the target of row i is column i
     std::iota(own.begin(), own.end(), 0);
     Contrastive steps;

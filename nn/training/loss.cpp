@@ -88,11 +88,12 @@ Var smoothed_token_losses(const Var& logits, const std::vector<int>& labels, flo
 Var weighted_mean(const Var& losses, const std::vector<float>& weights, float eps, Where where) {
     require(losses.cols() == 1 && losses.rows() == static_cast<int>(weights.size()), where, "weighted_mean: losses ",
             losses.value(), " and ", weights.size(), " weights; losses are one column, and each needs a weight");
+    require(eps >= 0 && std::isfinite(eps), where, "weighted_mean: eps is ", eps, ", it must be finite and not below 0");
     Matrix column(losses.rows(), 1);
     double total = 0;
     for (int i = 0; i < column.rows; ++i) {
-        require(std::isfinite(weights[i]), where, "weighted_mean: the weight of row ", i, " is ", weights[i],
-                ", it must be a number");
+        require(std::isfinite(weights[i]) && weights[i] >= 0, where, "weighted_mean: the weight of row ", i, " is ", weights[i],
+                ", it must be finite and not below 0");
         column(i, 0) = weights[i];
         total += weights[i];
     }
@@ -144,7 +145,7 @@ static Explained smooth_absolute_explained(const Record& y, const std::vector<Va
 }
 
 Var smooth_absolute(const Var& d, float beta, Where where) {
-    require(beta > 0, where, "smooth_absolute: beta is ", beta, ", it must be positive");
+    require(beta > 0 && std::isfinite(beta), where, "smooth_absolute: beta is ", beta, ", it must be finite and positive");
     Matrix y = Matrix::unset(d.rows(), d.cols());
     for (std::size_t k = 0; k < y.size(); ++k) {
         const float size = std::abs(d.value()[k]);
@@ -157,7 +158,7 @@ Var smooth_absolute(const Var& d, float beta, Where where) {
 }
 
 Var smooth_l1(const Var& a, const Var& b, float beta, Where where) {
-    require(beta > 0, where, "smooth_l1: beta is ", beta, ", it must be positive");
+    require(beta > 0 && std::isfinite(beta), where, "smooth_l1: beta is ", beta, ", it must be finite and positive");
     require_same_shape("smooth_l1", a, b, where);
     return mean(smooth_absolute(subtract(a, b, where), beta, where), where);
 }
@@ -166,7 +167,8 @@ Var weighted_cross_entropy(const Var& logits, const std::vector<int>& labels, co
     require(static_cast<int>(weights.size()) == logits.cols(), where, "weighted_cross_entropy: ", weights.size(),
             " weights for the ", logits.cols(), " classes of ", logits.value(), ", each needs one");
     for (const float weight : weights)
-        require(weight >= 0, where, "weighted_cross_entropy: a weight of ", weight, ", none may be negative");
+        require(weight >= 0 && std::isfinite(weight), where, "weighted_cross_entropy: a weight of ", weight,
+                ", each must be finite and not below 0");
     const Var losses = token_losses(logits, labels, where);  // (n, 1)
     Matrix of_rows(losses.rows(), 1);                        // (n, 1)  0 for an ignored row
     double total = 0;

@@ -409,6 +409,49 @@ TEST_SUITE("tokenizer_bert") {
         CHECK(wordpiece::load_vocabulary(folder.path("v")).entries == vocabulary.entries);
     }
 
+    TEST_CASE("read_vocabulary: lines that end in carriage returns alone are named") {
+        CHECK_THROWS_WITH(wordpiece::read_vocabulary("[PAD]\r[UNK]\r[CLS]\r[SEP]\r[MASK]\r", "v"),
+                          "v: its lines end in carriage returns alone, as on an old Mac; convert it: tr '\\r' '\\n'");
+    }
+
+    TEST_CASE("load_vocabulary, require_same_settings: what the other files of a published folder change is refused") {
+        const TemporaryFolder folder;
+        const std::string vocab = folder.file("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n");
+        const std::string added = folder.path("added_tokens.json"), settings = folder.path("tokenizer_config.json");
+        const auto size_with = [&](const std::string& json) {
+            folder.file("added_tokens.json", json);
+            return wordpiece::load_vocabulary(vocab).size();
+        };
+        CHECK(size_with("{}") == 6);
+        CHECK(size_with("null") == 6);
+        CHECK(size_with(R"({"a": 5})") == 6);
+        for (const std::string json : {R"({"b": 6})", R"({"a": 6})"})
+            CHECK(error_of([&] { size_with(json); }) ==
+                  added + ": line 1: adds the token " + json.substr(1, 3) +
+                      " with the id \"6\"; added tokens are not read here, and without them a text would get other ids");
+        const auto refusal = [&](const std::string& json, bool lower_case) {
+            folder.file("tokenizer_config.json", json);
+            return error_of([&] { wordpiece::require_same_settings(vocab, {.lower_case = lower_case}); });
+        };
+        for (const bool lower_case : {false, true}) {
+            const std::string same = lower_case ? "true" : "false", other = lower_case ? "false" : "true";
+            CHECK(error_of([&] { wordpiece::require_same_settings("vocab.txt", {.lower_case = lower_case}); }).empty());
+            CHECK(refusal("{}", lower_case).empty());
+            CHECK(refusal(R"({"do_lower_case": )" + same + R"(, "strip_accents": null, "tokenize_chinese_chars": true})",
+                          lower_case)
+                      .empty());
+            CHECK(refusal(R"({"strip_accents": )" + same + "}", lower_case).empty());
+            CHECK(refusal(R"({"do_lower_case": )" + other + "}", lower_case) ==
+                  settings + ": do_lower_case is " + other + ", but a text is read as " +
+                      (lower_case ? "uncased; give --cased" : "cased; leave --cased out"));
+            CHECK(
+                refusal(R"({"strip_accents": )" + other + "}", lower_case).starts_with(settings + ": strip_accents is " + other));
+            CHECK(refusal(R"({"tokenize_chinese_chars": false})", lower_case) ==
+                  settings + ": tokenize_chinese_chars is false, here each ideograph is a word");
+        }
+        CHECK(wordpiece::load_vocabulary(folder.file("v.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n")).size() == 5);
+    }
+
     TEST_CASE("read_vocabulary: skips a byte order mark") {
         const std::string content = "\xEF\xBB\xBF[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\ncat\n";
         const TemporaryFolder folder;

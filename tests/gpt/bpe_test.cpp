@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 
 #include "nn/base/random.h"
 #include "nn/data/file.h"
@@ -275,6 +276,69 @@ TEST_SUITE("tokenizer_gpt2") {
         CHECK(bpe::encode("hel he", vocabulary) == std::vector<int>{257, 220, 258});
         CHECK(bpe::encode("<s>", vocabulary) == std::vector<int>{27, 82, 29});  // a text: 60 - 33, 115 - 33, 62 - 33
         CHECK(bpe::decode({256, 257}, vocabulary) == "<s>hel");
+    }
+
+    TEST_CASE("add_tokens: ids follow those of vocab.json; a gap, an id of another token or given twice throw") {
+        Vocabulary vocabulary = bpe::read_vocabulary(json_with({"hel", "he", "<|endoftext|>"}), "v", "h e\nhe l\n", "m");
+        Vocabulary same = vocabulary;
+        bpe::add_tokens(same, "{}", "a");
+        bpe::add_tokens(same, R"({"<|endoftext|>": 258, "hel": 256})", "a");  // known with this id
+        CHECK(same.tokens == vocabulary.tokens);
+        CHECK(same.specials == vocabulary.specials);
+        const auto error = [&](const std::string& json) {
+            Vocabulary changed = vocabulary;
+            return error_of([&] { bpe::add_tokens(changed, json, "a"); });
+        };
+        CHECK(error("[]") ==
+              "a: an object of tokens and their numbers is needed, as {\"[PAD]\": 50257}; it holds something else");
+        CHECK(error(R"({"[PAD]": 260})") == "a: line 1: the number of \"[PAD]\" is \"260\", it must be one of 0 ... 259");
+        CHECK(error(R"({"[PAD]": -1})") == "a: line 1: the number of \"[PAD]\" is \"-1\", it must be one of 0 ... 259");
+        CHECK(error(R"({"[PAD]": "259"})").find("the number of \"[PAD]\" is \"\\\"259\\\"\", it must") != std::string::npos);
+        CHECK(error(R"({"": 259})") == "a: line 1: a token without a name");
+        CHECK(error(R"({"[PAD]": 258})") ==
+              "a: line 1: \"[PAD]\" has the number 258 of another token; the first that is free is 259");
+        CHECK(error(R"({"he": 259})") == "a: line 1: \"he\" has the number 259, vocab.json gives it 257");
+        CHECK(error(R"({"<|endoftext|>": 259})") == "a: line 1: \"<|endoftext|>\" has the number 259, vocab.json gives it 258");
+        CHECK(error(R"({"a b": 259, "[PAD]": 259})") == "a: line 1: the number 259 is given to \"a b\" and to \"[PAD]\"");
+        CHECK(error(R"({"he": 257, "[PAD]": 260})") ==
+              "a: no token has the number 259, and a later one has; ids may have no gap");
+        bpe::add_tokens(vocabulary, R"({"[PAD]": 260, "a b": 259})", "a");
+        CHECK(vocabulary.size() == 261);
+        CHECK(vocabulary.specials == std::vector<int>{258, 259, 260});
+        CHECK(vocabulary.end_of_text == 258);
+        CHECK(bpe::decode({259, 260, 256}, vocabulary) == "a b[PAD]hel");
+        // published code would cut "a b" out of a text
+        CHECK_NOTHROW(bpe::require_no_special("a c", vocabulary));
+        CHECK_THROWS_WITH(
+            bpe::require_no_special("xa bx", vocabulary),
+            doctest::Contains("bpe: the text holds the special token \"a b\": published code reads it as the id 259"));
+    }
+
+    TEST_CASE("load_vocabulary: added_tokens.json and tokenizer_config.json beside vocab.json are read") {
+        const TemporaryFolder folder;
+        const std::string merges = folder.file("merges.txt", "h e\n"), vocab = folder.file("vocab.json", json_with({"he"}));
+        CHECK(bpe::load_vocabulary(vocab, merges).size() == 257);
+        const std::string added = folder.file("added_tokens.json", R"({"<|endoftext|>": 257})");
+        CHECK(bpe::load_vocabulary(vocab, merges).end_of_text == 257);
+        const std::string other_name = folder.file("book-vocab.json", json_with({"he"}));  // has no added tokens
+        CHECK(bpe::load_vocabulary(other_name, merges).size() == 257);
+        folder.file("added_tokens.json", R"({"[PAD]": 300})");
+        CHECK(error_of([&] { bpe::load_vocabulary(vocab, merges); }).starts_with(added + ": line 1: the number of \"[PAD]\""));
+        std::filesystem::remove(added);
+        const std::string settings =
+            folder.file("tokenizer_config.json", R"({"model_max_length": 1024, "add_bos_token": false})");
+        CHECK(bpe::load_vocabulary(vocab, merges).size() == 257);
+        for (const std::string rule : {"add_prefix_space", "add_bos_token"}) {
+            folder.file("tokenizer_config.json", "{\"" + rule + "\": true}");
+            CHECK(error_of([&] { bpe::load_vocabulary(vocab, merges); }) ==
+                  settings + ": " + rule + " is true, which is not implemented here; give ids instead of words");
+        }
+    }
+
+    TEST_CASE("read_merges: lines that end in carriage returns alone are named") {
+        CHECK_THROWS_WITH(bpe::read_merges("#version: 0.2\rh e\r", "m"),
+                          "m: its lines end in carriage returns alone, as on an old Mac; convert it: tr '\\r' '\\n'");
+        CHECK(bpe::read_merges("#version: 0.2\r\nh e\r\n", "m").size() == 258);
     }
 
     TEST_CASE("read_vocabulary: vocab.json and merges.txt that disagree throw") {

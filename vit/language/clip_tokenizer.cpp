@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "nn/base/require.h"
+#include "nn/data/file.h"
 #include "nn/data/file_kind.h"
 #include "nn/data/json.h"
 #include "nn/data/text.h"
@@ -193,7 +194,7 @@ static std::vector<MergeLine> parse_merges(std::string_view file_content, std::s
     const std::string other = kind_that_is_no_merges(file_content.substr(0, 512));
     require(other.empty(), source, ": is not a merges.txt, which has a merge of two tokens in each line; it looks like ", other);
     std::vector<MergeLine> merges;
-    std::vector<std::string> lines = split_lines(without_byte_order_mark(file_content));
+    std::vector<std::string> lines = lines_of_file(file_content, source);
     while (!lines.empty() && lines.back().empty()) lines.pop_back();
     for (std::size_t i = 0; i < lines.size() && merges.size() < published_merges; ++i) {
         const int number = static_cast<int>(i) + 1;
@@ -291,8 +292,17 @@ Tokenizer read_vocabulary(std::string_view vocab_json, std::string_view vocab_so
 }
 
 Tokenizer load_vocabulary(const std::string& vocab_json_path, const std::string& merges_txt_path) {
-    return read_vocabulary(read_text_file(vocab_json_path, largest_file), vocab_json_path,
-                           read_text_file(merges_txt_path, largest_file), merges_txt_path);
+    const std::string json = read_text_file(vocab_json_path, largest_file);
+    const Tokenizer tokenizer =
+        read_vocabulary(json, vocab_json_path, read_text_file(merges_txt_path, largest_file), merges_txt_path);
+    const std::string added = beside(vocab_json_path, "vocab.json", "added_tokens.json");
+    if (!is_file(added)) return tokenizer;
+    const Json names = parse_json(json, vocab_json_path);
+    require_no_added_tokens(added, [&](const std::string& token) {
+        const Json* const id = names.find(token);
+        return id == nullptr ? -1 : id->as_int();
+    });
+    return tokenizer;
 }
 
 }  // namespace clip

@@ -539,6 +539,7 @@ static void walk_published(Lesson& lesson, const Choices& choices, Random& rando
     Model model;
     model.vocabulary = wordpiece::load_vocabulary(choices.vocabulary);
     model.reading = {.lower_case = !choices.cased};
+    wordpiece::require_same_settings(choices.vocabulary, model.reading);
     const Safetensors file(choices.weights);
     model.config = bert::config_of(file, choices.model_options.settings());
     model.config.pooler = false;  // not needed here
@@ -584,6 +585,9 @@ int main(int argc, char** argv) {
                 1000);
     options.add_output("save", choices.save, "file for the trained model (safetensors)", {"", ".vocab.txt"});
     for (const char* const name : {"vocab", "eps", "activation"}) options.needs(name, "weights");
+    options.needs("pieces", "text");
+    options.needs_one_of("cased", {"weights", "text"});
+    options.excludes("chain-steps", "text");
     for (const char* const name : {"text", "steps", "chain-steps", "width", "pieces", "save"}) options.excludes(name, "weights");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) {

@@ -90,6 +90,7 @@ static Reading step_pieces(Lesson& lesson, const Choices& choices) {
         reading.vocabulary = vocabulary_of(texts);
     } else {
         reading.vocabulary = wordpiece::load_vocabulary(choices.vocabulary);
+        wordpiece::require_same_settings(choices.vocabulary, reading.config);
     }
     reading.ids = encode_with_masks(choices.text, reading.vocabulary, reading.config);
     require(reading.size() > 2 && reading.size() <= 512, "--text has ", reading.size() - 2, " pieces, 1 to 510 are needed");
@@ -254,6 +255,7 @@ int main(int argc, char** argv) {
     options.add("vocab", choices.vocabulary, "a published vocab.txt");
     options.add("cased", choices.cased, "the vocabulary of --vocab is cased");
     options.add("select", choices.select, "fraction of the tokens that are selected", 0.01, 1);
+    options.needs("cased", "vocab");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) {
         const bool english = only_english(choices.language);

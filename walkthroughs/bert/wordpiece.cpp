@@ -202,7 +202,10 @@ static void walk(Lesson& lesson, const Request& request) {
     const std::string corpus = english ? ascii_lines(given) : given;
     require(!wordpiece::split_words(corpus, config).empty(), "the corpus contains no words");
     Vocabulary vocabulary;
-    if (!request.vocab.empty()) vocabulary = wordpiece::load_vocabulary(request.vocab);
+    if (!request.vocab.empty()) {
+        vocabulary = wordpiece::load_vocabulary(request.vocab);
+        wordpiece::require_same_settings(request.vocab, config);
+    }
 
     step_words(lesson, sentence, config);
     const Vocabulary learned = step_learning(lesson, corpus, request.size, config);

@@ -177,7 +177,6 @@ static void walk(Lesson& lesson, const Request& request) {
     const std::string given = request.text.empty() ? read_text_file(two_languages) : text_or_file(request.text);
     const std::string text = english && request.text.empty() ? ascii_lines(given) : given;
     const std::string other = english_rhyme + (english ? "" : russian_rhyme);
-    require(request.vocab.empty() || !request.merges.empty(), "--vocab needs --merges, the file that came with it");
     const bool published = !request.merges.empty();
     bpe::Vocabulary vocabulary;
     if (published)
@@ -220,6 +219,7 @@ int main(int argc, char** argv) {
     options.add("vocab", request.vocab, "the vocab.json that belongs to it");
     options.add_output("save", request.save, "write the vocabulary to NAME-vocab.json and NAME-merges.txt",
                        {"-vocab.json", "-merges.txt"});
+    options.needs("vocab", "merges");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, request); });
 }

@@ -17,6 +17,7 @@
 #include "nn/base/decimal.h"
 #include "nn/base/require.h"
 #include "nn/data/file.h"
+#include "nn/data/json.h"
 #include "nn/data/text.h"
 #include "nn/layers/model_config.h"
 
@@ -66,6 +67,9 @@ void Options::add_output(const std::string& name, std::string& value, const std:
     options.back().endings = endings;
 }
 
+// Words of the command line in a message: those that are no typing error any more are shortened.
+static std::string brief_words(const std::string& words) { return words.size() <= 80 ? words : brief_string(words); }
+
 Options::Option& Options::find(const std::string& wanted) {
     const Option* nearest = nullptr;
     std::size_t fewest = 3;  // edits; more than two are not a typing error
@@ -78,7 +82,7 @@ Options::Option& Options::find(const std::string& wanted) {
         }
     }
     const std::string cure = nearest == nullptr ? "; --help lists all options" : "; did you mean --" + nearest->name + "?";
-    throw std::invalid_argument("unknown option --" + wanted + cure);
+    fail({"unknown option --", brief_words(wanted), cure});
 }
 
 static bool only_digits(std::string_view words) {
@@ -87,7 +91,7 @@ static bool only_digits(std::string_view words) {
 }
 
 void Options::set(Option& option, const std::string& words) {
-    const std::string place = "--" + option.name + " " + words + ": ";
+    const std::string place = "--" + option.name + " " + brief_words(words) + ": ";
     const std::string range = "from " + short_number(option.least) + " to " + short_number(option.most);
     if (option.kind == Kind::words) {
         require(!words.empty() || !option.endings.empty(), place, "an empty text is no value; leave the option out");
@@ -142,8 +146,8 @@ void Options::read(const std::vector<std::string>& words) {
     given_words = words;
     for (std::size_t k = 0; k < words.size(); ++k) {
         const std::string& word = words[k];
-        require(word.size() > 2 && word.substr(0, 2) == "--", "\"", word,
-                "\" is not an option; options begin with --, see --help");
+        require(word.size() > 2 && word.substr(0, 2) == "--", brief_string(word),
+                " is not an option; options begin with --, see --help");
         const std::size_t equals = word.find('=');
         Option& option = find(word.substr(2, equals == std::string::npos ? equals : equals - 2));
         require(!option.given, "--", option.name, " is given twice");
@@ -166,10 +170,16 @@ void Options::read(const std::vector<std::string>& words) {
 
 void Options::require_pairs() {
     for (const OptionPair& pair : pairs) {
-        if (!find(pair.name).given || find(pair.other).given == pair.together) continue;
-        require(!pair.together, "--", pair.name, " means something only together with --", pair.other,
+        bool any_given = false;
+        std::string others;
+        for (const std::string& other : pair.others) {
+            any_given = any_given || find(other).given;
+            others += (others.empty() ? "--" : " or --") + other;
+        }
+        if (!find(pair.name).given || any_given == pair.together) continue;
+        require(!pair.together, "--", pair.name, " means something only together with ", others,
                 "; give that too, or leave it out");
-        require(pair.together, "--", pair.name, " means nothing together with --", pair.other, "; leave one of them out");
+        require(pair.together, "--", pair.name, " means nothing together with ", others, "; leave one of them out");
     }
 }
 

@@ -41,8 +41,9 @@ public:
                     const std::vector<std::string>& endings = {""});
 
     // --name means nothing without --other, or together with it: read() refuses that, instead of ignoring what was given.
-    void needs(const std::string& name, const std::string& other) { pairs.push_back({name, other, true}); }
-    void excludes(const std::string& name, const std::string& other) { pairs.push_back({name, other, false}); }
+    void needs(const std::string& name, const std::string& other) { pairs.push_back({name, {other}, true}); }
+    void needs_one_of(const std::string& name, const std::vector<std::string>& others) { pairs.push_back({name, others, true}); }
+    void excludes(const std::string& name, const std::string& other) { pairs.push_back({name, {other}, false}); }
 
     // Reads the arguments.
     //   throws  std::invalid_argument in one line: an unknown option (with the nearest known one), a duplicate, a missing value,
@@ -79,7 +80,8 @@ private:
         std::vector<std::string> endings = {};  // of files to be written
     };
     struct OptionPair {
-        std::string name, other;
+        std::string name;
+        std::vector<std::string> others;  // one of them decides
         bool together;
     };
     std::vector<Option> options;

@@ -7,6 +7,7 @@ std::string PublishedGpt::name(int id) const {
 }
 
 std::vector<int> PublishedGpt::ids(const std::string& text) const {
+    bpe::require_no_special(text, vocabulary);
     std::vector<int> result = bpe::encode(text, vocabulary);
     const int count = static_cast<int>(result.size());
     require(count > 0 && count <= config.positions, "\"", text, "\" has ", count, " tokens, this model can read 1 to ",

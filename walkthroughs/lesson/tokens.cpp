@@ -63,7 +63,7 @@ std::string text_or_file(const std::string& words) { return is_file(words) ? rea
 std::vector<std::string> class_names(const std::string& path, int classes) {
     if (path.empty()) return {};
     const std::string words = read_text_file(path);
-    std::vector<std::string> names = split_lines(words);
+    std::vector<std::string> names = lines_of_file(words, path);
     while (!names.empty() && names.back().empty()) names.pop_back();
     require(static_cast<int>(names.size()) == classes, path, ": holds ", names.size(), " lines, the classifier has ", classes,
             " classes; each needs a line with its name", looks_like(words.substr(0, 512)));

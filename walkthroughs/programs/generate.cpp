@@ -276,12 +276,15 @@ static void require_all_asked(const GivenSettings& given, const std::string& fam
 }
 
 // The token at which a text ends, as the checkpoint's configuration says; -1 when it says none.
-static int end_of_text(const ModelConfig& config, const Choices& choices) {
+static int end_of_text(const ModelConfig& config, const Choices& choices, int vocabulary) {
     const Setting end{"the end of a text", {"eos_token_id"}};
     if (!config.find(end)) return -1;
     const std::vector<int> ids = config.integers(end);  // 7, or [7]
     require(ids.size() == 1 || choices.end >= 0, choices.weights, ": eos_token_id is ", *config.find(end),
             "; a text ends at one token here, say which with --end N");
+    if (choices.end >= 0) return choices.end;
+    require(ids[0] >= 0 && ids[0] < vocabulary, choices.weights, ": eos_token_id is ", ids[0],
+            ", the model has the tokens 0 ... ", vocabulary - 1, "; say with --end N at which of them a text ends");
     return ids[0];
 }
 
@@ -298,7 +301,7 @@ static std::unique_ptr<Model> load_model(const Choices& choices) {
         if (family.model_type != name) continue;
         std::unique_ptr<Model> model = family.load(file, given);
         model->family = name;
-        if (const int end = end_of_text(config, choices); end >= 0 && end < model->vocabulary) model->end = end;
+        if (const int end = end_of_text(config, choices, model->vocabulary); end >= 0) model->end = end;
         require_all_asked(given, name);
         return model;
     }
@@ -312,10 +315,7 @@ static std::string folder_of(const std::string& path) { return path.substr(0, pa
 // The tokens of the checkpoint: the files that were named, else those beside it. No tokens at all when only ids are given.
 static bpe::Vocabulary find_vocabulary(const Choices& choices) {
     if (!choices.tokenizer.empty()) return bpe::load_tokenizer(choices.tokenizer);
-    if (!choices.vocab.empty()) {
-        require(!choices.merges.empty(), "--vocab needs --merges, the merges.txt of the same model");
-        return bpe::load_vocabulary(choices.vocab, choices.merges);
-    }
+    if (!choices.vocab.empty()) return bpe::load_vocabulary(choices.vocab, choices.merges);
     if (!choices.merges.empty()) return bpe::load_merges(choices.merges);
     if (!choices.ids.empty()) return {};
     const std::string folder = folder_of(choices.weights);
@@ -391,7 +391,7 @@ static std::unique_ptr<SmallWeights> rounded_weights(const Model& model, const s
 static void write(Lesson& lesson, const Model& model, const std::vector<int>& prompt, const bpe::Vocabulary& vocabulary,
                   const Choices& choices) {
     const std::vector<int> start = model.start(prompt);
-    const int end = choices.end >= 0 ? choices.end : vocabulary.end_of_text >= 0 ? vocabulary.end_of_text : model.end;
+    const int end = choices.end >= 0 ? choices.end : model.end >= 0 ? model.end : vocabulary.end_of_text;
     const Limits limits{.new_tokens = choices.tokens, .end_of_text = end, .repetitions = choices.repetitions};
     const int capacity = static_cast<int>(start.size()) + choices.tokens - 1;  // the last new token is never read
     const std::unique_ptr<SmallWeights> small = rounded_weights(model, prompt, weight_format(choices.format));
@@ -441,6 +441,7 @@ static void write_with_checkpoint(Lesson& lesson, const Choices& choices) {
             " tokens, it has only ", model->text_tokens(), ": they do not belong together");
     describe(lesson, *model, choices.weights);
     const std::string words = choices.prompt.empty() ? "The next word is" : text_or_file(choices.prompt);
+    if (choices.ids.empty()) bpe::require_no_special(words, vocabulary);
     const std::vector<int> prompt =
         choices.ids.empty() ? bpe::encode(words, vocabulary) : ids_of(choices.ids, model->vocabulary, model->marks());
     require(!prompt.empty(), "generate: the prompt has no token");
@@ -526,7 +527,7 @@ static void declare_generation(Options& options, Choices& choices) {
     options.add("top-p", choices.top_p, "draw from the fewest tokens that reach this probability together", 0, 1);
     options.add("beams", choices.beams, "beam search of this width instead of sampling; 0: off", 0, 1000);
     options.add("alpha", choices.alpha, "beams: log-probabilities are divided by their number to this power", 0, 10);
-    options.add("end", choices.end, "stop after this token; -1: the tokenizer's or the configuration's", -1, 100'000'000);
+    options.add("end", choices.end, "stop after this token; -1: the configuration's, or else the tokenizer's", -1, 100'000'000);
     options.add("repetitions", choices.repetitions, "stop when the end is one piece, this many times in a row; 0: never", 0,
                 1000);
     options.add("probabilities", choices.probabilities, "show every token with its probability");
@@ -561,10 +562,16 @@ int main(int argc, char** argv) {
          {"text", "save", "resume", "steps", "stop-after", "batch", "length", "width", "depth", "merges-to-learn"})
         options.excludes(name, "weights");
     for (const char* const name : {"vocab", "merges"}) options.excludes(name, "tokenizer");
+    options.needs("vocab", "merges");
+    options.needs("alpha", "beams");
+    for (const char* const name : {"temperature", "top-k", "top-p", "probabilities"}) options.excludes(name, "beams");
+    options.excludes("prompt", "ids");
     options.read_or_exit(argc, argv);
     choices.seed = options.seed;
     return give_lesson(options, [&](Lesson& lesson) {
         weight_format(choices.format);  // refused before anything is loaded
+        require(choices.temperature > 0 || (choices.top_k == 0 && choices.top_p == 1),
+                "--temperature 0 always takes the likeliest token, so --top-k and --top-p mean nothing; leave them out");
         choices.weights.empty() ? train_and_write(lesson, choices) : write_with_checkpoint(lesson, choices);
     });
 }

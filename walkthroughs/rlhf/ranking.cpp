@@ -481,6 +481,8 @@ int main(int argc, char** argv) {
     options.add("prompts", choices.prompts, "questions; a fifth of them is held out", 20, 5000);
     options.add("noise", choices.noise, "s, noise of the simulated person", 0, 10);
     options.add("seeds", choices.seeds, "number of seeds", 1, 20);
+    for (const char* const name : {"noise", "seeds"})
+        for (const char* const own : {"rank", "rankings"}) options.excludes(name, own);  // no simulated person ranks then
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

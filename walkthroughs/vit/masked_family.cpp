@@ -890,6 +890,7 @@ int main(int argc, char** argv) {
     options.add("teacher-steps", choices.teacher_steps, "training steps of the teacher and of each tokenizer", 1, 100'000);
     options.add("seeds", choices.seeds, "runs from this many seeds; the table is their mean", 1, 100);
     options.add("whole", choices.whole, "1000 steps each from five seeds: " + duration_of(whole));
+    for (const char* const name : {"steps", "teacher-steps", "seeds"}) options.excludes(name, "whole");
     options.read_or_exit(argc, argv);
     if (choices.whole) choices = whole;
     options.duration = duration_of(choices);

@@ -268,6 +268,7 @@ int main(int argc, char** argv) {
     options.add("digit", choices.digit, "the digit, from 0 to 9", 0, 9);
     options.add("patch-size", choices.patch_size, "side of a square in pixels; 0: 4 for small images, 16 for large ones", 0, 64);
     options.add("width", choices.width, "numbers in a token", 1, 1024);
+    options.excludes("digit", "image");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

@@ -513,8 +513,9 @@ int main(int argc, char** argv) {
     options.add("image", choices.image, "PNG, PPM or PGM file for --weights");
     options.add("class-names", choices.class_names, "text file with the name of class 0, 1, ... in each line");
     for (const char* const name : {"image", "class-names", "eps", "activation", "image-size"}) options.needs(name, "weights");
-    for (const char* const name : {"save", "resume", "stop-after", "train-count", "epochs", "batch", "learning-rate",
-                                   "weight-decay", "shift", "slant", "patch-size", "width", "depth", "skip-positions"})
+    for (const char* const name :
+         {"train-images", "train-labels", "test-images", "test-labels", "save", "resume", "stop-after", "train-count", "epochs",
+          "batch", "learning-rate", "weight-decay", "shift", "slant", "patch-size", "width", "depth", "skip-positions"})
         options.excludes(name, "weights");
     options.read_or_exit(argc, argv);
     choices.seed = options.seed;

@@ -162,6 +162,38 @@ TEST_CASE("cut_spans: rejects adjacent, empty and outside spans, and incomplete 
                       "glm: a permutation of 2 numbers must name each of 2 spans once");
 }
 
+TEST_CASE("cut_spans, make_batch: special tokens without ids, ids below 0 and lists of other lengths are refused") {
+    const auto refusal = [](int mask, const glm::SpecialTokens& tokens) {
+        return error_of([&] { glm::cut_spans({6, 7, 8}, {{1, 2}}, {0}, mask, tokens); });
+    };
+    const std::string rule = "; a span needs all three, give them their ids";
+    CHECK(refusal(0, {.start = 0, .end = 0}).empty());
+    CHECK(refusal(-1, {.start = 0, .end = 0}) == "glm: the mask of a span is token -1, [sop] is 0 and [eop] 0" + rule);
+    CHECK(refusal(0, {.start = -1, .end = 0}) == "glm: the mask of a span is token 0, [sop] is -1 and [eop] 0" + rule);
+    CHECK(refusal(0, {.start = 0, .end = -1}) == "glm: the mask of a span is token 0, [sop] is 0 and [eop] -1" + rule);
+    CHECK_NOTHROW(glm::cut_spans({6, 7, 8}, {}, {}, -1, {}));  // nothing is cut out
+    CHECK_THROWS_WITH(glm::cut_spans({6, -7, 8}, {}, {}, 1, special), "glm: token 1 of the text is -7, ids are counted from 0");
+    const glm::Sequence whole = glm::cut_spans({6, 7, 8}, {{1, 2}}, {0}, 1, special);
+    CHECK(error_of([&] { glm::make_batch({whole, glm::Sequence{}}); }) == "glm: sequence 1 of 2 has no token; leave it out");
+    for (std::vector<int> glm::Sequence::*list :
+         {&glm::Sequence::targets, &glm::Sequence::loss_mask, &glm::Sequence::positions, &glm::Sequence::block_positions}) {
+        glm::Sequence shorter = whole;
+        (shorter.*list).pop_back();
+        CHECK(error_of([&] {
+                  glm::make_batch({shorter});
+              }).starts_with("glm: sequence 0 has 5 tokens and a list of 4 targets, marks or positions; "));
+    }
+    for (const int context : {-1, 6}) {
+        glm::Sequence other = whole;
+        other.context = context;
+        CHECK(error_of([&] { glm::make_batch({other}); }).find("of which the first " + std::to_string(context)) !=
+              std::string::npos);
+    }
+    glm::Sequence all = whole;
+    all.context = 5;
+    CHECK_NOTHROW(glm::make_batch({all}));
+}
+
 TEST_CASE("make_batch: part A attends to A only, part B to A and to earlier tokens of B; padding is 0") {
     // 6 M 8 | S 7 and a shorter one, 6 M | S, whose target is 5
     const glm::Batch batch = glm::make_batch(

@@ -47,12 +47,12 @@ TEST_CASE(
     check_explained(trace_of_attend({far, wide, wide}, 4, {.segments = queries, .key_segments = keys}));  // H = 4, G = 2
 }
 
-TEST_CASE("attend: its formulas under a mask; a query that may attend to nothing, a row outside all segments, give zeros") {
+TEST_CASE("attend: its formulas under a mask; a query that may attend to nothing gives zeros") {
     Random random(12);
     const Matrix q = normal_matrix(random, 5, 4), k = normal_matrix(random, 5, 4), v = normal_matrix(random, 5, 6);
     check_explained(trace_of_attend({q, k, v}, 2, {.may = causal(5, 5)}));
-    const Segments part{{{1, 2}, {3, 2}}};  // row 0 lies outside
-    check_explained(trace_of_attend({q, k, v}, 2, {.segments = part, .may = causal(2, 2)}));
+    const Segments two{{{2, 3}, {0, 2}}};  // the mask has a row for each query of the batch
+    check_explained(trace_of_attend({q, k, v}, 2, {.segments = two, .may = causal(5, 5)}));
     MayAttend nothing = causal(5, 5);
     for (int key = 0; key < 5; ++key) nothing.table[static_cast<std::size_t>(2 * 5 + key)] = 0;
     check_explained(trace_of_attend({q, k, v}, 2, {.may = nothing}));

@@ -170,4 +170,23 @@ TEST_SUITE("small_matrix") {
         CHECK(without_place(error_of([] { matmul_transposed(Matrix(1, 3), to_int8_rows(Matrix(2, 4))); })) ==
               "matmul_transposed: (1, 3) times the transpose of a small (2, 4), the widths differ");
     }
+    TEST_CASE("restored, matmul_transposed: small rows whose members do not belong together are refused") {
+        const Matrix x(1, 3, 1);
+        const std::string cure = "; to_bfloat16_rows and to_int8_rows make them, leave their members alone";
+        CHECK(error_of([&] {
+                  restored(Int8Rows{2, 3, {}, {}});
+              }) == "restored: a small (2, 3) holds 0 numbers and 0 scales" + cure);
+        CHECK(error_of([&] {
+                  restored(Bfloat16Rows{2, 3, {}});
+              }) == "restored: a small (2, 3) holds 0 numbers and 0 scales" + cure);
+        CHECK(error_of([&] {
+                  matmul_transposed(x, Bfloat16Rows{1, 3, {}});
+              }).find("a small (1, 3) holds 0 numbers") != std::string::npos);
+        Int8Rows cut = to_int8_rows(Matrix(2, 3, 1));
+        cut.scales.pop_back();
+        CHECK(error_of([&] { matmul_transposed(x, cut); }) ==
+              "matmul_transposed: a small (2, 3) holds 64 numbers and 1 scales" + cure);
+        CHECK(error_of([&] { restored(Bfloat16Rows{-1, 3, {}}); }).find("a small (-1, 3) holds 0 numbers") != std::string::npos);
+        CHECK(restored(Int8Rows{}).empty());
+    }
 }

@@ -116,4 +116,9 @@ TEST_SUITE("small_weights") {
         for (const std::string name : {"f32", "bf16", "int8"}) CHECK(name_of(weight_format(name)) == name);
         CHECK_THROWS_WITH(weight_format("f16"), "weight format f16 is unknown; it may be f32, bf16 or int8");
     }
+    TEST_CASE("multiplied_in, SmallWeights: no pass is refused") {
+        const std::string rule = "multiplied_in: no pass is given; give a function that runs the model once";
+        CHECK(error_of([] { multiplied_in(nullptr); }) == rule);
+        CHECK(error_of([] { SmallWeights(WeightFormat::int8, nullptr); }) == rule);
+    }
 }

@@ -153,4 +153,11 @@ TEST_SUITE("parallel") {
         CHECK_THROWS_WITH(set_thread_count(1025), "set_thread_count: 1025 is not a number of threads, 1 to 1024");
         CHECK(thread_count() == before);
     }
+    TEST_CASE("parallel_for: fewer than 0 calls and no body are refused") {
+        CHECK_THROWS_WITH(parallel_for(-1, [](int) {}),
+                          "parallel_for: -1 calls of a body; there cannot be fewer than 0, and a body is needed");
+        CHECK_THROWS_WITH(parallel_for(3, nullptr),
+                          "parallel_for: 3 calls of no body; there cannot be fewer than 0, and a body is needed");
+        CHECK_NOTHROW(parallel_for(0, [](int) {}));
+    }
 }

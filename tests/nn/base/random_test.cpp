@@ -177,6 +177,18 @@ TEST_CASE("draw: the first index whose cumulative weight exceeds u times the tot
     const float none[] = {0, 0};
     CHECK_THROWS_WITH(draw(none, 2, 0.5f), "draw: none of the 2 weights is positive, at least one must be");
     CHECK_THROWS_WITH(draw(none, 0, 0.5f), "draw: none of the 0 weights is positive, at least one must be");
+    CHECK_THROWS_WITH(draw(weights, 5, -0.5f), "draw: u is -0.500000, it must be from 0 to 1");
+    CHECK_THROWS_WITH(draw(weights, 5, 1.5f), "draw: u is 1.500000, it must be from 0 to 1");
+    CHECK_THROWS_WITH(draw(weights, 5, NAN), "draw: u is nan, it must be from 0 to 1");
+    const float negative[] = {2, -1}, not_a_number[] = {NAN, 2};
+    CHECK_THROWS_WITH(draw(negative, 2, 0.5f), "draw: weight 1 of 2 is -1.000000, none may be negative or NaN");
+    CHECK_THROWS_WITH(draw(not_a_number, 2, 0.5f), "draw: weight 0 of 2 is nan, none may be negative or NaN");
+    Random random(1);
+    CHECK(permutation(random, 0).empty());
+    CHECK_THROWS_WITH(permutation(random, -1), "permutation: of -1 numbers, there cannot be fewer than 0");
+    CHECK_THROWS_WITH(random.uniform(NAN, 1), "Random::uniform: a number from nan to 1.000000, both must be finite");
+    CHECK_THROWS_WITH(random.uniform(0, INFINITY), "Random::uniform: a number from 0.000000 to inf, both must be finite");
+    CHECK(random.uniform(2, 2) == 2);
 }
 
 TEST_CASE("uniform_matrix, normal_matrix, truncated_normal_matrix: invalid ranges and standard deviations are refused") {

@@ -26,6 +26,16 @@ TEST_CASE("require: line breaks and control characters are written out, so that 
     CHECK_THROWS_WITH(require(false, "\u043C\u0430\u043C\u0430"), "\u043C\u0430\u043C\u0430");
 }
 
+TEST_CASE("require: a text of more than 2000 bytes is shortened, and not within a character") {
+    const std::string most(2000, 'a');
+    CHECK(error_of([&] { require(false, "file ", most, ": no"); }) == "file " + most + ": no");
+    CHECK(error_of([&] { require(false, "file ", most + "b", ": no"); }) == "file " + most + "... (2001 bytes): no");
+    const std::string last = "\U0001F600", cut(1999, 'a');  // a character of four bytes
+    CHECK(error_of([&] { require(false, cut + last, ": no"); }) == cut + "... (2003 bytes): no");
+    const std::string before(1996, 'a');
+    CHECK(error_of([&] { require(false, before + last + "b", ": no"); }) == before + last + "... (2001 bytes): no");
+}
+
 TEST_CASE("text: a number that is not 0 is never shown as 0.000000") {
     CHECK(text(-1e-9) == "-1e-09");
     CHECK(text(4.9e-7) == "4.9e-07");

@@ -51,6 +51,13 @@ TEST_CASE("files_below: files of a folder and its subfolders, sorted") {
     CHECK_FALSE(is_file(std::string(100'000, 'x')));
 }
 
+TEST_CASE("beside: another file of the same folder, when the file has the given name") {
+    CHECK(beside("a/b/vocab.json", "vocab.json", "merges.txt") == "a/b/merges.txt");
+    CHECK(beside("vocab.json", "vocab.json", "merges.txt") == "merges.txt");
+    CHECK(beside("a/my-vocab.json", "vocab.json", "merges.txt") == "");
+    CHECK(beside("", "vocab.json", "merges.txt") == "");
+}
+
 TEST_CASE("read_file, write_file_atomically: failures give the path and the reason") {
     const TemporaryFolder folder;
     CHECK(error_of([&] { read_file(folder.path("none")); }) ==

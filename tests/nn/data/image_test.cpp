@@ -109,6 +109,8 @@ TEST_CASE("write_image: can be read back; values are clamped to 0 ... 1, NaN is 
     grey.pixels = {0.4f, 0.6f};
     write_image(folder.path("a.pgm"), grey);
     check_pixels(read_image(folder.path("a.pgm")), {0.4f, 0.6f});
+    CHECK_THROWS_WITH(write_image("f.jpg", grey),
+                      "write_image: f.jpg: a file .jpg cannot be written here; name it .ppm or .png, or .pgm for grey");
     CHECK_THROWS_WITH(write_image("f", Image(2, 2, 2)),
                       "write_image: f: a 2 x 2 x 2 image, it must have pixels and 1 or 3 channels");
     CHECK_THROWS_WITH(write_image("f", Image(0, 2, 1)),
@@ -293,7 +295,18 @@ TEST_CASE("parse_images: two images in a row, of different sizes; a P2 or P3 fil
 
 TEST_CASE("normalise: a standard deviation that is not positive is refused") {
     CHECK_THROWS_WITH(normalise(Image(1, 1, 2), {0, 0}, {1, 0}),
-                      "normalise: a standard deviation of 0.000000, it must be above 0; 1 leaves a channel as it is");
+                      "normalise: a standard deviation of 0.000000, it must be finite and above 0; 1 leaves a channel as it is");
+    CHECK_THROWS_WITH(normalise(Image(1, 1, 1), {0}, {INFINITY}),
+                      doctest::Contains("a standard deviation of inf, it must be finite"));
+    CHECK_THROWS_WITH(normalise(Image(1, 1, 1), {NAN}, {1}),
+                      "normalise: a mean of nan, it must be finite; 0 leaves a channel as it is");
+    Image cut(2, 2, 1);
+    cut.pixels.resize(3);
+    const std::string rule = ": an image of 2 x 2 x 1 holds 3 numbers, it must hold one for each pixel and channel";
+    CHECK(error_of([&] { normalise(cut, {0}, {1}); }) == "normalise" + rule);
+    CHECK(error_of([&] { shifted(cut, 1, 0); }) == "shifted" + rule);
+    CHECK(error_of([&] { warped(cut, {}); }) == "warped" + rule);
+    CHECK(error_of([&] { channels_first(cut); }) == "channels_first" + rule);
 }
 
 TEST_CASE("Image, write_image, resize_bilinear, warped: sizes without memory, missing numbers and NaN are refused") {

@@ -441,3 +441,13 @@ TEST_CASE("load: a single number may be stored as () or as (1), and no other sha
     CHECK(refusal({1, 1}, {1}, 1).find("(1, 1)") != std::string::npos);
     CHECK(refusal({1}, {1, 1}, 1).find("(1, 1)") != std::string::npos);
 }
+
+TEST_CASE("columns_head_by_head, columns_of_pairs: sizes below 1 and more columns than an int counts are refused") {
+    const std::string rule = "; each must be at least 1, and a matrix has at most 2147483647 columns";
+    for (const auto& [parts, heads, width] : {std::tuple{0, 1, 1}, {1, 0, 1}, {1, 1, 0}, {3, -1, 4}, {3, 2147483647, 4}})
+        CHECK(error_of([&] { columns_head_by_head(parts, heads, width); }) ==
+              joined({"columns_head_by_head: ", parts, " parts of ", heads, " heads of width ", width, rule}));
+    CHECK(columns_head_by_head(1, 1, 1) == std::vector<int>{0});
+    CHECK(error_of([] { columns_of_pairs(-1, 2); }) == "columns_of_pairs: 1 parts of -1 heads of width 2" + rule);
+    CHECK(error_of([] { columns_of_pairs(1, 0); }) == "columns_of_pairs: 1 parts of 1 heads of width 0" + rule);
+}

@@ -70,6 +70,18 @@ TEST_CASE("split_lines: both kinds of line end; the last line need not have one"
     CHECK(split_lines("").empty());
 }
 
+TEST_CASE("lines_of_file: without a byte order mark; lines that end in carriage returns alone are refused") {
+    CHECK(lines_of_file("\xEF\xBB\xBF"
+                        "a\nb\r\n",
+                        "x") == std::vector<std::string>{"a", "b"});
+    CHECK(lines_of_file("", "x").empty());
+    CHECK(lines_of_file("a", "x") == std::vector<std::string>{"a"});
+    CHECK(lines_of_file("a\rb\n", "x") == std::vector<std::string>{"a\rb"});
+    for (const std::string mac : {"a\rb", "a\r", "\r"})
+        CHECK_THROWS_WITH(lines_of_file(mac, "x"),
+                          "x: its lines end in carriage returns alone, as on an old Mac; convert it: tr '\\r' '\\n'");
+}
+
 TEST_CASE("split: keeps empty pieces") {
     CHECK(split("a,,b", ',') == std::vector<std::string>{"a", "", "b"});
     CHECK(split("", ',') == std::vector<std::string>{""});

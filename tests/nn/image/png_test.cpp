@@ -166,6 +166,47 @@ TEST_CASE("parse_png: chunks that are unknown, without a proper name or in the w
     CHECK(refusal(begin + chunk("IEND", "")) == "x: begins with the chunk IEND, it must be IHDR");
 }
 
+TEST_CASE("parse_png: chunks out of their order, twice, or of another kind of image are refused") {
+    const auto file = [](const std::string& header, const std::string& chunks) {
+        return refusal(begin + chunk("IHDR", header) + chunks);
+    };
+    const std::string end = chunk("IEND", ""), rgb = header(1, 1, 8, 2), indexed = header(1, 1, 8, 3);
+    const std::string rows = zlib_stored(black), pixels = chunk("IDAT", rows), colours = chunk("PLTE", "abc");
+    const std::string rgb_pixels = chunk("IDAT", zlib_stored(std::string(4, '\0')));
+    const std::string transparent = chunk("tRNS", std::string(6, '\0'));
+    CHECK(file(rgb, colours + transparent + rgb_pixels + end).empty());
+    CHECK(file(rgb, rgb_pixels + colours + end) == "x: the chunk PLTE follows the pixels (IDAT), which need it before them");
+    CHECK(file(rgb, rgb_pixels + transparent + end) == "x: the chunk tRNS follows the pixels (IDAT), which need it before them");
+    CHECK(file(rgb, colours + colours + rgb_pixels + end) == "x: a second palette (PLTE); there may be one");
+    CHECK(file(rgb, transparent + transparent + rgb_pixels + end) == "x: a second chunk tRNS; there may be one");
+    CHECK(file(one_pixel, colours + pixels + end) == "x: a palette (PLTE) in an image of colour type 0, whose pixels are grey");
+    CHECK(file(header(1, 1, 8, 4), colours) == "x: a palette (PLTE) in an image of colour type 4, whose pixels are grey");
+    CHECK(file(indexed, pixels + end) == "x: there is no palette (PLTE), of which the pixels are the numbers");
+    CHECK(file(indexed, chunk("tRNS", "a") + colours + pixels + end).find("the chunk tRNS has 1 bytes in an image") !=
+          std::string::npos);
+    CHECK(file(indexed, colours + chunk("tRNS", "ab")).find("it must have one for each colour of the palette before it") !=
+          std::string::npos);
+    CHECK(file(indexed, colours + chunk("tRNS", "")).find("the chunk tRNS has 0 bytes") != std::string::npos);
+    CHECK(file(rgb, chunk("tRNS", "ab")) ==
+          "x: the chunk tRNS has 2 bytes in an image of colour type 2, it must have two for each channel");
+    for (const char with_alpha : {'\x04', '\x06'})
+        CHECK(file(header(1, 1, 8, with_alpha), chunk("tRNS", "ab")).ends_with(", whose pixels have an alpha of their own"));
+    // The data may be in several chunks, but in one row.
+    const std::string half = chunk("IDAT", rows.substr(0, 5)), other_half = chunk("IDAT", rows.substr(5));
+    CHECK(file(one_pixel, half + other_half + end).empty());
+    CHECK(file(one_pixel, half + chunk("tEXt", "?") + other_half + end) ==
+          "x: a chunk IDAT follows tEXt; the data of the pixels stand in one row of chunks");
+    CHECK(file(one_pixel, pixels + chunk("tEXt", "?") + end).empty());
+    CHECK(file(one_pixel, pixels + chunk("IEND", "?")) == "x: the chunk IEND has 1 bytes, it must be empty");
+}
+
+TEST_CASE("parse_png: a wrong checksum of the unpacked bytes (Adler-32) is refused though that of its chunk is right") {
+    std::string stream = zlib_stored(black);
+    stream.back() = static_cast<char>(stream.back() + 1);
+    CHECK(refusal(begin + chunk("IHDR", one_pixel) + chunk("IDAT", stream) + chunk("IEND", "")) ==
+          "x: the checksum of the unpacked bytes is 131073, the file says 131074");
+}
+
 TEST_CASE("parse_png: each number of the header is checked by itself") {
     CHECK(refusal(file_of(one_pixel.substr(0, 12), black)) == "x: a header of 12 bytes, it must be 13");
     CHECK(refusal(file_of(one_pixel + '\0', black)) == "x: a header of 14 bytes, it must be 13");
@@ -180,7 +221,7 @@ TEST_CASE("parse_png: each number of the header is checked by itself") {
     const std::string cure = " are not read here; convert it: magick FILE -depth 8 FILE.ppm";
     for (const int depth : {1, 2, 4, 8}) {
         CHECK(deep(depth, 0).empty());
-        CHECK(deep(depth, 3) == "x: a palette of 0 bytes, it must be 3 for each of 1 to 256 colours");
+        CHECK(deep(depth, 3) == "x: there is no palette (PLTE), of which the pixels are the numbers");
     }
     for (const int depth : {0, 3, 5, 7, 9, 16})
         for (const int colour : {0, 3})
@@ -237,7 +278,6 @@ TEST_CASE("parse_png: the transparent colour of a grey or RGB image, and colours
     };
     check_samples(grey_with(std::string("\0\x07", 2)), 1, 2, 1, {255, 9});
     check_samples(grey_with(std::string("\x01\x07", 2)), 1, 2, 1, {7, 9});  // no sample of 8 bits is 263
-    check_samples(grey_with(std::string("\0\x07\0", 3)), 1, 2, 1, {7, 9});  // not two bytes
     const auto rgb_with = [](const std::string& transparent) {
         return parse_png(file_of(header(1, 1, 8, 2), std::string("\0\x01\x02\x03", 4), chunk("tRNS", transparent)), "x");
     };

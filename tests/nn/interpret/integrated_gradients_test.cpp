@@ -294,4 +294,20 @@ TEST_CASE("OutputOf, attribute: rows, columns, groups and outputs that do not ma
     CHECK(identical(ig::attribute(itself, Matrix(2, 1, 3), Matrix(2, 1), points, 2).attributions, Matrix(2, 1, 3)));
 }
 
+TEST_CASE("points, attribute, input_of: too many points, those that are no numbers, and no run are refused") {
+    namespace ig = integrated_gradients;
+    CHECK(ig::points(ig::Rule::middle, 10'000).alphas.size() == 10'000);
+    CHECK_THROWS_WITH(ig::points(ig::Rule::middle, 10'001), doctest::Contains("integrated_gradients: 10001 points, each costs"));
+    struct Sum : ig::Output {
+        Var of(const Var& x) override { return sum(x); }
+    } output;
+    const Matrix x(1, 2, 1);
+    CHECK_THROWS_WITH(ig::attribute(output, x, x, {{0.5, NAN}, {0.5, 0.5}}, 1),
+                      "integrated_gradients: point 1 is nan with weight 0.500000, both must be finite");
+    CHECK_THROWS_WITH(ig::attribute(output, x, x, {{0.5}, {INFINITY}}, 1),
+                      "integrated_gradients: point 0 is 0.500000 with weight inf, both must be finite");
+    CHECK_THROWS_WITH(ig::input_of(nullptr, "input"),
+                      "integrated_gradients: no run is given; give a function that runs the model once");
+}
+
 TEST_SUITE_END();

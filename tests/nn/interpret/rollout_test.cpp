@@ -497,4 +497,12 @@ TEST_CASE("augmented: attention of no tokens is refused, that of one token is ac
     CHECK(identical(rollout::augmented(Matrix{{1}}), Matrix{{1}}));
 }
 
+TEST_CASE("sum_relevance: shapes that differ are refused") {
+    const Matrix a(2, 3, 1), b(1, 3, 1);
+    CHECK(error_of([&] { rollout::sum_relevance(a, a, b); }) ==
+          "sum_relevance: summands (2, 3) and (2, 3) with a relevance of (1, 3), the shapes must be equal");
+    CHECK(error_of([&] { rollout::sum_relevance(a, b, a); }).starts_with("sum_relevance: summands (2, 3) and (1, 3)"));
+    CHECK(error_of([&] { rollout::sum_relevance(a, a, a); }).empty());
+}
+
 TEST_SUITE_END();

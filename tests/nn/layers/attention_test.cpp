@@ -151,14 +151,14 @@ TEST_CASE("attend: a mask for the whole batch gives every sequence its own") {
     CHECK(attended.weights.value()(3, 0) == 1);
 }
 
-TEST_CASE("attend: a mask for one segment serves one that does not begin at row 0; one for the batch must reach its last row") {
-    const Matrix a = random_matrix(5, 4, 1), end = slice_rows(a, 2, 3);
-    const Attending how{.segments = {{{2, 3}}}, .may = causal(3, 3)};
-    check_close("rows 2 to 4", slice_rows(attend(a, a, a, 2, how).context.value(), 2, 3),
+TEST_CASE("attend: a mask for one segment serves one that does not begin at row 0") {
+    const Matrix a = random_matrix(6, 4, 1), end = slice_rows(a, 3, 3);
+    const Attending how{.segments = Segments::equal(2, 3), .may = causal(3, 3)};
+    check_close("rows 3 to 5", slice_rows(attend(a, a, a, 2, how).context.value(), 3, 3),
                 attend(end, end, end, 2, {.may = causal(3, 3)}).context.value());
-    const Attending beyond{.segments = {{{0, 1}, {3, 2}}}, .may = causal(3, 3)};  // 3 queries, but the last is row 4
-    CHECK(without_place(error_of([&] { attend(a, a, a, 2, beyond); })) ==
-          "attend: a mask for 3 queries meets a segment of 2 and a batch of 3; it must have a row for each query of one of them");
+    const Attending unequal{.segments = Segments::of({3, 1, 2}), .may = causal(3, 3)};
+    CHECK(without_place(error_of([&] { attend(a, a, a, 2, unequal); })) ==
+          "attend: a mask for 3 queries meets a segment of 1 and a batch of 6; it must have a row for each query of one of them");
 }
 
 TEST_CASE("attend: the bias is added after scaling, head by head") {
@@ -385,7 +385,7 @@ TEST_CASE("attend: each bound of a segment, a mask of too few keys, and segments
         }));
     };
     CHECK(with_segment(0, 4).empty());
-    CHECK(with_segment(3, 1).empty());
+    CHECK(with_segment(3, 1) == "attend: no segment holds row 0 of q, which has 4; each belongs to one sequence");
     CHECK(with_segment(-1, 2) == "attend: the segment of rows -1 to 1 is outside q, which has 4 rows");
     CHECK(with_segment(2, -1) == "attend: the segment of rows 2 to 1 is outside q, which has 4 rows");
     CHECK(with_segment(3, 2) == "attend: the segment of rows 3 to 5 is outside q, which has 4 rows");
@@ -403,9 +403,61 @@ TEST_CASE("attend: each bound of a segment, a mask of too few keys, and segments
     CHECK_NOTHROW(attend(x, x, x, 2, {.segments = Segments::equal(2, 2)}));
 }
 
+TEST_CASE("attend: queries of two segments or of none are refused; keys may serve two or none") {
+    const Matrix x(4, 6, 1);
+    const auto refusal = [&](const std::vector<Segment>& queries, const std::vector<Segment>& keys) {
+        return without_place(error_of([&] { attend(x, x, x, 2, {.segments = {queries}, .key_segments = {keys}}); }));
+    };
+    CHECK(refusal({{0, 2}, {2, 2}}, {{0, 2}, {2, 2}}).empty());
+    CHECK(refusal({{2, 2}, {0, 2}}, {{0, 2}, {2, 2}}).empty());
+    CHECK(refusal({{0, 2}, {2, 0}, {2, 2}}, {{0, 1}, {0, 0}, {3, 1}}).empty());
+    CHECK(refusal({{0, 2}, {2, 2}}, {{0, 3}, {2, 2}}).empty());
+    CHECK(refusal({{0, 2}, {1, 3}}, {{0, 2}, {2, 2}}) == "attend: two segments hold row 1 of q; a row belongs to one sequence");
+    CHECK(refusal({{1, 3}, {0, 2}}, {{0, 2}, {2, 2}}) == "attend: two segments hold row 1 of q; a row belongs to one sequence");
+    const std::string rule = " of q, which has 4; each belongs to one sequence";
+    CHECK(refusal({{1, 1}, {2, 2}}, {{0, 2}, {2, 2}}) == "attend: no segment holds row 0" + rule);
+    CHECK(refusal({{0, 2}, {3, 1}}, {{0, 2}, {2, 2}}) == "attend: no segment holds row 2" + rule);
+    CHECK(refusal({{0, 2}, {2, 1}}, {{0, 2}, {2, 2}}) == "attend: no segment holds row 3" + rule);
+}
+
+TEST_CASE("attention: a cache for keys or values of another width is refused, and is unchanged") {
+    const Matrix x(1, 4, 1);
+    Random random(1);
+    const Attention w = make_attention(random, BlockShape{.width = 4, .key_value_width = 2}, 4);
+    for (const auto& [keys, values] : {std::pair{4, 4}, {2, 4}, {4, 2}, {1, 1}}) {
+        KeyValueCache cache = make_cache(1, 3, keys, values);
+        CHECK(error_of([&] { attention(Var(x), w, 2, {.cache = &cache}); }) ==
+              joined({"attention: keys (1, 2) and values (1, 2) for a cache of keys of width ", keys, " and values of width ",
+                      values, "; make it with the configuration of the weights"}));
+        CHECK(cache.filled == 0);
+    }
+    KeyValueCache cache = make_cache(1, 3, 2);
+    CHECK_NOTHROW(attention(Var(x), w, 2, {.cache = &cache}));
+}
+
 TEST_CASE("Attending: the defaults") {
     const Attending usual{};
     CHECK(usual.scale == 0);
+}
+
+TEST_CASE("make_cache, attention: values of a width below 0, and a source for a cache of the tokens themselves, are refused") {
+    CHECK_THROWS_WITH(make_cache(1, 2, 4, -3), "make_cache: values of width -3, it cannot be below 0; 0 = as wide as the keys");
+    Random random(1);
+    const Attention w = make_attention(random, 4);
+    const Var x = Matrix(3, 4, 1);
+    for (const int rows : {2, 4}) {
+        KeyValueCache cache = make_cache(1, 9, 4);
+        CHECK(error_of([&] {
+                  attention({x, Var(Matrix(rows, 4))}, w, 2, {.cache = &cache});
+              })
+                  .ends_with(" for a cache of 1 sequences with 3 new tokens each; each token has one of both, a source needs "
+                             "make_source_cache"));
+        CHECK(cache.filled == 0);
+    }
+    KeyValueCache cache = make_cache(1, 9, 4);
+    CHECK(error_of([&] {
+              attention({x, x, Var(Matrix(2, 4))}, w, 2, {.cache = &cache});
+          }).find("values (2, 4) for a cache") != std::string::npos);
 }
 
 TEST_SUITE_END();

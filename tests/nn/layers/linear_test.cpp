@@ -99,4 +99,12 @@ TEST_CASE("Init: the defaults") {
     CHECK(usual.residual == 1);
 }
 
+TEST_CASE("make_weight: a fan-out below 0 is refused, 0 is the number of outputs") {
+    Random random(1), same(1);
+    CHECK_THROWS_WITH(make_weight(random, 2, 3, {.draw = Draw::xavier_uniform}, -1),
+                      "make_weight: a fan-out of -1, it cannot be below 0; 0 = the number of outputs");
+    CHECK(identical(make_weight(random, 2, 3, {.draw = Draw::xavier_uniform}, 0).value(),
+                    make_weight(same, 2, 3, {.draw = Draw::xavier_uniform}, 3).value()));
+}
+
 TEST_SUITE_END();

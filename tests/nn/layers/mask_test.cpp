@@ -53,8 +53,19 @@ TEST_CASE("MayAttend: sizes and numbers that do not fit are refused") {
     CHECK(refusal(causal(2, 2), causal(2, 3)).starts_with("MayAttend &: a table of 2 x 2 and one of 2 x 3"));
     CHECK(refusal(causal(3, 3), causal(2, 3)).starts_with("MayAttend &: a table of 3 x 3 and one of 2 x 3"));
     const MayAttend no_queries{.queries = 0, .keys = 2, .table = {1, 1}};
-    CHECK(refusal(causal(2, 2), no_queries).starts_with("MayAttend &: a table of 2 x 2 and one of 0 x 2"));
+    CHECK(refusal(causal(2, 2), no_queries).starts_with("MayAttend &: the table of 0 x 2 holds"));
     CHECK(refusal(causal(2, 3), causal(1, 3)) == "");
+}
+
+TEST_CASE("MayAttend: a table that no memory holds, and one without an entry for each pair, are refused") {
+    constexpr int most = 2147483647;
+    CHECK_THROWS_WITH(causal(most, most),
+                      "MayAttend: no memory for a table of 2147483647 x 2147483647; make it smaller, or in pieces");
+    const MayAttend cut{2, 2, {1}};
+    const std::string rule = "MayAttend &: the table of 2 x 2 holds 1 entries, one for each pair is needed";
+    CHECK(error_of([&] { cut& causal(2, 2); }) == rule);
+    CHECK(error_of([&] { causal(2, 2) & cut; }) == rule);
+    CHECK(error_of([&] { MayAttend{} & cut; }) == rule);
 }
 
 TEST_SUITE_END();

@@ -63,7 +63,15 @@ TEST_CASE("layer_norm: wrong widths are refused") {
     CHECK(without_place(error_of([] { rms_norm(Matrix(2, 3), {.gain = {}, .bias = Matrix(1, 2)}, 0); })) ==
           "rms_norm: an input of shape (2, 3) meets a bias of shape (1, 2), it should be (1, 3)");
     CHECK(without_place(error_of([] { layer_norm(Matrix(2, 3), {}, -1); })) ==
-          "layer_norm: eps is -1.000000, it is under a root and cannot be negative; 1e-5 is usual");
+          "layer_norm: eps is -1.000000, it is under a root, and must be finite and not below 0; 1e-5 is usual");
+}
+
+TEST_CASE("layer_norm, rms_norm: an eps that is not finite is refused, 0 is allowed") {
+    for (const float eps : {NAN, INFINITY}) {
+        CHECK(error_of([&] { layer_norm(Matrix(1, 2, 1), {}, eps); }).find("layer_norm: eps is ") != std::string::npos);
+        CHECK(error_of([&] { rms_norm(Matrix(1, 2, 1), {}, eps); }).find("rms_norm: eps is ") != std::string::npos);
+    }
+    CHECK(rms_norm(Matrix(1, 2, 3), {}, 0).value()[0] == Approx(1));
 }
 
 TEST_CASE("rms_norm: divides by the root of the mean square, without subtracting the mean") {
@@ -106,7 +114,13 @@ TEST_CASE("unit_rows: every row gets norm 1, and one shorter than eps is divided
 
 TEST_CASE("unit_rows: a negative eps is refused") {
     CHECK(without_place(error_of([] { unit_rows(Matrix(1, 2, 1), -1); })) ==
-          "unit_rows: eps is -1.000000, it is the least divisor and cannot be negative; 1e-12 is usual");
+          "unit_rows: eps is -1.000000, it is the least divisor, and must be finite and not below 0; 1e-12 is usual");
+}
+
+TEST_CASE("unit_rows: an eps that is not finite is refused") {
+    for (const float eps : {NAN, INFINITY})
+        CHECK(error_of([&] { unit_rows(Matrix(1, 2, 1), eps); }).find("it is the least divisor, and must be finite") !=
+              std::string::npos);
 }
 
 TEST_SUITE_END();

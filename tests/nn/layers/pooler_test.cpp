@@ -120,4 +120,12 @@ TEST_CASE("ResamplerShape: the defaults") {
     CHECK(usual.frames == 1);
 }
 
+TEST_CASE("pool, make_resampler: no sequence and no frame are refused") {
+    Random random(1);
+    const Pooler w = make_pooler(random, 1, 2, 2);
+    CHECK_THROWS_WITH(pool(Matrix(3, 2), {}, w, 1, 1e-5f),
+                      "pool: no sequence of the 3 tokens is given; Segments::one(rows) is a single one");
+    CHECK_THROWS_WITH(make_resampler(random, {.frames = 0}), "make_resampler: 0 frames, there must be at least 1; 1 = images");
+}
+
 TEST_SUITE_END();

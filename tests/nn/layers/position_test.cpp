@@ -131,4 +131,9 @@ TEST_CASE("Rotary: the defaults") {
     CHECK(usual.layout == RotaryLayout::halves);
 }
 
+TEST_CASE("sine_cosine_grid: more positions than a matrix has rows are refused") {
+    CHECK_THROWS_WITH(sine_cosine_grid(2, 1'073'741'824, 4),
+                      "sine_cosine_grid: 2 x 1073741824 positions are more than the 2147483647 rows of a matrix");
+}
+
 TEST_SUITE_END();

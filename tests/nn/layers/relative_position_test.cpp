@@ -16,6 +16,20 @@ TEST_CASE("relative_position_index: a grid of 1 x 2 patches, by hand") {
                                     4, 2, 1});  // query 1: key 0 at offset 1 - 0 = 1
 }
 
+TEST_CASE("relative_offsets, relative_position_index: a grid with more offsets or pairs than a matrix has rows is refused") {
+    CHECK(relative_offsets(1, 1) == 4);
+    CHECK(relative_offsets(100'000, 5'369) == 2147389266);  // 199,999 * 10,737 + 3
+    CHECK(relative_offsets(1, 1'073'741'822) == 2147483646);
+    CHECK_THROWS_WITH(relative_offsets(1, 1'073'741'823), doctest::Contains("has 1 x 2147483645 offsets, more than"));
+    CHECK_THROWS_WITH(
+        relative_offsets(100'000, 100'000),
+        "relative_offsets: a grid of 100000 x 100000 has 199999 x 199999 offsets, more than the 2147483647 rows of a matrix");
+    CHECK_THROWS_WITH(relative_offsets(0, 3), doctest::Contains("a grid of 0 x 3 has no patches"));
+    CHECK_THROWS_WITH(relative_offsets(3, -1), doctest::Contains("a grid of 3 x -1 has no patches"));
+    CHECK_THROWS_WITH(relative_position_index(1, 46'340),  // 46,341^2 pairs
+                      doctest::Contains("relative_position_index: a grid of 1 x 46340 has more pairs than the 2147483647"));
+}
+
 TEST_CASE("relative_position_index: the offset is query minus key: query 0 and key 1 read (n - 1)(2n - 1) + n - 2") {
     for (int n = 2; n <= 5; ++n) {
         const int tokens = n * n + 1;

@@ -231,6 +231,28 @@ TEST_CASE("stack: a single cache for several blocks is refused, the second block
         "stack: one cache of keys and values for 2 blocks, each needs its own; make the cache with the depth of the model");
 }
 
+TEST_CASE("block: a norm with a bias is refused where the options say RMS norm") {
+    Random random(1);
+    const Matrix z(2, 4, 1);
+    const BlockShape shape{.width = 4, .mlp_width = 3, .source_width = 4};
+    const Block with_biases = make_block(random, shape);
+    BlockShape without = shape;
+    without.norm = NormKind::rms;
+    const Block rms = make_block(random, without);
+    const BlockContext context{.source = Var(z)};
+    CHECK_NOTHROW(block(z, rms, {.norm = NormKind::rms}, context));
+    CHECK_NOTHROW(block(z, rms, {.norm = NormKind::layer}, context));  // PaLM's layer norms have no bias
+    const auto refusal = [&](Norm Block::*norm) {
+        Block mixed = rms;
+        mixed.*norm = with_biases.*norm;
+        return error_of([&] { block(z, mixed, {.norm = NormKind::rms}, context); });
+    };
+    const std::string rule = " has a bias, but the options say RMS norm, which has a gain only; make the block with ";
+    CHECK(refusal(&Block::norm1).starts_with("block: norm1" + rule));
+    CHECK(refusal(&Block::norm2).starts_with("block: norm2" + rule));
+    CHECK(refusal(&Block::norm_cross).starts_with("block: norm_cross" + rule));
+}
+
 TEST_CASE("make_block, block: sizes below 0 and factors that are not numbers are refused") {
     Random random(1);
     CHECK_THROWS_WITH(
@@ -299,6 +321,15 @@ TEST_CASE("BlockShape: the defaults") {
     CHECK(usual.value_bias);
     CHECK(usual.bias);
     CHECK(usual.norm == NormKind::layer);
+}
+
+TEST_CASE("make_block: widths of queries and keys below 0 are refused") {
+    Random random(1);
+    const std::string rule = ", neither can be below 0 (0 = that of the tokens, or of the queries)";
+    CHECK(error_of([&] { make_block(random, {.width = 4, .query_width = -4}); }) ==
+          "make_attention: queries of width -4 and keys of width 0" + rule);
+    CHECK(error_of([&] { make_block(random, {.width = 4, .key_value_width = -4}); }) ==
+          "make_attention: queries of width 0 and keys of width -4" + rule);
 }
 
 TEST_SUITE_END();

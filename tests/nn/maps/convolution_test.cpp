@@ -183,4 +183,21 @@ TEST_CASE("add_parameters: a transposed convolution is published as (in, out, k,
     CHECK(table[1].shape == std::vector<long>{2});
 }
 
+TEST_CASE("make_convolution: a side or channels below 1, and more rows than a matrix has, are refused") {
+    Random random(1);
+    const std::string rule = "; each must be at least 1, and a matrix has at most 2147483647 rows";
+    CHECK(error_of([&] { make_convolution(random, -3, 3, 2); }) ==
+          "make_convolution: a kernel of -3 x -3 pixels from 3 to 2 channels" + rule);
+    CHECK(error_of([&] { make_convolution(random, 0, 3, 2); }).ends_with(rule));
+    CHECK(error_of([&] { make_convolution(random, 3, 0, 2); }).ends_with(rule));
+    CHECK(error_of([&] { make_convolution(random, 3, 3, 0); }).ends_with(rule));
+    CHECK(error_of([&] { make_convolution(random, 100'000, 1, 1); }).ends_with(rule));
+    CHECK(error_of([&] { make_convolution_without_bias(random, -1, 1, 1); }) ==
+          "make_convolution_without_bias: a kernel of -1 x -1 pixels from 1 to 1 channels" + rule);
+    CHECK(error_of([&] { make_transposed_convolution(random, -2, 1, 1); }) ==
+          "make_transposed_convolution: a kernel of -2 x -2 pixels from 1 to 1 channels" + rule);
+    CHECK(make_convolution(random, 1, 1, 1).weight.rows() == 1);
+    CHECK(make_transposed_convolution(random, 1, 1, 1).weight.cols() == 1);
+}
+
 TEST_SUITE_END();

@@ -54,4 +54,15 @@ TEST_CASE("make_memory, tokens_read: fewer than 0 blocks, and more tokens than a
                       "generate: a prompt of 3 tokens and 2147483647 new ones are more than can be counted; ask for fewer");
 }
 
+TEST_CASE("read_next: blocks that did not run after the last reading are named, and the memory is unchanged") {
+    Memory memory = make_memory(2, 1, 5, 4);
+    read_next(memory, make_batch({{7, 8}}), "test");
+    memory.blocks[0].filled = 2;  // block 1 has failed
+    CHECK_THROWS_WITH(
+        read_next(memory, make_batch({{9}}), "test"),
+        "test: the memory has seen 2 tokens, but block 1 holds the keys of 0; the blocks did not run to their end, begin "
+        "again with make_memory");
+    CHECK(memory.seen.length == 2);
+}
+
 TEST_SUITE_END();

@@ -46,7 +46,8 @@ TEST_CASE("contrastive: gradients of both sides and of the scale agree with fini
 
 TEST_CASE("contrastive: logits that are not square are refused") {
     CHECK(without_place(error_of([] { contrastive(Matrix(2, 3)); })) ==
-          "contrastive: logits of shape (2, 3), row i and column i must be a pair, so they are square");
+          "contrastive: logits of shape (2, 3), row i and column i must be a pair, so they are square; there must be a pair");
+    CHECK(without_place(error_of([] { contrastive(Matrix()); })).starts_with("contrastive: logits of shape (0, 0), row i"));
 }
 
 TEST_CASE("scaled_cosines: a scale that is not one number is refused, even where it would broadcast") {

@@ -51,7 +51,11 @@ TEST_CASE("mean_squared_error, mean_absolute_error, smooth_l1: by hand, d = 0.5 
 TEST_CASE("smooth_absolute: smooth_l1 is its mean") {
     CHECK(identical(smooth_absolute(Matrix{{0.5f, -3}, {2, 0}}, 2).value(), Matrix{{0.0625f, 2}, {1, 0}}));
     CHECK(without_place(error_of([] { smooth_absolute(Matrix(1, 1), 0); })) ==
-          "smooth_absolute: beta is 0.000000, it must be positive");
+          "smooth_absolute: beta is 0.000000, it must be finite and positive");
+    CHECK(without_place(error_of([] { smooth_absolute(Matrix(1, 1), INFINITY); })) ==
+          "smooth_absolute: beta is inf, it must be finite and positive");
+    CHECK(without_place(error_of([] { smooth_l1(Matrix(1, 1), Matrix(1, 1), INFINITY); })) ==
+          "smooth_l1: beta is inf, it must be finite and positive");
 }
 
 TEST_CASE("token_losses: large logits do not overflow or lose the loss") {
@@ -218,7 +222,13 @@ TEST_CASE("accuracy, weighted_mean: a label that is not a class, and a weight of
           })).starts_with("weighted_mean: losses (2, 2) and 2 weights"));
     CHECK(without_place(error_of([] {
               weighted_mean(Matrix(2, 1), {1, std::nanf("")});
-          })) == "weighted_mean: the weight of row 1 is nan, it must be a number");
+          })) == "weighted_mean: the weight of row 1 is nan, it must be finite and not below 0");
+    CHECK(without_place(error_of([] {
+              weighted_mean(Matrix(2, 1), {1, -1});
+          })) == "weighted_mean: the weight of row 1 is -1.000000, it must be finite and not below 0");
+    CHECK(without_place(error_of([] {
+              weighted_mean(Matrix(2, 1), {1, 1}, -2);
+          })) == "weighted_mean: eps is -2.000000, it must be finite and not below 0");
 }
 
 TEST_CASE("weighted_cross_entropy: a weight below 0 is refused, 0 is allowed") {
@@ -226,7 +236,8 @@ TEST_CASE("weighted_cross_entropy: a weight below 0 is refused, 0 is allowed") {
         return without_place(error_of([&] { weighted_cross_entropy(Matrix(1, 2), {0}, weights); }));
     };
     CHECK(refusal({1, 0}).empty());
-    CHECK(refusal({1, -0.5f}) == "weighted_cross_entropy: a weight of -0.500000, none may be negative");
+    CHECK(refusal({1, -0.5f}) == "weighted_cross_entropy: a weight of -0.500000, each must be finite and not below 0");
+    CHECK(refusal({1, INFINITY}) == "weighted_cross_entropy: a weight of inf, each must be finite and not below 0");
     CHECK(refusal({1, 1, 1}) == "weighted_cross_entropy: 3 weights for the 2 classes of (1, 2), each needs one");
 }
 

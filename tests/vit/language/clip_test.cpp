@@ -621,7 +621,8 @@ TEST_CASE("clip: an inconsistent config or batch throws an error that gives the 
     CHECK_THROWS_WITH(clip::embed_images({Image(4, 6, 3)}, w, tiny), "clip: image 0 is 4 x 6 x 3, this model reads 4 x 4 x 3");
     CHECK(without_place(error_of([&] {
               clip::loss(clip::forward(tiny_images(2), equal_batch({9, 10}, 2), w, tiny));
-          })) == "contrastive: logits of shape (1, 2), row i and column i must be a pair, so they are square");
+          })) ==
+          "contrastive: logits of shape (1, 2), row i and column i must be a pair, so they are square; there must be a pair");
 }
 
 TEST_CASE(

@@ -127,6 +127,12 @@ TEST_CASE("load_vocabulary: vocab.json and merges.txt give the same tokenizer; t
     CHECK(loaded.vocabulary.tokens == tokenizer.vocabulary.tokens);
     CHECK(clip::encode("abc abca", loaded) == clip::encode("abc abca", tokenizer));
     CHECK(loaded.start == 514);
+    write_file_atomically(folder.path("added_tokens.json"), R"({"<|endoftext|>": 515})");
+    CHECK(clip::load_vocabulary(folder.path("vocab.json"), folder.path("merges.txt")).size() == 516);
+    write_file_atomically(folder.path("added_tokens.json"), R"({"<cat-toy>": 516})");
+    CHECK_THROWS_WITH(clip::load_vocabulary(folder.path("vocab.json"), folder.path("merges.txt")),
+                      doctest::Contains("added_tokens.json: line 1: adds the token \"<cat-toy>\" with the id \"516\"; added"));
+    CHECK_THROWS_WITH(clip::read_merges("a b\rab c\r", "m"), doctest::Contains("m: its lines end in carriage returns alone"));
     CHECK_THROWS_WITH(clip::read_vocabulary(json, "v", "a c\n", "m"), "m: line 1: there is no token \"ac\"");
     CHECK_THROWS_WITH(clip::read_vocabulary("{\"a\":0}", "v", "", "m"), "v: there is no token \"<|startoftext|>\"");
     CHECK_THROWS_WITH(clip::read_vocabulary("{\"a\":1}", "v", "", "m"),

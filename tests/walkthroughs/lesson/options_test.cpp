@@ -77,7 +77,16 @@ TEST_CASE("Options: rejects a wrong command line in one line") {
     CHECK(refusal({"--trace-backward", "0"}) == "");
     CHECK(refusal({"--trace-backward", "-1"}) == "--trace-backward -1: the number must be from 0 to 2147483647");
     CHECK(refusal({"--seed", "-1"}) == "--seed -1: the number must be from 0 to 2147483647");
-    CHECK(refusal({"--" + std::string(10000, 'x')}).size() < 10100);
+    const std::string beginning(60, 'x'), ending(40, 'x');
+    CHECK(refusal({"--" + beginning + ending}) ==
+          "unknown option --\"" + beginning + "\"... (100 bytes); --help lists all options");
+    CHECK(refusal({beginning + ending}) ==
+          "\"" + beginning + "\"... (100 bytes) is not an option; options begin with --, see --help");
+    CHECK(refusal({"--steps", beginning + ending}) ==
+          "--steps \"" + beginning + "\"... (100 bytes): a whole number is needed, from 1 to 1000");
+    CHECK(refusal({"--" + beginning + ending.substr(20)}) ==
+          "unknown option --" + beginning + ending.substr(20) + "; --help lists all options");
+    CHECK(refusal({"--a\nb"}) == "unknown option --a\\nb; --help lists all options");
     CHECK(refusal({"steps"}) == "\"steps\" is not an option; options begin with --, see --help");
     CHECK(refusal({""}) == "\"\" is not an option; options begin with --, see --help");
     CHECK(refusal({"--"}) == "\"--\" is not an option; options begin with --, see --help");
@@ -247,12 +256,17 @@ TEST_CASE("Options: an option that means nothing without another, or beside it, 
         Given given;
         given.options.needs("image", "steps");
         given.options.excludes("rate", "no-positions");
+        given.options.needs_one_of("quiz", {"rate", "no-positions"});
         return error_of([&] { given.options.read(words); });
     };
     CHECK(error({"--image", "a"}) == "--image means something only together with --steps; give that too, or leave it out");
     CHECK(error({"--steps", "5", "--image", "a"}) == "");
     CHECK(error({"--rate", "0.5", "--no-positions"}) ==
           "--rate means nothing together with --no-positions; leave one of them out");
+    CHECK(error({"--quiz"}) ==
+          "--quiz means something only together with --rate or --no-positions; give that too, or leave it out");
+    CHECK(error({"--quiz", "--rate", "1"}) == "");
+    CHECK(error({"--quiz", "--no-positions"}) == "");
     CHECK(error({"--rate", "0.5"}) == "");
     CHECK(error({"--no-positions"}) == "");
     CHECK(error({"--help", "--image", "a"}) == "");

@@ -26,6 +26,7 @@ TEST_CASE("read_published_gpt: restores a model and its tokens; tokens of anothe
     CHECK_THROWS_WITH(model.ids("zyxw"), "\"zyxw\" has 4 tokens, this model can read 1 to 3");
     CHECK(model.ids("zyx").size() == 3);
     CHECK(model.ids("z").size() == 1);
+    CHECK_THROWS_WITH(model.ids("<|endoftext|>"), doctest::Contains("the text holds the special token \"<|endoftext|>\""));
     CHECK_THROWS_WITH(model.ids(""), "\"\" has 0 tokens, this model can read 1 to 3");
     CHECK_THROWS_WITH(read_published_gpt(weights, "", "", {}),
                       "gpt: --weights needs --merges, the merges.txt of the same model, to read the prompt");

@@ -50,11 +50,11 @@ TEST_CASE(
     const TemporaryFolder folder;
     const std::string index =
         write_published(folder, tensors_of(llama::parameters(w, config)), {.precision = Precision::bfloat16, .shards = 3},
-                        R"({"model_type": "llama", "num_attention_heads": 6, "rms_norm_eps": 1e-06, "eos_token_id": 99})");
+                        R"({"model_type": "llama", "num_attention_heads": 6, "rms_norm_eps": 1e-06, "eos_token_id": null})");
     const std::string expected = listed(generate(make_batch({{3, 1, 4}}), w, config, Limits{.new_tokens = 12})[0]);
-    const std::string call = program + " --weights " + index + " --ids '3 1 4' --tokens 12 --temperature 0";
-    CHECK(new_ids(run_command(call)) == expected);
-    CHECK(new_ids(run_command(call + " --no-cache")) == expected);
+    const std::string call = program + " --weights " + index + " --ids '3 1 4' --tokens 12";
+    CHECK(new_ids(run_command(call + " --temperature 0")) == expected);
+    CHECK(new_ids(run_command(call + " --temperature 0 --no-cache")) == expected);
     CHECK(new_ids(run_command(call + " --beams 1")) == expected);
     CHECK(new_ids(run_command(call + " --beams 3 --no-cache")) ==
           listed(beam_search({3, 1, 4}, 3, w, config, Limits{.new_tokens = 12})[0].ids));
@@ -219,7 +219,7 @@ TEST_CASE("generate: Gato continues text, and actions after a separator, with an
     const std::string text = listed(gato::generate({of_text}, gato::Next::text, w, config, limits)[0]);
     CHECK(new_ids(run_command(call("3 1 4"))) == text);
     CHECK(new_ids(run_command(call("3 1 4") + " --no-cache")) == text);
-    CHECK(new_ids(run_command(call("3 1 4") + " --beams 3 --no-cache")) ==
+    CHECK(new_ids(run_command(weights + " --tokens 5 --ids '3 1 4' --beams 3 --no-cache")) ==
           listed(gato::beam_search(of_text, gato::Next::text, 3, w, config, limits)[0].ids));
 
     // Two time steps: a text, and value 2, which is token 6 + 8 + 2, as the first action.
@@ -292,6 +292,32 @@ TEST_CASE("generate: rejects a file of unknown family, heads or tokens, and name
     CHECK(refusal(call + " --tokens 2").find("eos_token_id is [7,8]; a text ends at one token here, say which with --end N") !=
           std::string::npos);
     CHECK(run_command(call + " --tokens 2 --end 7").status == 0);
+    for (const std::string beyond : {"300", "-1"}) {
+        folder.file("config.json", R"({"model_type": "bloom", "n_head": 3, "eos_token_id": )" + beyond + "}");
+        CHECK(
+            refusal(call + " --tokens 2").find("eos_token_id is " + beyond + ", the model has the tokens 0 ... 299; say with") !=
+            std::string::npos);
+        CHECK(run_command(call + " --tokens 2 --end 7").status == 0);
+    }
+    folder.file("config.json", R"({"model_type": "bloom", "n_head": 3, "eos_token_id": 299})");
+    CHECK(run_command(call + " --tokens 2").status == 0);
+}
+
+TEST_CASE("generate: an option that can have no effect is refused, not ignored") {
+    if (!std::filesystem::exists(program)) return;
+    const auto refusal = [](const std::string& arguments) {
+        const CommandResult refused = run_command("timeout 5 " + program + " " + arguments + " 2>&1 >/dev/null");
+        CHECK(refused.status == 2);
+        return refused.output;
+    };
+    for (const std::string drawn : {"--temperature 1", "--top-k 5", "--top-p 0.5", "--probabilities"})
+        CHECK(refusal("--beams 2 " + drawn).find(" means nothing together with --beams; leave one of them out") !=
+              std::string::npos);
+    CHECK(refusal("--alpha 1").find("--alpha means something only together with --beams") != std::string::npos);
+    CHECK(refusal("--prompt a --ids 1").find("--prompt means nothing together with --ids") != std::string::npos);
+    CHECK(refusal("--weights a --vocab b").find("--vocab means something only together with --merges") != std::string::npos);
+    for (const std::string filter : {"--top-k 5", "--top-p 0.5"})
+        CHECK(refusal("--temperature 0 " + filter).find("--temperature 0 always takes the likeliest token") != std::string::npos);
 }
 
 TEST_CASE("generate: reads and writes text with a tokenizer.json beside the checkpoint") {

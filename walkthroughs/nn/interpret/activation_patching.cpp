@@ -329,7 +329,9 @@ int main(int argc, char** argv) {
     options.add("clean", choices.clean, "with --weights: a prompt");
     options.add("corrupted", choices.corrupted, "the same with one fact changed, of as many tokens");
     choices.model_options.declare(options, 4);
-    for (const char* const name : {"merges", "vocab", "clean", "corrupted", "eps", "activation"}) options.needs(name, "weights");
+    for (const char* const name : {"merges", "vocab", "clean", "corrupted", "heads", "eps", "activation"})
+        options.needs(name, "weights");
+    for (const char* const name : {"steps", "texts"}) options.excludes(name, "weights");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

@@ -291,7 +291,8 @@ int main(int argc, char** argv) {
     options.add("vocab", choices.vocab, "its vocab.json");
     options.add("prompt", choices.prompt, "words, or a file, for it to go on from");
     choices.model_options.declare(options, 4);
-    for (const char* const name : {"merges", "vocab", "prompt", "eps", "activation"}) options.needs(name, "weights");
+    for (const char* const name : {"merges", "vocab", "prompt", "heads", "eps", "activation"}) options.needs(name, "weights");
+    for (const char* const name : {"steps", "texts"}) options.excludes(name, "weights");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

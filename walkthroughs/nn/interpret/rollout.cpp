@@ -314,6 +314,7 @@ int main(int argc, char** argv) {
     choices.model_options.declare(options, 4);
     choices.model_options.declare_image_size(options);
     for (const char* const name : {"image", "heads", "eps", "activation", "image-size"}) options.needs(name, "weights");
+    for (const char* const name : {"steps", "puzzles"}) options.excludes(name, "weights");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

@@ -61,10 +61,7 @@ static Photographs read_photographs(const Choices& choices) {
 }
 
 static Photographs take_photographs(const Choices& choices) {
-    const bool read = !choices.photographs.empty();
-    require(read || choices.test_photographs.empty(), "--test-photographs needs --photographs");
-    require(!read || choices.spheres.empty(), "--photographs and --spheres are two scenes; give one of them");
-    if (read) return read_photographs(choices);
+    if (!choices.photographs.empty()) return read_photographs(choices);
     const std::vector<Sphere> spheres = choices.spheres.empty() ? four_spheres() : read_spheres(choices.spheres);
     return {views_of(spheres, choices.views, choices.side), views_of(spheres, 7, choices.side, 1.234)};
 }
@@ -445,6 +442,8 @@ int main(int argc, char** argv) {
     options.add("test-views", choices.test_views, "test photographs that are used, evenly spread", 1, 1000);
     options.add_output("out", choices.out, "beginning of the names of PPM files for a turn around the scene",
                        {"-00.ppm", "-turn.ppm"});
+    for (const char* const name : {"test-photographs", "widest", "test-views"}) options.needs(name, "photographs");
+    for (const char* const name : {"spheres", "views", "side"}) options.excludes(name, "photographs");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

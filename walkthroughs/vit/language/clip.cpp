@@ -395,6 +395,8 @@ int main(int argc, char** argv) {
         "a published CLIP checkpoint (safetensors, its config.json and preprocessor_config.json beside it): only scores --image against --text");
     options.add("vocab", choices.vocabulary, "its vocab.json; without it the one in the same folder");
     options.add("merges", choices.merges, "its merges.txt; without it the one in the same folder");
+    for (const char* const name : {"image-heads", "text-heads", "vocab", "merges"}) options.needs(name, "weights");
+    options.excludes("steps", "weights");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices, options.seed); });
 }

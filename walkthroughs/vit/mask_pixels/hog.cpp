@@ -214,6 +214,7 @@ int main(int argc, char** argv) {
     options.add("cell", choices.cell, "side of a cell, pixels", 1, 1000);
     options.add("bins", choices.bins, "orientations that are told apart", 1, 180);
     options.add_output("out", choices.out, "a PPM or PNG file: the image and its roses");
+    options.excludes("digit", "image");
     options.read_or_exit(argc, argv);
     return give_lesson(options, [&](Lesson& lesson) { walk(lesson, choices); });
 }
