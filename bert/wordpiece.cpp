@@ -229,6 +229,7 @@ std::vector<std::string> split_words(std::string_view text, const Config& config
 // ---- From words to pieces -----------------------------------------------------------------------------------------------------
 
 Match longest_match(std::string_view word, std::size_t begin, const Vocabulary& vocabulary) {
+    require(begin <= word.size(), "wordpiece: byte ", begin, " of a word of ", word.size(), " bytes, counted from 0");
     Match longest{-1, begin};
     int node = begin == 0 ? 0 : vocabulary.continuation;
     for (std::size_t at = begin; at < word.size(); ++at) {
@@ -375,7 +376,12 @@ static Learned special_tokens_and_characters(const std::vector<CountedWord>& wor
     return learned;
 }
 
+static void require_count(int smallest_count) {
+    require(smallest_count >= 1, "wordpiece: pairs that occur ", smallest_count, " times, at least 1 is needed; 2 is usual");
+}
+
 Learned learn_vocabulary_textbook(std::string_view text, int size, const Config& config, int smallest_count) {
+    require_count(smallest_count);
     std::vector<CountedWord> words = words_as_characters(text, config);
     Learned learned = special_tokens_and_characters(words, size);
     std::set<std::string> known(learned.entries.begin(), learned.entries.end());
@@ -528,6 +534,7 @@ static Joining join_best(Learner& learner, const Ranked& best) {
 
 Learned learn_vocabulary(std::string_view text, int size, const Config& config, int smallest_count, Progress* progress) {
     if (progress != nullptr) progress->update(-1);
+    require_count(smallest_count);
     const std::vector<CountedWord> words = words_as_characters(text, config);
     Learned learned = special_tokens_and_characters(words, size);
     std::unordered_set<std::string> known(learned.entries.begin(), learned.entries.end());

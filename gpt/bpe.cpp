@@ -529,6 +529,7 @@ Vocabulary load_vocabulary(const std::string& vocab_json_path, const std::string
 }
 
 void save_vocabulary(const Vocabulary& vocabulary, const std::string& vocab_json_path, const std::string& merges_txt_path) {
+    require(vocabulary.size() > 0, "bpe::save_vocabulary: a vocabulary without tokens; load or train one first");
     std::vector<bool> is_special(vocabulary.tokens.size(), false);
     for (const int id : vocabulary.specials) is_special[id] = true;
     Ids ids;
@@ -566,7 +567,12 @@ static std::vector<int> merged_everywhere(const std::vector<int>& ids, const Mer
     return merged;
 }
 
+static void require_tokens(const Vocabulary& vocabulary) {
+    require(vocabulary.size() > 0, "bpe::encode: a vocabulary without tokens; load or train one first");
+}
+
 std::vector<int> encode_piece_textbook(std::string_view piece, const Vocabulary& vocabulary) {
+    require_tokens(vocabulary);
     std::vector<int> ids;
     for (const char byte : piece) ids.push_back(vocabulary.byte_ids[static_cast<unsigned char>(byte)]);
     const int no_merge = static_cast<int>(vocabulary.merges.size());
@@ -672,6 +678,7 @@ static std::vector<int> merge_all(LinkedTokens& tokens, const Vocabulary& vocabu
 }
 
 std::vector<int> encode_piece(std::string_view piece, const Vocabulary& vocabulary) {
+    require_tokens(vocabulary);
     require(piece.size() <= longest_text, "bpe::encode: ", piece.size(), " bytes in one piece; at most ", longest_text);
     LinkedTokens tokens;
     tokens.append(piece, vocabulary.byte_ids);
@@ -680,6 +687,9 @@ std::vector<int> encode_piece(std::string_view piece, const Vocabulary& vocabula
 
 std::vector<int> merge_tokens(std::span<const int> ids, const Vocabulary& vocabulary) {
     require(ids.size() <= longest_text, "bpe::merge_tokens: ", ids.size(), " tokens; at most ", longest_text);
+    for (const int id : ids)
+        require(id >= 0 && id < vocabulary.size(), "bpe::merge_tokens: id ", id, " is not in a vocabulary of ", vocabulary.size(),
+                ", counted from 0");
     LinkedTokens tokens;
     tokens.ids.assign(ids.begin(), ids.end());
     tokens.link(0);
@@ -687,7 +697,7 @@ std::vector<int> merge_tokens(std::span<const int> ids, const Vocabulary& vocabu
 }
 
 std::vector<int> encode(std::string_view text, const Vocabulary& vocabulary, bool split) {
-    require(vocabulary.size() > 0, "bpe::encode: a vocabulary without tokens; load or train one first");
+    require_tokens(vocabulary);
     if (!split) return encode_piece(text, vocabulary);
     std::vector<int> ids;
     for (const std::string_view piece : split_pieces(text)) {
@@ -739,6 +749,7 @@ static std::vector<TrainingStep> count_pairs(const std::vector<std::vector<int>>
 }
 
 Training train_textbook(std::string_view text, int merges, bool split) {
+    require(merges >= 0, "bpe::train: ", merges, " merges; the number must not be negative");
     std::vector<std::vector<int>> pieces;
     for (const std::string_view piece : split ? split_pieces(text) : std::vector<std::string_view>{text}) {
         pieces.emplace_back();

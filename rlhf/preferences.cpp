@@ -197,6 +197,7 @@ std::vector<Ranking> read_rankings(const std::string& path, bool forgive_last_li
 }
 
 std::vector<int> ranks_of_order(const std::string& order, int answers) {
+    require(answers >= 0, "ranks_of_order: ", answers, " answers, there cannot be fewer than 0");
     std::string spaced;  // "3=4" becomes "3 = 4"
     for (const char letter : order)
         spaced += letter == '=' ? " = " : letter == ',' || letter == '>' || letter == '\t' ? " " : std::string(1, letter);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
@@ -21,6 +22,7 @@ int relative_bucket(int offset, bool both_ways, int buckets, int max_distance) {
             "; there must be at least 4, and half of them fewer than the distance");
     const int n = both_ways ? buckets / 2 : buckets;  // buckets of one direction
     const int base = both_ways && offset > 0 ? n : 0;
+    require(offset > std::numeric_limits<int>::min(), "relative_bucket: an offset of ", offset, " has no distance as an int");
     const int distance = both_ways ? std::abs(offset) : std::max(-offset, 0);
     const int exact = n / 2;  // distances below it have a bucket each
     if (distance < exact) return base + distance;
@@ -33,6 +35,8 @@ std::vector<int> relative_buckets(int queries, int keys, bool both_ways, const C
     std::vector<int> buckets;
     require(queries >= 1 && queries <= keys, "t5: ", queries, " queries are the last of ", keys,
             " keys; there must be 1 to that many");
+    require(long{queries} * keys <= std::numeric_limits<int>::max(), "t5: ", queries, " queries and ", keys,
+            " keys have more pairs than the 2147483647 rows of a matrix");
     for (int i = keys - queries; i < keys; ++i)
         for (int j = 0; j < keys; ++j) buckets.push_back(relative_bucket(j - i, both_ways, config.buckets, config.max_distance));
     return buckets;

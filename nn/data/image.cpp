@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <new>
 #include <string_view>
 
 #include "nn/base/require.h"
@@ -16,7 +17,12 @@ Image::Image(int height, int width, int channels, float value) : height(height),
     const double numbers = static_cast<double>(height) * width * channels;  // also where 64 bits are too few
     require(numbers < 1e12, "Image: ", height, " x ", width, " x ", channels, " are ", numbers,
             " numbers, at most 1e12 can be held");
-    pixels.assign(static_cast<std::size_t>(height) * width * channels, value);
+    try {
+        pixels.assign(static_cast<std::size_t>(height) * width * channels, value);
+    } catch (const std::bad_alloc&) {
+        require(false, "Image: no memory for ", height, " x ", width, " x ", channels, " numbers, which take ", 4 * numbers / 1e9,
+                " GB; make it smaller");
+    }
 }
 
 void Image::outside(int y, int x, int c) const {

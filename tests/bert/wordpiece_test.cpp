@@ -495,4 +495,13 @@ TEST_SUITE("tokenizer_bert") {
         CHECK(usual.lower_case);
         CHECK(usual.longest_word == 200);
     }
+    TEST_CASE("longest_match, learn_vocabulary: a byte after the word and a smallest count below 1 are refused") {
+        const Vocabulary vocabulary = wordpiece::make_vocabulary({"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a"});
+        CHECK(wordpiece::longest_match("a", 1, vocabulary).id == -1);
+        CHECK_THROWS_WITH(wordpiece::longest_match("a", 2, vocabulary), "wordpiece: byte 2 of a word of 1 bytes, counted from 0");
+        const std::string rule = "wordpiece: pairs that occur 0 times, at least 1 is needed; 2 is usual";
+        CHECK(error_of([] { wordpiece::learn_vocabulary("a b", 10, {}, 0); }) == rule);
+        CHECK(error_of([] { wordpiece::learn_vocabulary_textbook("a b", 10, {}, 0); }) == rule);
+        CHECK_NOTHROW(wordpiece::learn_vocabulary("a b", 10, {}, 1));
+    }
 }

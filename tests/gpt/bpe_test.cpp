@@ -680,4 +680,18 @@ TEST_SUITE("bpe_training") {
         CHECK_THROWS_WITH(bpe::encode("abc", bpe::Vocabulary{}),
                           "bpe::encode: a vocabulary without tokens; load or train one first");
     }
+    TEST_CASE(
+        "encode_piece, merge_tokens, train_textbook, save_vocabulary: no tokens, ids outside and fewer than 0 merges throw") {
+        const std::string none = "bpe::encode: a vocabulary without tokens; load or train one first";
+        CHECK(error_of([] { bpe::encode_piece("a", {}); }) == none);
+        CHECK(error_of([] { bpe::encode_piece_textbook("a", {}); }) == none);
+        const Vocabulary bytes = bpe::make_vocabulary({});
+        CHECK(error_of([&] { bpe::merge_tokens(std::vector<int>{257}, bytes); }) ==
+              "bpe::merge_tokens: id 257 is not in a vocabulary of 257, counted from 0");
+        CHECK(error_of([&] { bpe::merge_tokens(std::vector<int>{-1}, bytes); }).find("id -1 is not in") != std::string::npos);
+        CHECK(bpe::merge_tokens(std::vector<int>{0, 256}, bytes) == std::vector<int>{0, 256});
+        CHECK_THROWS_WITH(bpe::train_textbook("a", -1), "bpe::train: -1 merges; the number must not be negative");
+        CHECK_THROWS_WITH(bpe::save_vocabulary({}, "/none/v", "/none/m"),
+                          "bpe::save_vocabulary: a vocabulary without tokens; load or train one first");
+    }
 }

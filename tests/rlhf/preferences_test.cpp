@@ -231,4 +231,8 @@ TEST_CASE("preferences::Person: the defaults") {
     CHECK(usual.tie_margin == 0);
 }
 
+TEST_CASE("ranks_of_order: fewer than 0 answers are refused") {
+    CHECK_THROWS_WITH(preferences::ranks_of_order("1", -1), "ranks_of_order: -1 answers, there cannot be fewer than 0");
+}
+
 TEST_SUITE_END();

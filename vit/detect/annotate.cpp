@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 
 #include "nn/base/finite.h"
 #include "nn/base/require.h"
@@ -33,6 +34,11 @@ static void set(Image& image, int y, int x, Colour colour) {
 Image enlarged(const Image& image, int factor) {
     require(factor >= 1 && (image.channels == 1 || image.channels == 3), "enlarged: an image of ", shape(image), " by ", factor,
             ", it must have 1 or 3 channels and the factor be at least 1");
+    require(image.pixels.size() == static_cast<std::size_t>(image.height) * image.width * image.channels, "enlarged",
+            ": an image of ", shape(image), " holds ", image.pixels.size(),
+            " numbers, it must hold one for each pixel and channel");
+    require(static_cast<double>(std::max(image.height, image.width)) * factor <= std::numeric_limits<int>::max(),
+            "enlarged: an image of ", shape(image), " by ", factor, " has a side of more than 2147483647 pixels");
     Image large(image.height * factor, image.width * factor, 3);
     for (int y = 0; y < large.height; ++y)
         for (int x = 0; x < large.width; ++x)

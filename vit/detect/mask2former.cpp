@@ -44,6 +44,8 @@ Matrix sine_positions(int height, int width, int D) {
 }
 
 MayAttend may_attend_unblocked(const Matrix& blocked) {
+    for (const float x : blocked)
+        require(x == 0 || x == 1, "mask2former: a mask of blocked pixels holds 1 (blocked) and 0 (free), not ", x);
     Matrix may(blocked.rows, blocked.cols);
     for (int i = 0; i < may.rows; ++i) {
         const bool all = std::count(blocked.row(i), blocked.row(i) + blocked.cols, 1.0f) == blocked.cols;

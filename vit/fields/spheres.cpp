@@ -97,6 +97,9 @@ static Point3 row_as_point(const Matrix& m, int row) { return {m(row, 0), m(row,
 
 Image draw_spheres(const std::vector<Sphere>& spheres, const Camera& camera, int samples) {
     require(samples > 0, "draw_spheres: ", samples, " samples a side of a pixel, at least 1 is needed");
+    for (const Sphere& sphere : spheres)
+        require(std::isfinite(sphere.radius) && sphere.radius > 0, "draw_spheres: a radius of ", sphere.radius,
+                ", it must be finite and above 0");
     // The same camera with finer pixels: its image is averaged.
     const Camera fine{.height = camera.height * samples,
                       .width = camera.width * samples,

@@ -137,6 +137,8 @@ void write_views(const std::string& path, const std::vector<View>& views) {
 
 std::vector<Point3> points_on_sphere(int count, double distance, double turn) {
     require(count >= 1, "points_on_sphere: ", count, " points, there must be at least 1");
+    require(std::isfinite(distance) && distance > 0 && std::isfinite(turn), "points_on_sphere: a distance of ", distance,
+            " and a turn of ", turn, "; both must be finite, the distance above 0");
     std::vector<Point3> places;
     for (int i = 0; i < count; ++i) {
         const double z = 1 - 2 * (i + 0.5) / count, across = std::sqrt(1 - z * z), angle = 2.399963 * i + turn;

@@ -48,6 +48,7 @@ Rays rays_of_pixels(const Camera& camera, const std::vector<int>& pixels, double
     require_finite(camera.pose, "rays_of_pixels", "numbers of the pose");
     require(camera.focal > 0 && std::isfinite(camera.focal), "rays_of_pixels: the focal length is ", camera.focal,
             " pixels, it must be positive and finite");
+    require(std::isfinite(offset), "rays_of_pixels: an offset of ", offset, " pixels, it must be finite; 0.5 is the middle");
     const int R = static_cast<int>(pixels.size());
     Rays rays{Matrix(R, 3), Matrix(R, 3)};
     for (int r = 0; r < R; ++r) {

@@ -156,6 +156,7 @@ Draws draw_gumbel(Random& random, int images, const Config& config, const Decodi
 }
 
 int tokens_to_mask(int round, int masked_at_first, int masked_now, const Decoding& how) {
+    require(round >= 0 && round < how.rounds, "maskgit: round ", round, " of ", how.rounds, ", counted from 0");
     const double done = static_cast<double>(round + 1) / how.rounds;
     const int planned = static_cast<int>(std::floor(masked_at_first * masked_fraction(how.schedule, done, masked_at_first)));
     return std::max(1, std::min(masked_now - 1, planned));

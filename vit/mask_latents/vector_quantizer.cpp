@@ -90,6 +90,7 @@ static void require_ids(const char* name, const std::vector<int>& ids, int codes
 }
 
 std::vector<int> code_counts(const std::vector<int>& ids, int codes) {
+    require(codes >= 0, "code_counts: ", codes, " codes, there cannot be fewer than 0");
     require_ids("code_counts", ids, codes);
     std::vector<int> counts(codes);
     for (const int id : ids) ++counts[id];
@@ -152,6 +153,8 @@ Matrix spherical_k_means(const Matrix& z, const std::vector<int>& first, int rou
 }
 
 std::vector<int> random_rows(Random& random, int rows, int count) {
+    require(rows > 0 && count >= 0, "random_rows: ", count, " of ", rows,
+            " rows; neither may be negative, and there must be a row");
     std::vector<int> chosen = permutation(random, rows);
     while (static_cast<int>(chosen.size()) < count) chosen.push_back(random.below(rows));
     chosen.resize(count);

@@ -199,6 +199,14 @@ Matrix kept_positions(const std::vector<float>& thresholds, const std::vector<in
         require(position >= 0 && position < l, "uvim: a permutation names position ", position, " of ", l, ", counted from 0");
     require(permutations.empty() || static_cast<int>(permutations.size()) == B * l, "uvim: ", permutations.size(),
             " numbers are not permutations of ", l, " positions for ", B, " images");
+    for (std::size_t first = 0; first < permutations.size(); first += static_cast<std::size_t>(l)) {
+        std::vector<bool> named(static_cast<std::size_t>(l), false);
+        for (std::size_t k = first; k < first + static_cast<std::size_t>(l); ++k) {
+            require(!named[permutations[k]], "uvim: the permutation of image ", first / static_cast<std::size_t>(l),
+                    " names position ", permutations[k], " twice, each once is needed");
+            named[permutations[k]] = true;
+        }
+    }
     Matrix keep(B * l, 1);
     for (int b = 0; b < B; ++b)
         for (int k = 0; k < l; ++k) {

@@ -483,4 +483,13 @@ TEST_CASE("t5::Config: the defaults") {
     CHECK(usual.start_token == 0);
 }
 
+TEST_CASE("relative_bucket, relative_buckets: a distance and a number of pairs that no int holds are refused") {
+    constexpr int most = 2147483647;
+    CHECK(t5::relative_bucket(-most, true, 32, 128) == 15);
+    CHECK_THROWS_WITH(t5::relative_bucket(-most - 1, true, 32, 128),
+                      "relative_bucket: an offset of -2147483648 has no distance as an int");
+    CHECK_THROWS_WITH(t5::relative_buckets(most, most, true, {}),
+                      "t5: 2147483647 queries and 2147483647 keys have more pairs than the 2147483647 rows of a matrix");
+}
+
 TEST_SUITE_END();

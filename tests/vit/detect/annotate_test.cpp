@@ -126,4 +126,13 @@ TEST_CASE("enlarged, draw_box, with_segments, in_a_row: each argument check fail
     CHECK(error_of([&] { in_a_row({grey}); }).ends_with("; all must have 3 channels and the same height, see enlarged"));
 }
 
+TEST_CASE("enlarged: an image that lacks pixels, and sides of more pixels than an int counts, are refused") {
+    Image cut(2, 2, 1);
+    cut.pixels.resize(3);
+    CHECK_THROWS_WITH(enlarged(cut, 2),
+                      "enlarged: an image of 2 x 2 x 1 holds 3 numbers, it must hold one for each pixel and channel");
+    CHECK_THROWS_WITH(enlarged(Image(2, 1, 1), 1'073'741'824),
+                      "enlarged: an image of 2 x 1 x 1 by 1073741824 has a side of more than 2147483647 pixels");
+}
+
 TEST_SUITE_END();

@@ -662,4 +662,11 @@ TEST_CASE("mask2former::Config: the defaults") {
     CHECK(usual.importance == 0.75);
 }
 
+TEST_CASE("may_attend_unblocked: numbers other than 0 and 1 are refused") {
+    for (const float x : {0.5f, NAN})
+        CHECK(error_of([&] {
+                  mask2former::may_attend_unblocked(Matrix(1, 1, x));
+              }).starts_with("mask2former: a mask of blocked pixels holds 1 (blocked) and 0 (free), not "));
+}
+
 TEST_SUITE_END();

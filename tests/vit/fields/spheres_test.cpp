@@ -138,4 +138,12 @@ TEST_CASE("draw_spheres: the colour of one ray, by hand: the diffuse light times
     CHECK(pixel(0, 0, 2) == Approx(0.164186).epsilon(1e-5));
 }
 
+TEST_CASE("draw_spheres: a radius that is not above 0 is refused") {
+    const Camera camera = look_at({0, 0, 3}, {0, 0, 0}, {0, 1, 0}, 2, 2, 60);
+    CHECK_THROWS_WITH(draw_spheres({Sphere{{0, 0, 0}, 0, {1, 0, 0}}}, camera),
+                      "draw_spheres: a radius of 0.000000, it must be finite and above 0");
+    CHECK_THROWS_WITH(draw_spheres({Sphere{{0, 0, 0}, NAN, {1, 0, 0}}}, camera),
+                      "draw_spheres: a radius of nan, it must be finite and above 0");
+}
+
 TEST_SUITE_END();

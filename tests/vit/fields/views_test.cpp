@@ -197,4 +197,11 @@ TEST_CASE("read_views: of the 48 matrices that exchange and mirror axes, the 24 
     CHECK(accepted == 24);
 }
 
+TEST_CASE("points_on_sphere: a distance that is not above 0, and numbers that are not finite, are refused") {
+    const std::string rule = "; both must be finite, the distance above 0";
+    CHECK(error_of([] { points_on_sphere(1, 0); }) == "points_on_sphere: a distance of 0.000000 and a turn of 0.000000" + rule);
+    CHECK(error_of([] { points_on_sphere(1, NAN); }).ends_with(rule));
+    CHECK(error_of([] { points_on_sphere(1, 1, INFINITY); }).ends_with(rule));
+}
+
 TEST_SUITE_END();

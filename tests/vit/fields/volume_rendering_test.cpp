@@ -216,4 +216,10 @@ TEST_CASE("look_at: the camera's right, up and backward directions have length 1
         }
 }
 
+TEST_CASE("rays_of_pixels: an offset that is not finite is refused") {
+    const Camera camera = look_at({0, 0, 3}, {0, 0, 0}, {0, 1, 0}, 2, 2, 60);
+    CHECK_THROWS_WITH(rays_of_pixels(camera, {0}, NAN),
+                      "rays_of_pixels: an offset of nan pixels, it must be finite; 0.5 is the middle");
+}
+
 TEST_SUITE_END();

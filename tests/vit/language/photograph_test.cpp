@@ -96,4 +96,11 @@ TEST_CASE("resize_bicubic_antialiased: rows are resized as columns are") {
     CHECK(doubled(3, 0, 0) == 0);
 }
 
+TEST_CASE("centre_crop: an image that lacks pixels is refused") {
+    Image cut(4, 4, 1);
+    cut.pixels.resize(3);
+    CHECK_THROWS_WITH(centre_crop(cut, 2, 2),
+                      "centre_crop: an image of 4 x 4 x 1 holds 3 numbers, it must hold one for each pixel and channel");
+}
+
 TEST_SUITE_END();

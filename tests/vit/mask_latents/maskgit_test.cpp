@@ -437,4 +437,11 @@ TEST_CASE("maskgit::Decoding: the defaults") {
     CHECK(usual.choice_temperature == 4.5f);
 }
 
+TEST_CASE("tokens_to_mask: a round that does not exist is refused") {
+    const maskgit::Decoding how{.rounds = 2};
+    CHECK_THROWS_WITH(maskgit::tokens_to_mask(-1, 10, 10, how), "maskgit: round -1 of 2, counted from 0");
+    CHECK_THROWS_WITH(maskgit::tokens_to_mask(2, 10, 10, how), "maskgit: round 2 of 2, counted from 0");
+    CHECK_NOTHROW(maskgit::tokens_to_mask(1, 10, 10, how));
+}
+
 TEST_SUITE_END();

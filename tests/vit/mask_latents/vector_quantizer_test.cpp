@@ -206,4 +206,14 @@ TEST_CASE("average_directions, average_sums, split_busiest: each argument check 
     CHECK(book.counts.value()[1] == 1);
 }
 
+TEST_CASE("code_counts, random_rows: numbers below 0, and rows of none, are refused") {
+    Random random(1);
+    CHECK_THROWS_WITH(code_counts({}, -1), "code_counts: -1 codes, there cannot be fewer than 0");
+    CHECK(code_counts({}, 0).empty());
+    const std::string rule = " rows; neither may be negative, and there must be a row";
+    CHECK(error_of([&] { random_rows(random, 3, -1); }) == "random_rows: -1 of 3" + rule);
+    CHECK(error_of([&] { random_rows(random, 0, 1); }) == "random_rows: 1 of 0" + rule);
+    CHECK(random_rows(random, 1, 0).empty());
+}
+
 TEST_SUITE_END();

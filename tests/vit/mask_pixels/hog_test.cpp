@@ -204,4 +204,13 @@ TEST_CASE("hog::Config: the defaults") {
     CHECK(usual.cell == 8);
 }
 
+TEST_CASE("hog: a pixel that is not finite, and an image that lacks pixels, are refused") {
+    Image image(8, 8, 1);
+    image(3, 3, 0) = NAN;
+    CHECK_THROWS_WITH(hog::describe(image, {}), "hog: a pixel is nan, it has no gradient; all must be finite");
+    image.pixels.resize(3);
+    CHECK_THROWS_WITH(hog::describe(image, {}),
+                      "hog: an image of 8 x 8 x 1 holds 3 numbers, it must hold one for each pixel and channel");
+}
+
 TEST_SUITE_END();

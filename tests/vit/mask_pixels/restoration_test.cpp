@@ -131,4 +131,12 @@ TEST_CASE("restoration, errors: patches are numbered row by row") {
     CHECK(absolute.visible == 1);
 }
 
+TEST_CASE("mean_image, median_image: an image that lacks pixels is refused") {
+    Image cut(2, 2, 1);
+    cut.pixels.resize(3);
+    const std::string rule = ": an image of 2 x 2 x 1 holds 3 numbers, it must hold one for each pixel and channel";
+    CHECK(error_of([&] { mean_image({Image(2, 2, 1), cut}); }) == "mean_image" + rule);
+    CHECK(error_of([&] { median_image({cut, cut}); }) == "median_image" + rule);
+}
+
 TEST_SUITE_END();

@@ -567,4 +567,10 @@ TEST_CASE("uvim::Config: the defaults") {
     CHECK(usual.eps == 1e-6f);
 }
 
+TEST_CASE("kept_positions: a permutation that names a position twice is refused") {
+    CHECK_THROWS_WITH(uvim::kept_positions({0.5f, 0.5f}, {0, 1, 1, 1}, 2),
+                      "uvim: the permutation of image 1 names position 1 twice, each once is needed");
+    CHECK_NOTHROW(uvim::kept_positions({0.5f, 0.5f}, {0, 1, 1, 0}, 2));
+}
+
 TEST_SUITE_END();
