@@ -435,6 +435,7 @@ static void describe(Lesson& lesson, const Model& model, const std::string& name
 }
 
 static void write_with_checkpoint(Lesson& lesson, const Choices& choices) {
+    { const Safetensors opened(choices.weights); }  // refused before its tokens are looked for beside it
     const bpe::Vocabulary vocabulary = find_vocabulary(choices);
     const std::unique_ptr<Model> model = load_model(choices);
     require(vocabulary.size() <= model->text_tokens(), choices.weights, ": its tokenizer has ", vocabulary.size(),

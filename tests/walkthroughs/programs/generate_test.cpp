@@ -313,6 +313,8 @@ TEST_CASE("generate: an option that can have no effect is refused, not ignored")
     for (const std::string drawn : {"--temperature 1", "--top-k 5", "--top-p 0.5", "--probabilities"})
         CHECK(refusal("--beams 2 " + drawn).find(" means nothing together with --beams; leave one of them out") !=
               std::string::npos);
+    CHECK(refusal("--weights /none/model.safetensors")
+              .ends_with(": /none/model.safetensors: cannot be opened: No such file or directory\n"));
     CHECK(refusal("--alpha 1").find("--alpha means something only together with --beams") != std::string::npos);
     CHECK(refusal("--prompt a --ids 1").find("--prompt means nothing together with --ids") != std::string::npos);
     CHECK(refusal("--weights a --vocab b").find("--vocab means something only together with --merges") != std::string::npos);
