@@ -105,9 +105,12 @@ void require_same_settings(const std::string& vocabulary_path, const Config& con
     const std::string path = beside(vocabulary_path, "vocab.txt", "tokenizer_config.json");
     if (!is_file(path)) return;
     const Json settings = read_json(path);
+    require(settings.kind == Json::Kind::object, path, ": an object of settings is needed, as {\"do_lower_case\": true}");
     const auto says = [&](std::string_view name, bool otherwise) {
         const Json* const value = settings.find(name);
-        return value == nullptr || value->kind == Json::Kind::null ? otherwise : value->as_boolean();
+        if (value == nullptr || value->kind == Json::Kind::null) return otherwise;
+        require(value->kind == Json::Kind::boolean, path, ": line ", value->line, ": ", name, " must be true or false");
+        return value->boolean;
     };
     const bool lower_case = says("do_lower_case", config.lower_case);
     require(lower_case == config.lower_case, path, ": do_lower_case is ", lower_case ? "true" : "false",

@@ -394,9 +394,10 @@ void require_no_added_tokens(const std::string& path, const std::function<int(co
     if (!is_file(path)) return;
     const Json json = read_json(path);
     if (json.kind == Json::Kind::null) return;
-    for (const JsonMember& member : json.as_object())
-        require(member.value.as_integer() == id_of(member.name), path, ": line ", member.value.line, ": adds the token ",
-                brief_string(member.name), " with the id ", brief_string(json_text(member.value)),
+    require(json.kind == Json::Kind::object, path, ": an object of tokens and their numbers is needed, as {\"[PAD]\": 50257}");
+    for (const JsonMember& member : json.members)
+        require(member.value.whole && member.value.integer == id_of(member.name), path, ": line ", member.value.line,
+                ": adds the token ", brief_string(member.name), " with the id ", brief_string(json_text(member.value)),
                 "; added tokens are not read here, and without them a text would get other ids");
 }
 

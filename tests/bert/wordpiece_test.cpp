@@ -429,6 +429,8 @@ TEST_SUITE("tokenizer_bert") {
             CHECK(error_of([&] { size_with(json); }) ==
                   added + ": line 1: adds the token " + json.substr(1, 3) +
                       " with the id \"6\"; added tokens are not read here, and without them a text would get other ids");
+        CHECK(error_of([&] { size_with("[]"); }).starts_with(added + ": an object of tokens and their numbers is needed"));
+        CHECK(error_of([&] { size_with(R"({"a": "5"})"); }).starts_with(added + ": line 1: adds the token \"a\" with the id"));
         const auto refusal = [&](const std::string& json, bool lower_case) {
             folder.file("tokenizer_config.json", json);
             return error_of([&] { wordpiece::require_same_settings(vocab, {.lower_case = lower_case}); });
@@ -446,6 +448,8 @@ TEST_SUITE("tokenizer_bert") {
                       (lower_case ? "uncased; give --cased" : "cased; leave --cased out"));
             CHECK(
                 refusal(R"({"strip_accents": )" + other + "}", lower_case).starts_with(settings + ": strip_accents is " + other));
+            CHECK(refusal("[]", lower_case) == settings + ": an object of settings is needed, as {\"do_lower_case\": true}");
+            CHECK(refusal(R"({"do_lower_case": 1})", lower_case) == settings + ": line 1: do_lower_case must be true or false");
             CHECK(refusal(R"({"tokenize_chinese_chars": false})", lower_case) ==
                   settings + ": tokenize_chinese_chars is false, here each ideograph is a word");
         }

@@ -333,6 +333,14 @@ TEST_SUITE("tokenizer_gpt2") {
             CHECK(error_of([&] { bpe::load_vocabulary(vocab, merges); }) ==
                   settings + ": " + rule + " is true, which is not implemented here; give ids instead of words");
         }
+        const auto with_settings = [&](const std::string& json) {
+            folder.file("tokenizer_config.json", json);
+            return error_of([&] { bpe::load_vocabulary(vocab, merges); });
+        };
+        CHECK(with_settings("[]") == settings + ": json: line 1: an object is needed, this is an array");
+        CHECK(with_settings(R"({"add_bos_token": 1})") == settings + ": json: line 1: a truth value is needed, this is a number");
+        CHECK_THROWS_WITH(bpe::read_tokenizer(R"({"model": {"type": 7}})", "t"),
+                          "t: json: line 1: a string is needed, this is a number");
     }
 
     TEST_CASE("read_merges: lines that end in carriage returns alone are named") {
