@@ -165,11 +165,8 @@ static std::vector<float> channels_of(const Json& config, const char* key, const
     return numbers;
 }
 
-Preparation preparation_of(const std::string& checkpoint_path, const VisionConfig& config) {
-    const std::string path = checkpoint_path.substr(0, checkpoint_path.rfind('/') + 1) + "preprocessor_config.json";
+static Preparation preparation_in(const Json& said, const std::string& path, const VisionConfig& config) {
     Preparation how;
-    if (!is_file(path)) return how;
-    const Json said = read_json(path);
     for (const char* const step : {"do_resize", "do_center_crop", "do_normalize"})
         if (const Json* const done = said.find(step))
             require(done->as_boolean(), path, ": ", step,
@@ -182,7 +179,21 @@ Preparation preparation_of(const std::string& checkpoint_path, const VisionConfi
     require(how.shorter_side >= side, path, ": size is ", how.shorter_side, ", less than the ", side, " that are cut out of it");
     how.mean = channels_of(said, "image_mean", image_mean, path);
     how.standard_deviation = channels_of(said, "image_std", image_standard_deviation, path);
+    for (const float number : how.standard_deviation)
+        require(number > 0, path, ": image_std holds ", number, ", by which pixels are divided; it must be above 0");
     return how;
+}
+
+Preparation preparation_of(const std::string& checkpoint_path, const VisionConfig& config) {
+    const std::string path = checkpoint_path.substr(0, checkpoint_path.rfind('/') + 1) + "preprocessor_config.json";
+    if (!is_file(path)) return {};
+    const Json said = read_json(path);
+    try {
+        return preparation_in(said, path, config);
+    } catch (const std::invalid_argument& error) {  // that of a value of another kind names its line only
+        const std::string words = error.what();
+        fail({words.starts_with(path) ? "" : path + ": ", words});
+    }
 }
 
 // --- weights ---

@@ -59,11 +59,9 @@ static std::vector<float> channels_of(const Json& said, const char* key, int cha
     return numbers;
 }
 
-Image prepared_photograph(const Image& photograph, const vit::Config& config, const std::string& weights) {
-    const Image prepared = vit::preprocess(photograph, config);  // x - 1/2, divided by 1/2
-    const std::string path = weights.substr(0, weights.rfind('/') + 1) + "preprocessor_config.json";
-    if (!is_file(path)) return prepared;
-    const Json said = read_json(path);
+// The photograph normalised as the file says.
+//   prepared  what vit::preprocess() returns: x - 1/2, divided by 1/2
+static Image normalised_as(const Json& said, const Image& prepared, const vit::Config& config, const std::string& path) {
     require(said.kind == Json::Kind::object, path, ": is another JSON value than an object {...}");
     require_step(said, "do_resize", true, path);
     require_step(said, "do_normalize", true, path);
@@ -78,4 +76,17 @@ Image prepared_photograph(const Image& photograph, const vit::Config& config, co
     for (float& number : mean) number = 2 * number - 1;  // both in units of what preprocess() returns
     for (float& number : deviation) number *= 2;
     return normalise(prepared, mean, deviation);
+}
+
+Image prepared_photograph(const Image& photograph, const vit::Config& config, const std::string& weights) {
+    const Image prepared = vit::preprocess(photograph, config);
+    const std::string path = weights.substr(0, weights.rfind('/') + 1) + "preprocessor_config.json";
+    if (!is_file(path)) return prepared;
+    const Json said = read_json(path);
+    try {
+        return normalised_as(said, prepared, config, path);
+    } catch (const std::invalid_argument& error) {  // that of a value of another kind names its line only
+        const std::string words = error.what();
+        fail({words.starts_with(path) ? "" : path + ": ", words});
+    }
 }

@@ -552,6 +552,10 @@ TEST_CASE("preparation_of: without a file as OpenAI's models; an unsupported ste
     CHECK(refused(R"({"image_mean": [0.5]})") == path + ": image_mean has 1 numbers, one for each of 3 channels is needed");
     CHECK(refused(R"({"crop_size": {"height": 8, "width": 9}})") ==
           path + ": crop_size is not a square; only squares are read here");
+    CHECK(refused(R"({"size": 8, "crop_size": 8, "image_std": [1, 0, 1]})") ==
+          path + ": image_std holds 0.000000, by which pixels are divided; it must be above 0");
+    CHECK(refused("[]") == path + ": json: line 1: an object is needed, this is an array");
+    CHECK(refused(R"({"do_resize": 1})") == path + ": json: line 1: a truth value is needed, this is a number");
 }
 
 TEST_CASE("config_of: a config.json that omits the values of ViT-B/32 means 12 and 8 heads") {

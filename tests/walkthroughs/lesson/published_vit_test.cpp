@@ -58,6 +58,7 @@ TEST_CASE("prepared_photograph: a preparation that is not done here, or of anoth
     CHECK(error(R"({"image_std": [0.5, 0, 0.5]})") ==
           config + ": image_std holds 0.000000, by which pixels are divided; it must be above 0");
     CHECK(error("[]") == config + ": is another JSON value than an object {...}");
+    CHECK(error(R"({"do_resize": 1})") == config + ": json: line 1: a truth value is needed, this is a number");
     CHECK(error("{").starts_with(config + ": line 1, byte 1: "));
 }
 
