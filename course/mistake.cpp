@@ -1,5 +1,6 @@
 #include "course/mistake.h"
 
+#include <algorithm>
 #include <map>
 
 #include "nn/base/require.h"
@@ -10,7 +11,7 @@ static constexpr std::size_t value_begin = 9;  // columns of a line before its v
 
 // "vit.cpp" of "vit/vit.cpp", "no_scale" of "course/mistakes/no_scale.txt"
 static std::string stem(const std::string& path) {
-    const std::size_t begin = path.rfind('/') == std::string::npos ? 0 : path.rfind('/') + 1;
+    const std::size_t begin = path.rfind('/') + 1;  // 0 without a folder, as npos + 1 is 0
     return path.substr(begin, path.rfind('.') - begin);
 }
 
@@ -21,13 +22,12 @@ Mistake read_mistake(const std::string& path) {
         ++number;
         if (line.empty()) continue;
         const std::string key = line.substr(0, line.find(' '));
-        const std::string value = line.size() > value_begin ? line.substr(value_begin) : "";
+        const std::string value = line.substr(std::min(value_begin, line.size()));
         const bool is_code = key == "before" || key == "after";
         require(is_code || key == "says" || key == "hint" || key == "file" || key == "caught", path, ":", number,
                 ": there is no key ", key);
-        require(line.size() <= value_begin ||
-                    line.substr(key.size(), value_begin - key.size()).find_first_not_of(' ') == std::string::npos,
-                path, ":", number, ": the value begins in column ", value_begin + 1);
+        require(line.find_first_not_of(' ', key.size()) >= value_begin, path, ":", number, ": the value begins in column ",
+                value_begin + 1);
         require(is_code || values.count(key) == 0, path, ":", number, ": a second line of ", key);
         if (values.count(key) > 0) values[key] += "\n";
         values[key] += value;

@@ -1,106 +1,12 @@
 // run_debugger.cpp: questions that are answered in gdb or lldb: run_debugger NAME --answer 0.25
 #include <cstdio>
 #include <exception>
-#include <string>
-#include <vector>
 
-#include "course/debugger/debugger_task.h"
-#include "course/grade/process.h"
-#include "nn/base/require.h"
-#include "nn/data/text.h"
-
-static const char* const usage =
-    "usage: run_debugger NAME [--answer ANSWER | --hint | --key] [--debugger gdb]\n"
-    "  NAME             a question; \"all\" answers every one by gdb and by lldb; without a name the questions are listed\n"
-    "  --answer ANSWER  is this right?\n"
-    "  --hint           a hint\n"
-    "  --key            the answer, and the commands that lead to it\n"
-    "  --debugger NAME  gdb (the default) or lldb\n";
-
-static const char* const built = "build/debug";
-
-static void build(const DebuggerTask& task) {
-    const std::string program = std::string(built) + "/walk/" + task.program;
-    const RunResult made = run({"make", "--no-print-directory", "BUILD=debug", program}, ".", {.seconds = 3600});
-    require(made.ended_well, "run_debugger: make BUILD=debug ", program, ": ", made.how, "\n", made.output);
-}
-
-static std::string existing(const std::string& kind) {
-    const std::string debugger = installed_debugger(kind);
-    require(!debugger.empty(), "run_debugger: there is no ", kind, " here; --debugger names another");
-    return debugger;
-}
-
-// All keys by both debuggers.   returns 0 when they agree
-static int verify() {
-    const std::string gdb = existing("gdb"), lldb = installed_debugger("lldb");
-    if (lldb.empty()) std::printf("lldb is not installed: gdb alone answers\n");
-    int different = 0;
-    const std::vector<DebuggerTask> tasks = all_debugger_tasks();
-    for (const DebuggerTask& task : tasks) {
-        build(task);
-        const std::string key = computed_key(task, gdb, built), other = lldb.empty() ? key : computed_key(task, lldb, built);
-        const bool same = is_right(other, key);
-        different += !same;
-        std::printf("%-20s %s%s\n", task.name.c_str(), key.c_str(), same ? "" : (", but " + lldb + " says " + other).c_str());
-    }
-    std::printf("%d questions, %d answered differently\n", static_cast<int>(tasks.size()), different);
-    return different == 0 ? 0 : 1;
-}
-
-static void show(const DebuggerTask& task) {
-    std::printf("%s\n\nprogram  make debug-%s%s\nanswer   make debug-task-%s ARGS=\"--answer ...\"; ARGS=--hint gives a hint\n",
-                task.asks.c_str(), task.program.substr(task.program.rfind('/') + 1).c_str(),
-                task.options.empty() ? "" : (" ARGS=\"" + task.options + "\"").c_str(), task.name.c_str());
-}
-
-static int show_key(const DebuggerTask& task, const std::string& kind) {
-    const std::string key = computed_key(task, existing(kind), built);
-    for (const std::string& line : kind == "gdb" ? task.gdb : task.lldb) std::printf("(%s) %s\n", kind.c_str(), line.c_str());
-    std::printf("%s\n%s\n", key.c_str(), task.why.c_str());
-    return 0;
-}
-
-static int check(const DebuggerTask& task, const std::string& kind, const std::string& answer) {
-    const bool right = is_right(answer, computed_key(task, existing(kind), built));
-    std::printf("%s\n", right ? ("right. " + task.why).c_str() : "not right; --hint gives a hint");
-    return right ? 0 : 1;
-}
-
-static int answer_command(const std::vector<std::string>& words) {
-    std::string name, answer, kind = "gdb";
-    bool hint = false, key = false;
-    for (std::size_t k = 0; k < words.size(); ++k) {
-        const bool with_value = words[k] == "--answer" || words[k] == "--debugger";
-        require(!with_value || k + 1 < words.size(), words[k], " needs a value");
-        if (words[k] == "--help") return std::fputs(usage, stdout), 0;
-        if (words[k] == "--hint")
-            hint = true;
-        else if (words[k] == "--key")
-            key = true;
-        else if (with_value)
-            (words[k] == "--answer" ? answer : kind) = words[k + 1], ++k;
-        else {
-            require(name.empty() && !words[k].starts_with("--"), "unknown option ", words[k], "; --help lists them");
-            name = words[k];
-        }
-    }
-    require(kind == "gdb" || kind == "lldb", "--debugger ", kind, " must be gdb or lldb");
-    if (name.empty() || name == "list") {
-        for (const DebuggerTask& task : all_debugger_tasks()) std::printf("%-20s %s\n", task.name.c_str(), task.asks.c_str());
-        return 0;
-    }
-    if (name == "all") return verify();
-    const DebuggerTask task = read_debugger_task("course/debugger/" + name + ".txt");
-    if (hint) return std::printf("%s\n", task.hint.c_str()), 0;
-    if (!key && answer.empty()) return show(task), 0;
-    build(task);
-    return key ? show_key(task, kind) : check(task, kind, answer);
-}
+#include "course/debugger/debugger_command.h"
 
 int main(int argc, char** argv) {
     try {
-        return answer_command({argv + 1, argv + argc});
+        return debugger_command({argv + 1, argv + argc});
     } catch (const std::exception& error) {
         std::fprintf(stderr, "run_debugger: %s\n", error.what());
         return 2;

@@ -4,6 +4,7 @@
 #include <cctype>
 #include <cmath>
 #include <cstdlib>
+#include <optional>
 #include <set>
 
 #include "nn/base/require.h"
@@ -37,9 +38,8 @@ std::string comparable(const std::string& failure) {
 namespace {
 // A piece of a failure: a number, or the words up to the next number.
 struct Piece {
-    bool is_number = false;
-    double number = 0;
-    std::string words;
+    std::optional<double> number;
+    std::string words;  // as they stand there
 };
 }  // namespace
 
@@ -47,30 +47,30 @@ struct Piece {
 static std::vector<Piece> pieces(const std::string& line) {
     std::vector<Piece> result;
     std::string words;
-    for (std::size_t at = 0; at < line.size();) {
-        const bool inside =
-            at > 0 && (std::isalnum(static_cast<unsigned char>(line[at - 1])) || line[at - 1] == '_' || line[at - 1] == '.');
-        const std::size_t digit = at + (line[at] == '-');
-        if (!inside && digit < line.size() && std::isdigit(static_cast<unsigned char>(line[digit]))) {
-            char* end = nullptr;
-            const double number = std::strtod(line.c_str() + at, &end);
-            if (!words.empty()) result.push_back({false, 0, words});
+    const char* at = line.c_str();
+    for (char before = ' '; *at != '\0'; before = at[-1]) {
+        const bool inside = std::isalnum(static_cast<unsigned char>(before)) || before == '_' || before == '.';
+        const char digit = *at == '-' ? at[1] : *at;
+        if (!inside && std::isdigit(static_cast<unsigned char>(digit))) {
+            if (!words.empty()) result.push_back({std::nullopt, words});
             words.clear();
-            result.push_back({true, number, line.substr(at, end - line.c_str() - at)});
-            at = end - line.c_str();
+            char* end = nullptr;
+            const double number = std::strtod(at, &end);
+            result.push_back({number, std::string(at, static_cast<const char*>(end))});
+            at = end;
         } else {
-            words += line[at++];
+            words += *at++;
         }
     }
-    if (!words.empty()) result.push_back({false, 0, words});
+    if (!words.empty()) result.push_back({std::nullopt, words});
     return result;
 }
 
 bool is_specific(const std::string& failure) {
     std::set<double> numbers;
     for (const Piece& piece : pieces(failure)) {
-        if (!piece.is_number) continue;
-        numbers.insert(piece.number);
+        if (!piece.number) continue;
+        numbers.insert(*piece.number);
         if (piece.words.find('.') != std::string::npos) return true;
     }
     return numbers.size() >= 3 || failure.find('"') != std::string::npos;
@@ -80,9 +80,10 @@ bool same_failure(const std::string& a, const std::string& b) {
     const std::vector<Piece> x = pieces(a), y = pieces(b);
     if (x.size() != y.size()) return false;
     for (std::size_t k = 0; k < x.size(); ++k) {
-        if (x[k].is_number != y[k].is_number) return false;
-        if (!x[k].is_number && x[k].words != y[k].words) return false;
-        if (std::abs(x[k].number - y[k].number) > 1e-6 + 2e-3 * std::abs(y[k].number)) return false;
+        const bool same = x[k].number && y[k].number
+                              ? std::abs(*x[k].number - *y[k].number) <= 1e-6 + 2e-3 * std::abs(*y[k].number)
+                              : !x[k].number && !y[k].number && x[k].words == y[k].words;
+        if (!same) return false;
     }
     return true;
 }

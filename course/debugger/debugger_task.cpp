@@ -21,8 +21,8 @@ DebuggerTask read_debugger_task(const std::string& path) {
         const bool is_command = key == "gdb" || key == "lldb";
         const bool known = is_command || key == "asks" || key == "program" || key == "options" || key == "hint" || key == "why";
         require(known, path, ":", number, ": there is no key ", key);
-        require(line.size() > value_begin && line.find_first_not_of(' ', key.size()) == value_begin, path, ":", number,
-                ": the value begins in column ", value_begin + 1);
+        require(line.find_first_not_of(' ', key.size()) == value_begin, path, ":", number, ": the value begins in column ",
+                value_begin + 1);
         require(is_command || values.count(key) == 0, path, ":", number, ": a second line of ", key);
         values[key].push_back(line.substr(value_begin));
     }

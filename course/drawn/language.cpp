@@ -21,7 +21,8 @@ static wordpiece::Vocabulary pieces(Random& random) {
     std::vector<std::string> entries{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
     std::set<std::string> seen;
     for (int k = 0; k < 40; ++k) {
-        const std::string piece = (random.below(2) == 0 ? "##" : "") + random_word(random, 3, 1, 4);
+        const std::string mark = random.below(2) == 0 ? "##" : "";  // drawn first, with every compiler
+        const std::string piece = mark + random_word(random, 3, 1, 4);
         if (seen.insert(piece).second) entries.push_back(piece);
     }
     return wordpiece::make_vocabulary(entries);
@@ -55,7 +56,10 @@ static const Drawn bpe_encoding("bpe_encode", [](Random& random, int round, Answ
     const bpe::Vocabulary vocabulary = bpe::vocabulary_of(bpe::train(text, 12 + 8 * round));
     const bpe::Vocabulary none = bpe::vocabulary_of(bpe::train("", 0));
     std::string letters = random_word(random, 3, 4, 7), runs;
-    for (int k = 0; k < 4; ++k) runs += std::string(between(random, 2, 5), static_cast<char>('a' + random.below(3)));
+    for (int k = 0; k < 4; ++k) {
+        const int length = between(random, 2, 5);
+        runs += std::string(length, static_cast<char>('a' + random.below(3)));
+    }
     const std::string word = random_word(random, 3, 14, 20);
     answers.ask("no merges", [&] { return bpe::encode_piece_textbook(letters + "\u00E9\u20AC", none); });  // bytes above 127, too
     answers.ask("a long word", [&] { return bpe::encode_piece_textbook(word, vocabulary); });

@@ -17,7 +17,7 @@ int Task::public_points() const {
 }
 
 static std::string stem(const std::string& path) {
-    const std::size_t begin = path.rfind('/') == std::string::npos ? 0 : path.rfind('/') + 1;
+    const std::size_t begin = path.rfind('/') + 1;  // 0 without a folder, as npos + 1 is 0
     return path.substr(begin, path.rfind('.') - begin);
 }
 
@@ -80,10 +80,8 @@ Task read_task(const std::string& path) {
         if (line.empty()) continue;
         const std::string place = path + ":" + std::to_string(line_number);
         const std::string key = line.substr(0, line.find(' '));
-        const std::string value = line.size() > value_begin ? line.substr(value_begin) : "";
-        require(line.size() <= value_begin ||
-                    line.substr(key.size(), value_begin - key.size()).find_first_not_of(' ') == std::string::npos,
-                place, ": the value begins in column ", value_begin + 1);
+        const std::string value = line.substr(std::min(value_begin, line.size()));
+        require(line.find_first_not_of(' ', key.size()) >= value_begin, place, ": the value begins in column ", value_begin + 1);
         if (key == "case" || key == "steps") {
             task.cases.push_back(case_of(value, place));
             task.cases.back().by_steps = key == "steps";

@@ -29,7 +29,7 @@ std::set<std::string> fixtures_of(const std::set<std::string>& files) {
     std::set<std::string> stems, fixtures;
     for (const std::string& file : files) {
         const std::string text = read_file(file);
-        for (std::size_t at = text.find(mark); at != std::string::npos; at = text.find(mark, at + 1)) {
+        for (std::size_t at = text.find(mark); at != std::string::npos; at = text.find(mark, at + mark.size())) {
             const std::size_t begin = at + mark.size();
             stems.insert(text.substr(begin, text.find('"', begin) - begin));
         }

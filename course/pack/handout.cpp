@@ -1,5 +1,7 @@
 #include "course/pack/handout.h"
 
+#include <algorithm>
+#include <iterator>
 #include <set>
 
 #include "nn/base/require.h"
@@ -11,40 +13,38 @@
 // Whether the line declares it: not indented, not a comment, the name as a whole word before a bracket, or after struct or enum
 // class.
 static bool declares(const std::string& line, const std::string& name) {
-    if (line.empty() || line[0] == ' ' || line[0] == '/' || line[0] == '#') return false;
-    if (line.starts_with("struct " + name + " {") || line.starts_with("enum class " + name + " {")) return true;
-    for (std::size_t at = line.find(name + "("); at != std::string::npos; at = line.find(name + "(", at + 1))
-        if (at > 0 && line[at - 1] == ' ') return true;
-    return false;
+    if (line.starts_with(" ") || line.starts_with("/") || line.starts_with("#")) return false;
+    return line.starts_with("struct " + name + " {") || line.starts_with("enum class " + name + " {") ||
+           line.find(" " + name + "(") != std::string::npos;
+}
+
+// Whether a comment above a declaration ends here: at an empty line, a line of the preprocessor, the end of something else.
+static bool stands_apart(const std::string& line) {
+    return line.empty() || line == "}" || line.starts_with("#") || line.starts_with("};") || line.starts_with("namespace");
 }
 
 std::string contract_text(const Contract& contract) {
     const std::vector<std::string> lines = split_lines(read_file(contract.file));
-    std::size_t at = 0;
-    while (at < lines.size() && !declares(lines[at], contract.function)) ++at;
-    require(at < lines.size(), contract.file, ": there is no declaration of ", contract.function);
-    std::size_t begin = at;
-    while (begin > 0 && !lines[begin - 1].empty() && !lines[begin - 1].starts_with("#") && lines[begin - 1] != "}" &&
-           !lines[begin - 1].starts_with("};") && !lines[begin - 1].starts_with("namespace"))
-        --begin;
-    const bool is_type = lines[at].starts_with("struct") || lines[at].starts_with("enum");
+    const auto at = std::find_if(lines.begin(), lines.end(), [&](const auto& line) { return declares(line, contract.function); });
+    require(at != lines.end(), contract.file, ": there is no declaration of ", contract.function);
+    const auto begin = std::find_if(std::reverse_iterator(at), lines.rend(), stands_apart).base();
+    const bool is_type = at->starts_with("struct") || at->starts_with("enum");
+    const auto is_end = [&](const std::string& line) {
+        return is_type ? line.ends_with("};") : line.ends_with("{") || line.find(';') != std::string::npos;
+    };
+    const auto end = std::find_if(at, lines.end(), is_end);
+    require(end != lines.end(), contract.file, ": the declaration of ", contract.function, " does not end");
     std::string text;
-    for (std::size_t k = begin; k < lines.size(); ++k) {
-        const std::string& line = lines[k];
-        const bool opens_body = !is_type && k >= at && line.ends_with("{");
-        text += (opens_body ? line.substr(0, line.size() - 2) + ";" : line) + "\n";
-        if (k >= at &&
-            (is_type ? line.starts_with("};") || line.ends_with("};") : opens_body || line.find(';') != std::string::npos))
-            break;
-    }
-    return text;
+    for (auto line = begin; line != end; ++line) text += *line + "\n";
+    const bool opens_body = !is_type && end->ends_with(" {");
+    return text + (opens_body ? end->substr(0, end->size() - 2) + ";" : *end) + "\n";
 }
 
 std::string opening_comment(const std::string& file) {
     std::string text;
     for (const std::string& line : split_lines(read_file(file))) {
         if (!line.starts_with("//")) break;
-        text += line.substr(line.size() > 2 ? 3 : 2) + "\n";
+        text += line.substr(std::min<std::size_t>(3, line.size())) + "\n";  // "//" alone is an empty line
     }
     return text;
 }

@@ -1,5 +1,5 @@
 // arithmetic.cpp: worksheets on attention, softmax, layer normalisation and patches.
-#include <cmath>
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -21,24 +21,8 @@ static std::vector<std::vector<int>> drawn_arguments(Random& random, int rows, i
     return arguments;
 }
 
-static Matrix logarithms(const std::vector<std::vector<int>>& arguments) {
-    Matrix scores(static_cast<int>(arguments.size()), static_cast<int>(arguments[0].size()));
-    for (int i = 0; i < scores.rows; ++i)
-        for (int j = 0; j < scores.cols; ++j) scores(i, j) = std::log(static_cast<float>(arguments[i][j]));
-    return scores;
-}
-
 static void add_rows(Sheet& sheet, const std::vector<std::string>& rows) {
     sheet.given.insert(sheet.given.end(), rows.begin(), rows.end());
-}
-
-static std::string row_text(const Matrix& m, int row) {
-    std::string line;
-    for (int j = 0; j < m.cols; ++j) {
-        const std::string cell = text(static_cast<int>(m(row, j)));
-        line += std::string(cell.size() < 6 ? 6 - cell.size() : 1, ' ') + cell;
-    }
-    return line;
 }
 
 static const SheetMaker attention_sheet(1, "attention", [](Sheet& sheet, Random& random) {
@@ -87,14 +71,13 @@ static const SheetMaker norm_sheet(3, "layer_norm", [](Sheet& sheet, Random& ran
     const std::vector<int> order = permutation(random, 4);
     const int mean = random.below(11) - 5, factor = 1 + random.below(3);
     Matrix x(1, 4), gain(1, 4), bias(1, 4);
-    for (int j = 0; j < 4; ++j) {
-        x(0, j) = static_cast<float>(mean) + static_cast<float>(factor) * pattern[order[j]];
-        gain(0, j) = static_cast<float>(1 + random.below(5));
-        bias(0, j) = static_cast<float>(random.below(5) - 2);
+    for (std::size_t j = 0; j < x.size(); ++j) {
+        x[j] = static_cast<float>(mean) + static_cast<float>(factor) * pattern[order[j]];
+        gain[j] = static_cast<float>(1 + random.below(5));
+        bias[j] = static_cast<float>(random.below(5) - 2);
     }
-    const Matrix y = layer_norm(x, {.gain = gain, .bias = bias}, 1e-12f).value();
-    sheet.given = {"One token x, D = 4, its gain and its bias (eps is too small to matter):", row_text(x, 0), row_text(gain, 0),
-                   row_text(bias, 0)};
+    const Matrix y = layer_norm(x, {.gain = gain, .bias = bias}, 0).value();
+    sheet.given = {"One token x, D = 4, its gain and its bias (eps is 0):", row_text(x, 0), row_text(gain, 0), row_text(bias, 0)};
     sheet.ask("the mean", mean);
     sheet.ask("sigma", 5 * factor);
     for (int j = 0; j < 4; ++j) sheet.ask("y(" + text(j) + ")", y(0, j));
@@ -104,16 +87,14 @@ static const SheetMaker patch_sheet(4, "patchify", [](Sheet& sheet, Random& rand
     sheet.title = "Patches";
     sheet.equation = "(H, W, C) -> (N, P P C): a patch's pixel rows in order, channel fastest";
     sheet.header = "nn/data/patches.h";
-    Image image(4, 4, 1);
     const std::vector<int> numbers = permutation(random, 16);
-    for (std::size_t k = 0; k < 16; ++k) image.pixels[k] = static_cast<float>(numbers[k]);
+    Matrix pixels(4, 4);
+    std::copy(numbers.begin(), numbers.end(), pixels.begin());
+    Image image(4, 4, 1);
+    image.pixels.assign(pixels.begin(), pixels.end());
     const Matrix patches = patchify(image, 2);  // (4, 4)
     sheet.given = {"An image of 4 x 4 pixels, one channel, cut into patches of side 2:"};
-    for (int y = 0; y < 4; ++y) {
-        Matrix row(1, 4);
-        for (int x = 0; x < 4; ++x) row(0, x) = image(y, x, 0);
-        sheet.given.push_back(row_text(row, 0));
-    }
+    for (int y = 0; y < pixels.rows; ++y) sheet.given.push_back(row_text(pixels, y));
     const int other = 1 + random.below(2);  // patch 1 or 2: one of them is not beside, the other not below patch 0
     for (const auto& [patch, col] : std::vector<std::pair<int, int>>{{0, 1}, {0, 2}, {other, 0}, {other, 3}, {3, 2}})
         sheet.ask("row " + text(patch) + ", column " + text(col) + " of the patches", patches(patch, col));
@@ -135,12 +116,14 @@ static const SheetMaker mask_sheet(5, "causal_and_padding", [](Sheet& sheet, Ran
         for (int key = 0; key < T; ++key) count += may(text_number * T + query, key);
         return count;
     };
-    int both[2] = {};
-    for (int b = 0; b < 2; ++b)
-        for (int query = 0; query < T; ++query) both[b] += allowed(b, query);
+    const auto pairs = [&](int text_number) {
+        int count = 0;
+        for (int query = 0; query < T; ++query) count += allowed(text_number, query);
+        return count;
+    };
     sheet.ask("how many keys the query at position 2 of the first text attends to", allowed(0, 2));
     sheet.ask("and the one at position " + text(T - 1) + " of the second text", allowed(1, T - 1));
     sheet.ask("and the one at position 1 of the second text", allowed(1, 1));
-    sheet.ask("all pairs of query and key that are allowed in the first text", both[0]);
-    sheet.ask("and in the second text, rows of padding included", both[1]);
+    sheet.ask("all pairs of query and key that are allowed in the first text", pairs(0));
+    sheet.ask("and in the second text, rows of padding included", pairs(1));
 });

@@ -1,4 +1,5 @@
 // learning.cpp: worksheets on losses, optimizers and reinforcement learning from human feedback.
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -16,17 +17,13 @@ static const SheetMaker cross_entropy_sheet(8, "cross_entropy", [](Sheet& sheet,
     sheet.equation = "p = softmax(logits),  loss = mean of -ln p(label) over the rows";
     sheet.header = "nn/training/loss.h";
     std::vector<std::vector<int>> arguments{{1, 1, 2}, {1, 3, 2}};
-    std::vector<int> labels(2);
-    Matrix logits(2, 3);
-    for (int i = 0; i < 2; ++i) {
-        const std::vector<int> order = permutation(random, 3);
-        const std::vector<int> row = arguments[i];
-        for (int j = 0; j < 3; ++j) {
-            arguments[i][j] = row[order[j]];
-            logits(i, j) = std::log(static_cast<float>(arguments[i][j]));
-        }
-        labels[i] = random.below(3);
+    std::vector<int> labels;
+    for (std::vector<int>& row : arguments) {
+        const std::vector<int> drawn = row, order = permutation(random, 3);
+        std::transform(order.begin(), order.end(), row.begin(), [&](int j) { return drawn[j]; });
+        labels.push_back(random.below(3));
     }
+    const Matrix logits = logarithms(arguments);  // (2, 3)
     const Var z = parameter(logits);
     const Tape tape;
     const Var loss = cross_entropy(z, labels);
@@ -48,10 +45,10 @@ static const SheetMaker adamw_sheet(9, "adamw", [](Sheet& sheet, Random& random)
     const float w0 = static_cast<float>(1 + random.below(5)), decay = random.below(2) == 0 ? 0.0f : 0.5f;
     const int g1 = 1 + random.below(5), g2 = -1 - random.below(3);
     const Var w = parameter(Matrix(1, 1, w0));
-    AdamW optimizer({w}, {}, {.learning_rate = 0.5f, .beta1 = 0.5f, .beta2 = 0.5f, .eps = 1e-8f, .weight_decay = decay});
-    sheet.given = {"w = " + text(static_cast<int>(w0)) + ", lr = 1/2, b1 = b2 = 1/2, decay = " + (decay > 0 ? "1/2" : "0") +
-                       ", eps too small to matter.",
-                   "Two steps, with the gradients " + text(g1) + " and " + text(g2) + "."};
+    AdamW optimizer({w}, {}, {.learning_rate = 0.5f, .beta1 = 0.5f, .beta2 = 0.5f, .eps = 0, .weight_decay = decay});
+    sheet.given = {
+        "w = " + text(static_cast<int>(w0)) + ", lr = 1/2, b1 = b2 = 1/2, decay = " + (decay > 0 ? "1/2" : "0") + ", eps = 0.",
+        "Two steps, with the gradients " + text(g1) + " and " + text(g2) + "."};
     int t = 0;
     for (const int g : {g1, g2}) {
         w->gradient = Matrix(1, 1, static_cast<float>(g));
@@ -68,34 +65,24 @@ static const SheetMaker gae_sheet(10, "gae", [](Sheet& sheet, Random& random) {
     sheet.equation = "delta_t = r_t + V_(t+1) - V_t,  A_t = delta_t + A_(t+1) / 2";
     sheet.header = "rlhf/ppo.h";
     Matrix rewards(1, 4), values(1, 4), mask(1, 4, 1);
-    for (int t = 0; t < 4; ++t) {
-        rewards(0, t) = static_cast<float>(random.below(5) - 2);
-        values(0, t) = static_cast<float>(random.below(7) - 3);
-    }
-    const int count = 3 + random.below(2);  // tokens of the answer
-    for (int t = count; t < 4; ++t) mask(0, t) = 0;
+    for (float& reward : rewards) reward = static_cast<float>(random.below(5) - 2);
+    for (float& value : values) value = static_cast<float>(random.below(7) - 3);
+    const bool padded = random.below(2) == 0;
+    mask[3] = !padded;
     const Matrix advantages = ppo::generalised_advantages(rewards, values, mask, 1, 0.5f);
-    std::string r = "rewards", v = "values ";
-    for (int t = 0; t < 4; ++t) {
-        const std::string a = text(static_cast<int>(rewards(0, t))), b = text(static_cast<int>(values(0, t)));
-        r += std::string(5 - a.size(), ' ') + a;
-        v += std::string(5 - b.size(), ' ') + b;
-    }
-    sheet.given = {
-        "Discount 1, trace 1/2. Four tokens" + std::string(count < 4 ? "; the last is padding and does not count." : "."), r, v};
-    for (int t = count - 1; t >= 0; --t) sheet.ask("the advantage of token " + text(t), advantages(0, t));
+    sheet.given = {"Discount 1, trace 1/2. Four tokens" + std::string(padded ? "; the last is padding and does not count." : "."),
+                   "rewards" + row_text(rewards, 0), "values " + row_text(values, 0)};
+    for (int t = padded ? 2 : 3; t >= 0; --t) sheet.ask("the advantage of token " + text(t), advantages[t]);
 });
 
 static const SheetMaker bradley_terry_sheet(11, "bradley_terry", [](Sheet& sheet, Random& random) {
     sheet.title = "Bradley-Terry";
     sheet.equation = "P(i beats j) = exp(r_i) / (exp(r_i) + exp(r_j)) = sigmoid(r_i - r_j)";
     sheet.header = "rlhf/preferences.h";
-    const std::vector<int> order = permutation(random, 3);
-    const int arguments[3] = {order[0] + 1, order[1] + 1, order[2] + 1};
-    float r[3];
-    for (int i = 0; i < 3; ++i) r[i] = std::log(static_cast<float>(arguments[i]));
-    sheet.given = {"The rewards of three answers:"};
-    for (const std::string& row : logarithm_rows({{arguments[0], arguments[1], arguments[2]}})) sheet.given.push_back(row);
+    std::vector<int> arguments = permutation(random, 3);
+    for (int& argument : arguments) ++argument;
+    const Matrix r = logarithms({arguments});  // (1, 3)
+    sheet.given = {"The rewards of three answers:", logarithm_rows({arguments}).front()};
     sheet.ask("P(answer 0 beats answer 1)", preferences::bradley_terry(r[0], r[1]));
     sheet.ask("P(answer 1 beats answer 2)", preferences::bradley_terry(r[1], r[2]));
     sheet.ask("P(answer 2 beats answer 0)", preferences::bradley_terry(r[2], r[0]));
@@ -106,16 +93,18 @@ static const SheetMaker kl_sheet(12, "kl", [](Sheet& sheet, Random& random) {
     sheet.title = "The Kullback-Leibler divergence";
     sheet.equation = "KL(p, q) = sum of p ln(p / q), in nats";
     sheet.header = "rlhf/exact.h";
-    const std::vector<int> a = permutation(random, 3), b = permutation(random, 3);
-    const int quarters[3] = {2, 1, 1};
+    // Gives a policy these parts of a whole in a drawn order, and returns its line.
+    const auto draw = [&](Matrix& policy, const char* name, const std::vector<int>& parts, int whole) {
+        std::string line = name;
+        float* probability = policy.begin();
+        for (const int k : permutation(random, static_cast<int>(parts.size()))) {
+            *probability++ = static_cast<float>(parts[k]) / static_cast<float>(whole);
+            line += "   " + text(parts[k]) + "/" + text(whole);
+        }
+        return line;
+    };
     Matrix p(3, 1), q(3, 1);
-    std::string of_p = "p", of_q = "q";
-    for (int i = 0; i < 3; ++i) {
-        p(i, 0) = static_cast<float>(quarters[a[i]]) / 4;
-        q(i, 0) = static_cast<float>(b[i] + 1) / 6;
-        of_p += "   " + text(quarters[a[i]]) + "/4";
-        of_q += "   " + text(b[i] + 1) + "/6";
-    }
+    const std::string of_p = draw(p, "p", {2, 1, 1}, 4), of_q = draw(q, "q", {1, 2, 3}, 6);
     sheet.given = {"Two policies over three answers:", of_p, of_q};
     sheet.ask("KL(p, q)", exact::kl(p, q));
     sheet.ask("KL(q, p)", exact::kl(q, p));

@@ -58,24 +58,38 @@ static std::string label_of(std::size_t number) { return std::string(1, static_c
 void Sheet::ask(const std::string& what, double answer) { questions.push_back({label_of(questions.size()), what, answer, ""}); }
 
 void Sheet::ask_words(const std::string& what, const std::string& answer) {
-    questions.push_back({label_of(questions.size()), what, 0, answer});
+    questions.push_back({.label = label_of(questions.size()), .asked = what, .words = answer});
 }
 
 static std::string answer_of(const Question& question) {
     return question.words.empty() ? short_digits(question.number, 4) : question.words;
 }
 
+Matrix logarithms(const std::vector<std::vector<int>>& arguments) {
+    Matrix m(static_cast<int>(arguments.size()), static_cast<int>(arguments.front().size()));
+    float* element = m.begin();
+    for (const std::vector<int>& row : arguments)
+        for (const int argument : row) *element++ = std::log(static_cast<float>(argument));
+    return m;
+}
+
+// A cell of a line, six columns wide.
+static std::string cell_text(const std::string& words) { return std::string(6 - words.size(), ' ') + words; }
+
 std::vector<std::string> logarithm_rows(const std::vector<std::vector<int>>& arguments) {
     std::vector<std::string> rows;
     for (const std::vector<int>& row : arguments) {
         std::string line;
-        for (const int argument : row) {
-            const std::string cell = argument == 1 ? "0" : "ln " + text(argument);
-            line += std::string(6 - cell.size(), ' ') + cell;
-        }
+        for (const int argument : row) line += cell_text(argument == 1 ? "0" : "ln " + text(argument));
         rows.push_back(line);
     }
     return rows;
+}
+
+std::string row_text(const Matrix& m, int row) {
+    std::string line;
+    for (int j = 0; j < m.cols; ++j) line += cell_text(text(static_cast<int>(m(row, j))));
+    return line;
 }
 
 // --- to print ---

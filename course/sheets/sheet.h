@@ -66,5 +66,9 @@ struct SheetMaker {
     SheetMaker(int order, const char* name, void (*fill)(Sheet& sheet, Random& random));
 };
 
-// "0   ln 2   ln 3", columns aligned: rows of a matrix whose elements are logarithms of whole numbers.
+// Logarithms of whole numbers, the rows equally long: as a matrix, and as lines "0   ln 2   ln 3", columns aligned.
+Matrix logarithms(const std::vector<std::vector<int>>& arguments);
 std::vector<std::string> logarithm_rows(const std::vector<std::vector<int>>& arguments);
+
+// A row of whole numbers as a line, columns aligned with those of logarithm_rows.
+std::string row_text(const Matrix& m, int row);

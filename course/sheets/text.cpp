@@ -9,9 +9,12 @@
 // A rhyme of syllables in which pairs of letters recur.
 static std::string drawn_rhyme(Random& random) {
     const std::vector<std::string> onsets{"b", "d", "m", "t"}, ends{"ab", "ob", "an", "on"};
+    const auto syllable = [&] {
+        const std::string onset = onsets[random.below(4)];  // drawn first, with every compiler
+        return onset + ends[random.below(4)];
+    };
+    const std::string one = syllable(), other = syllable();
     std::string rhyme;
-    const std::string one = onsets[random.below(4)] + ends[random.below(4)],
-                      other = onsets[random.below(4)] + ends[random.below(4)];
     for (int k = 0; k < 6; ++k) rhyme += random.below(3) < 2 ? one : other;
     return rhyme + other;
 }

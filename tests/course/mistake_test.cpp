@@ -9,6 +9,7 @@
 #include "tests/course/titles/titles.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
+#include "tests/this_process.h"
 
 TEST_SUITE_BEGIN("mistake");
 
@@ -41,6 +42,11 @@ TEST_CASE("with_mistake: `before` must occur exactly once") {
                       "course/mistakes/sign.txt: `before` appears 0 times in a.cpp, expected once: x + y");
     CHECK_THROWS_WITH(with_mistake("x + y, x + y", mistake),
                       "course/mistakes/sign.txt: `before` appears 2 times in a.cpp, expected once: x + y");
+    mistake.before = "xx";  // two occurrences may overlap
+    CHECK_THROWS_WITH(with_mistake("xxx", mistake),
+                      "course/mistakes/sign.txt: `before` appears 2 times in a.cpp, expected once: xx");
+    mistake.after = "y";
+    CHECK(with_mistake("x xx", mistake) == "x y");
 }
 
 TEST_CASE("read_mistake: rejects a missing or repeated key, and names the line") {
@@ -58,6 +64,12 @@ TEST_CASE("read_mistake: rejects a missing or repeated key, and names the line")
           path + ": caught is \"nothing\", expected \"suite: title of a test\"");
     CHECK(error(example + "\n") == "");
     CHECK(error("says     \n" + example.substr(example.find("hint"))) == "");  // nine columns, no value
+    CHECK(error("says\n" + example.substr(example.find("hint"))) == "");
+    CHECK(error("says    x\n" + example.substr(example.find("hint"))) == path + ":1: the value begins in column 10");
+    CHECK(error("says x\n" + example.substr(example.find("hint"))) == path + ":1: the value begins in column 10");
+    const WorkingFolder here(folder.path(""));
+    write_file_atomically("sign.txt", example);
+    CHECK(read_mistake("sign.txt").name == "sign");  // a path without a folder
 }
 
 TEST_CASE("course/mistakes: every mistake applies to the current source, and the test that catches it exists") {

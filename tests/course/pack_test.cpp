@@ -81,6 +81,15 @@ TEST_CASE("contract_text, opening_comment: from a small header and its source") 
     CHECK(contract_text({header, "E"}) == "enum class E { a, b };\n");
     CHECK(contract_text({source, "h"}) == "// Sums.\nstatic int h(int x);\n");
     CHECK(opening_comment(header) == "Small things.\n\n  more\n");
+    // not indented by even one space, not in a comment of any kind, not for the preprocessor; a file may begin with it
+    const std::string first = folder.file("b.h",
+                                          "int first(int x);\n g(1);\n/* g(2) */\n#define G g(3)\nint gg(int x, int y);\n"
+                                          "struct T { int x; };\nint g(int x)\n{\n"),
+                      open = folder.file("c.h", "int open(int x,\n");
+    CHECK(contract_text({first, "first"}) == "int first(int x);\n");
+    CHECK(contract_text({first, "T"}) == "int gg(int x, int y);\nstruct T { int x; };\n");
+    CHECK(contract_text({first, "g"}) == "int gg(int x, int y);\nstruct T { int x; };\nint g(int x)\n{\n");
+    CHECK(error_of([&] { contract_text({open, "open"}); }) == open + ": the declaration of open does not end");
 }
 
 TEST_CASE("handout_html: sums of points and minutes, what the points are for, names that are not allowed; each header once") {
@@ -161,6 +170,24 @@ TEST_CASE(
                       .starts_with(questions[k].right + "\n"));
         }
     }
+    // cells need no spaces, and both texts of a seed as a whole
+    const std::string narrow =
+        folder.file("N.md", head + "|one said|one done|t|\n|two said|two done|t|\n|three said|three done|t|\n");
+    CHECK(gift_text(quiz_of(narrow, 2)) ==
+          "::Q1:: In the paper, or usually\\: three said. What is done in the code that is compared with here? {\n"
+          "    =three done\n    ~two done\n    ~one done\n}\n\n"
+          "::Q2:: In the paper, or usually\\: two said. What is done in the code that is compared with here? {\n"
+          "    =two done\n    ~one done\n    ~three done\n}\n\n"
+          "::Q3:: In the paper, or usually\\: one said. What is done in the code that is compared with here? {\n"
+          "    =one done\n    ~three done\n    ~two done\n}\n\n");
+    CHECK(paper_text(quiz_of(narrow, 2), 2) ==
+          "1. In the paper, or usually: three said. What is done in the code that is compared with here?\n"
+          "   a) two done\n   b) one done\n   c) three done\n\n"
+          "2. In the paper, or usually: two said. What is done in the code that is compared with here?\n"
+          "   a) two done\n   b) three done\n   c) one done\n\n"
+          "3. In the paper, or usually: one said. What is done in the code that is compared with here?\n"
+          "   a) one done\n   b) three done\n   c) two done\n\n"
+          "key: 1c 2a 3a \n");
     CHECK(gift_text({{"a = b?", "{x}", {"~y", "z:"}}}) == "::Q1:: a \\= b? {\n    =\\{x\\}\n    ~\\~y\n    ~z\\:\n}\n\n");
 }
 

@@ -15,7 +15,10 @@ TEST_CASE("same_failure: equal text, and numbers within 2 in 1000") {
     CHECK(same_failure("500", "501"));
     CHECK_FALSE(same_failure("500", "502"));
     CHECK(same_failure("0 and -0.0000009", "0 and 0"));
+    CHECK(same_failure("0.000001", "0"));
     CHECK_FALSE(same_failure("0.000002", "0"));
+    CHECK_FALSE(same_failure("x", "1"));
+    CHECK_FALSE(same_failure("2 is 2-", "2 is 2"));
     CHECK_FALSE(same_failure("1", "x"));
     CHECK(same_failure("(-3, 2)", "(-3, 2)"));
 }
@@ -34,6 +37,10 @@ TEST_CASE("suspected: a failure without numbers has no suspects") {
     CHECK_FALSE(is_specific("1, 2 and 2"));
     CHECK(is_specific("it says \"no\""));
     CHECK_FALSE(is_specific("a_1.5"));  // digits of a name
+    CHECK_FALSE(is_specific("a1.5"));
+    CHECK_FALSE(is_specific("x 12 a.b"));  // the point is not the number's
+    CHECK(is_specific("x -1.5"));
+    CHECK_FALSE(is_specific("x - 1"));
     const std::vector<Suspect> suspects{{"no_scale", "the scale", "identical(a, b) is false"}};
     CHECK(suspected(suspects, "the scale", "identical(a, b) is false").empty());
 }
@@ -60,6 +67,8 @@ TEST_CASE("suspects: the cause finder's text is not compared, and line ends do n
     write_file_atomically(folder.path("s"), suspects_text(suspects));
     const std::vector<Suspect> read = read_suspects(folder.path("s"));
     REQUIRE(read.size() == 1);
+    CHECK(read[0].mistake == "sign");
+    CHECK(read[0].title == "title");
     CHECK(read[0].failure == "a  b");
     CHECK(read_suspects(folder.path("none")).empty());
     write_file_atomically(folder.path("s"), "no tabs here\n");

@@ -90,6 +90,7 @@ TEST_CASE("read_task: rejects missing, unknown and repeated keys, and names the 
           path + ": there is no line of contract or code");
     CHECK(error(changed("title    Down\n", "title Down, and more\n")) == path + ":1: the value begins in column 10");
     CHECK(error(changed("title    Down\n", "title\n")) == "");
+    CHECK(error(changed("title    Down\n", "title   Down\n")) == path + ":1: the value begins in column 10");
     CHECK(error(changed("hint     by how much?\n", "")) == path + ": 1 lines of hint, expected 2; the third hint is the code");
     CHECK(error(changed("case     2", "case     4")) == "");  // one point is left
     CHECK(error(changed("case     2", "case     5")).starts_with(path + ": the cases take 6 of 6 points"));

@@ -20,6 +20,11 @@ TEST_CASE("number_of: fractions, decimals and logarithms; nothing else") {
     CHECK(number_of(" -2 ").value() == -2);
     CHECK(number_of("0.25").value() == 0.25);
     CHECK(number_of("ln 3").value() == Approx(std::log(3)));
+    CHECK(number_of("ln 1").value() == 0);
+    CHECK(number_of("2 ln 1/2").value() == Approx(-2 * std::log(2)));
+    CHECK(number_of("1 / 4").value() == 0.25);
+    CHECK(number_of("- ln 2").value() == Approx(-std::log(2)));
+    CHECK(number_of("0/2").value() == 0);
     CHECK(number_of("-ln 2").value() == Approx(-std::log(2)));
     CHECK(number_of("1/2 ln 3/2").value() == Approx(0.5 * std::log(1.5)));
     for (const char* const words : {"", "x", "1/0", "ln 0", "ln", "1/2/3", "ln x", "ln -1", "x/2", "2/x", "x ln 2"})
@@ -86,6 +91,8 @@ TEST_CASE("sheet_text, sheet_html: a small sheet as a whole, with and without it
     CHECK(page.find("<p>a &lt; b &amp; c</p>\n<pre>1 &gt; 0\n2\n</pre>") != std::string::npos);
     CHECK(page.find("<dt>A. the sum</dt><dd>A = 0.6667</dd>\n<dt>B. the words</dt><dd>B = a b</dd>\n") != std::string::npos);
     CHECK(sheet_html(sheet).find("0.6667") == std::string::npos);
+    CHECK(row_text({{1, 2}, {-3, 40}}, 1) == "    -3    40");
+    CHECK(identical(logarithms({{1, 2}}), Matrix{{0, std::log(2.0f)}}));
     CHECK(logarithm_rows({{1, 2}, {3, 10}}) == std::vector<std::string>{"     0  ln 2", "  ln 3 ln 10"});
 }
 
@@ -98,6 +105,15 @@ TEST_CASE("check_answers: missing answers, text that is not a number, and lines 
     CHECK(verdicts[0].comment == "right");
     CHECK(verdicts[1].comment == "not a number: two");
     CHECK(verdicts[2].comment == "missing");
+    CHECK(verdicts[0].right);
+    CHECK_FALSE(verdicts[1].right);
+    CHECK_FALSE(verdicts[2].right);
+    for (std::size_t k = 0; k < 3; ++k) CHECK(verdicts[k].label == sheet.questions[k].label);
+    Sheet zero;
+    zero.ask("nothing", 0);
+    CHECK(check_answers(zero, "A = 0.005")[0].right);  // the limit itself
+    CHECK(check_answers(zero, "\tA\t=\t0\t\r\n")[0].right);
+    CHECK(check_answers(zero, "A = 1\nA = 0")[0].right);  // the last line counts
     CHECK(check_answers(sheet, "C =  a b \r\n")[2].right);
     CHECK(check_answers(sheet, "A = 0.504")[0].right);
     CHECK_FALSE(check_answers(sheet, "A = 0.506")[0].right);
