@@ -1,6 +1,9 @@
 #include "course/grade/answers.h"
 
+#include <algorithm>
+#include <cctype>
 #include <charconv>
+#include <optional>
 #include <utility>
 
 #include "nn/data/text.h"
@@ -9,14 +12,14 @@ static constexpr std::size_t longest_error = 300, most_numbers = 200000;
 
 Matrix Answers::value_of(const std::vector<int>& values) {
     Matrix row(1, static_cast<int>(values.size()));
-    for (std::size_t k = 0; k < values.size(); ++k) row[k] = static_cast<float>(values[k]);
+    std::copy(values.begin(), values.end(), row.begin());
     return row;
 }
 
 std::string Answers::one_line(const std::string& words) {
     std::string line = words.substr(0, longest_error);
     for (char& c : line)
-        if (static_cast<unsigned char>(c) < ' ') c = ' ';
+        if (std::iscntrl(static_cast<unsigned char>(c))) c = ' ';
     return line;
 }
 
@@ -40,18 +43,21 @@ std::string text_of(const Answer& answer) {
     return line + "\n";
 }
 
-// The next word of `words` as a number; false at the end.
+// Takes the next word of `words` away: a number, or nothing when it is none.
 template <class Number>
-static bool take(std::string_view& words, Number& number) {
-    while (!words.empty() && words.front() == ' ') words.remove_prefix(1);
+static std::optional<Number> take(std::string_view& words) {
+    while (words.starts_with(' ')) words.remove_prefix(1);
+    const char* const last = words.data() + words.size();
+    Number number{};
     std::from_chars_result end;
     if constexpr (std::is_same_v<Number, float>)
-        end = std::from_chars(words.data(), words.data() + words.size(), number, std::chars_format::hex);
+        end = std::from_chars(words.data(), last, number, std::chars_format::hex);
     else
-        end = std::from_chars(words.data(), words.data() + words.size(), number);
-    if (end.ec != std::errc()) return false;
+        end = std::from_chars(words.data(), last, number);
+    if (end.ec != std::errc()) return std::nullopt;
     words.remove_prefix(end.ptr - words.data());
-    return words.empty() || words.front() == ' ';
+    if (!words.empty() && !words.starts_with(' ')) return std::nullopt;
+    return number;
 }
 
 static bool read_answer(std::string_view line, Answer& answer) {
@@ -63,21 +69,23 @@ static bool read_answer(std::string_view line, Answer& answer) {
         answer.error = words.substr(2, longest_error);
         return !answer.error.empty();
     }
-    int rows = 0, cols = 0;
-    if (!take(words, rows) || !take(words, cols) || rows < 0 || cols < 0) return false;
-    if (static_cast<std::size_t>(rows) > most_numbers || static_cast<std::size_t>(cols) > most_numbers) return false;
-    if (static_cast<std::size_t>(rows) * static_cast<std::size_t>(cols) > most_numbers) return false;
-    answer.value = Matrix(rows, cols);
-    for (float& x : answer.value)
-        if (!take(words, x)) return false;
+    const std::optional<int> rows = take<int>(words), cols = take<int>(words);
+    if (!rows || !cols || *rows < 0 || *cols < 0) return false;
+    const std::size_t R = static_cast<std::size_t>(*rows), C = static_cast<std::size_t>(*cols);
+    if (R > most_numbers || C > most_numbers || R * C > most_numbers) return false;
+    answer.value = Matrix(*rows, *cols);
+    for (float& x : answer.value) {
+        const std::optional<float> number = take<float>(words);
+        if (!number) return false;
+        x = *number;
+    }
     return words.empty();
 }
 
 std::vector<Answer> read_answers(std::string_view text) {
     std::vector<Answer> answers;
-    for (std::size_t at = 0; at < text.size();) {
-        const std::size_t end = text.find('\n', at);
-        if (end == std::string_view::npos) break;  // cut off
+    std::size_t at = 0;
+    for (std::size_t end = text.find('\n'); end != std::string_view::npos; end = text.find('\n', at)) {
         Answer answer;
         if (!read_answer(text.substr(at, end - at), answer)) break;
         answers.push_back(std::move(answer));

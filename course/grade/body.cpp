@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <iterator>
 
 #include "nn/base/require.h"
 #include "nn/data/text.h"
@@ -15,13 +16,10 @@ static bool in_word(char c) { return begins_word(c) || std::isdigit(static_cast<
 
 // The index after the literal that opens at text[at] with a quote; npos when it does not end on its line.
 static std::size_t after_quoted(const std::string& text, std::size_t at) {
+    const std::string stops{text[at], '\\', '\n'};
     const char quote = text[at];
-    for (++at; at < text.size() && text[at] != '\n'; ++at) {
-        if (text[at] == '\\')
-            ++at;
-        else if (text[at] == quote)
-            return at + 1;
-    }
+    for (at = text.find_first_of(stops, at + 1); at != std::string::npos; at = text.find_first_of(stops, at + 2))
+        if (text[at] != '\\') return text[at] == quote ? at + 1 : std::string::npos;
     return std::string::npos;
 }
 
@@ -43,16 +41,15 @@ static std::size_t after_blank(const std::string& text, std::size_t at) {
     return close == std::string::npos ? close : close + 2;
 }
 
-// The index after the word, the number (1'000, 0x1p-3f) or the single character at text[at].
+// The index after the word, the number (1'000, 0x1p-3f) or the single character at text[at]. The text ends in a 0, which belongs to
+// neither.
 static std::size_t after_word(const std::string& text, std::size_t at) {
     std::size_t end = at + 1;
     if (begins_word(text[at])) {
-        while (end < text.size() && in_word(text[end])) ++end;
+        while (in_word(text[end])) ++end;
     } else if (std::isdigit(static_cast<unsigned char>(text[at]))) {
-        while (end < text.size() &&
-               (in_word(text[end]) || text[end] == '.' ||
-                (text[end] == '\'' && end + 1 < text.size() && in_word(text[end + 1])) ||
-                ((text[end] == '+' || text[end] == '-') && std::string("eEpP").find(text[end - 1]) != std::string::npos)))
+        while (in_word(text[end]) || text[end] == '.' || (text[end] == '\'' && in_word(text[end + 1])) ||
+               ((text[end] == '+' || text[end] == '-') && std::string("eEpP").find(text[end - 1]) != std::string::npos))
             ++end;
     }
     return end;
@@ -63,14 +60,17 @@ std::vector<Token> tokens_of(const std::string& text, std::string* complaint) {
     std::string ignored;
     std::string& why = complaint ? *complaint : ignored;
     why.clear();
-    for (std::size_t at = 0, end = 0; at < text.size(); at = end) {
+    for (std::size_t at = 0; at < text.size();) {
         const char c = text[at];
-        end = after_blank(text, at);
+        std::size_t end = after_blank(text, at);
         if (end == std::string::npos) {
             why = "a comment does not end";
             return tokens;
         }
-        if (end != at) continue;
+        if (end != at) {
+            at = end;
+            continue;
+        }
         std::string word;
         if (c == '"' || c == '\'') {
             const bool raw = c == '"' && !tokens.empty() && tokens.back().end == at && tokens.back().word.ends_with('R') &&
@@ -86,6 +86,7 @@ std::vector<Token> tokens_of(const std::string& text, std::string* complaint) {
             word = text.substr(at, end - at);
         }
         tokens.push_back({word, at, end});
+        at = end;
     }
     return tokens;
 }
@@ -94,36 +95,36 @@ std::vector<Token> tokens_of(const std::string& text, std::string* complaint) {
 
 namespace {
 struct Found {
-    std::size_t begin = 0, end = 0;  // of the text between the braces
+    std::size_t begin, end;  // of the text between the braces
 };
 }  // namespace
 
-// The index of the brace that closes tokens[open]; tokens.size() when none does.
-static std::size_t closing(const std::vector<Token>& tokens, std::size_t open) {
+using TokenAt = std::vector<Token>::const_iterator;
+
+// The brace that closes the one at `open`; `end` when none does.
+static TokenAt closing(TokenAt open, TokenAt end) {
     int depth = 0;
-    for (std::size_t k = open; k < tokens.size(); ++k) {
-        depth += tokens[k].word == "{";
-        depth -= tokens[k].word == "}";
-        if (depth == 0) return k;
+    for (TokenAt token = open; token != end; ++token) {
+        depth += token->word == "{";
+        depth -= token->word == "}";
+        if (depth == 0) return token;
     }
-    return tokens.size();
+    return end;
 }
 
 static Found find(const std::string& text, const std::string& signature, const std::string& place) {
     const std::vector<Token> tokens = tokens_of(text), wanted = tokens_of(signature + " {");
-    Found found;
-    int count = 0;
-    for (std::size_t k = 0; k + wanted.size() <= tokens.size(); ++k) {
-        bool here = true;
-        for (std::size_t w = 0; w < wanted.size() && here; ++w) here = tokens[k + w].word == wanted[w].word;
-        if (!here) continue;
-        const std::size_t open = k + wanted.size() - 1, close = closing(tokens, open);
-        require(close < tokens.size(), place, ": the braces of ", signature, " do not close");
-        found = {tokens[open].end, tokens[close].begin};
-        ++count;
+    const auto same_word = [](const Token& a, const Token& b) { return a.word == b.word; };
+    std::vector<Found> found;
+    for (TokenAt at = tokens.begin(); at != tokens.end(); ++at) {
+        at = std::search(at, tokens.end(), wanted.begin(), wanted.end(), same_word);
+        if (at == tokens.end()) break;
+        const TokenAt open = std::prev(at + wanted.size()), close = closing(open, tokens.end());
+        require(close != tokens.end(), place, ": the braces of ", signature, " do not close");
+        found.push_back({open->end, close->begin});
     }
-    require(count == 1, place, ": the function ", signature, " appears ", count, " times, expected once");
-    return found;
+    require(found.size() == 1, place, ": the function ", signature, " appears ", found.size(), " times, expected once");
+    return found.front();
 }
 
 std::string body_of(const std::string& text, const std::string& signature, const std::string& place) {
@@ -138,43 +139,43 @@ std::string with_body(const std::string& text, const std::string& signature, con
 
 // --- blanks ---
 
-// The index after the statement that begins at tokens[k].
-static std::size_t after_statement(const std::vector<Token>& tokens, std::size_t k) {
+// The end of the statement that begins at `token`.
+static TokenAt after_statement(TokenAt token, TokenAt end) {
     int depth = 0;
-    for (; k < tokens.size(); ++k) {
-        const std::string& word = tokens[k].word;
+    for (; token != end; ++token) {
+        const std::string& word = token->word;
         depth += word == "(" || word == "{" || word == "[";
         depth -= word == ")" || word == "}" || word == "]";
-        if (depth == 0 && word == ";") return k + 1;
+        if (depth == 0 && word == ";") return ++token;
     }
-    return tokens.size();
+    return end;
 }
 
 static bool is_check(const std::string& word) { return word == "require" || word.starts_with("require_") || word == "check"; }
 
 // for (...) require(...);
-static bool is_loop_of_checks(const std::vector<Token>& tokens, std::size_t begin, std::size_t end) {
-    if (tokens[begin].word != "for") return false;
+static bool is_loop_of_checks(TokenAt token, TokenAt end) {
+    if (token->word != "for") return false;
     int depth = 0;
-    for (std::size_t k = begin + 1; k < end; ++k) {
-        depth += tokens[k].word == "(";
-        depth -= tokens[k].word == ")";
-        if (depth == 0) return k + 1 < end && is_check(tokens[k + 1].word);
+    for (bool begun = false; ++token != end; begun = true) {
+        if (begun && depth == 0) return is_check(token->word);
+        depth += token->word == "(";
+        depth -= token->word == ")";
     }
     return false;
 }
 
 std::string leading_checks(const std::string& body) {
     const std::vector<Token> tokens = tokens_of(body);
-    std::size_t kept = 0;  // characters
-    for (std::size_t k = 0; k < tokens.size();) {
-        const std::size_t end = after_statement(tokens, k);
-        const bool check = is_check(tokens[k].word) || is_loop_of_checks(tokens, k, end);
-        if (!check && tokens[k].word != "const") break;
-        if (check) kept = tokens[end - 1].end;
-        k = end;
+    std::string kept;
+    for (TokenAt token = tokens.begin(); token != tokens.end();) {
+        const TokenAt end = after_statement(token, tokens.end());
+        const bool check = is_check(token->word) || is_loop_of_checks(token, end);
+        if (!check && token->word != "const") break;
+        if (check) kept = body.substr(0, std::prev(end)->end);
+        token = end;
     }
-    return body.substr(0, kept);
+    return kept;
 }
 
 std::string not_written(const std::string& name) { return "course: " + name + " is not written yet"; }
@@ -219,10 +220,10 @@ std::string objection(const std::string& body, const std::vector<std::string>& w
     const std::vector<Token> tokens = tokens_of(body, &complaint);
     if (!complaint.empty()) return complaint;
     int depth = 0;
-    for (std::size_t k = 0; k < tokens.size(); ++k) {
-        const Token& token = tokens[k];
-        const std::string& word = token.word;
-        const std::string pair = k + 1 < tokens.size() && tokens[k + 1].begin == token.end ? word + tokens[k + 1].word : word;
+    for (TokenAt token = tokens.begin(); token != tokens.end(); ++token) {
+        const std::string& word = token->word;
+        const TokenAt next = std::next(token);
+        const std::string pair = next != tokens.end() && next->begin == token->end ? word + next->word : word;
         if (word == "#" || pair == "%:") return "a preprocessor line (#) is not allowed in a function";
         if (word == "\\") return "a backslash is allowed only inside quotes";
         if (word == "R\"") return "a raw string, R\"...\", is not allowed in a function";

@@ -64,8 +64,9 @@ TEST_CASE("read_answers: names of up to 100 characters, errors of up to 300, up 
 TEST_CASE("read_answers: reads arbitrary text up to the first line that is not an answer") {
     const std::string good = "x\t1 2 1p+0 1p+1\n";
     CHECK(read_answers(good + good).size() == 2);
-    for (const char* const bad : {"", "x\n", "\t1 1 1\n", "x\t1 1\n", "x\t1 1 1 2\n", "x\t-1 1 1\n", "x\t1 1 one\n",
-                                  "x\t2000000 2000000 1\n", "x\t99999999999 1 1\n", "x\t! \n", "x\t1 1 1"}) {
+    for (const char* const bad :
+         {"", "x\n", "\t1 1 1\n", "x\t1 1\n", "x\t1 1 1 2\n", "x\t-1 1 1\n", "x\t1 1 one\n", "x\t2000000 2000000 1\n",
+          "x\t1000 1000\n", "x\t1 1\t1\n", "x\t1 2 1 1x\n", "x\t99999999999 1 1\n", "x\t! \n", "x\t1 1 1"}) {
         INFO(std::string(bad));
         CHECK(read_answers(bad).empty());
         CHECK(read_answers(good + bad).size() == 1);

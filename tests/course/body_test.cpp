@@ -22,7 +22,11 @@ TEST_CASE("body_of: finds a function by its signature, whatever comments and str
           "a.cpp: the function int third(int x) appears 0 times, expected once");
     CHECK(error_of([] { body_of(source + source, "int twice(int x)", "a.cpp"); }) ==
           "a.cpp: the function int twice(int x) appears 2 times, expected once");
-    CHECK(error_of([] { body_of("int f() { {", "int f()", "a.cpp"); }) == "a.cpp: the braces of int f() do not close");
+    for (const char* const open : {"int f() { {", "int f() {"})
+        CHECK(error_of([&] { body_of(open, "int f()", "a.cpp"); }) == "a.cpp: the braces of int f() do not close");
+    CHECK(error_of([] { body_of("int f() { int f() { } }", "int f()", "a.cpp"); }) ==
+          "a.cpp: the function int f() appears 2 times, expected once");
+    CHECK(body_of("long f() { a } int f() { b }", "int f()", "a.cpp") == " b ");
 }
 
 TEST_CASE("tokens_of: words, numbers, single characters and where they stand; comments and what is in quotes are none") {
@@ -39,6 +43,9 @@ TEST_CASE("tokens_of: words, numbers, single characters and where they stand; co
     CHECK(words_of("x // y\nz /* a */ b") == Words{"x", "z", "b"});
     CHECK(words_of("x // to the end") == Words{"x"});
     CHECK(words_of("a /*/ b */ c / d") == Words{"a", "c", "/", "d"});
+    CHECK(words_of("a/**/b/* */c") == Words{"a", "b", "c"});
+    CHECK(words_of(std::string("a\0b", 3)) == Words{"a", std::string(1, '\0'), "b"});
+    CHECK(words_of("1' '2") == Words{"1", "'", "2"});
     CHECK(words_of(R"(f("a\"b", '\'', "\\") + 1)") == Words{"f", "(", "\"", ",", "'", ",", "\"", ")", "+", "1"});
     CHECK(words_of("R\"x(a)\" b)x\" c") == Words{"R", "R\"", "c"});
     CHECK(words_of("u8R\"(a \" b)\" c") == Words{"u8R", "R\"", "c"});
@@ -81,6 +88,9 @@ TEST_CASE("leading_checks: keeps leading require() calls, loops of them and thei
     CHECK(leading_checks(" if (x) require(x); require(y); ") == "");
     CHECK(leading_checks(" require(x)") == " require(x)");  // cut off
     CHECK(leading_checks(" for (") == "");
+    CHECK(leading_checks(" for (x)") == "");
+    CHECK(leading_checks(" for (x) require") == " for (x) require");
+    CHECK(leading_checks(" for") == "");
 }
 
 TEST_CASE("blanked: keeps the checks; the rest throws \"not implemented\"") {
@@ -89,6 +99,7 @@ TEST_CASE("blanked: keeps the checks; the rest throws \"not implemented\"") {
     CHECK(blank.find("require(x > 0") != std::string::npos);
     CHECK(blank.find("return 2 * x") == std::string::npos);
     CHECK(is_blank(body_of(blank, "int twice(int x)", "a.cpp"), "twice"));
+    CHECK_FALSE(is_blank("f(\"x\");  // " + not_written("twice"), "twice"));
     CHECK_FALSE(is_blank("// ::fail({\"" + not_written("twice") + "\"});\n return 1;", "twice"));  // commented out
     CHECK(blank.find("::fail({\"course: twice is not written yet; its contract is in a.h\"});") != std::string::npos);
     const std::string both = blanked(blank, "int other(int x)", "other", "a.h", "a.cpp");
@@ -129,6 +140,7 @@ TEST_CASE("objection: rejects code that leaves its function body at compile time
     CHECK(why(" // a comment \\") == "a backslash may not end a line");
     CHECK(why(" // \\ b \\ \n") == "a backslash may not end a line");
     CHECK(why(" // \\ b \n") == "");
+    CHECK(why(" // \\\\\n") == "a backslash may not end a line");  // the second of two
 }
 
 TEST_SUITE_END();
