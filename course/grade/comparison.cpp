@@ -75,20 +75,14 @@ static void describe(Comparison& comparison, const Answer& given, const Answer& 
         comparison.cause = said;
         return;
     }
-    int differ = 0;
-    std::size_t first = 0;
-    for (std::size_t k = expected.value.size(); k-- > 0;) {
-        if (agree(given.value[k], expected.value[k])) continue;
-        first = k;
-        ++differ;
-    }
-    const int cols = expected.value.cols, row = static_cast<int>(first) / cols, col = static_cast<int>(first) % cols;
-    const std::string at = "(" + text(row) + ", " + text(col) + ")";
-    const std::string of = text(static_cast<int>(expected.value.size()));
+    const Known nothing_else;
+    const Compared compared(given.value, expected.value, nothing_else);
+    const std::size_t first = compared.differing.front();
+    const std::string at = "(" + text(compared.row(first)) + ", " + text(compared.col(first)) + ")";
+    const std::string differ = text(compared.differing.size()) + " of " + text(expected.value.size());
     comparison.difference = "element " + at + " of " + shape(expected.value) + ": yours " + short_digits(given.value[first], 7) +
-                            ", expected " + short_digits(expected.value[first], 7) + "; " + text(differ) + " of " + of +
-                            " differ";
-    comparison.place = text(differ) + " of " + of + " numbers differ, the first at " + at + " of " + shape(expected.value);
+                            ", expected " + short_digits(expected.value[first], 7) + "; " + differ + " differ";
+    comparison.place = differ + " numbers differ, the first at " + at + " of " + shape(expected.value);
     comparison.cause = cause(given.value, expected.value, {});
 }
 

@@ -139,10 +139,11 @@ TEST_CASE("read_steps_line: reads what steps_line() writes, and no other line of
 TEST_CASE("compare_step: a fixture's steps count once, and no longer after the first that differs") {
     const StepsCompared before = steps_compared();
     open_fixture("a fixture", 5);
-    for (const char* const step : {"one", "two", "two"}) compare_step("a fixture", step, true);
-    compare_step("a fixture", "three", false);
-    compare_step("a fixture", "four", true);
-    CHECK(steps_compared().agreed - before.agreed == 2);
+    for (const char* const step : {"one", "two", "two", "three"}) compare_step("a fixture", step, true);
+    compare_step("a fixture", "four", false);
+    compare_step("a fixture", "five", true);
+    compare_step("one that was not opened", "one", true);
+    CHECK(steps_compared().agreed - before.agreed == 4);
     CHECK(steps_compared().all - before.all == 5);
 }
 

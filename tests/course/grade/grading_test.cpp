@@ -97,8 +97,15 @@ TEST_CASE("report_of: a student's block of lines, points with two digits where t
           "        an ERROR\n");
     graded.comparison.asked = 7;  // 3/7 for the questions, and as much for the tests
     CHECK(report_of(graded, true).starts_with("down   0.86 of 6\n    questions  1 of 7 answered right, 0.43 of 3 points\n"));
+    graded.cases[1].steps = {.agreed = 0, .all = 1};
+    CHECK(report_of(graded, true).find("    steps      0 of 1 steps of its fixtures agree") != std::string::npos);
+    graded.cases[1].steps = {};  // no fixture was opened
+    CHECK(report_of(graded, true).find("    steps ") == std::string::npos);
+    graded.comparison.asked = 30;
+    CHECK(report_of(graded, true).starts_with("down   0.20 of 6\n    questions  1 of 30 answered right, 0.10 of 3 points\n"));
     graded.comparison.asked = 100;
     CHECK(report_of(graded, true).starts_with("down   0.06 of 6\n"));
+    CHECK_FALSE(graded.complete());
     graded.asked.how = "ended with status 1";
     graded.comparison.difference = "it throws: no answer came";
     CHECK(report_of(graded, true).find("    first      one: no answer, the program ended with status 1\n") != std::string::npos);
