@@ -25,6 +25,10 @@ struct Drawn {
 //   throws  std::invalid_argument for a task without questions
 void answer_all(const std::string& task, int seed, Answers& answers);
 
+// Does what the words of a command line ask for, TASK SEED PIPE: writes the answers into the open file of that number and closes it.
+//   throws  std::invalid_argument when these are not the words, when that file is not open, and as answer_all
+void answer_command(const std::vector<std::string>& words);
+
 // The tasks for which this program has questions.
 std::vector<std::string> drawn_tasks();
 

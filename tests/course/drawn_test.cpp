@@ -1,10 +1,17 @@
 #include "course/drawn/drawn.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <set>
 
 #include "course/grade/comparison.h"
+#include "nn/base/decimal.h"
+#include "nn/data/file.h"
+#include "nn/data/text.h"
+#include "tests/temporary_folder.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("drawn");
@@ -37,6 +44,60 @@ TEST_CASE("answer_all: the reference solution answers every question; equal seed
     CHECK(error_of([] {
               Answers answers;
               answer_all("cooking", 1, answers);
+          }) == "course: there are no questions for the task cooking");
+}
+
+// How a question's answer is recognised: the task, the question, the shape, and a sum of the numbers, each times 1 ... 7 in turn.
+static std::string line_of(const std::string& task, const Answer& answer, double& slack) {
+    double sum = 0;
+    slack = 1e-4;
+    for (std::size_t k = 0; k < answer.value.size(); ++k) {
+        const double weighted = static_cast<double>(k % 7 + 1) * answer.value[k];
+        sum += weighted;
+        slack += 1e-4 * std::abs(weighted);
+    }
+    return task + "\t" + answer.name + "\t" + shape(answer.value) + "\t" + fixed_digits(sum, 4);
+}
+
+// Packs that were handed out hold the answers of their seeds: what is drawn from a seed must not change, with any compiler. If a
+// question is changed on purpose, the lines that this test prints belong into the file.
+TEST_CASE("answer_all: seed 7 asks of every task what it has always asked") {
+    const std::vector<std::string> lines = split_lines(read_file("tests/course/drawn_seed_7.txt"));
+    std::size_t n = 0;
+    for (const std::string& task : drawn_tasks())
+        for (const Answer& answer : answers_of(task, 7)) {
+            double slack = 0;
+            const std::string line = line_of(task, answer, slack), known = n < lines.size() ? lines[n++] : "\t";
+            const std::size_t sum = line.rfind('\t'), known_sum = known.rfind('\t');
+            const bool same = line.substr(0, sum) == known.substr(0, known_sum) &&
+                              std::abs(decimal_number(line.substr(sum + 1)).value() -
+                                       decimal_number(known.substr(known_sum + 1)).value_or(NAN)) <= slack;
+            CHECK_MESSAGE(same, line);
+        }
+    CHECK(n == lines.size());
+}
+
+TEST_CASE("answer_command: writes the answers into an open file and closes it; other words are refused") {
+    const TemporaryFolder folder;
+    const auto opened = [&] { return open(folder.path("answers").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600); };
+    for (const std::string seed : {"0", "7", "100000000"}) {
+        const int pipe = opened();
+        answer_command({"causal", seed, std::to_string(pipe)});
+        CHECK(read_file(folder.path("answers")) == as_text(answers_of("causal", std::stoi(seed))));
+        CHECK(close(pipe) == -1);
+    }
+    for (const std::vector<std::string>& words :
+         std::vector<std::vector<std::string>>{{}, {"causal", "7"}, {"causal", "7", "1", "2"}})
+        CHECK(error_of([&] { answer_command(words); }) == "run_answers TASK SEED PIPE");
+    for (const std::string seed : {"-1", "100000001", "one"})
+        CHECK(error_of([&] {
+                  answer_command({"causal", seed, "1"});
+              }) == "run_answers: the seed is \"" + seed + "\", expected a number from 0 to 100000000");
+    for (const std::string pipe : {"-1", "999999", "one"})
+        CHECK(error_of([&] { answer_command({"causal", "7", pipe}); }) == "run_answers: " + pipe + " is not an open file");
+    const int pipe = opened();
+    CHECK(error_of([&] {
+              answer_command({"cooking", "7", std::to_string(pipe)});
           }) == "course: there are no questions for the task cooking");
 }
 
