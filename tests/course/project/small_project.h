@@ -25,6 +25,12 @@ struct SmallProject {
     Tree tree;
 
     SmallProject();
+    // What is packed around the tasks: licence, rules, tests, fixtures, ledgers; and the compiler "sh compiler.sh", which is asked where
+    // doctest's header is.
+    void furnish() const;
+    // A task of 6 points whose function does no more than `return expression`, its source and its header.
+    //   head  the lines of title, module and minutes
+    void add_task(const std::string& name, const std::string& file, const std::string& expression, const std::string& head) const;
     // Writes a file of the project.
     void write(const std::string& path, const std::string& text) const;
 };

@@ -11,29 +11,6 @@
 
 TEST_SUITE_BEGIN("teacher");
 
-// Gives the small project what is packed around the tasks: licence, rules, tests, fixtures, ledgers; and a compiler that is asked
-// where doctest's header is.
-static void furnish(const SmallProject& project) {
-    for (const char* const file : {"Makefile", "course/rules.mk", "LICENSE", "tests/find_doctest.sh", "tools/standard.h",
-                                   "course/STUDENTS.md", "course/run_course.cpp", "course/verify.cpp", "course/run_answers.cpp",
-                                   "course/drawn/attention.cpp", "course/drawn/vit.cpp", "tests/main.cpp", "other.cpp"})
-        project.write(file, std::string("text of ") + file + "\n");
-    project.write("tests/small_test.cpp", "#include \"helper.h\"\nTEST_SUITE_BEGIN(\"small\");\ngolden_files(\"a\");\n");
-    project.write("tests/other_test.cpp", "TEST_SUITE_BEGIN(\"other\");\ngolden_files(\"b\");\n");
-    project.write("helper.h", "text of helper.h\n");
-    project.write("tests/golden/a-1.safetensors", "numbers\n");
-    project.write("tests/golden/b-1.safetensors", "numbers\n");
-    for (const std::string folder : {"nn", "bert", "vit"}) {
-        std::string ledger = "| the paper says | we do | test |\n|---|---|---|\n";
-        for (const std::string number : {"one", "two", "three"})
-            ledger += "| " + folder + " said " + number + " | done " + number + " | t |\n";
-        project.write(folder + "/README.md", ledger);
-    }
-    project.write("doctest/doctest/doctest.h", "text of doctest.h\n");
-    project.write("build/doctest/option", "-Idoctest\n");
-    project.write("compiler.sh", "cat > asked\necho \"x.o: ${1#-I}/other.h \\\\\"\necho \" ${1#-I}/doctest/doctest.h\"\n");
-}
-
 static Printed pack(const SmallProject& project, const std::string& module, const std::string& twist = "") {
     const Variable compiler("CXX", "sh compiler.sh");
     return printed([&] { return make_pack({.module = module, .seed = 2027, .twist = twist}, project.tree); });
@@ -61,7 +38,7 @@ static const std::string packed = "build/course/attention-2027/";
 
 TEST_CASE("make_pack: five files, and what is said of them; what stood in the folder before is gone") {
     const SmallProject project;
-    furnish(project);
+    project.furnish();
     project.write(packed + "old.txt", "");
     const Printed made = pack(project, "attention");
     CHECK(made.status == 0);
@@ -81,7 +58,7 @@ TEST_CASE("make_pack: five files, and what is said of them; what stood in the fo
 
 TEST_CASE("make_pack: the starter holds what its tasks need, without their bodies, and the public seed 1") {
     const SmallProject project;
-    furnish(project);
+    project.furnish();
     pack(project, "attention");
     REQUIRE(std::system(("tar -xzf " + packed + "starter.tar.gz").c_str()) == 0);
     const std::string root = "attention-2027/";
@@ -121,7 +98,7 @@ TEST_CASE("make_pack: the starter holds what its tasks need, without their bodie
 
 TEST_CASE("make_pack: the autograder holds the solution, the two scripts, and what is expected for the seed of the pack") {
     const SmallProject project;
-    furnish(project);
+    project.furnish();
     pack(project, "attention");
     const std::string zip = read_file(packed + "autograder.zip");
     const std::vector<Task> tasks = all_tasks("attention");
@@ -147,7 +124,7 @@ TEST_CASE("make_pack: the autograder holds the solution, the two scripts, and wh
 
 TEST_CASE("make_pack: with a twist the autograder has the twisted solution, and a public test that it fails counts nowhere") {
     const SmallProject project;
-    furnish(project);
+    project.furnish();
     CHECK(pack(project, "attention", "by_two").words.starts_with("down: 1 answers, 0 mistakes, twist by_two\n"));
     REQUIRE(std::system(("tar -xzf " + packed + "starter.tar.gz").c_str()) == 0);
     const Task given = read_task("attention-2027/course/tasks/down.txt");
@@ -178,7 +155,7 @@ TEST_CASE("make_pack: with a twist the autograder has the twisted solution, and 
 
 TEST_CASE("make_pack: each module asks the ledger of its folder; refuses an unknown module and a failing tar") {
     const SmallProject project;
-    furnish(project);
+    project.furnish();
     pack(project, "language");
     pack(project, "vit");
     CHECK(read_file("build/course/language-2027/quiz.txt").find("bert said two") != std::string::npos);
@@ -195,7 +172,7 @@ TEST_CASE("make_pack: each module asks the ledger of its folder; refuses an unkn
 
 TEST_CASE("make_pack: without doctest's header in the compiler's search path the pack has none") {
     const SmallProject project;
-    furnish(project);
+    project.furnish();
     project.write("compiler.sh", "cat > asked\nexit 1\n");
     std::filesystem::remove("build/doctest/option");
     pack(project, "attention");
@@ -204,7 +181,7 @@ TEST_CASE("make_pack: without doctest's header in the compiler's search path the
 
 TEST_CASE("write_starter: the folder of a module; files from before are gone, and no mistake is expected") {
     const SmallProject project;
-    furnish(project);
+    project.furnish();
     project.write("starter/old.txt", "");
     const Variable compiler("CXX", "sh compiler.sh");
     write_starter("starter", "attention", project.tree);
