@@ -1,5 +1,8 @@
 // attention.cpp: the questions for the tasks of the module attention.
 #include "nn/layers/attention.h"
+
+#include <algorithm>
+
 #include "course/drawn/drawn.h"
 #include "nn/autograd/operations.h"
 #include "nn/layers/mask.h"
@@ -11,21 +14,20 @@ static Matrix picture(const MayAttend& may) {
     const std::size_t entries = static_cast<std::size_t>(may.queries) * static_cast<std::size_t>(may.keys);
     require(may.table.size() == entries, "a mask of ", may.queries, " x ", may.keys, " has ", may.table.size(), " entries");
     Matrix m(may.queries, may.keys);
-    for (std::size_t k = 0; k < entries; ++k) m[k] = may.table[k] != 0;
+    std::transform(may.table.begin(), may.table.end(), m.begin(), [](auto entry) { return entry != 0; });
     return m;
 }
 
 static Matrix ones_and_zeros(Random& random, int rows, int cols) {
     Matrix m(rows, cols);
-    for (float& x : m) x = random.uniform() < 0.6f;
+    for (float& x : m) x = random.below(5) < 3;
     return m;
 }
 
 // Written out here, so that one task does not depend on another.
 static MayAttend triangle(int n, int m) {
     Matrix may(n, m);
-    for (int i = 0; i < n; ++i)
-        for (int j = 0; j < m; ++j) may(i, j) = j - i <= m - n;
+    for (int i = 0; i < n; ++i) std::fill_n(may.row(i), m - n + i + 1, 1.0f);
     return may_attend(may);
 }
 
@@ -41,7 +43,8 @@ static const Drawn padding_mask("padding", [](Random& random, int round, Answers
     Matrix right(B, T), left(B, T);
     for (int b = 0; b < B; ++b) {
         const int length = between(random, 1, T);
-        for (int t = 0; t < T; ++t) right(b, t) = t < length, left(b, t) = t >= T - length;
+        std::fill_n(right.row(b), length, 1.0f);
+        std::fill_n(left.row(b) + T - length, length, 1.0f);
     }
     const Matrix any = ones_and_zeros(random, B, T);
     answers.ask("padding on the right", [&] { return picture(padding(right)); });
@@ -68,7 +71,7 @@ static const Drawn scaled_dot_product("attention", [](Random& random, int round,
     answers.ask("a causal mask", [&] { return attend_textbook(q, k, v, H, {.may = triangle(n, m)}); });
 
     Matrix hides_all = ones_and_zeros(random, n, m);
-    for (int j = 0; j < m; ++j) hides_all(0, j) = 0;
+    std::fill_n(hides_all.begin(), m, 0.0f);  // its first row
     answers.ask("a query that may attend to nothing",
                 [&] { return attend_textbook(q, k, v, H, {.may = may_attend(hides_all)}); });
 
@@ -102,8 +105,8 @@ static const Drawn layer_norm_rows("layer_norm", [](Random& random, int round, A
     learned.bias = normal_matrix(random, 1, D);
     answers.ask("mean and variance", [&] { return layer_norm(x, none, 0); });
     answers.ask("a large eps", [&] { return layer_norm(x, none, 0.7f); });
-    answers.ask("gain and bias", [&] { return layer_norm(x, learned, 1e-5f); });
-    answers.ask("the mean stays: RMS norm", [&] { return rms_norm(x, none, 1e-5f); });
+    answers.ask("gain and bias", [&] { return layer_norm(x, learned, 0.1f); });
+    answers.ask("the mean stays: RMS norm", [&] { return rms_norm(x, none, 0.1f); });
     const Matrix weights = normal_matrix(random, n, D);
     answers.ask("the gradient", [&] {
         const Var input = parameter(x);

@@ -134,8 +134,7 @@ static const Drawn spans("best_span", [](Random& random, int round, Answers& ans
     answers.ask("answers of one word", [&] { return ask(1); });
     answers.ask("of equal spans the first", [&] {
         heads::SpanSteps equal;
-        equal.start_logits = Matrix(1, T, 0.5f);
-        equal.end_logits = Matrix(1, T, 0.25f);
+        equal.start_logits = equal.end_logits = Matrix(1, T);
         const heads::Span span = heads::best_span(equal, 0, first, last, 3);
         return std::vector<int>{span.start, span.end};
     });

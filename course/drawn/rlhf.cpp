@@ -1,4 +1,7 @@
 // rlhf.cpp: the questions for the tasks of the module rlhf.
+#include <algorithm>
+#include <functional>
+
 #include "course/drawn/drawn.h"
 #include "nn/autograd/operations.h"
 #include "rlhf/dpo.h"
@@ -18,10 +21,10 @@ static Matrix numbers_of(const preferences::Pairs& pairs) {
     require(pairs.list.size() == pairs.group.size(), pairs.list.size(), " pairs, ", pairs.group.size(),
             " of them have a ranking");
     Matrix m(static_cast<int>(pairs.list.size()), 3);
-    for (int p = 0; p < m.rows; ++p) {
-        m(p, 0) = static_cast<float>(pairs.list[p].better), m(p, 1) = static_cast<float>(pairs.list[p].worse);
-        m(p, 2) = static_cast<float>(pairs.group[p]);
-    }
+    float* number = m.begin();
+    auto group = pairs.group.begin();
+    for (const auto& pair : pairs.list)
+        for (const int one : {pair.better, pair.worse, *group++}) *number++ = static_cast<float>(one);
     return m;
 }
 
@@ -36,7 +39,7 @@ static const Drawn pairs("all_pairs", [](Random& random, int round, Answers& ans
     answers.ask("the number of rankings", [&] { return static_cast<float>(preferences::all_pairs(group, ranks).groups); });
     order.insert(order.end(), {2, 2, 2});
     std::vector<int> and_ties(alone);
-    and_ties.insert(and_ties.end(), {1, 1, 1});
+    and_ties.insert(and_ties.end(), 3, 1);
     answers.ask("a ranking, and one of nothing but ties", [&] { return numbers_of(preferences::all_pairs(and_ties, order)); });
 });
 
@@ -68,13 +71,13 @@ static Matrix answer_places(Random& random, int B, int T) {
     Matrix mask(B, T);
     for (int b = 0; b < B; ++b) {
         const int first = random.below(3), end = between(random, first + 2, T - 1);
-        for (int t = first; t < end; ++t) mask(b, t) = 1;
+        std::fill(mask.row(b) + first, mask.row(b) + end, 1.0f);
     }
     return mask;
 }
 
 static Matrix only_at(Matrix x, const Matrix& mask) {
-    for (std::size_t k = 0; k < x.size(); ++k) x[k] *= mask[k];
+    std::transform(x.begin(), x.end(), mask.begin(), x.begin(), std::multiplies<float>());
     return x;
 }
 
@@ -83,7 +86,7 @@ static const Drawn whitening("whiten", [](Random& random, int round, Answers& an
     const Matrix mask = answer_places(random, B, T);
     Matrix x = normal_matrix(random, B, T, 2), nearly = Matrix(B, T);  // around 0: a mean of floats would lose digits elsewhere
     for (float& number : x) number += 0.8f;
-    for (std::size_t k = 0; k < nearly.size(); ++k) nearly[k] += 1e-4f * static_cast<float>(k % 3);
+    for (int k = 0; float& number : nearly) number = 1e-4f * static_cast<float>(k++ % 3);
     answers.ask("everything counts", [&] { return ppo::whiten(x, Matrix(B, T, 1)); });
     answers.ask("only answers count", [&] { return ppo::whiten(x, mask); });
     answers.ask("the mean is kept", [&] { return ppo::whiten(x, mask, true); });
@@ -108,8 +111,8 @@ static const Drawn ppo_loss("ppo_loss", [](Random& random, int round, Answers& a
     const Matrix old_log_p = only_at(uniform_matrix(random, B, T, -3, -0.5f), mask),
                  old_values = only_at(normal_matrix(random, B, T), mask);
     Matrix log_p = old_log_p, values = old_values;
-    const Matrix moved = normal_matrix(random, B, T, 0.4f), moved_values = normal_matrix(random, B, T, 0.4f);
-    for (std::size_t k = 0; k < mask.size(); ++k) log_p[k] += mask[k] * moved[k], values[k] += mask[k] * moved_values[k];
+    add_to(log_p, only_at(normal_matrix(random, B, T, 0.4f), mask));
+    add_to(values, only_at(normal_matrix(random, B, T, 0.4f), mask));
     ppo::RewardSteps rewards;
     rewards.advantages = only_at(normal_matrix(random, B, T), mask);
     rewards.returns = only_at(normal_matrix(random, B, T), mask);
@@ -146,7 +149,7 @@ static const Drawn dpo_loss("dpo_loss", [](Random& random, int round, Answers& a
     reference.rejected = uniform_matrix(random, B, 1, -9, -3);
     const dpo::Config plain{.beta = 0.3f}, smooth{.beta = 0.3f, .label_smoothing = 0.2f},
         ipo{.beta = 0.4f, .form = dpo::Form::ipo};
-    const dpo::Config alone{.beta = 0.3f, .reference_free = true};
+    const dpo::Config alone{.reference_free = true};
     const auto steps = [&](const dpo::Config& config) { return dpo::loss(policy, reference, config); };
     answers.ask("margin", [&] { return steps(plain).margin; });
     answers.ask("losses", [&] { return steps(plain).losses; });

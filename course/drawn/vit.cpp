@@ -1,5 +1,8 @@
 // vit.cpp: the questions for the tasks of the module vit.
 #include "vit/vit.h"
+
+#include <algorithm>
+
 #include "course/drawn/drawn.h"
 #include "nn/data/patches.h"
 #include "nn/layers/position.h"
@@ -62,17 +65,17 @@ static const Drawn cubic("bicubic", [](Random& random, int round, Answers& answe
 });
 
 static Matrix as_rows(const std::vector<int>& numbers, int rows) {
-    require(rows > 0 && numbers.size() % rows == 0, numbers.size(), " numbers do not make ", rows, " rows");
+    require(numbers.size() % rows == 0, numbers.size(), " numbers do not make ", rows, " rows");
     Matrix m(rows, static_cast<int>(numbers.size()) / rows);
-    for (std::size_t k = 0; k < numbers.size(); ++k) m[k] = static_cast<float>(numbers[k]);
+    std::copy(numbers.begin(), numbers.end(), m.begin());
     return m;
 }
 
 static const Drawn masking("mae_masking", [](Random& random, int round, Answers& answers) {
-    const int P = 2, down = 2 + round, across = down + 1, B = between(random, 2, 3);
+    const int down = 2 + round, across = down + 1, B = between(random, 2, 3);
     const float ratios[] = {0.5f, 0.6f, 0.75f};
     mae::Config config;
-    config.grid = {.height = down * P, .width = across * P, .patch_size = P, .channels = 1};
+    config.grid = {.height = down, .width = across, .patch_size = 1, .channels = 1};
     config.mask_ratio = ratios[round];
     const Matrix noise = uniform_matrix(random, B, config.grid.count());
     answers.ask("shuffle", [&] { return as_rows(mae::random_masking(noise, config).shuffle, B); });
