@@ -16,7 +16,7 @@ static std::string not_numbers(const Compared& c) {
         (std::isnan(c.ours[k]) ? nans : infinities) += 1;
         if (first == c.ours.size()) first = k;
     }
-    if (nans + infinities == 0) return "";
+    if (first == c.ours.size()) return "";
     const std::string place = ", the first at (" + std::to_string(c.row(first)) + ", " + std::to_string(c.col(first)) + ")";
     if (nans == 0) return "differs only in being infinite at " + std::to_string(infinities) + " places" + place;
     return std::to_string(nans) + " of yours are not numbers" + place +

@@ -35,9 +35,7 @@ bool fits(double a, double b) { return std::abs(a - b) <= allowed(b); }
 
 bool fits(const Matrix& a, const Matrix& b) {
     if (!same_shape(a, b)) return false;
-    for (std::size_t k = 0; k < a.size(); ++k)
-        if (!fits(a[k], b[k])) return false;
-    return true;
+    return std::equal(a.begin(), a.end(), b.begin(), [](float x, float y) { return fits(x, y); });
 }
 
 std::string short_number(double number) {
@@ -69,7 +67,7 @@ std::string named_factor(double factor, const std::map<std::string, double>& siz
                                                     {0.25, "a quarter"}};
     for (const auto& [value, words] : plain)
         if (std::abs(factor - value) <= relative * std::abs(value)) return short_number(factor) + ", " + words;
-    const double sign = factor < 0 ? -1 : 1;
+    const double sign = std::signbit(factor) ? -1 : 1;
     std::string names, values;
     std::set<double> seen;  // equal sizes only once
     for (const auto& [name, s] : sizes) {

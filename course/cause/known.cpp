@@ -23,7 +23,7 @@ Matrix as_matrix(const Safetensors& fixture, const std::string& name) {
     const std::vector<long> numbers = fixture.long_integers(name);
     const int cols = shape.empty() ? 1 : static_cast<int>(shape.back());
     Matrix m(cols == 0 ? 0 : static_cast<int>(numbers.size()) / cols, cols);
-    for (std::size_t k = 0; k < m.size(); ++k) m[k] = static_cast<float>(numbers[k]);
+    std::copy(numbers.begin(), numbers.end(), m.begin());
     return m;
 }
 

@@ -17,9 +17,8 @@ static bool same_count(const Matrix& other, const Matrix& m) { return other.size
 std::string equal_to_another(const Compared& c) {
     for (const auto& [name, other] : c.known.others) {
         if (!same_count(other, c.ours)) continue;
-        bool all = c.evidence >= 1;
-        for (std::size_t k = 0; k < c.ours.size() && all; ++k) all = fits(c.ours[k], other[k]);
-        if (!all) continue;
+        const auto near = [](float x, float y) { return fits(x, y); };
+        if (c.evidence < 1 || !std::equal(c.ours.begin(), c.ours.end(), other.begin(), near)) continue;
         // Whole numbers (masks, ranks) may be equal by accident unless there are many.
         const bool whole = std::all_of(c.ours.begin(), c.ours.end(), [](float x) { return x == std::round(x); });
         const bool enough = whole ? c.ours.size() >= 24 : c.ours.size() == 1 || c.evidence >= 2;

@@ -32,9 +32,7 @@ std::string transposed_blocks(const Compared& c) {
 }
 
 static bool row_fits(const Matrix& a, int i, const Matrix& b, int k) {
-    for (int j = 0; j < a.cols; ++j)
-        if (!fits(a(i, j), b(k, j))) return false;
-    return true;
+    return std::equal(a.row(i), a.row(i + 1), b.row(k), [](float x, float y) { return fits(x, y); });
 }
 
 // Row i of ours is row from[i] of the expected; {} when a row of ours matches none, or several.
@@ -56,7 +54,7 @@ static std::vector<int> row_order(const Matrix& ours, const Matrix& expected) {
 
 static int moved(const std::vector<int>& from) {
     int count = 0;
-    for (std::size_t i = 0; i < from.size(); ++i) count += from[i] != static_cast<int>(i);
+    for (int i = 0; const int k : from) count += k != i++;
     return count;
 }
 
@@ -91,11 +89,10 @@ static std::string name_of_order(const std::vector<int>& from, const char* row) 
 }
 
 static std::string first_moved(const std::vector<int>& from, const char* row) {
-    for (std::size_t i = 0; i < from.size(); ++i)
-        if (from[i] != static_cast<int>(i))
-            return " in another order, " + std::to_string(moved(from)) + " of " + std::to_string(from.size()) + ": " + row + " " +
-                   std::to_string(i) + " of yours belongs at position " + std::to_string(from[i]);
-    return "";
+    std::size_t i = 0;
+    while (from[i] == static_cast<int>(i)) ++i;  // there is one
+    return " in another order, " + std::to_string(moved(from)) + " of " + std::to_string(from.size()) + ": " + row + " " +
+           std::to_string(i) + " of yours belongs at position " + std::to_string(from[i]);
 }
 
 std::string rows_moved(const Compared& c) {
@@ -117,9 +114,7 @@ std::string columns_moved(const Compared& c) {
 static bool same_numbers(std::vector<float> a, std::vector<float> b) {
     std::sort(a.begin(), a.end());
     std::sort(b.begin(), b.end());
-    for (std::size_t k = 0; k < a.size(); ++k)
-        if (!fits(a[k], b[k])) return false;
-    return true;
+    return std::equal(a.begin(), a.end(), b.begin(), [](float x, float y) { return fits(x, y); });
 }
 
 std::string numbers_moved(const Compared& c) {

@@ -9,6 +9,7 @@
 #include "course/cause/known.h"
 #include "course/cause/others.h"
 #include "course/cause/places.h"
+#include "course/cause/softmax.h"
 #include "course/cause/values.h"
 #include "nn/base/random.h"
 #include "nn/data/safetensors.h"
@@ -117,6 +118,7 @@ TEST_CASE("named_factor: plain factors, expressions of sizes, small fractions") 
     CHECK(named_factor(6, {{"a", 6}, {"b", 6}, {"c", 36}}) == "6 = a or sqrt(c), a = 6, c = 36");
     CHECK(named_factor(1.2, {{"a", 6}, {"b", 1.2}, {"c", 1 / 1.2}, {"d", 1.20001}}) ==
           "1.2 = a / (a - 1) or b or 1 / c, a = 6, b = 1.2, c = 0.8333");
+    CHECK(named_factor(2, {}, 0) == "2, twice");
     CHECK(factor_text(13, {}) == "13");
     CHECK(factor_text(2, {}) == "2, twice");
 }
@@ -407,6 +409,10 @@ TEST_CASE("cause: attention weights: what is no distribution, or no whole number
     const Matrix other = weights_of(1, false, nothing_hidden);
     for (int j = 0; j < 6; ++j) mixed(3, j) = other(3, j), mixed(9, j) = weights_of(0.25f, false, nothing_hidden)(9, j);
     CHECK_FALSE(cause(mixed, right, known).starts_with("fits: your weights are those of scores"));
+    // A row alone in its column says nothing of the others, which are related by one number only; two are asked for.
+    const Matrix columns{{1, 0, 0}, {0, 0.4f, 0.7f}, {0, 0.6f, 0.3f}},
+        rows{{1, 0, 0}, {0, 0.4f / 1.1f, 0.7f / 1.1f}, {0, 0.6f / 0.9f, 0.3f / 0.9f}};
+    CHECK(softmax_over_columns(Compared(columns, rows, known)) == "");
     // one row of different weights is enough to say that not all are equal
     Matrix equal(18, 6, 1.0f / 6);
     equal(17, 0) = 0.5f, equal(17, 1) = 0.5f - 4.0f / 6;
@@ -514,6 +520,12 @@ TEST_CASE("cause: orders of rows that have a name, in the whole or in groups") {
     CHECK(said({0, 3, 6, 9, 1, 4, 7, 10, 2, 5, 8, 11}) == " the rows are 4 by 3 and were read as 3 by 4");
     CHECK(cause(transpose(rows_from(transpose(m), {1, 0, 2, 3})), m, {}) ==
           "fits: your columns are right but in another order, 2 of 4: column 0 of yours belongs at position 1");
+    // Of equal rows each is taken from its own position where that is free: row 2 from 2, not from 0.
+    const Matrix twice{{1, 2}, {3, 4}, {1, 2}, {5, 6}}, last{{1, 2}, {3, 4}, {5, 6}, {5, 6}};
+    CHECK(cause(rows_from(twice, {1, 3, 2, 0}), twice, {}) ==
+          "fits: your rows are right but in another order, 3 of 4: row 0 of yours belongs at position 1");
+    CHECK(cause(rows_from(last, {2, 0, 3, 1}), last, {}) ==
+          "fits: your rows are right but in another order, 4 of 4: row 0 of yours belongs at position 2");
     // every block of two rows, transposed
     const Matrix blocks = some(6, 2);
     Matrix turned = blocks;
@@ -576,6 +588,8 @@ TEST_CASE("cause: NaN and infinity are reported with the position of the first")
     CHECK(cause(infinite, some(3, 4), {}) == "differs only in being infinite at 2 places, the first at (1, 2)");
     infinite(2, 3) = NAN;
     CHECK(cause(infinite, some(3, 4), {}).starts_with("1 of yours are not numbers, the first at (1, 2)"));
+    CHECK(cause({{INFINITY, NAN}}, {{1, 2}}, {}).starts_with("1 of yours are not numbers, the first at (0, 0)"));
+    CHECK(cause(Matrix(1, 2), {{1, 3}}, {}) == "all of yours are 0: nothing was computed, or nothing flowed here");
     CHECK(cause(Matrix(1, 2), Matrix{{0, 3}}, {}) != "all of yours are 0: nothing was computed, or nothing flowed here");
 }
 
