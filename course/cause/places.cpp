@@ -1,7 +1,7 @@
 #include "course/cause/places.h"
 
 #include <algorithm>
-#include <cmath>
+#include <numeric>
 #include <set>
 #include <vector>
 
@@ -13,8 +13,9 @@ static std::vector<int> groups_of(int n) {
     return groups;
 }
 
-static std::string in_groups(int group, int rows) {
-    return group == rows ? "" : " in every group of " + std::to_string(group) + " rows";
+//   row  "row" or "column"
+static std::string in_groups(int group, int rows, const std::string& row) {
+    return group == rows ? "" : " in every group of " + std::to_string(group) + " " + row + "s";
 }
 
 // --- the right numbers in the wrong positions ---
@@ -37,17 +38,15 @@ static bool row_fits(const Matrix& a, int i, const Matrix& b, int k) {
 
 // Row i of ours is row from[i] of the expected; {} when a row of ours matches none, or several.
 static std::vector<int> row_order(const Matrix& ours, const Matrix& expected) {
-    std::vector<int> from(ours.rows, -1);
-    std::vector<bool> taken(ours.rows, false);
-    for (int i = 0; i < ours.rows; ++i) {
-        for (int k = 0; k < expected.rows; ++k) {
-            if (taken[k] || !row_fits(ours, i, expected, k)) continue;
-            if (k != i && !taken[i] && row_fits(ours, i, expected, i)) continue;  // it is right in its own position
-            from[i] = k;
-            taken[k] = true;
-            break;
-        }
-        if (from[i] < 0) return {};
+    std::vector<int> from, left(expected.rows);
+    std::iota(left.begin(), left.end(), 0);
+    for (const int i : std::vector<int>(left)) {
+        const auto fits_here = [&](int k) { return row_fits(ours, i, expected, k); };
+        auto row = std::find(left.begin(), left.end(), i);  // in its own position, if it is right there
+        if (row == left.end() || !fits_here(i)) row = std::find_if(left.begin(), left.end(), fits_here);
+        if (row == left.end()) return {};
+        from.push_back(*row);
+        left.erase(row);
     }
     return from;
 }
@@ -58,30 +57,33 @@ static int moved(const std::vector<int>& from) {
     return count;
 }
 
+// Whether row i is row order(i) of the expected, for every i.
+template <class Order>
+static bool is_order(const std::vector<int>& from, const Order& order) {
+    for (int i = 0; const int k : from)
+        if (k != order(i++)) return false;
+    return true;
+}
+
 // "the first of each group comes last", for an order that is the same in every group; "" when it has no such name.
 static std::string name_of_order(const std::vector<int>& from, const char* row) {
     const int n = static_cast<int>(from.size());
     for (const int g : groups_of(n)) {
         for (const int shift : {1, g - 1, 2, g - 2}) {
-            bool all = g > shift;
-            for (int i = 0; i < n && all; ++i) all = from[i] == i / g * g + (i % g + shift) % g;
-            if (!all) continue;
-            const std::string where = in_groups(g, n);
+            if (!is_order(from, [&](int i) { return i / g * g + (i % g + shift) % g; })) continue;
+            const std::string where = in_groups(g, n, row);
             if (shift == 1) return where + " the first " + row + " comes last";
             if (shift == g - 1) return where + " the last " + row + " comes first";
-            return where + " every " + row + " is moved by " + std::to_string(shift < g - shift ? shift : g - shift);
+            return where + " every " + row + " is moved by " + std::to_string(std::min(shift, g - shift));
         }
-        bool reversed = true;
-        for (int i = 0; i < n && reversed; ++i) reversed = from[i] == i / g * g + g - 1 - i % g;
-        if (reversed) return in_groups(g, n) + " the order is reversed";
+        if (is_order(from, [&](int i) { return i / g * g + g - 1 - i % g; }))
+            return in_groups(g, n, row) + " the order is reversed";
         // A group of p * q that was read as q * p: position a * q + b holds the element of position b * p + a.
         for (int p = 2; p <= g / 2; ++p) {
             if (g % p != 0) continue;
             const int q = g / p;
-            bool turned = true;
-            for (int i = 0; i < n && turned; ++i) turned = from[i] == i / g * g + i % g % q * p + i % g / q;
-            if (turned)
-                return in_groups(g, n) + " the " + row + "s are " + std::to_string(q) + " by " + std::to_string(p) +
+            if (is_order(from, [&](int i) { return i / g * g + i % g % q * p + i % g / q; }))
+                return in_groups(g, n, row) + " the " + row + "s are " + std::to_string(q) + " by " + std::to_string(p) +
                        " and were read as " + std::to_string(p) + " by " + std::to_string(q);
         }
     }
@@ -98,7 +100,7 @@ static std::string first_moved(const std::vector<int>& from, const char* row) {
 std::string rows_moved(const Compared& c) {
     if (c.evidence < 3 || c.expected.rows > 2000) return "";
     const std::vector<int> from = row_order(c.ours, c.expected);
-    if (from.empty() || moved(from) < 2) return "";
+    if (from.empty()) return "";
     const std::string name = name_of_order(from, "row");
     return "fits: your rows are right but" + (name.empty() ? first_moved(from, "row") : " in other positions:" + name);
 }
@@ -106,7 +108,7 @@ std::string rows_moved(const Compared& c) {
 std::string columns_moved(const Compared& c) {
     if (c.evidence < 3 || c.expected.rows < 2 || c.expected.cols > 2000) return "";
     const std::vector<int> from = row_order(transpose(c.ours), transpose(c.expected));
-    if (from.empty() || moved(from) < 2) return "";
+    if (from.empty()) return "";
     const std::string name = name_of_order(from, "column");
     return "fits: your columns are right but" + (name.empty() ? first_moved(from, "column") : " in other positions:" + name);
 }
@@ -159,7 +161,7 @@ std::string places_that_differ(const Compared& c) {
     const int R = c.expected.rows, C = c.expected.cols;
     if (static_cast<int>(rows.size()) < R) {
         const std::string nth = every_nth(rows, R);
-        if (nth.empty() && static_cast<int>(rows.size()) > std::max(R / 2, 1)) return "";  // nearly everywhere is not informative
+        if (nth.empty() && static_cast<int>(rows.size()) > R / 2) return "";  // nearly everywhere is not informative
         return "differs only in row" + std::string(rows.size() == 1 ? "" : "s") + list(rows) + (nth.empty() ? "" : ", " + nth);
     }
     if (static_cast<int>(cols.size()) < C) {
@@ -175,11 +177,11 @@ std::string masked_places(const Compared& c) {
         // A number for each element, or one for each row.
         const bool each = other.size() == c.expected.size(), by_row = static_cast<int>(other.size()) == c.expected.rows;
         if ((!each && !by_row) || !std::all_of(other.begin(), other.end(), [](float x) { return x == 0 || x == 1; })) continue;
-        long zeros = 0, ones = 0;
-        for (const std::size_t k : c.differing) (other[each ? k : c.row(k)] == 0 ? zeros : ones) += 1;
-        const long all_ones = std::count(other.begin(), other.end(), 1.0f);
-        if (all_ones == 0 || all_ones == static_cast<long>(other.size()) || (zeros > 0 && ones > 0)) continue;
-        return "differs only where " + name + (zeros > 0 ? " is 0" : " is 1");
+        bool at_zeros = false, at_ones = false;
+        for (const std::size_t k : c.differing) (other[each ? k : c.row(k)] == 0 ? at_zeros : at_ones) = true;
+        const std::set<float> values(other.begin(), other.end());
+        if (values.size() == 1 || (at_zeros && at_ones)) continue;
+        return "differs only where " + name + (at_zeros ? " is 0" : " is 1");
     }
     return "";
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <vector>
 
 static double row_sum(const Matrix& m, int i) {
@@ -72,13 +73,12 @@ std::string scores_were_scaled(const Compared& c) {
 }
 
 // Whether d_ij = a_i + b_j for all known (not NaN) elements of a block. a and b are found by walking from element to element.
-//   returns  the number of elements beyond those needed to find a and b, -1 when one contradicts
-static int additive(const std::vector<double>& d, int rows, int cols) {
+//   returns  the number of elements beyond those needed to find a and b, nothing when one contradicts
+static std::optional<int> additive(const std::vector<double>& d, int rows, int cols) {
     std::vector<double> a(rows, NAN), b(cols, NAN);
-    int checked = 0;
-    for (int start = 0; start < rows; ++start) {
-        if (!std::isnan(a[start])) continue;
-        a[start] = 0;
+    for (double& start : a) {
+        if (!std::isnan(start)) continue;
+        start = 0;
         for (bool found = true; found;) {
             found = false;
             for (int i = 0; i < rows; ++i)
@@ -99,12 +99,11 @@ static int additive(const std::vector<double>& d, int rows, int cols) {
             const double x = d[i * cols + j];
             if (std::isnan(x)) continue;
             ++known;
-            if (std::abs(x - a[i] - b[j]) > 5e-3) return -1;
+            if (std::abs(x - a[i] - b[j]) > 5e-3) return std::nullopt;
         }
     for (const double x : a) needed += !std::isnan(x);
     for (const double x : b) needed += !std::isnan(x);
-    checked = known - needed + 1;
-    return std::max(checked, 0);
+    return std::max(known - needed + 1, 0);
 }
 
 static double log_ratio(float ours, float expected) {
@@ -120,36 +119,37 @@ std::string scores_were_transposed(const Compared& c) {
         std::vector<double> d(static_cast<std::size_t>(T) * T);
         for (int i = 0; i < T; ++i)
             for (int j = 0; j < T; ++j) d[i * T + j] = log_ratio(c.ours(first + i, j), c.expected(first + j, i));
-        const int more = additive(d, T, T);
-        if (more < 0) return "";
-        checked += more;
+        const std::optional<int> more = additive(d, T, T);
+        if (!more) return "";
+        checked += *more;
     }
     return checked < 6 ? "" : "fits: your weights are those of the transposed scores: queries and keys are exchanged";
 }
 
-std::string softmax_over_columns(const Compared& c) {
+// Whether the columns of every block of so many rows sum to 1 or, if fully masked, to 0, and the logarithms differ by a constant of
+// the row and one of the column; with two relations between the numbers at least.
+static bool columns_are_probabilities(const Compared& c, int block) {
     const int T = c.ours.cols;
-    for (const int block : {T, c.ours.rows}) {
-        if (c.ours.rows % block != 0 || block < 2) continue;
-        int checked = 0, sums = 0;
-        for (int first = 0; first < c.ours.rows && checked >= 0; first += block) {
-            std::vector<double> d(static_cast<std::size_t>(block) * T);
+    int checked = 0;
+    for (int first = 0; first < c.ours.rows; first += block) {
+        std::vector<double> d, sums(T);
+        for (int i = first; i < first + block; ++i)
             for (int j = 0; j < T; ++j) {
-                double sum = 0;
-                for (int i = 0; i < block; ++i) {
-                    sum += c.ours(first + i, j);
-                    d[i * T + j] = log_ratio(c.ours(first + i, j), c.expected(first + i, j));
-                }
-                if (std::abs(sum - 1) < 1e-3)
-                    ++sums;
-                else if (sum != 0)
-                    checked = -1;
+                d.push_back(log_ratio(c.ours(i, j), c.expected(i, j)));
+                sums[j] += c.ours(i, j);
             }
-            const int more = additive(d, block, T);
-            checked = checked < 0 || more < 0 ? -1 : checked + more;
-        }
-        if (checked >= 2 && sums >= 2) return "fits: your columns sum to 1, not your rows: softmax over the wrong axis";
+        if (std::any_of(sums.begin(), sums.end(), [](double sum) { return sum != 0 && std::abs(sum - 1) > 1e-3; })) return false;
+        const std::optional<int> more = additive(d, block, T);
+        if (!more) return false;
+        checked += *more;
     }
+    return checked >= 2;
+}
+
+std::string softmax_over_columns(const Compared& c) {
+    for (const int block : {c.ours.cols, c.ours.rows})
+        if (c.ours.rows % block == 0 && columns_are_probabilities(c, block))
+            return "fits: your columns sum to 1, not your rows: softmax over the wrong axis";
     return "";
 }
 
@@ -196,8 +196,8 @@ std::string mask_differs(const Compared& c) {
         double ratio = 0;
         for (int j = 0; j < c.ours.cols; ++j) {
             const float p = c.ours(i, j), q = c.expected(i, j);
-            if (p != 0 && q == 0) more(i, j) = 1, ++added;
-            if (p == 0 && q > 1e-6f) fewer(i, j) = 1, ++missing;
+            if (p != 0 && q == 0) more(i, j) = true, ++added;
+            if (p == 0 && q > 1e-6f) fewer(i, j) = true, ++missing;
             if (!telling(p) || !telling(q)) continue;
             if (ratio == 0) {
                 ratio = p / q;
@@ -223,7 +223,7 @@ std::string mask_differs(const Compared& c) {
 
 std::string weights_taken_away_after(const Compared& c) {
     int checked = 0;
-    double least = 1;
+    double least = INFINITY;
     for (int i = 0; i < c.ours.rows; ++i) {
         double ratio = 0;
         for (int j = 0; j < c.ours.cols; ++j) {

@@ -49,7 +49,7 @@ TEST_CASE("scores_were_scaled: one factor for all rows, known from four numbers 
     const Matrix scores{{0, 0.5f, -0.5f}, {0.3f, 0, hidden}, {-0.2f, 0.4f, 0.7f}, {hidden, 0.1f, hidden}};
     const Matrix expected = weights_from(scores), ours = weights_from(times(3, scores));
     check_guess(scores_were_scaled, top(ours, 3), top(expected, 3), words);
-    CHECK(said(scores_were_scaled, ours, expected) == words);  // a row of one number says nothing
+    CHECK(said(scores_were_scaled, ours, expected) == words);               // a row of one number says nothing
     CHECK(said(scores_were_scaled, top(ours, 2), top(expected, 2)) == "");  // 3 + 2 numbers in 2 rows
     const Matrix pairs{{0, 0.5f}, {0, 0.2f}, {0, 0.7f}, {0, -0.6f}};
     CHECK(said(scores_were_scaled, weights_from(times(3, pairs)), weights_from(pairs)) == words);
@@ -97,6 +97,10 @@ TEST_CASE("scores_were_transposed: six relations between the numbers of square b
     std::copy(turned.begin(), turned.end(), turned_and_none.begin());
     CHECK(said(scores_were_transposed, turned_and_none, large_and_none) == words);
     CHECK(said(scores_were_transposed, top(turned_and_none, 6), top(large_and_none, 6)) == "");
+    Matrix mostly_none(28, 4), mostly_none_turned(28, 4);  // blocks of which nothing is known are no relations
+    std::copy(large.begin(), large.row(3), mostly_none.begin());
+    std::copy(turned.begin(), turned.row(3), mostly_none_turned.begin());
+    CHECK(said(scores_were_transposed, mostly_none_turned, mostly_none) == "");
     Matrix twos(8, 2), twos_turned(8, 2);
     for (int i = 0; i < 8; ++i) twos(i, 0) = 0.1f + 0.08f * static_cast<float>(i), twos(i, 1) = 1 - twos(i, 0);
     for (int i = 0; i < 8; ++i) twos_turned(i, 0) = twos_turned(i, 1) = 0.5f;
@@ -135,6 +139,11 @@ TEST_CASE("softmax_over_columns: of blocks or of the whole, two relations and tw
     // A number alone in its row and column is related to nothing: the other four give one relation.
     CHECK(said(softmax_over_columns, {{1, 0, 0}, {0, 0.4f, 0.7f}, {0, 0.6f, 0.3f}},
                {{1, 0, 0}, {0, 0.4f / 1.1f, 0.7f / 1.1f}, {0, 0.6f / 0.9f, 0.3f / 0.9f}}) == "");
+    // Rows that are reached from each other one after the other.
+    const Matrix first_only{{0.4f, hidden, hidden}, {0.3f, -0.1f, 0.6f}, {0.2f, 0.1f, 0.9f}},
+        last_only{{hidden, hidden, 0.4f}, {0.3f, -0.1f, 0.6f}, {0.2f, 0.1f, 0.9f}};
+    check_guess(softmax_over_columns, weights_by_column(first_only, 3), weights_from(first_only), words);
+    check_guess(softmax_over_columns, weights_by_column(last_only, 3), weights_from(last_only), words);
     // a chain in which row 1 is reached by its last column first: as many numbers as unknowns, no relation
     Matrix chain{{hidden, hidden, 0.5f}, {0.2f, hidden, 0.3f}, {0.4f, 0.1f, hidden}};
     CHECK(said(softmax_over_columns, weights_by_column(chain, 3), weights_from(chain)) == "");
@@ -157,6 +166,8 @@ TEST_CASE("mask_other_way_round: each weight is 0 in one of the two only, but fo
     const Matrix both{{0.5f, 0.5f, 0}, {0, 0.5f, 0.5f}, {0.5f, 0, 0.5f}};
     CHECK(said(mask_other_way_round, both, {{0.5f, 0, 0.5f}, {0.5f, 0.5f, 0}, {0, 0.5f, 0.5f}}) == words);
     CHECK(said(mask_other_way_round, both, {{0.4f, 0.3f, 0.3f}, {0.5f, 0.5f, 0}, {0, 0.5f, 0.5f}}) == "");
+    CHECK(said(mask_other_way_round, {{0.3f, 0.3f, 0.4f, 0}, {0.3f, 0.3f, 0.4f, 0}, {0.3f, 0.3f, 0.4f, 0}},
+               {{0, 0.3f, 0.3f, 0.4f}, {0, 0.3f, 0.3f, 0.4f}, {0, 0.3f, 0.3f, 0.4f}}) == "");
     CHECK(said(mask_other_way_round, times(2, both), {{0.5f, 0, 0.5f}, {0.5f, 0.5f, 0}, {0, 0.5f, 0.5f}}) == "");
 }
 
@@ -192,6 +203,25 @@ TEST_CASE("mask_differs: the regions that have a name, of one number and of more
     CHECK(said(mask_differs, without({{0, 2}}), without({{0, 1}, {0, 2}, {1, 2}})) ==
           more + ", right above the diagonal: each token and the next one, a causal mask off by one" + end);
     check_guess(mask_differs, without({{0, 1}}), without({{0, 1}, {2, 1}}), more + end);
+    Matrix loud = scores;  // the hidden score would take nearly all: quotients are small
+    for (int i = 0; i < 3; ++i) loud(i, 2) = 6;
+    Matrix quiet = loud;
+    for (int i = 0; i < 3; ++i) quiet(i, 2) = hidden;
+    check_guess(mask_differs, weights_from(loud), weights_from(quiet), more + end);
+    // a region that is more than its name, and one of which a part is hidden in both
+    Matrix wide(5, 5), on_and_above(5, 5), on_and_below(5, 5), causal(5, 5), corner(5, 5);
+    for (int i = 0; i < 5; ++i)
+        for (int j = 0; j < 5; ++j) {
+            wide(i, j) = corner(i, j) = 0.1f * static_cast<float>((3 * i + 5 * j) % 7);
+            on_and_above(i, j) = j >= i ? hidden : wide(i, j);
+            on_and_below(i, j) = j <= i ? hidden : wide(i, j);
+            causal(i, j) = j > i ? hidden : wide(i, j);
+        }
+    corner(0, 4) = hidden;
+    CHECK(said(mask_differs, weights_from(wide), weights_from(on_and_above)) == more + end);
+    CHECK(said(mask_differs, weights_from(wide), weights_from(on_and_below)) == more + end);
+    CHECK(said(mask_differs, weights_from(corner), weights_from(causal)) == more + ", above the diagonal: the future" + end);
+    CHECK(said(mask_differs, weights_from(causal), weights_from(corner)) == fewer + ", above the diagonal: the future" + end);
     // three relations: 2 in a row of three, 1 in a row of two
     const Matrix least = top(without({{1, 0}}), 2), least_expected = top(all, 2);
     CHECK(said(mask_differs, least, least_expected) == fewer + end);
@@ -222,6 +252,12 @@ TEST_CASE("weights_taken_away_after: rows are the expected ones times at most 1,
     Matrix nearly = expected;
     for (float& p : nearly) p *= 0.9995f;
     CHECK(said(weights_taken_away_after, nearly, expected) == "");
+    Matrix hides = ours;
+    hides(0, 0) = 0;
+    CHECK(said(weights_taken_away_after, hides, expected) == "");
+    Matrix least = ours;  // two in a thousand of a small quotient
+    for (int j = 0; j < 3; ++j) least(2, j) *= 0.02f;
+    check_guess(weights_taken_away_after, least, expected, "fits: rows of yours sum to less than 1, down to 0.01" + end);
     // a millionth in place of 0 does not matter, two do
     Matrix tiny = ours;
     tiny(1, 2) = 1e-6f;
