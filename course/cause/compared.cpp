@@ -67,14 +67,15 @@ std::string named_factor(double factor, const std::map<std::string, double>& siz
                                                     {0.25, "a quarter"}};
     for (const auto& [value, words] : plain)
         if (std::abs(factor - value) <= relative * std::abs(value)) return short_number(factor) + ", " + words;
-    const double sign = std::signbit(factor) ? -1 : 1;
+    const double size = std::abs(factor);
+    const std::string sign = std::signbit(factor) ? "-" : "";
     std::string names, values;
     std::set<double> seen;  // equal sizes only once
     for (const auto& [name, s] : sizes) {
-        if (s <= 0 || s == 1 || seen.count(s) > 0) continue;
+        if (seen.count(s) > 0) continue;
         for (const auto& [value, words] : made_of(name, s)) {
-            if (std::abs(sign * factor - value) > relative * value) continue;
-            names += (names.empty() ? "" : " or ") + std::string(sign < 0 ? "-" : "") + words;
+            if (std::abs(size - value) > relative * value) continue;
+            names += (names.empty() ? "" : " or ") + sign + words;
             values += ", " + name + " = " + short_number(s);
             seen.insert(s);
             break;
@@ -84,10 +85,9 @@ std::string named_factor(double factor, const std::map<std::string, double>& siz
     if (!names.empty()) return short_number(factor) + " = " + names + values;
     for (int q = 1; q <= 12; ++q)  // a small fraction suggests a different count
         for (int p = 1; p <= 12; ++p)
-            if (p != q && std::abs(sign * factor - static_cast<double>(p) / q) <= relative * p / q)
+            if (p != q && std::abs(size - static_cast<double>(p) / q) <= relative * p / q)
                 return short_number(factor) +
-                       (q == 1 ? ", a whole number"
-                               : " = " + std::string(sign < 0 ? "-" : "") + std::to_string(p) + " / " + std::to_string(q));
+                       (q == 1 ? ", a whole number" : " = " + sign + std::to_string(p) + " / " + std::to_string(q));
     return "";
 }
 

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <optional>
 
-static bool is_number(const std::string& word, double& number) {
+static std::optional<double> number_in(const std::string& word) {
     char* end = nullptr;
-    number = std::strtod(word.c_str(), &end);
-    return !word.empty() && *end == '\0';
+    const double number = std::strtod(word.c_str(), &end);
+    if (word.empty() || *end != '\0') return std::nullopt;
+    return number;
 }
 
 // The head width, from width and number of heads under any of their published names.
@@ -29,10 +31,8 @@ Matrix as_matrix(const Safetensors& fixture, const std::string& name) {
 
 Known known_of(const Safetensors& fixture, const std::string& compared) {
     Known known;
-    for (const auto& [key, word] : fixture.metadata) {
-        double number = 0;
-        if (is_number(word, number)) known.sizes[key] = number;
-    }
+    for (const auto& [key, word] : fixture.metadata)
+        if (const std::optional<double> number = number_in(word)) known.sizes[key] = *number;
     add_head_width(known.sizes);
     const bool is_gradient = compared.starts_with("grad.");
     for (const auto& [name, tensor] : fixture.tensors) {

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <optional>
+#include <set>
 #include <vector>
 
 // --- a function of the expected number ---
@@ -16,7 +19,6 @@ double minus_logarithm(double x) { return -logarithm(x); }
 double exponential(double x) { return std::exp(x); }
 double exponential_of_minus(double x) { return std::exp(-x); }
 double square_of(double x) { return x * x; }
-double root(double x) { return x >= 0 ? std::sqrt(x) : NAN; }
 double absolute(double x) { return std::abs(x); }
 double positive_part(double x) { return std::max(x, 0.0); }
 double reciprocal(double x) { return x != 0 ? 1 / x : NAN; }
@@ -26,14 +28,19 @@ double hyperbolic_tangent(double x) { return std::tanh(x); }
 double logistic(double x) { return 1 / (1 + std::exp(-x)); }
 double half_square(double x) { return x * x / 2; }
 double minus_one(double x) { return std::exp(x) - 1; }
-const Function functions[] = {
-    {"the logarithm of", logarithm},   {"minus the logarithm of", minus_logarithm},
-    {"exp of", exponential},           {"exp of minus", exponential_of_minus},
-    {"the square of", square_of},      {"half the square of", half_square},
-    {"the square root of", root},      {"the absolute value of", absolute},
-    {"the reciprocal of", reciprocal}, {"1 minus", one_minus},
-    {"exp, less 1, of", minus_one},    {"tanh of", hyperbolic_tangent},
-    {"the sigmoid of", logistic},      {"-log sigmoid with the sign reversed, -log(1 - exp(-x)), of", reversed}};
+const Function functions[] = {{"the logarithm of", logarithm},
+                              {"minus the logarithm of", minus_logarithm},
+                              {"exp of", exponential},
+                              {"exp of minus", exponential_of_minus},
+                              {"the square of", square_of},
+                              {"half the square of", half_square},
+                              {"the absolute value of", absolute},
+                              {"the reciprocal of", reciprocal},
+                              {"1 minus", one_minus},
+                              {"exp, less 1, of", minus_one},
+                              {"tanh of", hyperbolic_tangent},
+                              {"the sigmoid of", logistic},
+                              {"-log sigmoid with the sign reversed, -log(1 - exp(-x)), of", reversed}};
 }  // namespace
 
 std::string function_of_expected(const Compared& c) {
@@ -70,17 +77,18 @@ const Function activations[] = {{"GELU (erf)", gelu},
 // The solutions of f(x) = y, for an f that falls from 0 to its only minimum and then rises: none, one or two.
 static std::vector<double> inverse(double (*f)(double), double y) {
     double low = -3, high = 0;  // the minimum, by ternary search
-    for (int step = 0; step < 80; ++step) {
+    while (high - low > 1e-9) {
         const double a = low + (high - low) / 3, b = high - (high - low) / 3;
         (f(a) < f(b) ? high : low) = f(a) < f(b) ? b : a;
     }
     const double valley = low;
     std::vector<double> places;
     if (y < f(valley)) return places;
-    for (const double far : {-40.0, 40.0}) {
+    constexpr double far_away = 40;
+    for (const double far : {-far_away, far_away}) {
         if (f(far) < y) continue;
         double below = valley, above = far;  // f(below) <= y <= f(above)
-        for (int step = 0; step < 100; ++step) {
+        while (std::abs(above - below) > 1e-12) {
             const double middle = (below + above) / 2;
             (f(middle) < y ? below : above) = middle;
         }
@@ -118,19 +126,14 @@ std::string other_activation(const Compared& c) {
 
 // --- multiples ---
 
-// The factor that brings the expected numbers nearest to ours; 0 if no factor does.
-static double best_factor(const Compared& c) {
-    double product = 0, square = 0;
+std::string multiple_of_expected(const Compared& c) {
+    double product = 0, square = 0;  // their quotient is the factor that brings the expected numbers nearest to ours
     for (const std::size_t k : c.differing) {
         product += static_cast<double>(c.ours[k]) * c.expected[k];
         square += static_cast<double>(c.expected[k]) * c.expected[k];
     }
-    return square > 0 ? product / square : 0;
-}
-
-std::string multiple_of_expected(const Compared& c) {
-    const double factor = best_factor(c);
-    if (factor == 0) return "";
+    if (product == 0) return "";
+    const double factor = product / square;
     for (const std::size_t k : c.differing)
         if (!fits(c.ours[k], factor * c.expected[k])) return "";
     const bool everywhere = c.differing.size() == c.expected.size();
@@ -159,25 +162,24 @@ std::string shifted_by_a_number(const Compared& c) {
 
 namespace {
 struct Line {
-    bool found = false;
-    double slope = 0, offset = 0;
+    double slope, offset;
 };
 }  // namespace
 
-// y = slope x + offset through all points; found only when it goes through each, and there are at least four different ones.
-static Line line_through(const std::vector<double>& x, const std::vector<double>& y) {
+// y = slope x + offset through all points: only when it goes through each, and there are at least four.
+static std::optional<Line> line_through(const std::vector<double>& x, const std::vector<double>& y) {
     double mean_x = 0, mean_y = 0, xx = 0, xy = 0, largest = 0;
     const double n = static_cast<double>(x.size());
     for (std::size_t k = 0; k < x.size(); ++k) mean_x += x[k] / n, mean_y += y[k] / n;
     for (std::size_t k = 0; k < x.size(); ++k) {
-        xx += (x[k] - mean_x) * (x[k] - mean_x);
-        xy += (x[k] - mean_x) * (y[k] - mean_y);
+        const double dx = x[k] - mean_x;
+        xx += dx * dx, xy += dx * y[k];
         largest = std::max(largest, std::abs(y[k]));
     }
-    if (x.size() < 4 || xx < 1e-8) return {};
-    const Line line{true, xy / xx, mean_y - xy / xx * mean_x};
+    if (x.size() < 4 || xx < 1e-8) return std::nullopt;
+    const Line line{xy / xx, mean_y - xy / xx * mean_x};
     for (std::size_t k = 0; k < x.size(); ++k)
-        if (std::abs(line.slope * x[k] + line.offset - y[k]) > 2e-6 + 2e-5 * largest) return {};
+        if (std::abs(line.slope * x[k] + line.offset - y[k]) > 2e-6 + 2e-5 * largest) return std::nullopt;
     return line;
 }
 
@@ -190,15 +192,15 @@ static std::vector<double> column(const Matrix& m, int j) {
 std::string stretched_columns(const Compared& c) {
     const int D = c.expected.cols;
     if (D < 2) return "";
-    double slope = 0;
+    std::vector<double> slopes;
     for (int j = 0; j < D; ++j) {
-        const Line line = line_through(column(c.expected, j), column(c.ours, j));
-        if (!line.found || (j > 0 && std::abs(line.slope - slope) > 5e-4 * std::abs(slope))) return "";
-        if (j == 0) slope = line.slope;
+        const std::optional<Line> line = line_through(column(c.expected, j), column(c.ours, j));
+        if (!line) return "";
+        slopes.push_back(line->slope);
+        if (std::abs(line->slope - slopes.front()) > 5e-4 * std::abs(slopes.front())) return "";
     }
-    double sum = 0;  // the mean slope is more accurate than that of each column
-    for (int j = 0; j < D; ++j) sum += line_through(column(c.expected, j), column(c.ours, j)).slope;
-    slope = sum / D;
+    // The mean slope is more accurate than that of each column.
+    const double slope = std::accumulate(slopes.begin(), slopes.end(), 0.0) / D;
     if (std::abs(slope - 1) < 1e-5) return "fits: every column is shifted by its own constant";
     return "fits: in every column yours = expected * " + factor_text(slope, c.known.sizes) +
            " around a constant: the spread is measured differently";
@@ -207,11 +209,9 @@ std::string stretched_columns(const Compared& c) {
 // Whether every differing row is a multiple of the expected one, after subtracting `center` from both.
 static bool rows_are_multiples(const Compared& c, const Matrix& center, double& least, double& most) {
     least = 1e30, most = -1e30;
-    int last = -1;
-    for (const std::size_t k : c.differing) {
-        const int i = c.row(k);
-        if (i == last) continue;
-        last = i;
+    std::set<int> rows;
+    for (const std::size_t k : c.differing) rows.insert(c.row(k));
+    for (const int i : rows) {
         double product = 0, square = 0, largest = 0;
         for (int j = 0; j < c.expected.cols; ++j) {
             const double x = c.expected(i, j) - center(0, j), y = c.ours(i, j) - center(0, j);
@@ -248,10 +248,11 @@ std::string norm_forgotten(const Compared& c) {
     const auto normalised = [&](const Matrix& m) {
         Matrix result(m.rows, m.cols);
         for (int i = 0; i < m.rows; ++i) {
-            double mean = 0, variance = 0;
-            for (int j = 0; j < D; ++j) mean += m(i, j) / static_cast<double>(D);
-            for (int j = 0; j < D; ++j) variance += (m(i, j) - mean) * (m(i, j) - mean) / D;
-            for (int j = 0; j < D; ++j) result(i, j) = static_cast<float>((m(i, j) - mean) / std::sqrt(variance + 1e-12));
+            std::vector<double> row(m.row(i), m.row(i + 1));
+            const double mean = std::accumulate(row.begin(), row.end(), 0.0) / D;
+            for (double& x : row) x -= mean;
+            const double length = std::sqrt(std::inner_product(row.begin(), row.end(), row.begin(), 1e-12));
+            std::transform(row.begin(), row.end(), result.row(i), [&](double x) { return static_cast<float>(x / length); });
         }
         return result;
     };
@@ -261,7 +262,10 @@ std::string norm_forgotten(const Compared& c) {
             const std::vector<double> from = column(x, j), to = column(after, j);
             double a = 0, b = 0, xx = 0, xy = 0;
             for (int i = 0; i < R; ++i) a += from[i] / R, b += to[i] / R;
-            for (int i = 0; i < R; ++i) xx += (from[i] - a) * (from[i] - a), xy += (from[i] - a) * (to[i] - b);
+            for (int i = 0; i < R; ++i) {
+                const double dx = from[i] - a;
+                xx += dx * dx, xy += dx * to[i];
+            }
             if (xx < 1e-6) return false;
             for (int i = 0; i < R; ++i)
                 if (std::abs(b + xy / xx * (from[i] - a) - to[i]) > 2e-4) return false;
@@ -277,7 +281,7 @@ std::string only_small_differences(const Compared& c) {
     double worst = 0, largest = 0;
     for (const float x : c.expected) largest = std::max(largest, static_cast<double>(std::abs(x)));
     for (const std::size_t k : c.differing) worst = std::max(worst, std::abs(static_cast<double>(c.ours[k]) - c.expected[k]));
-    if (largest == 0 || worst > 2e-3 * largest || c.differing.size() < 3) return "";
+    if (worst > 2e-3 * largest || c.differing.size() < 3) return "";
     return "differs only by " + short_number(100 * worst / largest) +
            " % of the largest number: a constant or an approximation (eps, which GELU, precision) rather than the structure";
 }

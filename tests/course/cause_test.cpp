@@ -119,6 +119,12 @@ TEST_CASE("named_factor: plain factors, expressions of sizes, small fractions") 
     CHECK(named_factor(1.2, {{"a", 6}, {"b", 1.2}, {"c", 1 / 1.2}, {"d", 1.20001}}) ==
           "1.2 = a / (a - 1) or b or 1 / c, a = 6, b = 1.2, c = 0.8333");
     CHECK(named_factor(2, {}, 0) == "2, twice");
+    CHECK(named_factor(3, {}, 0) == "3, a whole number");
+    CHECK(named_factor(12.0004, {}) == "12, a whole number");
+    CHECK(named_factor(12.001, {}) == "");
+    CHECK(named_factor(-100.004, {{"a", 100}}) == "-100 = -a, a = 100");
+    CHECK(named_factor(0.0101, {{"a", 100}}) == "");
+    CHECK(named_factor(7, {{"a", -7}, {"b", -0.5}}) == "7, a whole number");
     CHECK(factor_text(13, {}) == "13");
     CHECK(factor_text(2, {}) == "2, twice");
 }
@@ -633,9 +639,19 @@ TEST_CASE("known_of: sizes from metadata and inputs, masks as fractions, other v
                                                            {"columns of input.none", 0},
                                                            {"rows of input.block", 2},
                                                            {"columns of input.block", 2}});
+        CHECK(as_matrix(other, "input.none").rows == 0);
         CHECK(identical(as_matrix(other, "input.one"), Matrix{{3}}));
         CHECK(identical(as_matrix(other, "input.row"), Matrix{{4, 5, 6}}));
         CHECK(identical(as_matrix(other, "input.block"), Matrix{{0, 1, 2}, {3, 4, 5}, {6, 7, 8}, {9, 10, 11}}));
+    }
+    for (const auto& [heads, width] : std::vector<std::pair<std::string, double>>{{"0", 0}, {"1", 20}}) {
+        write_safetensors(folder.path("z.safetensors"), {{.name = "input.mask", .shape = {3}, .integers = {0, 1, 0}}},
+                          {{"n_embd", "20"}, {"n_head", heads}});
+        const Safetensors third(folder.path("z.safetensors"));
+        const Known known = known_of(third, "expected.nothing");
+        CHECK(known.sizes.count("head width") == (heads == "0" ? 0 : 1));
+        if (heads != "0") CHECK(known.sizes.at("head width") == width);
+        CHECK(known.sizes.at("the ones in input.mask") == 1);
     }
     CHECK(of_gradient.others.size() == 1);
     CHECK(of_gradient.others.count("grad.v") == 1);
