@@ -25,8 +25,8 @@ struct SmallProject {
     Tree tree;
 
     SmallProject();
-    // What is packed around the tasks: licence, rules, tests, fixtures, ledgers; and the compiler "sh compiler.sh", which is asked where
-    // doctest's header is.
+    // What is packed around the tasks: licence, rules, tests, fixtures, ledgers; and a script in the place of the compiler, CXX, that
+    // is asked where doctest's header is.
     void furnish() const;
     // A task of 6 points whose function does no more than `return expression`, its source and its header.
     //   head  the lines of title, module and minutes
