@@ -10,7 +10,7 @@
 //                gdb      break attend            the commands that lead to the answer, a line each; the last value that
 //                lldb     b attend                they print is the key
 //   note     Commands name functions and variables, never lines, so a key survives changes of other code.
-//   next     course/run_debugger.cpp lists them, shows one, checks an answer
+//   next     debugger_command.h lists them, shows one, checks an answer
 #pragma once
 #include <optional>
 #include <string>

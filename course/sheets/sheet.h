@@ -6,7 +6,7 @@
 //   use      const Sheet sheet = make_sheet("attention", 7);
 //            sheet_text(sheet), sheet_html(sheet)     to print
 //            check_answers(sheet, "A = 1/4\nB = 3")   a verdict for each question
-//   next     arithmetic.cpp, text.cpp, learning.cpp: the sheets; course/run_sheet.cpp prints and checks them
+//   next     arithmetic.cpp, text.cpp, learning.cpp: the sheets; sheet_command.h prints and checks them
 #pragma once
 #include <cstdint>
 #include <optional>

@@ -1,6 +1,8 @@
 // exam_test.cpp: exams and grades in a small tree, whose "compiler" writes programs that answer with a checksum of the source.
 #include "course/exam.h"
 
+#include <unistd.h>
+
 #include <filesystem>
 
 #include "course/grade/body.h"
@@ -21,6 +23,7 @@ if grep -q 'syntax mistake' nn/layers/mask.cpp; then echo 'an error'; exit 1; fi
 sum=$(tr -d ' \n' < nn/layers/mask.cpp | cksum | cut -d' ' -f1)
 cat > out/run_answers <<END
 #!/bin/sh
+id -u
 printf 'x\t1 2 %xp+0 %xp+0\n' $sum \$2 >&\$3
 END
 printf '#!/bin/sh\necho 1 passed, 0 failed\n' > out/tests/run
@@ -153,6 +156,8 @@ TEST_CASE("grade_bodies: each body is built into the solution and asked; what is
     CHECK(complete.refused.empty());
     CHECK(complete.score() == 6);
     CHECK(complete.cases.size() == 1);
+    // started by root, as by Gradescope, a student's program runs as nobody
+    CHECK(complete.asked.output == std::to_string(geteuid() == 0 ? 65534 : geteuid()) + "\n");
     CHECK_FALSE(std::filesystem::exists(scratch.path("runs/causal")));
     CHECK(graded({{"causal", {right, ""}}}, false).score() == 4);  // without the two points of the public test
 
