@@ -43,6 +43,20 @@ TEST_CASE("run: stops endless loops, endless output, endless answers and remaini
     CHECK(seconds_now() - begin < 30);
 }
 
+TEST_CASE("run: a program finds its limits: no core, seconds of four threads, 256 MB for a file, 2 GB of memory") {
+    // in seconds, in blocks of 512 bytes, in kB
+    CHECK(shell("ulimit -c; ulimit -t; ulimit -f", 10).output == "0\n42\n524288\n");
+#ifndef __SANITIZE_ADDRESS__
+    CHECK(shell("ulimit -v").output == "2097152\n");
+#endif
+    CHECK(run({"sh", "-c", "cat; echo $MAKEFLAGS$MFLAGS; pwd"}, "/", {}).output == "\n/\n");  // nothing to read, its folder
+    CHECK(shell("true", 1).how == "ended with status 0");
+    if (geteuid() != 0) return;  // only root can change the user id
+    RunLimits limits;
+    limits.as_nobody = true;
+    CHECK(run({"sh", "-c", "id -u; id -G; ulimit -p"}, "/", limits).output == "65534\n65534\n256\n");
+}
+
 TEST_CASE("run: as the user nobody, a program cannot delete, change or read protected files") {
     if (geteuid() != 0) return;  // only root can change the user id
     const TemporaryFolder folder;
