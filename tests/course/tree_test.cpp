@@ -5,6 +5,7 @@
 #include "nn/data/file.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
+#include "tests/this_process.h"
 
 TEST_SUITE_BEGIN("tree");
 
@@ -89,6 +90,33 @@ TEST_CASE("build: a failed build returns the compiler's lines, and a build that 
     tree.build_seconds = 0.3;
     tree.make = {"sh", "-c", "sleep 5"};
     CHECK(build(tree, false).starts_with("the compiler was stopped after 0 s"));
+}
+
+TEST_CASE("copy_project: the sources and what is built of them, with their times; no history, no programs that nobody asks") {
+    const TemporaryFolder folder;
+    const WorkingFolder here(folder.path(""));
+    for (const char* const file :
+         {"a.cpp", "deep/b.cpp", ".git/HEAD", "build/out/walk/w", "build/out/bench/b", "build/out/debugger/d",
+          "build/out/objects/a.o", "build/out/library.a", "build/other/x", "build/doctest/option", "copy/old"}) {
+        std::filesystem::create_directories(std::filesystem::path(folder.path(file)).parent_path());
+        folder.file(file, file);
+        std::filesystem::last_write_time(file, std::filesystem::file_time_type{});
+    }
+    const auto copied = [&] {
+        std::filesystem::create_directories("build");
+        copy_project("build/copy", "build/out");
+        std::string names;
+        for (const std::string& path : files_below("build/copy")) names += path.substr(11) + " ";
+        return names;
+    };
+    CHECK(copied() == "a.cpp build/doctest/option build/out/library.a build/out/objects/a.o copy/old deep/b.cpp ");
+    CHECK(std::filesystem::last_write_time("build/copy/a.cpp") == std::filesystem::file_time_type{});
+    CHECK(std::filesystem::last_write_time("build/copy/build/out/library.a") == std::filesystem::file_time_type{});
+    folder.file("build/copy/left", "from before");
+    for (const char* const part : {"build/doctest", "build/out/objects", "build/out/library.a", "copy"})
+        std::filesystem::remove_all(part);
+    CHECK(copied() == "a.cpp deep/b.cpp ");
+    CHECK(error_of([] { copy_project("build/copy/a.cpp/x", "build/out"); }) != "");
 }
 
 TEST_SUITE_END();
