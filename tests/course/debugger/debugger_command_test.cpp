@@ -132,7 +132,8 @@ TEST_CASE("debugger_command: a program that is not built, a debugger that prints
     debuggers.program("gdb", "echo " + std::string(600, 'x'));
     CHECK(error_of([] {
               debugger_command({"deep", "--key"});
-          }) == "debugger task deep: gdb printed no value, ended with status 0; the end of it:\\n" + std::string(599, 'x') + "\\n");
+          }) ==
+          "debugger task deep: gdb printed no value, ended with status 0; the end of it:\\n" + std::string(599, 'x') + "\\n");
     debuggers.program("gdb", "echo no; exit 1");
     CHECK(error_of([] { debugger_command({"deep", "--answer", "1"}); }) == "there is no gdb here; --debugger names another");
     debuggers.program("make", "echo no; exit 3");
