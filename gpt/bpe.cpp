@@ -455,21 +455,13 @@ static std::vector<MergeLine> merges_of_tokenizer(const Json& tokenizer, std::st
     return merges;
 }
 
-// The error of a value of another kind names its line only.
-[[noreturn]] static void fail_in(std::string_view source, const std::invalid_argument& error) {
-    const std::string words = error.what();
-    fail({words.starts_with(source) ? "" : source, words.starts_with(source) ? "" : ": ", words});
-}
-
 Vocabulary read_tokenizer(std::string_view tokenizer_json, std::string_view source) {
     const Json tokenizer = parse_json(tokenizer_json, source);
-    try {
+    return with_source(source, [&] {
         require_plain_bytes(tokenizer, source);
         const TokenizerNames all = names_of_tokenizer(tokenizer, source);
         return vocabulary_of(all.names, source, merges_of_tokenizer(tokenizer, source), source, all.is_added);
-    } catch (const std::invalid_argument& error) {
-        fail_in(source, error);
-    }
+    });
 }
 
 Vocabulary load_tokenizer(const std::string& path) { return read_tokenizer(read_text_file(path, largest_file), path); }
@@ -524,13 +516,11 @@ void add_tokens(Vocabulary& vocabulary, std::string_view added_tokens_json, std:
 static void require_plain_settings(const std::string& path) {
     if (!is_file(path)) return;
     const Json settings = read_json(path);
-    try {
+    with_source(path, [&] {
         for (const char* const rule : {"add_prefix_space", "add_bos_token"})
             require(!is_true(settings, rule, false), path, ": ", rule,
                     " is true, which is not implemented here; give ids instead of words");
-    } catch (const std::invalid_argument& error) {
-        fail_in(path, error);
-    }
+    });
 }
 
 Vocabulary load_vocabulary(const std::string& vocab_json_path, const std::string& merges_txt_path) {

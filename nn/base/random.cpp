@@ -96,7 +96,8 @@ int draw(const float* weights, int count, float u) {
     require(u >= 0 && u <= 1, "draw: u is ", u, ", it must be from 0 to 1");
     float total = 0;
     for (int j = 0; j < count; ++j) {
-        require(weights[j] >= 0, "draw: weight ", j, " of ", count, " is ", weights[j], ", none may be negative or NaN");
+        require(weights[j] >= 0 && std::isfinite(weights[j]), "draw: weight ", j, " of ", count, " is ", weights[j],
+                ", it must be finite and not below 0");
         total += weights[j];
     }
     require(total > 0, "draw: none of the ", count, " weights is positive, at least one must be");

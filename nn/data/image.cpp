@@ -153,8 +153,7 @@ std::vector<Image> read_images(const std::string& path) { return parse_images(re
 
 Image read_image(const std::string& path) { return parse_image(read_file(path), path); }
 
-// An image whose numbers were moved to another one keeps its sizes.
-static void require_whole(std::string_view place, const Image& image) {
+void require_whole(std::string_view place, const Image& image) {
     require(image.pixels.size() == static_cast<std::size_t>(image.height) * image.width * image.channels, place, ": an image of ",
             shape(image), " holds ", image.pixels.size(), " numbers, it must hold one for each pixel and channel");
 }

@@ -32,6 +32,10 @@ private:
 // "8 x 8 x 1"
 std::string shape(const Image& image);
 
+// Refuses an image that does not hold a number for each pixel and channel: one whose numbers were moved to another keeps its sizes.
+//   throws  std::invalid_argument "place: ..."
+void require_whole(std::string_view place, const Image& image);
+
 // Reads a PPM (3 channels) PGM (1 channel) or PNG file; 0 ... maximum becomes 0 ... 1. Of several images in a P5 or P6 file, the
 // first is read.
 //   throws  std::invalid_argument with the path and what is wrong: truncated, longer than its header says, another kind of file

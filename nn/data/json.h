@@ -6,9 +6,12 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "nn/base/require.h"
 
 struct JsonMember;
 
@@ -62,6 +65,19 @@ void visit_members(std::string_view text, std::string_view source, long most_val
 
 // parse_json of a file. All three skip a byte order mark.
 Json read_json(const std::string& path);
+
+// What read() returns; an error of it that does not begin with the source gets it in front. The errors of as_integer() and its
+// like name only a line.
+template <class Read>
+auto with_source(std::string_view source, const Read& read) {
+    try {
+        return read();
+    } catch (const std::invalid_argument& error) {
+        const std::string words = error.what();
+        require(words.starts_with(source), source, ": ", words);
+        throw;
+    }
+}
 
 // Refuses an added_tokens.json, {"[PAD]": 50257}, of a tokenizer whose published code cuts such tokens out of a text first, and whose
 // implementation here does not.

@@ -16,8 +16,7 @@ static int column_of(Order order, int y, int x, int c, int P, int C) {
 static Matrix cut(const Image& image, int patch_size, Order order) {
     const int P = patch_size, C = image.channels, H = image.height, W = image.width;
     require(H > 0 && W > 0 && C > 0, "patchify: an image of ", shape(image), " has no pixels; each size must be at least 1");
-    require(image.pixels.size() == static_cast<std::size_t>(H) * W * C, "patchify: an image of ", shape(image), " holds ",
-            image.pixels.size(), " numbers, it must hold one for each pixel and channel");
+    require_whole("patchify", image);
     require(P > 0 && H % P == 0 && W % P == 0, "patchify: a ", H, " x ", W, " image does not split into patches of side ", P,
             "; it must divide both");
     Matrix patches = Matrix::unset((H / P) * (W / P), P * P * C);  // (N, P*P*C)

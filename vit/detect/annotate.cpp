@@ -34,9 +34,7 @@ static void set(Image& image, int y, int x, Colour colour) {
 Image enlarged(const Image& image, int factor) {
     require(factor >= 1 && (image.channels == 1 || image.channels == 3), "enlarged: an image of ", shape(image), " by ", factor,
             ", it must have 1 or 3 channels and the factor be at least 1");
-    require(image.pixels.size() == static_cast<std::size_t>(image.height) * image.width * image.channels, "enlarged",
-            ": an image of ", shape(image), " holds ", image.pixels.size(),
-            " numbers, it must hold one for each pixel and channel");
+    require_whole("enlarged", image);
     require(static_cast<double>(std::max(image.height, image.width)) * factor <= std::numeric_limits<int>::max(),
             "enlarged: an image of ", shape(image), " by ", factor, " has a side of more than 2147483647 pixels");
     Image large(image.height * factor, image.width * factor, 3);

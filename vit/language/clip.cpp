@@ -188,12 +188,7 @@ Preparation preparation_of(const std::string& checkpoint_path, const VisionConfi
     const std::string path = checkpoint_path.substr(0, checkpoint_path.rfind('/') + 1) + "preprocessor_config.json";
     if (!is_file(path)) return {};
     const Json said = read_json(path);
-    try {
-        return preparation_in(said, path, config);
-    } catch (const std::invalid_argument& error) {  // that of a value of another kind names its line only
-        const std::string words = error.what();
-        fail({words.starts_with(path) ? "" : path + ": ", words});
-    }
+    return with_source(path, [&] { return preparation_in(said, path, config); });
 }
 
 // --- weights ---

@@ -106,9 +106,7 @@ static int half_to_even(int difference) {
 Image centre_crop(const Image& image, int height, int width) {
     require(height > 0 && width > 0 && height <= image.height && width <= image.width, "centre_crop: ", height, " x ", width,
             " of an image of ", image.height, " x ", image.width);
-    require(image.pixels.size() == static_cast<std::size_t>(image.height) * image.width * image.channels, "centre_crop",
-            ": an image of ", shape(image), " holds ", image.pixels.size(),
-            " numbers, it must hold one for each pixel and channel");
+    require_whole("centre_crop", image);
     const int top = half_to_even(image.height - height), left = half_to_even(image.width - width);
     Image middle(height, width, image.channels);
     for (int y = 0; y < height; ++y)

@@ -84,8 +84,7 @@ Steps describe(const Image& image, const Config& config) {
     const int H = image.height, W = image.width, C = image.channels, c = config.cell, b = config.bins;
     require(b > 0 && c > 0 && H > 1 && W > 1 && C > 0 && H % c == 0 && W % c == 0, "hog: an image of ", H, " x ", W, " x ", C,
             " does not split into cells of ", c, " pixels with ", b, " bins; it must be at least 2 x 2");
-    require(image.pixels.size() == static_cast<std::size_t>(image.height) * image.width * image.channels, "hog", ": an image of ",
-            shape(image), " holds ", image.pixels.size(), " numbers, it must hold one for each pixel and channel");
+    require_whole("hog", image);
     for (const float pixel : image.pixels)
         require(std::isfinite(pixel), "hog: a pixel is ", pixel, ", it has no gradient; all must be finite");
     Steps steps;

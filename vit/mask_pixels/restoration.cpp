@@ -82,9 +82,7 @@ static void require_equal_size(const char* who, const std::vector<Image>& images
     require(!images.empty(), who, ": there is no image; give at least one");
     for (const Image& image : images) {
         require(same_size(image, images[0]), who, ": ", shape(image), " among images of ", shape(images[0]));
-        require(image.pixels.size() == static_cast<std::size_t>(image.height) * image.width * image.channels, who,
-                ": an image of ", shape(image), " holds ", image.pixels.size(),
-                " numbers, it must hold one for each pixel and channel");
+        require_whole(who, image);
     }
 }
 

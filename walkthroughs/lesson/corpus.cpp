@@ -35,7 +35,8 @@ Corpus make_corpus(const std::string& text, const bpe::Vocabulary& vocabulary, i
         part.insert(part.end(), ids.begin() + first, ids.begin() + std::min(ids.size(), first + stretch));
     }
     const std::size_t least = 2 * (static_cast<std::size_t>(length) + 1);
-    require(corpus.test.size() > least, "corpus: ", ids.size(),  // ten stretches of training text come before the first of test
+    // Ten stretches to train on come before the first of the test part, so there are enough of them too.
+    require(corpus.test.size() > least, "corpus: ", ids.size(),
             " tokens are too few to train on and to test with, take a longer text or a smaller --length");
     return corpus;
 }

@@ -83,10 +83,5 @@ Image prepared_photograph(const Image& photograph, const vit::Config& config, co
     const std::string path = weights.substr(0, weights.rfind('/') + 1) + "preprocessor_config.json";
     if (!is_file(path)) return prepared;
     const Json said = read_json(path);
-    try {
-        return normalised_as(said, prepared, config, path);
-    } catch (const std::invalid_argument& error) {  // that of a value of another kind names its line only
-        const std::string words = error.what();
-        fail({words.starts_with(path) ? "" : path + ": ", words});
-    }
+    return with_source(path, [&] { return normalised_as(said, prepared, config, path); });
 }

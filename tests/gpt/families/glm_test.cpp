@@ -171,7 +171,7 @@ TEST_CASE("cut_spans, make_batch: special tokens without ids, ids below 0 and li
     CHECK(refusal(-1, {.start = 0, .end = 0}) == "glm: the mask of a span is token -1, [sop] is 0 and [eop] 0" + rule);
     CHECK(refusal(0, {.start = -1, .end = 0}) == "glm: the mask of a span is token 0, [sop] is -1 and [eop] 0" + rule);
     CHECK(refusal(0, {.start = 0, .end = -1}) == "glm: the mask of a span is token 0, [sop] is 0 and [eop] -1" + rule);
-    CHECK_NOTHROW(glm::cut_spans({6, 7, 8}, {}, {}, -1, {}));  // nothing is cut out
+    CHECK_NOTHROW(glm::cut_spans({6, 0, 8}, {}, {}, -1, {}));  // nothing is cut out
     CHECK_THROWS_WITH(glm::cut_spans({6, -7, 8}, {}, {}, 1, special), "glm: token 1 of the text is -7, ids are counted from 0");
     const glm::Sequence whole = glm::cut_spans({6, 7, 8}, {{1, 2}}, {0}, 1, special);
     CHECK(error_of([&] { glm::make_batch({whole, glm::Sequence{}}); }) == "glm: sequence 1 of 2 has no token; leave it out");

@@ -367,6 +367,9 @@ TEST_CASE(
     gato::Episode longer = text_only;
     longer.text.back().insert(longer.text.back().end(), {8, 2});
     check_close("full pass", slice_rows(cached, 0, 1), next_logits(longer, gato::Next::text, w, config));
+    const TokenBatch one = equal_batch({whole.ids.begin(), whole.ids.begin() + whole.length}, whole.length);
+    CHECK_THROWS_WITH(gato::Reader(prompts, w, config, 9).read(one),
+                      "gato: what is read first must begin with the prompts of the reader");
     whole.ids[0] = 5;
     CHECK_THROWS_WITH(gato::Reader(prompts, w, config, 9).read(whole),
                       "gato: what is read first must begin with the prompts of the reader");

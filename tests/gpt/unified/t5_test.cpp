@@ -9,6 +9,7 @@
 #include "tests/fixture_views.h"
 #include "tests/golden.h"
 #include "tests/gpt/published_file.h"
+#include "tests/nn/training/root_mean_square.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("t5");
@@ -255,11 +256,7 @@ TEST_CASE("make_weights: query matrices are smaller by sqrt(K), since scores are
     const t5::Config config{
         .vocabulary = 50, .width = 64, .encoder_depth = 1, .decoder_depth = 1, .heads = 4, .head_width = 25, .mlp_width = 80};
     const t5::Weights w = t5::make_weights(config, random);
-    const auto deviation = [](const Var& m) {
-        double squares = 0;
-        for (const float x : m.value()) squares += static_cast<double>(x) * x;
-        return std::sqrt(squares / m.value().size());
-    };
+    const auto deviation = [](const Var& m) { return root_mean_square(m.value()); };
     for (const Attention& attention : {w.encoder[0].attention, w.decoder[0].attention, w.decoder[0].cross}) {
         CHECK(deviation(attention.query.weight) / (1 / std::sqrt(64.0 * 25)) == Approx(1).epsilon(0.05));
         CHECK(deviation(attention.key.weight) / (1 / 8.0) == Approx(1).epsilon(0.05));

@@ -9,6 +9,7 @@
 #include "nn/training/optimizer.h"
 #include "tests/fixture_views.h"
 #include "tests/nn/data/given_settings.h"
+#include "tests/nn/training/root_mean_square.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
 
@@ -660,6 +661,28 @@ TEST_CASE("mask2former::Config: the defaults") {
     CHECK(usual.points == 12544);
     CHECK(usual.oversample == 3);
     CHECK(usual.importance == 0.75);
+}
+
+TEST_CASE("make_weights: queries and levels are normal, everything else is Xavier-uniform") {
+    Config wide = tiny;
+    wide.feature_channels = 48, wide.width = 64, wide.heads = 2, wide.mlp_width = 80, wide.queries = 30, wide.classes = 39;
+    wide.mask_channels = 20;
+    Random random(2);
+    const Weights w = make_weights(wide, random);
+    CHECK(root_mean_square(w.query_features.value()) == Approx(1).epsilon(0.1));
+    CHECK(root_mean_square(w.query_positions.value()) == Approx(1).epsilon(0.1));
+    CHECK(root_mean_square(w.level_embedding.value()) == Approx(1).epsilon(0.3));
+    const auto ratio = [](const Linear& linear, int in, int out) {
+        return root_mean_square(linear.weight.value()) / xavier_deviation(in, out);
+    };
+    CHECK(ratio(w.classes, 64, 40) == Approx(1).epsilon(0.06));
+    CHECK(ratio(w.mask_embedding[0], 64, 64) == Approx(1).epsilon(0.06));
+    CHECK(ratio(w.mask_embedding[1], 64, 64) == Approx(1).epsilon(0.06));
+    CHECK(ratio(w.mask_embedding[2], 64, 20) == Approx(1).epsilon(0.06));
+    CHECK(ratio(w.layers[0].mlp.expand, 64, 80) == Approx(1).epsilon(0.06));
+    CHECK(ratio(w.layers[0].mlp.contract, 80, 64) == Approx(1).epsilon(0.06));
+    for (const Convolution& projection : w.projections)
+        CHECK(root_mean_square(projection.weight.value()) / xavier_deviation(48, 64) == Approx(1).epsilon(0.06));
 }
 
 TEST_CASE("may_attend_unblocked: numbers other than 0 and 1 are refused") {

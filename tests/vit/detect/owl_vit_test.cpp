@@ -7,6 +7,7 @@
 #include "nn/autograd/rearrange.h"
 #include "tests/fixture_views.h"
 #include "tests/nn/data/given_settings.h"
+#include "tests/nn/training/root_mean_square.h"
 #include "tests/test.h"
 #include "vit/detect/boxes.h"
 
@@ -148,6 +149,22 @@ TEST_CASE("box_bias: boxes start at the lower right corner of their cell, one ce
         CHECK(boxes(1, j) == Approx(v).epsilon(2e-4));
     CHECK(owl_vit::box_bias(tiny_config().clip.vision.grid)(5, 0) ==
           Approx(std::log(1.0001 / 0.0001)));  // the last column: v = 1
+}
+
+TEST_CASE("make_weights: the heads are Xavier-uniform") {
+    owl_vit::Config wide = tiny_config();
+    wide.clip.vision.width = 80, wide.clip.text.width = 60, wide.clip.shared_width = 60;
+    Random random(2);
+    const owl_vit::Weights w = owl_vit::make_weights(wide, random);
+    const auto ratio = [](const Linear& linear, int in, int out) {
+        return root_mean_square(linear.weight.value()) / xavier_deviation(in, out);
+    };
+    CHECK(ratio(w.class_embedding, 80, 60) == Approx(1).epsilon(0.05));
+    CHECK(ratio(w.logit_shift, 80, 1) == Approx(1).epsilon(0.3));
+    CHECK(ratio(w.logit_scale, 80, 1) == Approx(1).epsilon(0.3));
+    CHECK(ratio(w.box[0], 80, 80) == Approx(1).epsilon(0.05));
+    CHECK(ratio(w.box[1], 80, 80) == Approx(1).epsilon(0.05));
+    CHECK(ratio(w.box[2], 80, 4) == Approx(1).epsilon(0.15));
 }
 
 TEST_CASE("forward: an absent query gets absent_logit and no gradient; other images have no influence") {

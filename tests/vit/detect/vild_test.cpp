@@ -6,6 +6,7 @@
 #include "nn/training/loss.h"
 #include "tests/fixture_views.h"
 #include "tests/nn/data/given_settings.h"
+#include "tests/nn/training/root_mean_square.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("vild");
@@ -94,6 +95,21 @@ TEST_CASE("logits: background first, the temperature multiplies, lengths do not 
     check_close("logits", cosines, {{0, 100, 60, -100}});
     check_close("without background", vild::class_cosines(Matrix{{1, 0}}, w, tiny).value(), {{100, 60, -100}});
     check_close("probabilities", vild::text_probabilities({{std::log(2.0f), 0, 0}}), {{0.25f, 0.25f}});
+}
+
+TEST_CASE("make_weights: Xavier-uniform layers, classes in random directions, a background near 0") {
+    vild::Config wide = tiny;
+    wide.region_height = 3, wide.region_width = 4, wide.layers = 2, wide.hidden = 50, wide.clip_width = 70, wide.classes = 20;
+    wide.double_branch = true;
+    Random random(2);
+    const vild::Weights w = vild::make_weights(wide, random);
+    for (const vild::Branch& branch : {w.text, w.image}) {
+        CHECK(root_mean_square(branch.layers[0].weight.value()) / xavier_deviation(36, 50) == Approx(1).epsilon(0.06));
+        CHECK(root_mean_square(branch.layers[1].weight.value()) / xavier_deviation(50, 50) == Approx(1).epsilon(0.06));
+        CHECK(root_mean_square(branch.project.weight.value()) / xavier_deviation(50, 70) == Approx(1).epsilon(0.06));
+    }
+    CHECK(root_mean_square(w.classes.value()) == Approx(1).epsilon(0.1));
+    CHECK(root_mean_square(w.background.value()) / 0.01 == Approx(1).epsilon(0.3));
 }
 
 TEST_CASE("ensemble: the text branch counts twice for base classes, the image branch for novel ones") {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <numeric>
 #include <sstream>
 
 #include "nn/autograd/operations.h"
@@ -274,6 +276,10 @@ TEST_CASE("forward: fresh residual convolutions add nothing") {
                     vitdet::forward({image}, more, with).last.pixels.value()));
     const Parameters table = vitdet::parameters(more, with);  // and are called as in the published code
     int found = 0;
+    for (const Parameter& entry : table) {
+        const long numbers = std::accumulate(entry.shape.begin(), entry.shape.end(), 1L, std::multiplies<long>());
+        CHECK_MESSAGE(published_value(entry).size() == static_cast<std::size_t>(numbers), entry.name);
+    }
     for (const Parameter& entry : table)
         found += entry.name == "backbone.net.blocks.1.residual.conv2.weight" && entry.shape == std::vector<long>{4, 4, 3, 3};
     CHECK(found == 1);

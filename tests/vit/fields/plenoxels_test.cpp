@@ -406,6 +406,9 @@ TEST_CASE("pruned: keeps all neighbours in a grid of three different sides") {
     CHECK(corner.grid.voxels() == 8);
     CHECK(corner.grid.link(2, 3, 5) == 7);
     CHECK(corner.grid.link(0, 0, 0) == -1);
+    values(scene.grid.cell(2, 3, 5), 0) = 0;
+    values(0, 0) = 1;  // the first row belongs to the first corner
+    CHECK(plenoxels::pruned(scene, values, 1).grid.voxels() == 8);
 }
 
 TEST_CASE("largest_weights: an opaque wall has weight, the voxels hidden by it have none") {

@@ -10,18 +10,13 @@
 #include "nn/training/contrastive.h"
 #include "tests/fixture_views.h"
 #include "tests/nn/data/given_settings.h"
+#include "tests/nn/training/root_mean_square.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
 #include "tests/vit/vit_fixture.h"
 #include "vit/language/clip_tokenizer.h"
 
 TEST_SUITE_BEGIN("clip");
-
-static double root_mean_square(const Matrix& numbers) {
-    double squares = 0;
-    for (const float x : numbers) squares += static_cast<double>(x) * x;
-    return std::sqrt(squares / static_cast<double>(numbers.size()));
-}
 
 static clip::Config config_of_fixture(const Golden& golden) {
     const Safetensors& file = golden.file;
@@ -284,6 +279,20 @@ TEST_CASE(
     const TokenBatch texts = equal_batch({9, 1, 10, 9, 2, 10}, 3);
     CHECK(identical(clip::forward(tiny_images(2), texts, other, config).logits_per_image.value(),
                     clip::forward(tiny_images(2), texts, w, tiny).logits_per_image.value()));
+}
+
+TEST_CASE("config_of: OpenAI's layout without a configuration has heads of width 64, as its published code") {
+    clip::Config wide = tiny;
+    wide.vision.width = 128, wide.vision.heads = 2, wide.text.width = 64, wide.text.heads = 1;
+    Random random(3);
+    const TemporaryFolder folder;
+    const std::string path = folder.path("original.safetensors");
+    save(clip::openai_parameters(clip::make_weights(wide, random), wide), path);
+    const clip::Config config = clip::config_of(Safetensors(path), {});
+    CHECK(config.vision.heads == 2);
+    CHECK(config.text.heads == 1);
+    CHECK(config.vision.eps == 1e-5f);
+    CHECK(config.text.activation == Activation::gelu_quick);
 }
 
 TEST_CASE("load_rules: files of Hugging Face also hold position ids, and the scale as a scalar") {

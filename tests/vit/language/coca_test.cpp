@@ -8,16 +8,11 @@
 #include "nn/training/loss.h"
 #include "tests/fixture_views.h"
 #include "tests/nn/data/given_settings.h"
+#include "tests/nn/training/root_mean_square.h"
 #include "tests/test.h"
 #include "tests/vit/vit_fixture.h"
 
 TEST_SUITE_BEGIN("coca");
-
-static double root_mean_square(const Matrix& numbers) {
-    double squares = 0;
-    for (const float x : numbers) squares += static_cast<double>(x) * x;
-    return std::sqrt(squares / static_cast<double>(numbers.size()));
-}
 
 static coca::Config config_of_fixture(const Golden& golden) {
     const Safetensors& file = golden.file;

@@ -6,6 +6,7 @@
 #include "nn/autograd/rearrange.h"
 #include "tests/fixture_views.h"
 #include "tests/nn/data/given_settings.h"
+#include "tests/nn/training/root_mean_square.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("pacl");
@@ -88,6 +89,18 @@ TEST_CASE("forward: weights sum to 1 over the patches of an image, and phi is th
             CHECK(steps.compatibility.value()(i, j) == Approx(mean).epsilon(1e-4));
             CHECK(std::abs(mean) <= 1);
         }
+}
+
+TEST_CASE("make_weights: standard deviations of one over the root of the inputs, and the scale of CLIP") {
+    const pacl::Config wide{.rows = 2, .cols = 3, .vision_width = 100, .text_width = 64, .width = 36};
+    Random random(2);
+    const pacl::Weights w = pacl::make_weights(wide, random);
+    const auto ratio = [](const Linear& linear, double deviation) { return root_mean_square(linear.weight.value()) / deviation; };
+    CHECK(ratio(w.linear, 1 / 10.0) == Approx(1).epsilon(0.05));
+    CHECK(ratio(w.expand, 1 / 10.0) == Approx(1).epsilon(0.05));
+    CHECK(ratio(w.contract, 1 / 6.0) == Approx(1).epsilon(0.1));
+    CHECK(ratio(w.text, 1 / 8.0) == Approx(1).epsilon(0.05));
+    CHECK(std::exp(w.log_scale.value()[0]) == Approx(1 / 0.07));
 }
 
 TEST_CASE("forward: each pair of image and sentence has its own pooled vector") {

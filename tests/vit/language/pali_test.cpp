@@ -7,6 +7,7 @@
 #include "nn/training/loss.h"
 #include "tests/fixture_views.h"
 #include "tests/nn/data/given_settings.h"
+#include "tests/nn/training/root_mean_square.h"
 #include "tests/test.h"
 #include "tests/vit/vit_fixture.h"
 
@@ -125,6 +126,14 @@ TEST_CASE("forward: patches first, then the prompt; padding is masked, patches a
     CHECK(identical(slice_rows(steps.encoder_input.value(), 9, 6), slice_rows(steps.image.embeddings.value(), 6, 6)));
     CHECK(identical(slice_rows(steps.encoder_input.value(), 6, 1), slice_rows(w.language.token_embedding.value(), 3, 1)));
     check_close("mask", steps.source.mask, {{1, 1, 1, 1, 1, 1, 1, 1, 1}, {1, 1, 1, 1, 1, 1, 1, 0, 0}});
+}
+
+TEST_CASE("make_weights: the projection has the standard deviation one over the root of the width of the vision tower") {
+    pali::Config wide = tiny;
+    wide.vision.width = 144, wide.language.width = 40;
+    Random random(2);
+    const pali::Weights w = pali::make_weights(wide, random);
+    CHECK(root_mean_square(w.projection.weight.value()) * 12 == Approx(1).epsilon(0.05));
 }
 
 TEST_CASE("forward: padding changes no logit, the image and the prompt do") {

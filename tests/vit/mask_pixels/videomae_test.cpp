@@ -6,6 +6,7 @@
 #include "nn/autograd/rearrange.h"
 #include "tests/fixture_views.h"
 #include "tests/nn/data/given_settings.h"
+#include "tests/nn/training/root_mean_square.h"
 #include "tests/temporary_folder.h"
 #include "tests/vit/vit_fixture.h"
 #include "vit/mask_pixels/masking.h"
@@ -340,6 +341,18 @@ TEST_CASE("normalise_cubes: no channel, a number that the channels do not divide
                       "normalise_cubes: cubes of 5 numbers of 2 channels have no variance");
     CHECK_THROWS_WITH(videomae::normalise_cubes(Matrix(1, 2), 2),
                       "normalise_cubes: cubes of 2 numbers of 2 channels have no variance");
+}
+
+TEST_CASE("make_weights: Xavier-uniform, with no bias between encoder and decoder") {
+    videomae::Config wide = small_case().config;
+    wide.width = 64, wide.decoder_width = 48, wide.grid.patch_size = 2;
+    Random random(2);
+    const videomae::Weights w = videomae::make_weights(wide, random);
+    const int cube = videomae::cube_numbers(wide);
+    CHECK(root_mean_square(w.encoder.projection.weight.value()) / xavier_deviation(cube, 64) == Approx(1).epsilon(0.1));
+    CHECK(root_mean_square(w.encoder_to_decoder.weight.value()) / xavier_deviation(64, 48) == Approx(1).epsilon(0.06));
+    CHECK_FALSE(w.encoder_to_decoder.bias);
+    CHECK(root_mean_square(w.head.weight.value()) / xavier_deviation(48, cube) == Approx(1).epsilon(0.1));
 }
 
 TEST_CASE("videomae::Config: the defaults") {

@@ -269,6 +269,8 @@ TEST_CASE("detections: the class is the most probable real class, also where noi
 TEST_CASE("nucleus: the token that crosses p is dropped, but one is always kept") {
     const std::vector<float> logits{std::log(0.5f), std::log(0.3f), std::log(0.2f)};
     CHECK(pix2seq::nucleus(logits.data(), 3, 0.9f) == std::vector<int>{1, 1, 0});
+    const std::vector<float> and_none = {logits[0], logits[1], logits[2], NAN};  // the fourth is not asked for
+    CHECK(pix2seq::nucleus(and_none.data(), 3, 0.9f) == std::vector<int>{1, 1, 0});
     CHECK(pix2seq::nucleus(logits.data(), 3, 0.4f) == std::vector<int>{1, 0, 0});
     const std::vector<float> quarters(4, 0);
     CHECK(pix2seq::nucleus(quarters.data(), 4, 0.5f) == std::vector<int>{1, 1, 0, 0});  // exactly p is not more than p

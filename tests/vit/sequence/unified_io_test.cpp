@@ -9,15 +9,10 @@
 #include "tests/fixture_views.h"
 #include "tests/golden.h"
 #include "tests/nn/data/given_settings.h"
+#include "tests/nn/training/root_mean_square.h"
 #include "tests/test.h"
 
 TEST_SUITE_BEGIN("unified_io");
-
-static double root_mean_square(const Matrix& numbers) {
-    double squares = 0;
-    for (const float x : numbers) squares += static_cast<double>(x) * x;
-    return std::sqrt(squares / static_cast<double>(numbers.size()));
-}
 
 // "1,2,4"
 static std::vector<int> whole_numbers(const std::string& text) {
