@@ -23,7 +23,7 @@ std::vector<Sphere> four_spheres(bool fourth_green) {
 
 // The numbers of a line, separated by spaces; reading stops at a word that is not a number.
 static std::vector<double> numbers_of_line(const std::string& line) {
-    const char* const spaces = " \t\r";
+    const char* const spaces = " \t";
     std::vector<double> numbers;
     for (std::size_t begin = line.find_first_not_of(spaces); begin != std::string::npos;) {
         const std::size_t end = std::min(line.find_first_of(spaces, begin), line.size());
@@ -44,15 +44,11 @@ static Sphere sphere_of_line(const std::string& line, const std::string& where) 
 }
 
 std::vector<Sphere> read_spheres(const std::string& path) {
-    const std::string text = read_text_file(path);
     std::vector<Sphere> spheres;
     int number = 0;
-    for (std::size_t begin = 0; begin < text.size();) {
-        const std::size_t end = std::min(text.find('\n', begin), text.size());
-        const std::string line = text.substr(begin, end - begin);
-        begin = end + 1;
+    for (const std::string& line : lines_of_file(read_text_file(path), path)) {
         ++number;
-        const std::size_t first = line.find_first_not_of(" \t\r");
+        const std::size_t first = line.find_first_not_of(" \t");
         if (first == std::string::npos || line[first] == '#') continue;
         spheres.push_back(sphere_of_line(line, path + ": line " + std::to_string(number)));
     }

@@ -62,6 +62,12 @@ TEST_CASE("scores_were_scaled: one factor for all rows, known from four numbers 
     Matrix small = pairs;
     small(0, 1) = -10;
     CHECK(said(scores_were_scaled, weights_from(times(3, small)), weights_from(small)) == "");
+    // a weight below 1e-4 on one side only may be anything
+    Matrix scattered = scores;
+    scattered(0, 2) = -4;  // 0.007 of the expected, and 2e-6 of ours
+    Matrix ours_scattered = weights_from(times(3, scattered));
+    ours_scattered(0, 2) *= 20;
+    CHECK(said(scores_were_scaled, ours_scattered, weights_from(scattered)) == words);
     // another mask
     Matrix open = ours;
     open(3, 0) = 0.1f;

@@ -250,11 +250,12 @@ TEST_CASE("zlib_unpacked: every length from 3 to 258 is copied") {
         for (int length = first; length <= last_of[k]; ++length) {
             Stream stream = fixed_block();
             stream.fixed_symbol('a');
+            stream.fixed_symbol('a');
             stream.fixed_symbol(257 + static_cast<int>(k));
             stream.number(length - first, static_cast<int>(std::bit_width(others)));
-            stream.word(0, 5);  // distance 1
+            stream.word(1, 5);  // distance 2; the word of distance 1 is all zeros, and one bit more or fewer would go unnoticed
             stream.fixed_symbol(256);
-            const std::string expected(1 + static_cast<std::size_t>(length), 'a');
+            const std::string expected(2 + static_cast<std::size_t>(length), 'a');
             CHECK(zlib_unpacked(stream.ended(expected), expected.size(), "x") == expected);
         }
         first = last_of[k] + 1;

@@ -90,8 +90,8 @@ TEST_CASE("relative_position_bias: an entry gets the gradient of every pair that
 }
 
 TEST_CASE("relative_position_bias: a table of another grid, and a grid without patches, are refused") {
-    CHECK(without_place(error_of([] { relative_position_bias(Matrix(6, 2), 2, 2); })) ==
-          "relative_position_bias: a table of shape (6, 2), a grid of 2 x 2 has 12 offsets, each needs a row");
+    CHECK(without_place(error_of([] { relative_position_bias(Matrix(6, 2), 2, 3); })) ==
+          "relative_position_bias: a table of shape (6, 2), a grid of 2 x 3 has 18 offsets, each needs a row");
     CHECK_THROWS_WITH(relative_position_index(0, 2),
                       "relative_position_index: a grid of 0 x 2 has no patches, both must be at least 1");
     CHECK_THROWS_WITH(relative_position_index(2, 0),

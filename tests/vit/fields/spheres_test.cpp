@@ -101,6 +101,9 @@ TEST_CASE("read_spheres: seven numbers per line; the error names a wrong line") 
           path + ": line 1: \"0 inf 0 1 1 1 1\" is not 7 numbers: x y z radius red green blue");
     CHECK(error_with("0 0 0 -1 1 1 1\n") == path + ": line 1: the radius is -1.000000, it must be positive");
     CHECK(error_with("0 0 0 1 1 1 2\n") == path + ": line 1: the colour 2.000000, it must lie between 0 and 1");
+    CHECK(error_with("\xEF\xBB\xBF 0 0 0 1\t1 1 1 \r\n \r\n").empty());  // a byte order mark, line ends of Windows
+    CHECK(error_with("0 0 0 1 1 1 1\r1 0 0 1 1 1 1\r") ==
+          path + ": its lines end in carriage returns alone, as on an old Mac; convert it: tr '\\r' '\\n'");
     CHECK(error_with("# nothing\n") == path + ": there are no spheres; give at least one line of x y z radius red green blue");
 }
 

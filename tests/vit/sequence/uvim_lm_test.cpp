@@ -1,5 +1,7 @@
 #include "vit/sequence/uvim_lm.h"
 
+#include <algorithm>
+
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
 #include "tests/fixture_views.h"
@@ -101,6 +103,19 @@ TEST_CASE("Reader: token by token equals the full pass, also after a selection o
     check_close("second", reader.read(make_batch({{1}, {5}})), two_rows(full, 1, 6));
     reader.select({1, 1});  // both continue with the second image
     check_close("third", reader.read(make_batch({{4}, {4}})), two_rows(full, 7, 7));
+}
+
+TEST_CASE("write: a text starts with token 0, and each token is the most probable one of the full pass") {
+    for (const int seed : {1, 2, 3, 4, 5}) {
+        Random random(seed);
+        const uvim_lm::Weights w = uvim_lm::make_weights(tiny, random, {.stddev = 0.5f});
+        const std::vector<int> tokens = uvim_lm::write(two_images(), w, tiny);
+        const Matrix logits = uvim_lm::forward(two_images(), tokens, w, tiny).logits.value();  // (2*5, 6)
+        std::vector<int> most_probable;
+        for (int i = 0; i < logits.rows; ++i)
+            most_probable.push_back(static_cast<int>(std::max_element(logits.row(i), logits.row(i + 1)) - logits.row(i)));
+        CHECK(tokens == most_probable);
+    }
 }
 
 TEST_CASE("forward: later tokens change nothing before them; the image changes every token") {
