@@ -58,12 +58,13 @@ TEST_CASE("MayAttend: sizes and numbers that do not fit are refused") {
 }
 
 TEST_CASE("MayAttend: a table that no memory holds, and one without an entry for each pair, are refused") {
-    constexpr int most = 2147483647;
-    CHECK_THROWS_WITH(causal(most, most),
-                      "MayAttend: no memory for a table of 2147483647 x 2147483647; make it smaller, or in pieces");
-    const MayAttend cut{2, 2, {1}};
-    const std::string rule = "MayAttend &: the table of 2 x 2 holds 1 entries, one for each pair is needed";
-    CHECK(error_of([&] { cut& causal(2, 2); }) == rule);
+#if !defined(__SANITIZE_ADDRESS__)  // it ends the program at such a request
+    CHECK_THROWS_WITH(causal(2147483646, 2147483647),
+                      "MayAttend: no memory for a table of 2147483646 x 2147483647; make it smaller, or in pieces");
+#endif
+    const MayAttend cut{2, 3, {1}};
+    const std::string rule = "MayAttend &: the table of 2 x 3 holds 1 entries, one for each pair is needed";
+    CHECK(error_of([&] { cut& causal(2, 3); }) == rule);
     CHECK(error_of([&] { causal(2, 2) & cut; }) == rule);
     CHECK(error_of([&] { MayAttend{} & cut; }) == rule);
 }

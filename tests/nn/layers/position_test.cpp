@@ -36,10 +36,10 @@ TEST_CASE("sine_cosine_positions, sine_cosine_grid: impossible sizes are refused
     CHECK_THROWS_WITH(
         sine_cosine_positions(3, 5),
         "sine_cosine_positions: 3 positions of width 5; the width must be even and at least 2, as it is made of pairs");
-    CHECK_THROWS_WITH(sine_cosine_grid(2, 2, 6),
-                      "sine_cosine_grid: 2 x 2 positions of width 6; the width must be a multiple of 4");
-    CHECK_THROWS_WITH(sine_cosine_grid(2, 2, 0),
-                      "sine_cosine_grid: 2 x 2 positions of width 0; the width must be a multiple of 4");
+    CHECK_THROWS_WITH(sine_cosine_grid(2, 3, 6),
+                      "sine_cosine_grid: 2 x 3 positions of width 6; the width must be a multiple of 4");
+    CHECK_THROWS_WITH(sine_cosine_grid(2, 3, 0),
+                      "sine_cosine_grid: 2 x 3 positions of width 0; the width must be a multiple of 4");
     CHECK_THROWS_WITH(sine_cosine_grid(-1, 2, 4),
                       "sine_cosine_grid: -1 x 2 positions of width 4; the width must be a multiple of 4");
     CHECK_THROWS_WITH(sine_cosine_grid(2, -1, 4),

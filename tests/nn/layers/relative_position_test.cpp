@@ -22,8 +22,8 @@ TEST_CASE("relative_offsets, relative_position_index: a grid with more offsets o
     CHECK(relative_offsets(1, 1'073'741'822) == 2147483646);
     CHECK_THROWS_WITH(relative_offsets(1, 1'073'741'823), doctest::Contains("has 1 x 2147483645 offsets, more than"));
     CHECK_THROWS_WITH(
-        relative_offsets(100'000, 100'000),
-        "relative_offsets: a grid of 100000 x 100000 has 199999 x 199999 offsets, more than the 2147483647 rows of a matrix");
+        relative_offsets(100'000, 200'000),
+        "relative_offsets: a grid of 100000 x 200000 has 199999 x 399999 offsets, more than the 2147483647 rows of a matrix");
     CHECK_THROWS_WITH(relative_offsets(0, 3), doctest::Contains("a grid of 0 x 3 has no patches"));
     CHECK_THROWS_WITH(relative_offsets(3, -1), doctest::Contains("a grid of 3 x -1 has no patches"));
     CHECK_THROWS_WITH(relative_position_index(1, 46'340),  // 46,341^2 pairs

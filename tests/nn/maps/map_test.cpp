@@ -91,8 +91,8 @@ TEST_CASE("map_of, require_map, size_after: sizes that do not fit are refused wi
     CHECK_THROWS_WITH(map_of({Image(2, 2, 1), Image(2, 3, 1)}),
                       "map_of: an image 2 x 3 x 1 beside one of 2 x 2 x 1, all must have the same size");
     CHECK(without_place(error_of([] {
-              require_map({Matrix(5, 1), {1, 2, 2}}, "pool", Where::current());
-          })) == "pool: pixels (5, 1) for a map of 1 image of 2 x 2, it must have 4 rows, one for each pixel");
+              require_map({Matrix(5, 1), {1, 2, 3}}, "pool", Where::current());
+          })) == "pool: pixels (5, 1) for a map of 1 image of 2 x 3, it must have 6 rows, one for each pixel");
     CHECK(without_place(error_of([] {
               require_map({Matrix(0, 1), {1, 0, 2}}, "pool", Where::current());
           })) == "pool: a map of 1 image of 0 x 2 has no pixels; images, height and width must be at least 1");

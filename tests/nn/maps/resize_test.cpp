@@ -109,11 +109,11 @@ TEST_CASE("resize: gradients agree with finite differences") {
 
 TEST_CASE("resize: a new size below 1, and pixels that do not match the size, are refused") {
     CHECK(without_place(error_of([] {
-              resize({Matrix(5, 2), {1, 2, 2}}, 4, 4, Interpolation::bicubic);
-          })) == "resize: pixels (5, 2) for a map of 1 image of 2 x 2, it must have 4 rows, one for each pixel");
+              resize({Matrix(5, 2), {1, 2, 3}}, 4, 4, Interpolation::bicubic);
+          })) == "resize: pixels (5, 2) for a map of 1 image of 2 x 3, it must have 6 rows, one for each pixel");
     CHECK(without_place(error_of([] {
-              resize({Matrix(4, 2), {1, 2, 2}}, 100000, 100000, Interpolation::nearest);
-          })) == "resize: 1 images of 100000 x 100000 pixels are more than 2147483647 rows, the maximum of a matrix");
+              resize({Matrix(4, 2), {1, 2, 2}}, 100000, 200000, Interpolation::nearest);
+          })) == "resize: 1 images of 100000 x 200000 pixels are more than 2147483647 rows, the maximum of a matrix");
     CHECK(without_place(error_of([] {
               resize({Matrix(4, 2), {1, 2, 2}}, 0, 4, Interpolation::bilinear);
           })) == "resize: a map of 0 x 4 pixels, both must be at least 1");

@@ -75,11 +75,11 @@ TEST_CASE("sample: points that are not pairs, an image that does not exist and a
 
 TEST_CASE("sample: a map without pixels is refused, before anything is divided by its size") {
     CHECK(without_place(error_of([&] {
-              sample({Matrix(0, 1), {0, 2, 2}}, Matrix(1, 2));
-          })) == "sample: a map of 0 images of 2 x 2 has no pixels; images, height and width must be at least 1");
+              sample({Matrix(0, 1), {0, 2, 3}}, Matrix(1, 2));
+          })) == "sample: a map of 0 images of 2 x 3 has no pixels; images, height and width must be at least 1");
     CHECK(without_place(error_of([&] {
-              corners({0, 2, 2}, Matrix(1, 2));
-          })) == "sample: a map of 0 images of 2 x 2 has no pixels; images, height and width must be at least 1");
+              corners({0, 2, 3}, Matrix(1, 2));
+          })) == "sample: a map of 0 images of 2 x 3 has no pixels; images, height and width must be at least 1");
 }
 
 TEST_CASE("sample: each argument check fails by itself, the smallest map is allowed") {
