@@ -352,6 +352,11 @@ TEST_CASE("glm: loads a bfloat16 file in two shards, with the prefix glm., store
         CHECK(identical(glm::forward(glm::to_be_continued(text, found), other, found).logits.value(), logits));
 
         save(table, folder.path("saved.safetensors"), glm::metadata(config));
+        glm::Config numbered = config;
+        numbered.special = {.mask = 1, .long_mask = 2, .sentence_mask = 3, .start = 4, .end = 5};
+        std::map<std::string, std::string> said = glm::metadata(numbered);
+        CHECK(said["mask_token_id"] + said["gmask_token_id"] + said["smask_token_id"] == "123");
+        CHECK(said["sop_token_id"] + said["eop_token_id"] == "45");
         CHECK(glm::config_of(Safetensors(folder.path("saved.safetensors"))).special.long_mask == 2);
         const TemporaryFolder without_json;
         save(table, without_json.path("silent.safetensors"));
