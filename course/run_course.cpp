@@ -1,8 +1,8 @@
-// run_course.cpp: the course, for students and teachers; course_command.h lists its commands.
+// run_course.cpp: the course, for students and teachers; run_course --help lists its commands.
 #include <cstdio>
 #include <exception>
 
-#include "course/course_command.h"
+#include "course/command/course_command.h"
 
 int main(int count, char** arguments) {
     try {

@@ -23,6 +23,7 @@
 #include <thread>
 #include <vector>
 
+#include "course/command/command_line.h"
 #include "course/grade/tree.h"
 #include "course/mistake.h"
 #include "course/pack/closure.h"
@@ -318,34 +319,30 @@ static std::string matrix_text(const std::vector<Mistake>& mistakes, const std::
 
 namespace {
 struct Choices {
-    std::string out = "build/release", make = "make";
-    int sampled = 0, jobs = 2;
-    bool changed = false, missing = false;
+    std::string out, make;
+    int sampled, jobs;
+    bool changed, missing;
     std::set<std::string> names;
 };
 }  // namespace
 
-static Choices read_choices(int count, char** arguments) {
-    Choices choices;
-    for (int n = 1; n < count; ++n) {
-        const std::string word = arguments[n];
-        const bool has_value = n + 1 < count;
-        if (word == "--out" && has_value)
-            choices.out = arguments[++n];
-        else if (word == "--make" && has_value)
-            choices.make = arguments[++n];
-        else if (word == "--sample" && has_value)
-            choices.sampled = std::atoi(arguments[++n]);
-        else if (word == "--jobs" && has_value)
-            choices.jobs = std::max(1, std::atoi(arguments[++n]));
-        else if (word == "--changed")
-            choices.changed = true;
-        else if (word == "--missing")
-            choices.missing = true;
-        else
-            choices.names.insert(word);
-    }
-    return choices;
+static const char* const usage =
+    "usage: run_mistakes [NAME ...] [--sample N | --changed | --missing] [--jobs N]\n"
+    "  NAME        a file of course/mistakes; without names all of them\n"
+    "  --sample N  this many, spread over the table; nothing is written\n"
+    "  --changed   those of files that differ from the last commit; nothing is written\n"
+    "  --missing   those without a row in the table, or with another test in it\n"
+    "  --jobs N    at a time (2)\n"
+    "  --out build/release --make \"make CXX=...\"   where programs are built, and how\n";
+
+static Choices choices_of(const CommandLine& line) {
+    return {.out = line.value("--out", "build/release"),
+            .make = line.value("--make", "make"),
+            .sampled = line.whole("--sample", 0, 100000),
+            .jobs = std::max(1, line.whole("--jobs", 2, 1000)),
+            .changed = line.has("--changed"),
+            .missing = line.has("--missing"),
+            .names = {line.words.begin(), line.words.end()}};
 }
 
 static std::vector<Mistake> without_row(const std::vector<Mistake>& all) {
@@ -425,7 +422,10 @@ static void write_tables(const std::vector<Mistake>& all) {
 
 int main(int count, char** arguments) {
     try {
-        const Choices choices = read_choices(count, arguments);
+        const CommandLine line = read_command_line({arguments + 1, arguments + count}, {"--help", "--changed", "--missing"},
+                                                   {"--out", "--make", "--sample", "--jobs"});
+        if (line.has("--help")) return std::fputs(usage, stdout), 0;
+        const Choices choices = choices_of(line);
         const std::vector<Mistake> all = all_mistakes(), chosen = chosen_of(all, choices);
         const int missed = plant_all(chosen, choices);
         std::printf("%zu mistakes planted, %zu caught, %d not\n", chosen.size(), chosen.size() - missed, missed);

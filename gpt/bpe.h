@@ -56,7 +56,7 @@ struct Vocabulary {
     std::array<int, 256> byte_ids{};  // by byte: the id of its single-byte token
     std::vector<Merge> merges;        // by rank: lower ranks are applied first
     std::vector<int> specials;        // ids of special tokens, such as <|endoftext|>, which encoding never produces
-    int end_of_text = -1;             // the id of <|endoftext|>; -1 when there is none
+    int end_of_text = -1;             // the id of <|endoftext|>; -1: the vocabulary has no such token
 
     std::unordered_map<std::uint64_t, int> ranks;  // (left << 32 | right) -> index in merges
 

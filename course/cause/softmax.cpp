@@ -73,7 +73,7 @@ std::string scores_were_scaled(const Compared& c) {
 }
 
 // Whether d_ij = a_i + b_j for all known (not NaN) elements of a block. a and b are found by walking from element to element.
-//   returns  the number of elements beyond those needed to find a and b, nothing when one contradicts
+//   returns  the number of elements beyond those needed to find a and b, no value when one contradicts
 static std::optional<int> additive(const std::vector<double>& d, int rows, int cols) {
     std::vector<double> a(rows, NAN), b(cols, NAN);
     for (double& start : a) {
@@ -126,8 +126,8 @@ std::string scores_were_transposed(const Compared& c) {
     return checked < 6 ? "" : "fits: your weights are those of the transposed scores: queries and keys are exchanged";
 }
 
-// Whether the columns of every block of so many rows sum to 1 or, if fully masked, to 0, and the logarithms differ by a constant of
-// the row and one of the column; with two relations between the numbers at least.
+// Whether in every block of `block` rows each column sums to 1 (to 0 where all of it is masked), and log ours - log expected is a
+// constant of the row plus one of the column, which at least two elements confirm.
 static bool columns_are_probabilities(const Compared& c, int block) {
     const int T = c.ours.cols;
     int checked = 0;
@@ -196,8 +196,8 @@ std::string mask_differs(const Compared& c) {
         double ratio = 0;
         for (int j = 0; j < c.ours.cols; ++j) {
             const float p = c.ours(i, j), q = c.expected(i, j);
-            if (p != 0 && q == 0) more(i, j) = true, ++added;
-            if (p == 0 && q > 1e-6f) fewer(i, j) = true, ++missing;
+            if (p != 0 && q == 0) more(i, j) = 1, ++added;
+            if (p == 0 && q > 1e-6f) fewer(i, j) = 1, ++missing;
             if (!telling(p) || !telling(q)) continue;
             if (ratio == 0) {
                 ratio = p / q;

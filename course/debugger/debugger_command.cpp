@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "course/command/command_line.h"
 #include "course/debugger/debugger_task.h"
 #include "course/grade/process.h"
 #include "nn/base/require.h"
@@ -63,51 +64,20 @@ static int check(const DebuggerTask& task, const std::string& kind, const std::s
     return right ? 0 : 1;
 }
 
-namespace {
-struct DebuggerChoices {
-    std::string name, answer, kind = "gdb";
-    bool hint = false, key = false, help = false;
-};
-}  // namespace
-
-static DebuggerChoices read_choices(const std::vector<std::string>& words) {
-    DebuggerChoices choices;
-    for (auto word = words.begin(); word != words.end(); ++word) {
-        const auto value = [&] {
-            require(word + 1 != words.end(), *word, " needs a value");
-            return *++word;
-        };
-        if (*word == "--help")
-            choices.help = true;
-        else if (*word == "--hint")
-            choices.hint = true;
-        else if (*word == "--key")
-            choices.key = true;
-        else if (*word == "--answer")
-            choices.answer = value();
-        else if (*word == "--debugger")
-            choices.kind = value();
-        else {
-            require(choices.name.empty() && !word->starts_with("--"), "unknown option ", *word, "; --help lists them");
-            choices.name = *word;
-        }
-    }
-    require(choices.kind == "gdb" || choices.kind == "lldb", "--debugger ", choices.kind, " must be gdb or lldb");
-    return choices;
-}
-
 int debugger_command(const std::vector<std::string>& words) {
-    const DebuggerChoices choices = read_choices(words);
-    if (choices.help) return std::fputs(usage, stdout), 0;
-    if (choices.name.empty() || choices.name == "list") {
+    const CommandLine line = read_command_line(words, {"--help", "--hint", "--key"}, {"--answer", "--debugger"});
+    const std::string name = line.only_word(), kind = line.value("--debugger", "gdb"), answer = line.value("--answer", "");
+    require(kind == "gdb" || kind == "lldb", "--debugger ", kind, " must be gdb or lldb");
+    if (line.has("--help")) return std::fputs(usage, stdout), 0;
+    if (name.empty() || name == "list") {
         for (const DebuggerTask& task : all_debugger_tasks()) std::printf("%-20s %s\n", task.name.c_str(), task.asks.c_str());
         return 0;
     }
-    if (choices.name == "all") return compare_debuggers();
-    const DebuggerTask task = read_debugger_task("course/debugger/" + choices.name + ".txt");
-    if (choices.hint) return std::printf("%s\n", task.hint.c_str()), 0;
-    if (!choices.key && choices.answer.empty()) return show(task), 0;
+    if (name == "all") return compare_debuggers();
+    const DebuggerTask task = read_debugger_task("course/debugger/" + name + ".txt");
+    if (line.has("--hint")) return std::printf("%s\n", task.hint.c_str()), 0;
+    if (!line.has("--key") && answer.empty()) return show(task), 0;
     build(task);
-    if (choices.key) return show_key(task, choices.kind), 0;
-    return check(task, choices.kind, choices.answer);
+    if (line.has("--key")) return show_key(task, kind), 0;
+    return check(task, kind, answer);
 }

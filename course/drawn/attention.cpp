@@ -27,7 +27,8 @@ static Matrix ones_and_zeros(Random& random, int rows, int cols) {
 // Written out here, so that one task does not depend on another.
 static MayAttend triangle(int n, int m) {
     Matrix may(n, m);
-    for (int i = 0; i < n; ++i) std::fill_n(may.row(i), m - n + i + 1, 1.0f);
+    for (int i = 0; i < n; ++i)
+        for (int j = 0; j < m; ++j) may(i, j) = j - i <= m - n;
     return may_attend(may);
 }
 
@@ -43,8 +44,7 @@ static const Drawn padding_mask("padding", [](Random& random, int round, Answers
     Matrix right(B, T), left(B, T);
     for (int b = 0; b < B; ++b) {
         const int length = between(random, 1, T);
-        std::fill_n(right.row(b), length, 1.0f);
-        std::fill_n(left.row(b) + T - length, length, 1.0f);
+        for (int t = 0; t < T; ++t) right(b, t) = t < length, left(b, t) = t >= T - length;
     }
     const Matrix any = ones_and_zeros(random, B, T);
     answers.ask("padding on the right", [&] { return picture(padding(right)); });

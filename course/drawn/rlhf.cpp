@@ -21,10 +21,10 @@ static Matrix numbers_of(const preferences::Pairs& pairs) {
     require(pairs.list.size() == pairs.group.size(), pairs.list.size(), " pairs, ", pairs.group.size(),
             " of them have a ranking");
     Matrix m(static_cast<int>(pairs.list.size()), 3);
-    float* number = m.begin();
-    auto group = pairs.group.begin();
-    for (const auto& pair : pairs.list)
-        for (const int one : {pair.better, pair.worse, *group++}) *number++ = static_cast<float>(one);
+    for (int p = 0; p < m.rows; ++p) {
+        m(p, 0) = static_cast<float>(pairs.list[p].better), m(p, 1) = static_cast<float>(pairs.list[p].worse);
+        m(p, 2) = static_cast<float>(pairs.group[p]);
+    }
     return m;
 }
 

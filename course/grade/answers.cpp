@@ -43,7 +43,7 @@ std::string text_of(const Answer& answer) {
     return line + "\n";
 }
 
-// Takes the next word of `words` away: a number, or nothing when it is none.
+// Removes the next word from `words` and reads it.   returns the number, no value if the word is not a number
 template <class Number>
 static std::optional<Number> take(std::string_view& words) {
     while (words.starts_with(' ')) words.remove_prefix(1);

@@ -5,9 +5,10 @@
 
 static std::array<std::uint32_t, 256> make_table() {
     std::array<std::uint32_t, 256> table{};
-    for (std::uint32_t n = 0; std::uint32_t & c : table) {
-        c = n++;
+    for (std::uint32_t n = 0; n < 256; ++n) {
+        std::uint32_t c = n;
         for (int bit = 0; bit < 8; ++bit) c = c & 1 ? 0xEDB88320u ^ (c >> 1) : c >> 1;
+        table[n] = c;
     }
     return table;
 }

@@ -1,12 +1,11 @@
 #include "course/sheets/sheet_command.h"
 
 #include <cstdio>
-#include <optional>
 
+#include "course/command/command_line.h"
 #include "course/sheets/sheet.h"
 #include "nn/base/require.h"
 #include "nn/data/file.h"
-#include "nn/data/text.h"
 
 static const char* const usage =
     "usage: run_sheet NAME [--seed N | --for STUDENT] [--key] [--html FILE] [--check FILE]\n"
@@ -16,47 +15,6 @@ static const char* const usage =
     "  --key        with the answers\n"
     "  --html FILE  as a page to print\n"
     "  --check FILE lines like \"A = 7/3\" are compared with the answers\n";
-
-namespace {
-struct SheetChoices {
-    std::string name, html, answers;  // the last two are paths
-    int seed = 1;
-    bool key = false, help = false;
-};
-}  // namespace
-
-static int seed_from(const std::string& words) {
-    const std::optional<long> number = whole_number(words);
-    require(number && *number >= 0 && *number <= 2147483647, "--seed ", words, " must be a whole number, 0 or more");
-    return static_cast<int>(*number);
-}
-
-static SheetChoices read_choices(const std::vector<std::string>& words) {
-    SheetChoices choices;
-    for (auto word = words.begin(); word != words.end(); ++word) {
-        const auto value = [&] {
-            require(word + 1 != words.end(), *word, " needs a value");
-            return *++word;
-        };
-        if (*word == "--help")
-            choices.help = true;
-        else if (*word == "--key")
-            choices.key = true;
-        else if (*word == "--html")
-            choices.html = value();
-        else if (*word == "--check")
-            choices.answers = value();
-        else if (*word == "--for")
-            choices.seed = seed_of(value());
-        else if (*word == "--seed")
-            choices.seed = seed_from(value());
-        else {
-            require(choices.name.empty() && !word->starts_with("--"), "unknown option ", *word, "; --help lists them");
-            choices.name = *word;
-        }
-    }
-    return choices;
-}
 
 // The verdicts on a file of answers.   returns 0 when all are right, else 1
 static int check(const Sheet& sheet, const std::string& path) {
@@ -71,21 +29,24 @@ static int check(const Sheet& sheet, const std::string& path) {
 }
 
 int sheet_command(const std::vector<std::string>& words) {
-    const SheetChoices choices = read_choices(words);
-    if (choices.help) {
+    const CommandLine line = read_command_line(words, {"--help", "--key"}, {"--seed", "--for", "--html", "--check"});
+    require(!line.has("--seed") || !line.has("--for"), "--seed and --for both choose the numbers; give one of them");
+    const std::string name = line.only_word();
+    const int seed = line.has("--for") ? seed_of(line.value("--for", "")) : line.whole("--seed", 1, 2147483647);
+    const bool key = line.has("--key");
+    if (line.has("--help")) {
         std::fputs(usage, stdout);
-    } else if (choices.name.empty()) {
-        for (const std::string& name : sheet_names()) std::printf("%s\n", name.c_str());
-    } else if (choices.name == "all") {
-        for (const std::string& name : sheet_names())
-            std::printf("%s\n\n", sheet_text(make_sheet(name, choices.seed), choices.key).c_str());
+    } else if (name.empty()) {
+        for (const std::string& sheet : sheet_names()) std::printf("%s\n", sheet.c_str());
+    } else if (name == "all") {
+        for (const std::string& sheet : sheet_names()) std::printf("%s\n\n", sheet_text(make_sheet(sheet, seed), key).c_str());
     } else {
-        const Sheet sheet = make_sheet(choices.name, choices.seed);
-        if (!choices.answers.empty()) return check(sheet, choices.answers);
-        if (choices.html.empty())
-            std::fputs(sheet_text(sheet, choices.key).c_str(), stdout);
+        const Sheet sheet = make_sheet(name, seed);
+        if (line.has("--check")) return check(sheet, line.value("--check", ""));
+        if (line.has("--html"))
+            write_file_atomically(line.value("--html", ""), sheet_html(sheet, key));
         else
-            write_file_atomically(choices.html, sheet_html(sheet, choices.key));
+            std::fputs(sheet_text(sheet, key).c_str(), stdout);
     }
     return 0;
 }

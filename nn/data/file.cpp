@@ -194,9 +194,11 @@ bool is_file(const std::string& path) {
     return path.find('\0') == std::string::npos && std::filesystem::is_regular_file(path, ignored);
 }
 
+std::string folder_prefix(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }  // npos + 1 = 0
+
 std::string beside(const std::string& path, const std::string& name, const std::string& other) {
-    const std::size_t folder = path.rfind('/') + 1;  // npos + 1 = 0
-    return path.substr(folder) == name ? path.substr(0, folder) + other : "";
+    const std::string folder = folder_prefix(path);
+    return path == folder + name ? folder + other : "";
 }
 
 std::vector<std::string> files_below(const std::string& folder) {

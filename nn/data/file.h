@@ -65,6 +65,9 @@ private:
 // Whether this is a regular file (not a folder).
 bool is_file(const std::string& path);
 
+// The folder of a path, with the slash at its end: "a/b/" of "a/b/c", "" of "c".
+std::string folder_prefix(const std::string& path);
+
 // The path of file `other` in the folder of a path whose file has the name `name`: a/vocab.json -> a/merges.txt. "" when the file
 // has another name.
 std::string beside(const std::string& path, const std::string& name, const std::string& other);

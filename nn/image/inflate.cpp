@@ -170,7 +170,7 @@ private:
                 continue;
             }
             require(symbol != 16 || !lengths.empty(), source,
-                    ": a block's code lengths begin with a repetition, and there is none to repeat");
+                    ": a block's code lengths begin with a repetition, but no length stands before it");
             const int repeated = symbol == 16 ? lengths.back() : 0;
             const int times = symbol == 16 ? 3 + bits.number(2) : symbol == 17 ? 3 + bits.number(3) : 11 + bits.number(7);
             require(static_cast<std::size_t>(times) <= wanted - lengths.size(), source, ": a block gives its codes more than ",

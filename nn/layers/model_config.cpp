@@ -30,11 +30,9 @@ const Setting classes{"the number of classes", {"num_labels"}};
 }  // namespace settings
 
 // "folder/" of "folder/model.safetensors", "" of "model.safetensors".
-static std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
-
 ModelConfig::ModelConfig(const Safetensors& checkpoint, GivenSettings given_settings)
     : path(checkpoint.path),
-      config_path(folder_of(checkpoint.path) + "config.json"),
+      config_path(folder_prefix(checkpoint.path) + "config.json"),
       given(std::move(given_settings)),
       metadata(checkpoint.metadata) {
     if (!is_file(config_path)) return;

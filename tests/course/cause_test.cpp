@@ -72,6 +72,9 @@ TEST_CASE("Compared: which elements differ, how many pairs they are, and which o
     CHECK(Compared(near, ones, known).distinct == 2);
     CHECK(Compared(near, ones, known).evidence == 1);
     CHECK(Compared(ones, Matrix{{1}, {1}}, known).differing.empty());  // another shape
+    const Matrix equal{{1, 1, 1}}, different{{2, 3, 4}};
+    CHECK(Compared(equal, different, known).evidence == 1);
+    CHECK(Compared(different, equal, known).evidence == 1);
 }
 
 TEST_CASE("named_factor: plain factors, expressions of sizes, small fractions") {

@@ -57,7 +57,7 @@ TEST_CASE("run: a program finds its limits: no core, seconds of four threads, 25
     CHECK(run({"sh", "-c", "id -u; id -G; ulimit -p"}, "/", limits).output == "65534\n65534\n256\n");
 }
 
-TEST_CASE("run: as the user nobody, a program cannot delete, change or read protected files") {
+TEST_CASE("run: under the account `nobody` a program cannot delete, change or read protected files") {
     if (geteuid() != 0) return;  // only root can change the user id
     const TemporaryFolder folder;
     const std::string results = folder.path("results.json"), secret = folder.path("secret");

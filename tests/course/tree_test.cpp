@@ -92,7 +92,8 @@ TEST_CASE("build: a failed build returns the compiler's lines, and a build that 
     CHECK(build(tree, false).starts_with("the compiler was stopped after 0 s"));
 }
 
-TEST_CASE("copy_project: the sources and what is built of them, with their times; no history, no programs that nobody asks") {
+TEST_CASE(
+    "copy_project: the sources and what is built of them, with their times, without the history and the programs that are not needed") {
     const TemporaryFolder folder;
     const WorkingFolder here(folder.path(""));
     for (const char* const file :

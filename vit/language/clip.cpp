@@ -185,7 +185,7 @@ static Preparation preparation_in(const Json& said, const std::string& path, con
 }
 
 Preparation preparation_of(const std::string& checkpoint_path, const VisionConfig& config) {
-    const std::string path = checkpoint_path.substr(0, checkpoint_path.rfind('/') + 1) + "preprocessor_config.json";
+    const std::string path = folder_prefix(checkpoint_path) + "preprocessor_config.json";
     if (!is_file(path)) return {};
     const Json said = read_json(path);
     return with_source(path, [&] { return preparation_in(said, path, config); });

@@ -498,53 +498,67 @@ std::vector<bool> number_columns(const std::vector<std::vector<std::string>>& ro
     return numbers;
 }
 
-std::vector<std::string> table(const std::vector<std::vector<std::string>>& rows, int most_width) {
-    if (rows.empty()) return {};
-    const std::size_t columns = rows[0].size();
-    const std::vector<bool> to_the_right = number_columns(rows);
-    std::vector<int> widths(columns, 0), least(columns, 0);
+namespace {
+struct Columns {
+    std::vector<int> widths;
+    std::vector<bool> to_the_right;
+    std::string gap;  // between two of them
+};
+}  // namespace
+
+// Too wide for most_width (0: any width): gaps of two, then the widest column that can be broken becomes narrower, at last gaps of
+// one.
+static Columns columns_of(const std::vector<std::vector<std::string>>& rows, int most_width) {
+    const std::size_t count = rows[0].size();
+    const std::vector<bool> to_the_right = number_columns(rows);  // refuses rows of another length
+    std::vector<int> widths(count, 0), least(count, 0);
     for (const std::vector<std::string>& row : rows)
-        for (std::size_t c = 0; c < columns; ++c) {
+        for (std::size_t c = 0; c < count; ++c) {
             widths[c] = std::max(widths[c], display_width(row[c]));
             least[c] = std::max(least[c], unbroken_width(row[c]));
         }
-    // Too wide: gaps of two, then the widest column that can be broken becomes narrower, at last gaps of one.
-    const int gaps = static_cast<int>(columns) - 1, whole_width = std::accumulate(widths.begin(), widths.end(), 3 * gaps);
-    int excess = most_width > 0 ? whole_width - most_width : 0;
-    std::string gap(excess > 0 ? 2 : 3, ' ');
-    if (gap.size() == 2) excess -= gaps;
+    const int gaps = static_cast<int>(count) - 1, whole_width = std::accumulate(widths.begin(), widths.end(), 3 * gaps);
+    if (most_width <= 0 || whole_width <= most_width) return {widths, to_the_right, "   "};
+    int excess = whole_width - gaps - most_width;
     for (; excess > 0; --excess) {
-        std::size_t widest = columns;
-        for (std::size_t c = 0; c < columns; ++c)
-            if (widths[c] > least[c] && (widest == columns || widths[c] > widths[widest])) widest = c;
-        if (widest == columns) break;
+        std::size_t widest = count;
+        for (std::size_t c = 0; c < count; ++c)
+            if (widths[c] > least[c] && (widest == count || widths[c] > widths[widest])) widest = c;
+        if (widest == count) break;
         --widths[widest];
     }
-    if (excess > 0) gap = " ";
+    return {widths, to_the_right, excess > 0 ? " " : "  "};
+}
 
-    std::vector<std::string> lines;
-    for (std::size_t r = 0; r < rows.size(); ++r) {
-        std::vector<std::vector<std::string>> cells;
-        std::size_t height = 1;
-        for (std::size_t c = 0; c < columns; ++c) {
-            const bool whole = display_width(rows[r][c]) <= widths[c];
-            cells.push_back(whole ? std::vector<std::string>{rows[r][c]} : wrapped(rows[r][c], widths[c]));
-            height = std::max(height, cells.back().size());
-        }
-        std::string rule;
-        for (std::size_t k = 0; k < height; ++k) {
-            std::string line;
-            for (std::size_t c = 0; c < columns; ++c) {
-                const std::string cell = k < cells[c].size() ? cells[c][k] : "";
-                const std::string room(static_cast<std::size_t>(widths[c] - display_width(cell)), ' ');
-                line += (c == 0 ? "" : gap) + (to_the_right[c] ? room + cell : cell + room);
-            }
-            lines.push_back(without_end_spaces(line));
-        }
-        for (std::size_t c = 0; c < columns; ++c)
-            rule += (c == 0 ? "" : gap) + std::string(static_cast<std::size_t>(widths[c]), '-');
-        if (r == 0) lines.push_back(without_end_spaces(rule));
+// As many lines as the highest cell needs.
+static void append_table_row(std::vector<std::string>& lines, const std::vector<std::string>& row, const Columns& columns) {
+    std::vector<std::vector<std::string>> cells;  // the lines of each
+    std::size_t height = 1;
+    for (std::size_t c = 0; c < row.size(); ++c) {
+        const bool whole = display_width(row[c]) <= columns.widths[c];
+        cells.push_back(whole ? std::vector<std::string>{row[c]} : wrapped(row[c], columns.widths[c]));
+        height = std::max(height, cells.back().size());
     }
+    for (std::size_t k = 0; k < height; ++k) {
+        std::string line;
+        for (std::size_t c = 0; c < row.size(); ++c) {
+            const std::string cell = k < cells[c].size() ? cells[c][k] : "";
+            const std::string room(static_cast<std::size_t>(columns.widths[c] - display_width(cell)), ' ');
+            line += (c == 0 ? "" : columns.gap) + (columns.to_the_right[c] ? room + cell : cell + room);
+        }
+        lines.push_back(without_end_spaces(line));
+    }
+}
+
+std::vector<std::string> table(const std::vector<std::vector<std::string>>& rows, int most_width) {
+    if (rows.empty()) return {};
+    const Columns columns = columns_of(rows, most_width);
+    std::vector<std::string> rule;  // under the heading
+    for (const int width : columns.widths) rule.push_back(std::string(static_cast<std::size_t>(width), '-'));
+    std::vector<std::string> lines;
+    append_table_row(lines, rows[0], columns);
+    append_table_row(lines, rule, columns);
+    for (std::size_t r = 1; r < rows.size(); ++r) append_table_row(lines, rows[r], columns);
     return lines;
 }
 

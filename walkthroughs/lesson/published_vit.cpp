@@ -80,7 +80,7 @@ static Image normalised_as(const Json& said, const Image& prepared, const vit::C
 
 Image prepared_photograph(const Image& photograph, const vit::Config& config, const std::string& weights) {
     const Image prepared = vit::preprocess(photograph, config);
-    const std::string path = weights.substr(0, weights.rfind('/') + 1) + "preprocessor_config.json";
+    const std::string path = folder_prefix(weights) + "preprocessor_config.json";
     if (!is_file(path)) return prepared;
     const Json said = read_json(path);
     return with_source(path, [&] { return normalised_as(said, prepared, config, path); });

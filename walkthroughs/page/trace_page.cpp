@@ -4,7 +4,6 @@
 #include <cctype>
 #include <cmath>
 #include <cstring>
-#include <iterator>
 #include <map>
 #include <set>
 
@@ -45,8 +44,9 @@ static bool is_name_letter(char letter) {
 static std::string name_on_the_left(const std::string& code) {
     const std::size_t sign = code.find(" = ");
     if (sign == std::string::npos || sign > code.find("//")) return "";  // a comment names nothing
-    const auto end = code.begin() + static_cast<long>(sign);
-    return {std::find_if_not(std::make_reverse_iterator(end), code.rend(), is_name_letter).base(), end};
+    std::size_t first = sign;
+    while (first > 0 && is_name_letter(code[first - 1])) --first;
+    return code.substr(first, sign - first);
 }
 
 // The arguments of the first call of this function: {"q", "k"} of "matmul_transposed(q, k)".

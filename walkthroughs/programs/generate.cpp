@@ -275,21 +275,19 @@ static void require_all_asked(const GivenSettings& given, const std::string& fam
                 family, " reads no such setting; it reads ", known);
 }
 
-// The token at which a text ends, as the checkpoint's configuration says; -1 when it says none.
+// The token at which a text ends, as the checkpoint's configuration says; -1 when it does not, or --end says it.
 static int end_of_text(const ModelConfig& config, const Choices& choices, int vocabulary) {
     const Setting end{"the end of a text", {"eos_token_id"}};
-    if (!config.find(end)) return -1;
+    if (choices.end >= 0 || !config.find(end)) return -1;
     const std::vector<int> ids = config.integers(end);  // 7, or [7]
-    require(ids.size() == 1 || choices.end >= 0, choices.weights, ": eos_token_id is ", *config.find(end),
+    require(ids.size() == 1, choices.weights, ": eos_token_id is ", *config.find(end),
             "; a text ends at one token here, say which with --end N");
-    if (choices.end >= 0) return choices.end;
     require(ids[0] >= 0 && ids[0] < vocabulary, choices.weights, ": eos_token_id is ", ids[0],
             ", the model has the tokens 0 ... ", vocabulary - 1, "; say with --end N at which of them a text ends");
     return ids[0];
 }
 
-static std::unique_ptr<Model> load_model(const Choices& choices) {
-    const Safetensors file(choices.weights);
+static std::unique_ptr<Model> load_model(const Safetensors& file, const Choices& choices) {
     std::set<std::string> asked;
     GivenSettings given = given_settings(choices);
     given.asked = &asked;
@@ -310,15 +308,13 @@ static std::unique_ptr<Model> load_model(const Choices& choices) {
 
 // --- words and ids ---
 
-static std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
-
 // The tokens of the checkpoint: the files that were named, else those beside it. No tokens at all when only ids are given.
 static bpe::Vocabulary find_vocabulary(const Choices& choices) {
     if (!choices.tokenizer.empty()) return bpe::load_tokenizer(choices.tokenizer);
     if (!choices.vocab.empty()) return bpe::load_vocabulary(choices.vocab, choices.merges);
     if (!choices.merges.empty()) return bpe::load_merges(choices.merges);
     if (!choices.ids.empty()) return {};
-    const std::string folder = folder_of(choices.weights);
+    const std::string folder = folder_prefix(choices.weights);
     if (is_file(folder + "tokenizer.json")) return bpe::load_tokenizer(folder + "tokenizer.json");
     require(
         is_file(folder + "vocab.json") && is_file(folder + "merges.txt"), choices.weights,
@@ -435,9 +431,9 @@ static void describe(Lesson& lesson, const Model& model, const std::string& name
 }
 
 static void write_with_checkpoint(Lesson& lesson, const Choices& choices) {
-    { const Safetensors opened(choices.weights); }  // refused before its tokens are looked for beside it
+    const Safetensors file(choices.weights);  // opened first: its tokens are looked for beside it
     const bpe::Vocabulary vocabulary = find_vocabulary(choices);
-    const std::unique_ptr<Model> model = load_model(choices);
+    const std::unique_ptr<Model> model = load_model(file, choices);
     require(vocabulary.size() <= model->text_tokens(), choices.weights, ": its tokenizer has ", vocabulary.size(),
             " tokens, it has only ", model->text_tokens(), ": they do not belong together");
     describe(lesson, *model, choices.weights);

@@ -1,6 +1,5 @@
 #include "walkthroughs/toys/markov_chain.h"
 
-#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -30,8 +29,7 @@ static Matrix stationary_of(const Matrix& P) {
     Matrix pi(1, P.rows, 1.0f / P.rows);
     for (int step = 0; step < 1000; ++step) {
         const Matrix next = matmul(pi, P);
-        const auto average = [](float now, float then) { return 0.5f * (now + then); };  // periodic chains converge too
-        std::transform(pi.begin(), pi.end(), next.begin(), pi.begin(), average);
+        for (int b = 0; b < P.cols; ++b) pi[b] = 0.5f * (pi[b] + next[b]);  // averaging makes periodic chains converge too
     }
     return pi;
 }

@@ -156,7 +156,7 @@ TEST_CASE("grade_bodies: each body is built into the solution and asked; what is
     CHECK(complete.refused.empty());
     CHECK(complete.score() == 6);
     CHECK(complete.cases.size() == 1);
-    // started by root, as by Gradescope, a student's program runs as nobody
+    // started by root, as Gradescope does, a student's program runs under the account `nobody`
     CHECK(complete.asked.output == std::to_string(geteuid() == 0 ? 65534 : geteuid()) + "\n");
     CHECK_FALSE(std::filesystem::exists(scratch.path("runs/causal")));
     CHECK(graded({{"causal", {right, ""}}}, false).score() == 4);  // without the two points of the public test

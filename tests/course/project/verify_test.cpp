@@ -1,5 +1,5 @@
 // verify_test.cpp: the proof of the course in a small project whose "compiler" writes scripts that compute what the sources return.
-#include "course/course_command.h"
+#include "course/command/course_command.h"
 #include "course/teacher.h"
 #include "nn/data/file.h"
 #include "nn/data/text.h"

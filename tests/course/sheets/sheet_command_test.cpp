@@ -67,7 +67,10 @@ TEST_CASE("sheet_command: an unknown option or sheet, a second name, a missing v
     for (const char* const seed : {"-1", "2147483648", "1.5", "one"})
         CHECK(error_of([&] {
                   sheet_command({"kl", "--seed", seed});
-              }) == "--seed " + std::string(seed) + " must be a whole number, 0 or more");
+              }) == "--seed is \"" + std::string(seed) + "\", expected a number from 0 to 2147483647");
+    CHECK(error_of([] {
+              sheet_command({"kl", "--seed", "1", "--for", "Ann"});
+          }) == "--seed and --for both choose the numbers; give one of them");
 }
 
 TEST_SUITE_END();

@@ -361,7 +361,10 @@ TEST_CASE(
     TokenBatch whole = both.prompts();
     const TokenBatch generated = equal_batch({8, 2, 20, 21}, 2);
     append(whole, generated);
-    both.read(equal_batch({8, 20}, 1));
+    TokenBatch whole_of_one = both.prompts();
+    append(whole_of_one, equal_batch({8, 20}, 1));
+    const Matrix after_one = both.read(equal_batch({8, 20}, 1));
+    check_close("one token read again", gato::Reader(prompts, w, config, 9).read(whole_of_one), after_one);
     const Matrix cached = both.read(equal_batch({2, 21}, 1));
     check_close("read again", gato::Reader(prompts, w, config, 9).read(whole), cached);
     gato::Episode longer = text_only;

@@ -52,6 +52,9 @@ TEST_CASE("files_below: files of a folder and its subfolders, sorted") {
 }
 
 TEST_CASE("beside: another file of the same folder, when the file has the given name") {
+    CHECK(folder_prefix("a/b/c") == "a/b/");
+    CHECK(folder_prefix("c") == "");
+    CHECK(folder_prefix("/c") == "/");
     CHECK(beside("a/b/vocab.json", "vocab.json", "merges.txt") == "a/b/merges.txt");
     CHECK(beside("vocab.json", "vocab.json", "merges.txt") == "merges.txt");
     CHECK(beside("a/my-vocab.json", "vocab.json", "merges.txt") == "");

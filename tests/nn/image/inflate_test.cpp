@@ -197,7 +197,7 @@ TEST_CASE("zlib_unpacked: impossible codes are refused, each for its own reason"
 
     Stream nothing = block_with_codes(257, 1, three_bits);
     nothing.word(5, 3);
-    CHECK(refusal(nothing.bytes) == "x: a block's code lengths begin with a repetition, and there is none to repeat");
+    CHECK(refusal(nothing.bytes) == "x: a block's code lengths begin with a repetition, but no length stands before it");
 
     Stream three_too_many = code_of_a(2, 0, 1);  // two lengths are missing
     three_too_many.word(6, 3);

@@ -269,7 +269,7 @@ TEST_CASE("make_block, block: sizes below 0 and factors that are not numbers are
                       "block: a residual factor of inf, it must be finite; 1 in all but DeepNorm");
 }
 
-TEST_CASE("make_block: any source has a cross-attention, also one of width 1; without a source there is none") {
+TEST_CASE("make_block: any source has a cross-attention, also one of width 1, and a block without a source has not") {
     Random random(1);
     const Block with = make_block(random, {.width = 4, .source_width = 1}), without = make_block(random, {.width = 4});
     CHECK(with.cross.key.weight.rows() == 1);

@@ -11,6 +11,7 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/data/file.h"
 #include "nn/data/file_kind.h"
 #include "nn/training/contrastive.h"
 #include "nn/training/loss.h"
@@ -335,7 +336,7 @@ static PublishedClip read_published(const Choices& choices) {
     const clip::Weights w = clip::make_weights(config, random);
     load(clip::is_openai_layout(file) ? clip::openai_parameters(w, config) : clip::parameters(w, config), file,
          clip::load_rules());
-    const std::string folder = choices.weights.substr(0, choices.weights.rfind('/') + 1);
+    const std::string folder = folder_prefix(choices.weights);
     const std::string vocabulary = choices.vocabulary.empty() ? folder + "vocab.json" : choices.vocabulary;
     const clip::Tokenizer tokenizer =
         clip::load_vocabulary(vocabulary, choices.merges.empty() ? folder + "merges.txt" : choices.merges);

@@ -1,5 +1,5 @@
 // course_command_test.cpp: which words of a command line start which command of the course, and with what; in a small project.
-#include "course/course_command.h"
+#include "course/command/course_command.h"
 
 #include <filesystem>
 
@@ -82,6 +82,8 @@ TEST_CASE("course_command: a missing name, an unknown command, an option without
           }) == "course: there is no command cook; there are list, check, hint, watch, pack, grade, verify");
     CHECK(error_of([] { course_command({"verify", "up"}); }) == "course: there is no task up");
     CHECK(error_of([] { course_command({"pack", "vit", "--seed"}); }) == "course: --seed needs a value");
+    CHECK(error_of([] { course_command({"list", "--seeds", "1"}); }) == "course: unknown option --seeds; --help lists them");
+    CHECK(said({"--help"}).words.starts_with("usage: run_course list | check TASK | hint TASK | watch TASK\n"));
     for (const std::string number : {"-1", "100000001", "one", ""}) {
         CHECK(error_of([&] {
                   course_command({"pack", "vit", "--seed", number});
