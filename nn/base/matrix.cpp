@@ -66,6 +66,10 @@ void Matrix::outside(std::size_t k) const {
     throw std::out_of_range(joined({"Matrix: element number ", k, " of a ", *this, " matrix, counted from 0"}));
 }
 
+void Matrix::outside_row(int i) const {
+    throw std::out_of_range(joined({"Matrix: row ", i, " of a ", *this, " matrix, counted from 0"}));
+}
+
 std::string shape(const Matrix& m) { return text(m); }
 
 bool same_shape(const Matrix& a, const Matrix& b) { return a.rows == b.rows && a.cols == b.cols; }

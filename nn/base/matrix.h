@@ -27,7 +27,7 @@ struct Matrix {
     Matrix& operator=(Matrix&& other) noexcept;
     ~Matrix();
 
-    // Element (i, j); bounds-checked in a debug build.
+    // Element (i, j). Bounds are checked wherever NDEBUG is not defined: only the loops that the Makefile lists do without.
     float& operator()(int i, int j) {
         check(i, j);
         return values[static_cast<std::size_t>(i) * cols + j];
@@ -37,7 +37,7 @@ struct Matrix {
         return values[static_cast<std::size_t>(i) * cols + j];
     }
 
-    // Element k in row-major order, for loops that ignore rows; bounds-checked in a debug build.
+    // Element k in row-major order, for loops that ignore rows; its bounds are checked as above.
     float& operator[](std::size_t k) {
         check(k);
         return values[k];
@@ -47,9 +47,15 @@ struct Matrix {
         return values[k];
     }
 
-    // The cols floats of row i; row(rows) is the end.
-    float* row(int i) { return values + static_cast<std::size_t>(i) * cols; }
-    const float* row(int i) const { return values + static_cast<std::size_t>(i) * cols; }
+    // The cols floats of row i; row(rows) is the end, rows beyond it are refused as above.
+    float* row(int i) {
+        check_row(i);
+        return values + static_cast<std::size_t>(i) * cols;
+    }
+    const float* row(int i) const {
+        check_row(i);
+        return values + static_cast<std::size_t>(i) * cols;
+    }
 
     // All elements in row-major order: for (float& x : m) ...
     float* begin() { return values; }
@@ -68,12 +74,18 @@ private:
         if (i < 0 || i >= rows || j < 0 || j >= cols) outside(i, j);
 #endif
     }
+    void check_row([[maybe_unused]] int i) const {
+#ifndef NDEBUG
+        if (i < 0 || i > rows) outside_row(i);
+#endif
+    }
     void check([[maybe_unused]] std::size_t k) const {
 #ifndef NDEBUG
         if (k >= size()) outside(k);
 #endif
     }
     [[noreturn]] void outside(int i, int j) const;
+    [[noreturn]] void outside_row(int i) const;
     [[noreturn]] void outside(std::size_t k) const;
 };
 

@@ -13,11 +13,12 @@ static int image_of(const std::vector<int>& image, int point, int points, int im
 
 Corners corners(const MapSize& size, const Var& points, const std::vector<int>& image, Where where) {
     const int n = points.rows();
-    require(size.images > 0 && size.height > 0 && size.width > 0, where, "sample: a map of ", shape(size),
+    const std::string map = shape(size);  // for messages, built once for all points
+    require(size.images > 0 && size.height > 0 && size.width > 0, where, "sample: a map of ", map,
             " has no pixels; images, height and width must be at least 1");
     require(points.cols() == 2, where, "sample: points ", points.value(), ", each must be x and y");
     require(image.empty() ? n % size.images == 0 : static_cast<int>(image.size()) == n, where, "sample: ", image.size(),
-            " image numbers for ", n, " points on ", shape(size),
+            " image numbers for ", n, " points on ", map,
             "; give one for each point, or none and the same number of points in each image");
     const Matrix sides{{static_cast<float>(size.width), static_cast<float>(size.height)}};
     const Var position = shift(multiply(points, sides, where), -0.5f, where);  // (n, 2)  in pixels, whole at their centres
@@ -25,7 +26,7 @@ Corners corners(const MapSize& size, const Var& points, const std::vector<int>& 
     Matrix above_left = Matrix::unset(n, 2);  // (n, 2)  the pixel above and to the left
     for (int k = 0; k < n; ++k) {
         const int b = image_of(image, k, n, size.images);
-        require(b >= 0 && b < size.images, where, "sample: point ", k, " lies in image ", b, " of ", shape(size),
+        require(b >= 0 && b < size.images, where, "sample: point ", k, " lies in image ", b, " of ", map,
                 ", counted from 0");
         for (int axis = 0; axis < 2; ++axis) above_left(k, axis) = std::floor(position.value()(k, axis));
         require(std::isfinite(above_left(k, 0)) && std::isfinite(above_left(k, 1)), where, "sample: point ", k, " is (",

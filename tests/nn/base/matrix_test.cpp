@@ -75,8 +75,7 @@ TEST_CASE("Matrix: negative sizes and rows of different lengths are refused") {
     CHECK_THROWS_WITH(Matrix({{1, 2, 3}, {4, 5}}), "Matrix: a row of 2 numbers among rows of 3, all must have the same length");
 }
 
-#ifndef NDEBUG
-TEST_CASE("Matrix: a debug build checks bounds") {
+TEST_CASE("Matrix: an index outside is named") {
     Matrix m(2, 3);
     CHECK_THROWS_WITH(m(2, 0) = 1, "Matrix: element (2, 0) of a (2, 3) matrix, counted from 0");
     CHECK_THROWS_WITH(m(0, 3) = 1, "Matrix: element (0, 3) of a (2, 3) matrix, counted from 0");
@@ -86,8 +85,11 @@ TEST_CASE("Matrix: a debug build checks bounds") {
     CHECK_THROWS_WITH(m[6] = 1, "Matrix: element number 6 of a (2, 3) matrix, counted from 0");
     CHECK_THROWS_WITH(std::as_const(m)[6], "Matrix: element number 6 of a (2, 3) matrix, counted from 0");
     CHECK_NOTHROW(m[5] = 1);
+    CHECK_THROWS_WITH(m.row(3), "Matrix: row 3 of a (2, 3) matrix, counted from 0");
+    CHECK_THROWS_WITH(std::as_const(m).row(3), "Matrix: row 3 of a (2, 3) matrix, counted from 0");
+    CHECK_THROWS_WITH(m.row(-1), "Matrix: row -1 of a (2, 3) matrix, counted from 0");
+    CHECK(m.row(2) == m.end());
 }
-#endif
 
 TEST_CASE("shape, same_shape: compare rows and columns, not the number of elements") {
     CHECK(shape(Matrix(3, 2)) == "(3, 2)");

@@ -152,6 +152,7 @@ TEST_CASE("position_rows: tokens count from the offset, padding reads the row be
     CHECK(position_rows(make_batch({{5, 6, 7}, {8}}), 2) == std::vector<int>{2, 3, 4, 2, 1, 1});
     CHECK(position_rows(make_batch({{5, 6, 7}, {8}}, 0, Side::left), 2, 2) == std::vector<int>{3, 4, 1, 2});
     CHECK(position_rows(equal_batch({5, 6}, 2), 3) == std::vector<int>{3, 4});
+    CHECK(position_rows(equal_batch({5, 6}, 2), 0) == std::vector<int>{0, 1});
 }
 
 TEST_CASE("attending_to: queries of another text attend to all tokens of their source sequence, and not to padding") {

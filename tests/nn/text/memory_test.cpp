@@ -50,6 +50,7 @@ TEST_CASE("make_memory, tokens_read: fewer than 0 blocks, and more tokens than a
     CHECK_THROWS_WITH(make_memory(-1, 1, 1, 1), "make_memory: -1 blocks, there cannot be fewer than 0");
     CHECK(tokens_read(3, 4) == 6);
     CHECK(tokens_read(3, 0) == 3);
+    CHECK(tokens_read(3, 2147483645) == 2147483647);
     CHECK_THROWS_WITH(tokens_read(3, 2147483647),
                       "generate: a prompt of 3 tokens and 2147483647 new ones are more than can be counted; ask for fewer");
 }

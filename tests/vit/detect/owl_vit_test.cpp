@@ -454,6 +454,10 @@ TEST_CASE("owl_vit::Config: the defaults") {
     CHECK(usual.focal_alpha == 0.3f);
     CHECK(usual.focal_gamma == 2);
     CHECK(usual.absent_logit == -1e6f);
+    CHECK(usual.clip.vision.grid.height == 768);
+    CHECK(usual.clip.vision.grid.width == 768);
+    CHECK(usual.clip.vision.grid.patch_size == 32);
+    CHECK(usual.clip.text.positions == 16);
 }
 
 TEST_SUITE_END();

@@ -546,6 +546,8 @@ TEST_CASE("vitdet::Config: the defaults") {
     CHECK(usual.pyramid_channels == 256);
     CHECK(usual.top_level);
     CHECK(usual.eps == 1e-6f);
+    CHECK(usual.windowed == std::vector<int>{0, 1, 3, 4, 6, 7, 9, 10});
+    CHECK(usual.scales == std::vector<double>{4, 2, 1, 0.5});
 }
 
 TEST_SUITE_END();

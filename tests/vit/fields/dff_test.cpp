@@ -502,6 +502,7 @@ TEST_CASE("dff::Config: the defaults") {
     CHECK(usual.feature_width == 64);
     CHECK(usual.feature_frequencies == 10);
     CHECK(usual.lambda_feature == 0.04f);
+    CHECK(usual.skips == std::vector<int>{4});
 }
 
 TEST_CASE("dff::Query: the defaults") {

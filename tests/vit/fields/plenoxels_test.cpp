@@ -661,6 +661,12 @@ TEST_CASE("resampled: the new grid may have three different sides") {
                 CHECK(fine.weights.density.value()(fine.grid.link(x, y, z), 0) == Approx(y / 2.0));
 }
 
+TEST_CASE("plenoxels::Grid: the defaults") {
+    const plenoxels::Grid usual{};
+    CHECK(usual.radius == std::array<double, 3>{1, 1, 1});
+    CHECK(usual.centre == std::array<double, 3>{0, 0, 0});
+}
+
 TEST_CASE("plenoxels::Config: the defaults") {
     const plenoxels::Config usual{};
     CHECK(usual.harmonics == 9);

@@ -668,6 +668,7 @@ TEST_CASE("clip::VisionConfig: the defaults") {
     CHECK(usual.mlp_width == 3072);
     CHECK(usual.eps == 1e-5f);
     CHECK(usual.activation == Activation::gelu_quick);
+    CHECK(usual.grid.patch_size == 32);
 }
 
 TEST_CASE("clip::TextConfig: the defaults") {

@@ -203,4 +203,13 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("pali::Config: the defaults") {
+    const pali::Config usual{};
+    CHECK(usual.vision.classes == 0);
+    CHECK(usual.vision.eps == 1e-6f);
+    CHECK(usual.language.gated);
+    CHECK(usual.language.activation == Activation::gelu_tanh);
+    CHECK(!usual.language.tied);
+}
+
 TEST_SUITE_END();

@@ -359,6 +359,7 @@ TEST_CASE("beit_v2::Config: the defaults") {
     CHECK(usual.head_depth == 2);
     CHECK(usual.shared_head);
     CHECK(usual.eps == 1e-6f);
+    CHECK(usual.layer_scale == 0.1f);
 }
 
 TEST_SUITE_END();

@@ -222,6 +222,9 @@ TEST_CASE("eva::Config: the defaults") {
     CHECK(usual.absolute_positions);
     CHECK(!usual.shared_relative_bias);
     CHECK(usual.eps == 1e-6f);
+    CHECK(usual.grid.height == 224);
+    CHECK(usual.grid.width == 224);
+    CHECK(usual.grid.patch_size == 14);
 }
 
 TEST_SUITE_END();

@@ -240,6 +240,7 @@ TEST_CASE("maskgit_vqgan::Config: the defaults") {
     CHECK(usual.entropy_ratio == 0.1f);
     CHECK(usual.entropy_temperature == 0.01f);
     CHECK(usual.entropy_target == maskgit_vqgan::EntropyTarget::softmax);
+    CHECK(usual.multipliers == std::vector<int>{1, 1, 2, 2, 4});
 }
 
 TEST_SUITE_END();

@@ -396,6 +396,7 @@ TEST_CASE("simmim::Config: the defaults") {
     CHECK(!usual.relative_bias_per_block);
     CHECK(!usual.mean_pooling);
     CHECK(usual.eps == 1e-6f);
+    CHECK(usual.layer_scale == 0.1f);
 }
 
 TEST_SUITE_END();

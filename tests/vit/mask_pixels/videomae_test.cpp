@@ -370,6 +370,8 @@ TEST_CASE("videomae::Config: the defaults") {
     CHECK(usual.query_value_bias);
     CHECK(usual.normalise_targets);
     CHECK(usual.eps == 1e-6f);
+    CHECK(usual.channel_mean == std::vector<float>{0.485f, 0.456f, 0.406f});
+    CHECK(usual.channel_std == std::vector<float>{0.229f, 0.224f, 0.225f});
 }
 
 TEST_SUITE_END();

@@ -639,6 +639,8 @@ TEST_CASE("pix2seq::Config: the defaults") {
     CHECK(usual.shared_embedding);
     CHECK(usual.output_bias);
     CHECK(usual.eps == 1e-6f);
+    CHECK(usual.grid.height == 640);
+    CHECK(usual.grid.width == 640);
 }
 
 TEST_SUITE_END();

@@ -783,6 +783,8 @@ TEST_CASE("unified_io::VaeConfig: the defaults") {
     CHECK(usual.code_width == 256);
     CHECK(usual.groups == 32);
     CHECK(usual.eps == 1e-6f);
+    CHECK(usual.multipliers == std::vector<int>{1, 1, 2, 2, 4});
+    CHECK(usual.attention_sides == std::vector<int>{16});
 }
 
 TEST_CASE("unified_io::Config: the defaults") {
@@ -805,6 +807,9 @@ TEST_CASE("unified_io::Config: the defaults") {
     CHECK(usual.image_buckets == 8);
     CHECK(usual.max_image_distance == 20);
     CHECK(usual.eps == 1e-6f);
+    CHECK(usual.grid.height == 384);
+    CHECK(usual.grid.width == 384);
+    CHECK(usual.grid.patch_size == 16);
 }
 
 TEST_CASE("unified_io::CoordinateIds: the defaults") {

@@ -547,6 +547,11 @@ TEST_CASE("uvim::Grid: the defaults") {
 
 TEST_CASE("uvim::Config: the defaults") {
     const uvim::Config usual{};
+    CHECK(usual.outputs.size() == 2);
+    CHECK(usual.outputs[0].name == "semantics");
+    CHECK(usual.outputs[0].classes == 134);
+    CHECK(usual.outputs[1].name == "instances");
+    CHECK(usual.outputs[1].classes == 100);
     CHECK(usual.width == 768);
     CHECK(usual.oracle_depth == 6);
     CHECK(usual.base_depth == 12);
