@@ -230,6 +230,7 @@ TEST_SUITE("mlm") {
             });
         };
         CHECK(with_order({0, 0}) == "corrupt_candidates: the 2 numbers are not a permutation of 2 candidates");
+        CHECK(with_order({1, 1}) == "corrupt_candidates: the 2 numbers are not a permutation of 2 candidates");
         CHECK(with_order({0, 2}) == "corrupt_candidates: the 2 numbers are not a permutation of 2 candidates");
         CHECK(with_order({0}) == "corrupt_candidates: the 1 numbers are not a permutation of 2 candidates");
         CHECK(with_order({1, 0}) == "corrupt_candidates: 1 tokens are selected, there are 0, 0, 0 draws");

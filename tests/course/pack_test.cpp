@@ -144,7 +144,7 @@ TEST_CASE(
     }
     const TemporaryFolder folder;
     const std::string other = "| a table | of | others |\n| --- | --- | --- |\n| nothing | for a | quiz |\n\n";
-    const std::string head = "| the paper says | we do | test |\n|---|---|---|\n";
+    const std::string head = "| the paper says | we do | test |\n|-------|----|----|\n";
     const std::string rows = "| said one | done one | t |\n| said two | done two | t |\n| said three | done three | t |\n";
     const std::string unfit =
         "| abc | done four | t |\n| said five | the |  t |\n| equal | equal | t |\n| said six | done six |\n"

@@ -114,6 +114,8 @@ TEST_CASE("exact: an empty answer, and probabilities, rewards and coefficients t
     const float nan = std::nanf("");
     CHECK_THROWS_WITH(exact::log_probabilities({1}, {{2}, {}}, w, tiny),
                       "exact: answer 1 of 2 is empty; an answer has at least one token");
+    CHECK_THROWS_WITH(exact::log_probabilities({1}, {{}, {2}}, w, tiny),
+                      "exact: answer 0 of 2 is empty; an answer has at least one token");
     const Matrix half(2, 1, 0.5f);
     CHECK_THROWS_WITH(exact::kl(Matrix{{0.5f}, {nan}}, half),
                       "kl: the probability of answer 1 is nan, it must be finite and at least 0");

@@ -315,6 +315,7 @@ TEST_CASE("rewards_and_advantages: a mask holds 0 and 1, and log-probabilities a
     };
     CHECK(error(x, x, x, x).empty());
     CHECK(error(x, x, x, Matrix{{1, 2}}).starts_with("ppo: the mask of token 1 is 2.000000, it must be 1 (of an answer) or 0"));
+    CHECK(error(x, x, x, Matrix{{2, 1}}).starts_with("ppo: the mask of token 0 is 2.000000, it must be 1 (of an answer) or 0"));
     const Matrix broken{{1, std::nanf("")}};
     CHECK(error(broken, x, x, x).starts_with("ppo: token 1 has the log-probabilities nan and 1.000000 and the value 1.000000"));
     CHECK(error(x, broken, x, x).starts_with("ppo: token 1 has the log-probabilities 1.000000 and nan "));

@@ -160,6 +160,8 @@ TEST_CASE("cut_spans: rejects adjacent, empty and outside spans, and incomplete 
                       ("glm: the span 2 to 4 of a text of 3 tokens" + rule).c_str());
     CHECK_THROWS_WITH(glm::cut_spans({6, 7, 8}, {{0, 1}, {2, 3}}, {0, 0}, 1, special),
                       "glm: a permutation of 2 numbers must name each of 2 spans once");
+    CHECK_THROWS_WITH(glm::cut_spans({6, 7, 8}, {{0, 1}, {2, 3}}, {1, 1}, 1, special),
+                      "glm: a permutation of 2 numbers must name each of 2 spans once");
 }
 
 TEST_CASE("cut_spans, make_batch: special tokens without ids, ids below 0 and lists of other lengths are refused") {
@@ -172,6 +174,7 @@ TEST_CASE("cut_spans, make_batch: special tokens without ids, ids below 0 and li
     CHECK(refusal(0, {.start = -1, .end = 0}) == "glm: the mask of a span is token 0, [sop] is -1 and [eop] 0" + rule);
     CHECK(refusal(0, {.start = 0, .end = -1}) == "glm: the mask of a span is token 0, [sop] is 0 and [eop] -1" + rule);
     CHECK_NOTHROW(glm::cut_spans({6, 0, 8}, {}, {}, -1, {}));  // nothing is cut out
+    CHECK_THROWS_WITH(glm::cut_spans({-6, 7, 8}, {}, {}, 1, special), "glm: token 0 of the text is -6, ids are counted from 0");
     CHECK_THROWS_WITH(glm::cut_spans({6, -7, 8}, {}, {}, 1, special), "glm: token 1 of the text is -7, ids are counted from 0");
     const glm::Sequence whole = glm::cut_spans({6, 7, 8}, {{1, 2}}, {0}, 1, special);
     CHECK(error_of([&] { glm::make_batch({whole, glm::Sequence{}}); }) == "glm: sequence 1 of 2 has no token; leave it out");

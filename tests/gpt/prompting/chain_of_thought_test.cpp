@@ -241,6 +241,8 @@ TEST_CASE("chain_of_thought::Training: the defaults") {
     CHECK(usual.batch == 64);
     CHECK(usual.learning_rate == 3e-3f);
     CHECK(usual.other == chain_of_thought::Format::steps);
+    CHECK(chain_of_thought::start.stddev == 0.2f);
+    CHECK(chain_of_thought::start.embedding_stddev == 0.5f);
 }
 
 TEST_SUITE_END();

@@ -191,6 +191,8 @@ TEST_CASE("in_context::Training: the defaults") {
     CHECK(usual.steps == 600);
     CHECK(usual.batch == 32);
     CHECK(usual.learning_rate == 3e-3f);
+    CHECK(in_context::start.stddev == 0.1f);
+    CHECK(in_context::start.embedding_stddev == 0.5f);
 }
 
 TEST_SUITE_END();

@@ -103,6 +103,17 @@ TEST_CASE("sums_before: the gradient of a row is the sum of the gradients below 
     CHECK(identical(numbers.gradient(), Matrix{{10}, {0}, {11000}, {10000}, {0}}));
 }
 
+TEST_CASE("segment_sums, sums_before: two rows may be thousands of columns wide") {
+    const Var wide = parameter(Matrix(2, 4000, 1));
+    const Tape tape;
+    const Var sums = segment_sums(wide, Segments::one(2)), before = sums_before(wide, Segments::one(2));
+    CHECK(identical(sums.value(), Matrix(1, 4000, 2)));
+    CHECK(identical(slice_rows(before.value(), 1, 1), Matrix(1, 4000, 1)));
+    backward(sum(add(before, scale(wide, 0))));
+    CHECK(identical(slice_rows(wide.gradient(), 0, 1), Matrix(1, 4000, 1)));
+    CHECK(identical(slice_rows(wide.gradient(), 1, 1), Matrix(1, 4000, 0)));
+}
+
 TEST_CASE("rows: gradients against finite differences") {
     using Inputs = const std::vector<Var>&;
     Random random(3);

@@ -229,6 +229,8 @@ TEST_CASE("generate: passes left-padded prompts on with their mask, and refuses 
     CHECK(identical(model.reads[0].mask, {{1, 1, 1}, {0, 0, 1}}));
     CHECK_THROWS_WITH(generate_greedily(make_batch({{3, 0, 1}, {2}}), model, {}),
                       "generate: prompt 1 ends in padding, and what follows would follow that; pad on the left");
+    CHECK_THROWS_WITH(generate_greedily(make_batch({{2}, {3, 0, 1}}), model, {}),
+                      "generate: prompt 0 ends in padding, and what follows would follow that; pad on the left");
 }
 
 TEST_CASE("generate: stops a sequence after its end of text; the others continue, and it is fed token 0") {

@@ -64,6 +64,10 @@ TEST_CASE("read_next: blocks that did not run after the last reading are named, 
         "test: the memory has seen 2 tokens, but block 1 holds the keys of 0; the blocks did not run to their end, begin "
         "again with make_memory");
     CHECK(memory.seen.length == 2);
+    memory.blocks[0].filled = 0;
+    memory.blocks[1].filled = 2;
+    CHECK(error_of([&] { read_next(memory, make_batch({{9}}), "test"); })
+              .starts_with("test: the memory has seen 2 tokens, but block 0 holds the keys of 0;"));
 }
 
 TEST_SUITE_END();

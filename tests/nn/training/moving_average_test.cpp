@@ -46,6 +46,8 @@ TEST_CASE("decay_at, move_towards: lists, shapes and decays that do not fit are 
                       "move_towards: the average has 1 matrices, the model 0; both must have the same number");
     CHECK_THROWS_WITH(move_towards({average, average}, {average, parameter(Matrix(2, 1))}, 0.5),
                       "move_towards: matrix 1 is (1, 2), that of the model is (2, 1), the shapes must be equal");
+    CHECK_THROWS_WITH(move_towards({average, average}, {parameter(Matrix(2, 1)), average}, 0.5),
+                      "move_towards: matrix 0 is (1, 2), that of the model is (2, 1), the shapes must be equal");
     CHECK_THROWS_WITH(move_towards({average}, {average}, 1.5), "move_towards: a decay of 1.500000 must lie between 0 and 1");
     const auto refused = [](const DecaySchedule& schedule, int update) {
         return error_of([&] { decay_at(schedule, update); }).starts_with("decay_at: update ");

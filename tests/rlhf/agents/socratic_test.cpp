@@ -227,6 +227,7 @@ TEST_CASE("GptWriter, choose: no text to write is refused, and a score that is N
         }
     } broken;
     CHECK(socratic::choose("go", {"a"}, broken).chosen == 0);
+    CHECK(error_of([&] { socratic::choose("go", {"b", "a"}, broken); }).starts_with("socratic: the score of candidate 0 is nan"));
     CHECK_THROWS_WITH(socratic::choose("go", {"a", "b"}, broken),
                       "socratic: the score of candidate 1 is nan, it must be a number; the language model may hold NaN, "
                       "trap_nan(true) names the operation");

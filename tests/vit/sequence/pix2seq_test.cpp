@@ -373,6 +373,7 @@ TEST_CASE("pix2seq: boxes, labels, draws and logits that would silently become o
                       "pix2seq: a coordinate of nan in 9 bins; it must be a number, and there must be at least 2 bins");
     CHECK_THROWS_WITH(pix2seq::dequantised(1, 1), "pix2seq: 1 bins, there must be at least 2");
     CHECK_THROWS_WITH(pix2seq::nucleus(no_logits, 2, 0.5f), "nucleus: logit 1 is nan, it must be a number");
+    CHECK_THROWS_WITH(pix2seq::nucleus(no_logits + 1, 1, 0.5f), "nucleus: logit 0 is nan, it must be a number");
     CHECK_THROWS_WITH(pix2seq::nucleus(no_logits, 2, 1.5f),
                       "nucleus: p = 1.500000 of 2 logits; p lies between 0 and 1, and there must be a logit");
     CHECK_THROWS_WITH(pix2seq::detect(two_images(), w, tiny, 0),
