@@ -67,9 +67,7 @@ Vocabulary make_vocabulary(const std::vector<std::string>& entries, std::string_
         require(valid_utf8_length(entry) == entry.size(), source, ": line ", id + 1, ": the entry is not valid UTF-8");
         if (trimmed(entry).empty()) continue;
         const int node = add_path(vocabulary, entry);
-        require(vocabulary.entry_at[node] < 0, source, ": line ", id + 1, ": the entry ", brief_string(entry),
-                " is already in line ", vocabulary.entry_at[node] + 1);
-        vocabulary.entry_at[node] = id;
+        vocabulary.entry_at[node] = id;  // of equal entries the last, as in the published code
     }
     vocabulary.continuation = add_path(vocabulary, "##");
     vocabulary.padding = special_id(vocabulary, "[PAD]", source);
@@ -119,6 +117,7 @@ void require_same_settings(const std::string& vocabulary_path, const Config& con
     require(says("strip_accents", lower_case) == lower_case, path, ": strip_accents is ", lower_case ? "false" : "true",
             ", here accents are dropped from lower-cased texts only, and from all of them");
     require(says("tokenize_chinese_chars", true), path, ": tokenize_chinese_chars is false, here each ideograph is a word");
+    require(says("do_basic_tokenize", true), path, ": do_basic_tokenize is false, here a text is always cut at punctuation");
 }
 
 void save_vocabulary(const Vocabulary& vocabulary, const std::string& path) {

@@ -43,10 +43,10 @@ struct Vocabulary {
 };
 
 // A vocabulary of these entries. An entry that is empty or only white space keeps its id and matches nothing, because no word
-// contains white space (published Chinese vocabularies have an entry U+2028).
+// contains white space (published Chinese vocabularies have an entry U+2028). Of equal entries encoding produces the last, as the
+// published code does; the others keep their ids (the vocabularies of ConvBERT and ERNIE 3.0 have such).
 //   source  name used in error messages: a path
-//   throws  std::invalid_argument "source: line 7: ..." for a repeated entry or invalid UTF-8, and when a special token is
-//           missing
+//   throws  std::invalid_argument "source: line 7: ..." for invalid UTF-8, and when a special token is missing
 Vocabulary make_vocabulary(const std::vector<std::string>& entries, std::string_view source = "vocabulary");
 
 // Reads the published vocab.txt: one entry per line; blank lines at the end count too, as in the published code. White space
@@ -57,7 +57,8 @@ Vocabulary read_vocabulary(std::string_view file_content, std::string_view sourc
 void save_vocabulary(const Vocabulary& vocabulary, const std::string& path);
 
 // Compares a configuration with the tokenizer_config.json beside vocab.txt, if there is one.
-//   throws  std::invalid_argument with the path when its do_lower_case, strip_accents or tokenize_chinese_chars would give other ids
+//   throws  std::invalid_argument with the path when its do_lower_case, strip_accents, tokenize_chinese_chars or
+//           do_basic_tokenize would give other ids
 void require_same_settings(const std::string& vocabulary_path, const Config& config);
 
 // The id of an entry, or -1.

@@ -1,6 +1,7 @@
 #include "gpt/bpe.h"
 
 #include <algorithm>
+#include <map>
 #include <queue>
 #include <set>
 #include <unordered_set>
@@ -258,10 +259,10 @@ static void check_order(const std::vector<MergeLine>& lines, std::string_view so
     }
 }
 
-// The vocabulary in which bytes and merge results have the ids given by `ids`.
-static Vocabulary assemble(const std::vector<MergeLine>& lines, const Ids& ids) {
+// The vocabulary of `size` numbers in which bytes and merge results have the ids given by `ids`.
+static Vocabulary assemble(const std::vector<MergeLine>& lines, const Ids& ids, std::size_t size) {
     Vocabulary vocabulary;
-    vocabulary.tokens.resize(ids.size());
+    vocabulary.tokens.resize(size);
     for (const auto& [bytes, id] : ids) vocabulary.tokens[id] = bytes;
     for (int byte = 0; byte < 256; ++byte) vocabulary.byte_ids[byte] = ids.at(std::string(1, static_cast<char>(byte)));
     for (const MergeLine& line : lines)
@@ -280,7 +281,7 @@ Vocabulary read_merges(std::string_view file_content, std::string_view source) {
         require(is_new, source, ": line ", line.number, ": ", quoted(line.left + line.right),
                 " is made a second time; its id is only in the vocab.json that belongs to this file");
     }
-    Vocabulary vocabulary = assemble(lines, ids);
+    Vocabulary vocabulary = assemble(lines, ids, ids.size());
     add_end_of_text(vocabulary);
     return vocabulary;
 }
@@ -291,34 +292,50 @@ Vocabulary load_merges(const std::string& path) { return read_merges(read_text_f
 
 static bool is_special_name(std::string_view name) { return name.size() > 2 && name.front() == '<' && name.back() == '>'; }
 
+// "madeupword0000": fairseq fills its vocabularies up with such names to a multiple of 8; RoBERTa, BART and OPT have them.
+static bool is_filler(std::string_view name) {
+    const std::string_view begin = "madeupword";
+    return name.size() == begin.size() + 4 && name.starts_with(begin) &&
+           name.find_first_not_of("0123456789", begin.size()) == std::string_view::npos;
+}
+
+constexpr int most_tokens = 1'000'000;  // published vocabularies have at most a quarter of that
+
+// The number of a token in a file.   throws  std::invalid_argument, with its line
+static int token_number(const std::string& name, const Json& number, std::string_view source) {
+    const std::string place = joined({source, ": line ", number.line, ": "});
+    require(!name.empty(), place, "a token without a name");
+    require(number.whole && number.integer >= 0 && number.integer < most_tokens, place, "the number of ", brief_string(name),
+            " is ", brief_string(json_text(number)), ", it must be one of 0 ... ", most_tokens - 1);
+    return static_cast<int>(number.integer);
+}
+
+// Gives a token its number in a list by number, which grows as needed; numbers without a token are "".
+static void set_name(std::vector<std::string>& names, int id, const std::string& name, std::string_view source) {
+    if (id >= static_cast<int>(names.size())) names.resize(id + 1);
+    require(names[id].empty() || names[id] == name, source, ": the number ", id, " is given to ", json_string(names[id]),
+            " and to ", json_string(name));
+    names[id] = name;
+}
+
 // The names of the tokens in vocab.json, by id.
 static std::vector<std::string> parse_names(std::string_view vocab_json, std::string_view source) {
     const Json json = parse_json(vocab_json, source);
     require(json.kind == Json::Kind::object, source, ": an object of tokens and their numbers is needed, as {\"a\": 0, ...}");
-    const int count = static_cast<int>(json.members.size());
-    std::vector<std::string> names(count);
-    std::vector<bool> taken(count, false);
-    for (const JsonMember& member : json.members) {
-        require(!member.name.empty(), source, ": line ", member.value.line, ": a token without a name");
-        const bool in_range = member.value.whole && member.value.integer >= 0 && member.value.integer < count;
-        require(in_range, source, ": line ", member.value.line, ": the number of ", json_string(member.name), " is ",
-                brief_string(json_text(member.value)), ", it must be one of 0 ... ", count - 1);
-        const std::size_t id = static_cast<std::size_t>(member.value.integer);
-        require(!taken[id], source, ": the number ", id, " is given to ", json_string(names[id]), " and to ",
-                json_string(member.name));
-        taken[id] = true;
-        names[id] = member.name;
-    }
+    std::vector<std::string> names;
+    for (const JsonMember& member : json.members)
+        set_name(names, token_number(member.name, member.value, source), member.name, source);
     return names;
 }
 
-// The vocabulary of these names, by id, and merges. What no merge makes must be one of `specials` (by id).
+// The vocabulary of these names, by id, and merges. What no merge makes must be one of `specials` (by id) or a filler.
 static Vocabulary vocabulary_of(const std::vector<std::string>& names, std::string_view vocab_source,
                                 const std::vector<MergeLine>& lines, std::string_view merges_source,
                                 const std::vector<bool>& may_be_special) {
     check_order(lines, merges_source);
     std::unordered_map<std::string, int> id_of_name;
-    for (const std::string& name : names) id_of_name.emplace(name, static_cast<int>(id_of_name.size()));
+    for (int id = 0; id < static_cast<int>(names.size()); ++id)
+        if (!names[id].empty()) id_of_name.emplace(names[id], id);
 
     Ids ids;
     for (int byte = 0; byte < 256; ++byte) {
@@ -339,12 +356,13 @@ static Vocabulary vocabulary_of(const std::vector<std::string>& names, std::stri
     for (const auto& [bytes, id] : ids) is_made[id] = true;
     std::vector<int> specials;
     for (int id = 0; id < static_cast<int>(names.size()); ++id) {
-        if (is_made[id]) continue;
-        require(may_be_special[id], vocab_source, ": no merge of ", merges_source, " makes ", json_string(names[id]));
+        if (is_made[id] || names[id].empty()) continue;
+        const bool filler = !may_be_special[id] && is_filler(names[id]);
+        require(may_be_special[id] || filler, vocab_source, ": no merge of ", merges_source, " makes ", json_string(names[id]));
         require(ids.emplace(names[id], id).second, vocab_source, ": ", json_string(names[id]), " is also made of merges");
-        specials.push_back(id);
+        if (!filler) specials.push_back(id);
     }
-    Vocabulary vocabulary = assemble(lines, ids);
+    Vocabulary vocabulary = assemble(lines, ids, names.size());
     for (const int id : specials) add_special(vocabulary, id);
     return vocabulary;
 }
@@ -405,18 +423,6 @@ struct TokenizerNames {
     std::vector<bool> is_added;
 };
 
-static void set_name(TokenizerNames& all, const std::string& name, const Json& number, bool is_added, std::string_view source) {
-    const int id = number.as_int();
-    const bool in_range = id >= 0 && id < static_cast<int>(all.names.size());
-    require(!name.empty(), source, ": line ", number.line, ": a token without a name");
-    require(in_range, source, ": the number ", id, " of ", json_string(name), " is not one of 0 ... ",
-            static_cast<int>(all.names.size()) - 1);
-    require(all.names[id].empty() || all.names[id] == name, source, ": the number ", id, " is given to ",
-            json_string(all.names[id]), " and to ", json_string(name));
-    all.names[id] = name;
-    all.is_added[id] = is_added;
-}
-
 // Added tokens that take white space with them, or match only as whole words, would be cut out of a text differently.
 static void require_plain_added_token(const Json& token, std::string_view source) {
     for (const char* const rule : {"lstrip", "rstrip", "single_word"})
@@ -427,17 +433,19 @@ static void require_plain_added_token(const Json& token, std::string_view source
 static TokenizerNames names_of_tokenizer(const Json& tokenizer, std::string_view source) {
     const Json& own = tokenizer.at("model").at("vocab");
     const Json* const added = member_of(tokenizer, "added_tokens");
-    std::size_t count = own.as_object().size();
-    if (added != nullptr)
-        for (const Json& token : added->as_array()) count += own.find(token.at("content").as_string()) == nullptr;
-    TokenizerNames all{.names = std::vector<std::string>(count), .is_added = std::vector<bool>(count, false)};
-    for (const JsonMember& token : own.as_object()) set_name(all, token.name, token.value, false, source);
+    TokenizerNames all;
+    for (const JsonMember& token : own.as_object())
+        set_name(all.names, token_number(token.name, token.value, source), token.name, source);
+    std::vector<int> added_ids;
     if (added != nullptr)
         for (const Json& token : added->as_array()) {
             require_plain_added_token(token, source);
-            set_name(all, token.at("content").as_string(), token.at("id"), true, source);
+            const std::string& name = token.at("content").as_string();
+            added_ids.push_back(token_number(name, token.at("id"), source));
+            set_name(all.names, added_ids.back(), name, source);
         }
-    for (std::size_t id = 0; id < count; ++id) require(!all.names[id].empty(), source, ": no token has the number ", id);
+    all.is_added.resize(all.names.size());
+    for (const int id : added_ids) all.is_added[id] = true;
     return all;
 }
 
@@ -483,32 +491,23 @@ void add_tokens(Vocabulary& vocabulary, std::string_view added_tokens_json, std:
     const Json json = parse_json(added_tokens_json, source);
     require(json.kind == Json::Kind::object, source,
             ": an object of tokens and their numbers is needed, as {\"[PAD]\": 50257}; it holds something else");
-    const int before = vocabulary.size(), after = before + static_cast<int>(json.members.size());
-    std::vector<std::string> added(json.members.size());
-    int count = 0;
+    std::map<int, std::string> added;  // by id
     for (const JsonMember& member : json.members) {
-        const Json& number = member.value;
-        const std::string place = joined({source, ": line ", number.line, ": "});
-        require(!member.name.empty(), place, "a token without a name");
-        require(number.whole && number.integer >= 0 && number.integer < after, place, "the number of ", brief_string(member.name),
-                " is ", brief_string(json_text(number)), ", it must be one of 0 ... ", after - 1);
-        const int id = static_cast<int>(number.integer), known = name_id(vocabulary, member.name);
+        const int id = token_number(member.name, member.value, source), known = name_id(vocabulary, member.name);
+        const std::string place = joined({source, ": line ", member.value.line, ": "});
         require(known < 0 || known == id, place, brief_string(member.name), " has the number ", id, ", vocab.json gives it ",
                 known);
         if (known >= 0) continue;
-        require(id >= before, place, brief_string(member.name), " has the number ", id,
-                " of another token; the first that is free is ", before);
-        std::string& name = added[static_cast<std::size_t>(id - before)];
-        require(name.empty(), place, "the number ", id, " is given to ", brief_string(name), " and to ",
+        const bool is_free = id >= vocabulary.size() || vocabulary.tokens[id].empty();
+        require(is_free, place, brief_string(member.name), " has the number ", id, " of another token; from ", vocabulary.size(),
+                " on they are free");
+        const auto [entry, is_new] = added.emplace(id, member.name);
+        require(is_new, place, "the number ", id, " is given to ", brief_string(entry->second), " and to ",
                 brief_string(member.name));
-        name = member.name;
-        ++count;
     }
-    for (int k = 0; k < count; ++k) {
-        require(!added[k].empty(), source, ": no token has the number ", before + k,
-                ", and a later one has; ids may have no gap");
-        vocabulary.tokens.push_back(added[k]);
-        add_special(vocabulary, before + k);
+    for (const auto& [id, name] : added) {
+        set_name(vocabulary.tokens, id, name, source);
+        add_special(vocabulary, id);
     }
 }
 
@@ -540,9 +539,11 @@ void save_vocabulary(const Vocabulary& vocabulary, const std::string& vocab_json
     std::string names;
     for (int id = 0; id < vocabulary.size(); ++id) {
         const std::string& bytes = vocabulary.tokens[id];
+        if (bytes.empty()) continue;  // a number without a token
         const auto [first, is_new] = ids.emplace(bytes, id);
         require(is_new, "bpe::save_vocabulary: the tokens ", first->second, " and ", id, " are both ", quoted(bytes));
-        names += (id > 0 ? ", " : "") + json_string(is_special[id] ? bytes : symbols_of(bytes)) + ": " + std::to_string(id);
+        names +=
+            (names.empty() ? "" : ", ") + json_string(is_special[id] ? bytes : symbols_of(bytes)) + ": " + std::to_string(id);
     }
     std::string lines = "#version: 0.2\n";
     for (const Merge& merge : vocabulary.merges)

@@ -52,7 +52,7 @@ struct Merge {
 };
 
 struct Vocabulary {
-    std::vector<std::string> tokens;  // by id: its bytes
+    std::vector<std::string> tokens;  // by id: its bytes; "" where a file leaves a number out, which encoding never produces
     std::array<int, 256> byte_ids{};  // by byte: the id of its single-byte token
     std::vector<Merge> merges;        // by rank: lower ranks are applied first
     std::vector<int> specials;        // ids of special tokens, such as <|endoftext|>, which encoding never produces
@@ -84,18 +84,18 @@ Vocabulary make_vocabulary(const std::vector<Pair>& pairs, ByteOrder order = Byt
 Vocabulary read_merges(std::string_view file_content, std::string_view source);
 Vocabulary load_merges(const std::string& path);
 
-// Reads both published files. The ids come from vocab.json, which must contain every byte, every token that the merges make, each
-// id from 0 to its size - 1 once, and otherwise only special tokens in angle brackets, <like this>. Two merges may make the same
-// token, which then has one id.
+// Reads both published files. The ids come from vocab.json, which must contain every byte, every token that the merges make, no id
+// twice, and otherwise only special tokens in angle brackets, <like this>, and fairseq's fillers, madeupword0000. Numbers may be
+// left out. Two merges may make the same token, which then has one id.
 //   throws  std::invalid_argument with the path and the disagreement; load_vocabulary also when a tokenizer_config.json beside
 //           vocab.json puts a space or a token before a text
 Vocabulary read_vocabulary(std::string_view vocab_json, std::string_view vocab_source, std::string_view merges_txt,
                            std::string_view merges_source);
 Vocabulary load_vocabulary(const std::string& vocab_json_path, const std::string& merges_txt_path);
 
-// Adds the tokens of an added_tokens.json, {"[PAD]": 50257, ...}: special tokens, whatever they are called, whose ids follow those
-// of vocab.json without a gap, as the published loader requires. load_vocabulary reads this file where it lies beside a file
-// vocab.json. A token that has the same id already may be repeated.
+// Adds the tokens of an added_tokens.json, {"[PAD]": 50257, ...}: special tokens, whatever they are called, with ids that
+// vocab.json leaves free. load_vocabulary reads this file where it lies beside a file vocab.json. A token that has the same id
+// already may be repeated.
 //   throws  std::invalid_argument "source: ..." for any other id, or a token that would be made of merges
 void add_tokens(Vocabulary& vocabulary, std::string_view added_tokens_json, std::string_view source);
 

@@ -220,14 +220,22 @@ TEST_SUITE("tokenizer_bert") {
         CHECK(wordpiece::id_of(vocabulary, "x") == -1);
     }
 
+    TEST_CASE("read_vocabulary: of equal entries encoding produces the last, and every entry keeps its id") {
+        const wordpiece::Vocabulary twice = wordpiece::read_vocabulary("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n$\ny\n$\n", "v");
+        CHECK(twice.size() == 8);
+        CHECK(wordpiece::encode("$ y", twice, {}) == std::vector<int>{7, 6});  // as in ERNIE 3.0, where $ is listed twice
+        CHECK(wordpiece::decode({5, 7}, twice) == "$ $");
+        CHECK(twice.used() == 8);
+        const wordpiece::Vocabulary masks = wordpiece::read_vocabulary("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n[MASK]\n", "v");
+        CHECK(masks.mask == 5);
+    }
+
     TEST_CASE("read_vocabulary: errors give source, line and reason") {
         const auto error = [](const std::string& content) { return error_of([&] { wordpiece::read_vocabulary(content, "v"); }); };
         const std::string good = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n";
         CHECK(error(good) == "");
         CHECK(error("") ==
               "v: a vocabulary without entries; it needs a line for each, [PAD] [UNK] [CLS] [SEP] [MASK] among them");
-        CHECK(error(good + "x\ny\nx\n") == "v: line 8: the entry \"x\" is already in line 6");
-        CHECK(error(good + "[PAD]\n") == "v: line 6: the entry \"[PAD]\" is already in line 1");
         CHECK(error(good + "a\xFF\n") == "v: line 6: the entry is not valid UTF-8");
         CHECK(
             error("[PAD]\n[UNK]\n[CLS]\n[SEP]\n") ==
@@ -452,6 +460,9 @@ TEST_SUITE("tokenizer_bert") {
             CHECK(refusal(R"({"do_lower_case": 1})", lower_case) == settings + ": line 1: do_lower_case must be true or false");
             CHECK(refusal(R"({"tokenize_chinese_chars": false})", lower_case) ==
                   settings + ": tokenize_chinese_chars is false, here each ideograph is a word");
+            CHECK(refusal(R"({"do_basic_tokenize": true})", lower_case) == "");
+            CHECK(refusal(R"({"do_basic_tokenize": false})", lower_case) ==
+                  settings + ": do_basic_tokenize is false, here a text is always cut at punctuation");
         }
         CHECK(wordpiece::load_vocabulary(folder.file("v.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n")).size() == 5);
     }

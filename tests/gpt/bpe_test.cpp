@@ -278,7 +278,7 @@ TEST_SUITE("tokenizer_gpt2") {
         CHECK(bpe::decode({256, 257}, vocabulary) == "<s>hel");
     }
 
-    TEST_CASE("add_tokens: ids follow those of vocab.json; a gap, an id of another token or given twice throw") {
+    TEST_CASE("add_tokens: ids are those that vocab.json leaves free; an id of another token or given twice throws") {
         Vocabulary vocabulary = bpe::read_vocabulary(json_with({"hel", "he", "<|endoftext|>"}), "v", "h e\nhe l\n", "m");
         Vocabulary same = vocabulary;
         bpe::add_tokens(same, "{}", "a");
@@ -291,17 +291,17 @@ TEST_SUITE("tokenizer_gpt2") {
         };
         CHECK(error("[]") ==
               "a: an object of tokens and their numbers is needed, as {\"[PAD]\": 50257}; it holds something else");
-        CHECK(error(R"({"[PAD]": 260})") == "a: line 1: the number of \"[PAD]\" is \"260\", it must be one of 0 ... 259");
-        CHECK(error(R"({"[PAD]": -1})") == "a: line 1: the number of \"[PAD]\" is \"-1\", it must be one of 0 ... 259");
+        CHECK(error(R"({"[PAD]": 999999})") == "");
+        CHECK(error(R"({"[PAD]": 1000000})") ==
+              "a: line 1: the number of \"[PAD]\" is \"1000000\", it must be one of 0 ... 999999");
+        CHECK(error(R"({"[PAD]": -1})") == "a: line 1: the number of \"[PAD]\" is \"-1\", it must be one of 0 ... 999999");
         CHECK(error(R"({"[PAD]": "259"})").find("the number of \"[PAD]\" is \"\\\"259\\\"\", it must") != std::string::npos);
         CHECK(error(R"({"": 259})") == "a: line 1: a token without a name");
         CHECK(error(R"({"[PAD]": 258})") ==
-              "a: line 1: \"[PAD]\" has the number 258 of another token; the first that is free is 259");
+              "a: line 1: \"[PAD]\" has the number 258 of another token; from 259 on they are free");
         CHECK(error(R"({"he": 259})") == "a: line 1: \"he\" has the number 259, vocab.json gives it 257");
         CHECK(error(R"({"<|endoftext|>": 259})") == "a: line 1: \"<|endoftext|>\" has the number 259, vocab.json gives it 258");
         CHECK(error(R"({"a b": 259, "[PAD]": 259})") == "a: line 1: the number 259 is given to \"a b\" and to \"[PAD]\"");
-        CHECK(error(R"({"he": 257, "[PAD]": 260})") ==
-              "a: no token has the number 259, and a later one has; ids may have no gap");
         bpe::add_tokens(vocabulary, R"({"[PAD]": 260, "a b": 259})", "a");
         CHECK(vocabulary.size() == 261);
         CHECK(vocabulary.specials == std::vector<int>{258, 259, 260});
@@ -322,7 +322,7 @@ TEST_SUITE("tokenizer_gpt2") {
         CHECK(bpe::load_vocabulary(vocab, merges).end_of_text == 257);
         const std::string other_name = folder.file("book-vocab.json", json_with({"he"}));  // has no added tokens
         CHECK(bpe::load_vocabulary(other_name, merges).size() == 257);
-        folder.file("added_tokens.json", R"({"[PAD]": 300})");
+        folder.file("added_tokens.json", R"({"[PAD]": 1000000})");
         CHECK(error_of([&] { bpe::load_vocabulary(vocab, merges); }).starts_with(added + ": line 1: the number of \"[PAD]\""));
         std::filesystem::remove(added);
         const std::string settings =
@@ -349,6 +349,33 @@ TEST_SUITE("tokenizer_gpt2") {
         CHECK(bpe::read_merges("#version: 0.2\r\nh e\r\n", "m").size() == 258);
     }
 
+    // Tables of embeddings are filled up to a round number, and later tokens get the numbers behind.
+    TEST_CASE("read_vocabulary, add_tokens: a number may be left out; it stands for no bytes") {
+        const std::string json = json_with({"he", "<end>"});  // 256, 257
+        const std::string later = json.substr(0, json.rfind("257")) + "300}";
+        Vocabulary vocabulary = bpe::read_vocabulary(later, "v", "h e\n", "m");
+        CHECK(vocabulary.size() == 301);
+        CHECK(vocabulary.specials == std::vector<int>{300});
+        CHECK(bpe::encode("he", vocabulary) == std::vector<int>{256});
+        CHECK(bpe::decode({256, 257, 299, 300}, vocabulary) == "he<end>");
+        bpe::add_tokens(vocabulary, R"({"[B]": 310, "[A]": 270})", "a");  // before the end, and behind it
+        CHECK(vocabulary.size() == 311);
+        CHECK(vocabulary.specials == std::vector<int>{300, 270, 310});
+        CHECK(bpe::decode({270, 305, 310}, vocabulary) == "[A][B]");
+
+        TemporaryFolder folder;
+        const std::string vocab = folder.path("v.json"), merges = folder.path("m.txt");
+        bpe::save_vocabulary(bpe::read_vocabulary(later, "v", "h e\n", "m"), vocab, merges);
+        CHECK(bpe::load_vocabulary(vocab, merges).tokens == bpe::read_vocabulary(later, "v", "h e\n", "m").tokens);
+    }
+
+    TEST_CASE("read_vocabulary: fairseq's fillers keep their ids, and are neither made nor special") {
+        const Vocabulary vocabulary = bpe::read_vocabulary(json_with({"he", "madeupword0000", "<s>"}), "v", "h e\n", "m");
+        CHECK(vocabulary.specials == std::vector<int>{258});
+        CHECK(bpe::decode({257}, vocabulary) == "madeupword0000");
+        CHECK(bpe::encode("madeupword0000", vocabulary).size() == 14);
+    }
+
     TEST_CASE("read_vocabulary: vocab.json and merges.txt that disagree throw") {
         const auto error = [](const std::string& json, const std::string& merges) {
             return error_of([&] { bpe::read_vocabulary(json, "v", merges, "m"); });
@@ -360,10 +387,12 @@ TEST_SUITE("tokenizer_gpt2") {
               "bytes");
         CHECK(error("{}", "{\"a\": 0, \"b\": 1}") ==
               "m: is not a merges.txt, which has a merge of two tokens in each line; it looks like JSON text");
-        CHECK(error("{\"a\": 1}", "") == "v: line 1: the number of \"a\" is \"1\", it must be one of 0 ... 0");
+        CHECK(error("{\"a\": 1000000}", "") == "v: line 1: the number of \"a\" is \"1000000\", it must be one of 0 ... 999999");
+        CHECK(error(json_with({"he", "madeupword000"}), "h e\n") == "v: no merge of m makes \"madeupword000\"");
+        CHECK(error(json_with({"he", "madeupword00x0"}), "h e\n") == "v: no merge of m makes \"madeupword00x0\"");
         CHECK(error("{\"a\": 0, \"b\": 0}", "") == "v: the number 0 is given to \"a\" and to \"b\"");
-        CHECK(error("{\"a\": 0.5}", "") == "v: line 1: the number of \"a\" is \"0.5\", it must be one of 0 ... 0");
-        CHECK(error("{\"a\": \"0\"}", "") == "v: line 1: the number of \"a\" is \"\\\"0\\\"\", it must be one of 0 ... 0");
+        CHECK(error("{\"a\": 0.5}", "") == "v: line 1: the number of \"a\" is \"0.5\", it must be one of 0 ... 999999");
+        CHECK(error("{\"a\": \"0\"}", "") == "v: line 1: the number of \"a\" is \"\\\"0\\\"\", it must be one of 0 ... 999999");
         CHECK(error("{\"\": 0}", "") == "v: line 1: a token without a name");
         // the bytes C3 A9 of "<é>" written as symbols, and as they are
         CHECK(error(json_with({"Ã©", "<Ã©", "<Ã©>", "<é>"}), "Ã ©\n< Ã©\n<Ã© >\n") == "v: \"<é>\" is also made of merges");
@@ -407,6 +436,11 @@ TEST_SUITE("tokenizer_gpt2") {
         const Vocabulary vocabulary = bpe::read_tokenizer(named.text(), "t");
         CHECK(vocabulary.specials == std::vector<int>{258, 259});
         CHECK(vocabulary.end_of_text == -1);
+        named.added = R"([{"id": 300, "content": "[PAD]"}])";  // 258 to 299 are left out
+        const Vocabulary gap = bpe::read_tokenizer(named.text(), "t");
+        CHECK(gap.size() == 301);
+        CHECK(gap.specials == std::vector<int>{300});
+        CHECK(bpe::decode({258, 299, 300}, gap) == "[PAD]");
     }
 
     TEST_CASE("read_tokenizer: any other kind of tokenizer is refused and says what it is") {
@@ -435,13 +469,12 @@ TEST_SUITE("tokenizer_gpt2") {
               "t: it puts tokens around a text (\"TemplateProcessing\")" + cure);
         CHECK(error(with(&File::vocabulary, json_with({"he", "hel", "lo"}))) ==
               "t: the number 258 is given to \"lo\" and to \"<|endoftext|>\"");
-        CHECK(error(with(&File::added, R"([{"id": 300, "content": "[PAD]"}])")) ==
-              "t: the number 300 of \"[PAD]\" is not one of 0 ... 258");
+        CHECK(error(with(&File::added, R"([{"id": 1000000, "content": "[PAD]"}])")) ==
+              "t: line 1: the number of \"[PAD]\" is \"1000000\", it must be one of 0 ... 999999");
         CHECK(error(with(&File::added, R"([{"id": -1, "content": "[PAD]"}])")) ==
-              "t: the number -1 of \"[PAD]\" is not one of 0 ... 258");
+              "t: line 1: the number of \"[PAD]\" is \"-1\", it must be one of 0 ... 999999");
         CHECK(error(with(&File::added, R"([{"id": 258, "content": ""}])")) == "t: line 1: a token without a name");
-        CHECK(error(with(&File::added, R"([{"id": 258, "content": "end"}, {"id": 258, "content": "end"}])")) ==
-              "t: no token has the number 259");
+        CHECK(error(with(&File::added, R"([{"id": 258, "content": "end"}, {"id": 258, "content": "end"}])")).empty());
         CHECK(error(with(&File::added, R"([{"id": 258, "content": "end", "lstrip": false, "single_word": null}])")).empty());
         for (const std::string rule : {"lstrip", "rstrip", "single_word"})
             CHECK(error(with(&File::added, R"([{"id": 258, "content": "end", ")" + rule + R"(": true}])")) ==
