@@ -36,20 +36,25 @@ static std::FILE* open_for_reading(const std::string& path) {
     return file;
 }
 
+static constexpr std::size_t most_of_device = 1 << 20;  // bytes; /dev/zero would fill the memory
+
 std::string read_file(const std::string& path, std::size_t limit) {
     std::FILE* const file = open_for_reading(path);
     std::string bytes;
     std::error_code unknown;  // the length of a pipe
+    const bool is_device = std::filesystem::is_character_file(path, unknown);
+    const std::size_t most = is_device ? std::min(limit, most_of_device) : limit;
     const std::uintmax_t length = std::filesystem::file_size(path, unknown);
-    if (!unknown && length <= limit) bytes.reserve(length + 1);  // a string that grows copies everything again and again
+    if (!unknown && length <= most) bytes.reserve(length + 1);  // a string that grows copies everything again and again
     char piece[1 << 16];
     std::size_t count = 0;
-    while (bytes.size() <= limit && (count = std::fread(piece, 1, sizeof piece, file)) > 0) bytes.append(piece, count);
+    while (bytes.size() <= most && (count = std::fread(piece, 1, sizeof piece, file)) > 0) bytes.append(piece, count);
     const bool failed = std::ferror(file) != 0;
     const std::string why = failed ? reason() : "";
     std::fclose(file);
     require(!failed, path, ": cannot be read: ", why);
-    require(bytes.size() <= limit, path, ": is larger than ", limit, " bytes, the most that is read here");
+    require(bytes.size() <= most, path, ": is larger than ", most, " bytes, the most that is read here",
+            is_device ? " of a device; a file is needed" : "");
     return bytes;
 }
 
@@ -163,21 +168,18 @@ void AtomicFile::commit() {
     require_written(closed);
 }
 
-// Opening a pipe would wait for a program that writes into it.
-static const std::string& not_a_pipe(const std::string& path) {
+// A pipe or a device has no length, and opening a pipe would wait for a program that writes into it.
+static const std::string& ordinary(const std::string& path) {
     std::error_code ignored;
-    require(!std::filesystem::is_fifo(path, ignored), path, ": cannot be read in pieces, it is not an ordinary file");
+    require(!std::filesystem::is_other(path, ignored), path, ": cannot be read in pieces, it is not an ordinary file");
     return path;
 }
 
-RandomAccessFile::RandomAccessFile(const std::string& given) : path(given), file(open_for_reading(not_a_pipe(given))) {
+RandomAccessFile::RandomAccessFile(const std::string& given) : path(given), file(open_for_reading(ordinary(given))) {
     const long end = std::fseek(file, 0, SEEK_END) == 0 ? std::ftell(file) : -1;
-    if (end >= 0) {
-        length = static_cast<std::uint64_t>(end);
-        return;
-    }
-    std::fclose(file);
-    require(false, path, ": cannot be read in pieces, it is not an ordinary file");
+    if (end < 0) std::fclose(file);
+    require(end >= 0, path, ": cannot be read in pieces, it is not an ordinary file");
+    length = static_cast<std::uint64_t>(end);
 }
 
 RandomAccessFile::~RandomAccessFile() { std::fclose(file); }

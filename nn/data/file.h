@@ -9,7 +9,7 @@
 #include <vector>
 
 // All bytes of a file or pipe.
-//   limit   larger files are refused
+//   limit   larger files are refused; of a device, which may not end, a megabyte is read at most
 //   throws  std::invalid_argument with the path and the reason
 std::string read_file(const std::string& path, std::size_t limit = std::size_t{1} << 32);
 

@@ -358,7 +358,8 @@ void load(const Parameters& parameters, const Safetensors& file, const LoadRules
             problems.misshapen.push_back(parameter.name + " is " + shape_text(info.shape) + " instead of " +
                                          shape_text(parameter.shape));
         else if (!is_float_type(info))
-            problems.misshapen.push_back(parameter.name + " is of type " + std::string(info.type, 0, 20));
+            problems.misshapen.push_back(parameter.name + " is of type " + std::string(info.type, 0, 20) +
+                                         ", not of F32, F64, F16 or BF16");
         for (const std::string& copy : copies_in_file(file, parameter.name, source, rules, prefix)) {
             const TensorInfo& other = file.tensors.at(copy);
             expected.insert(copy);

@@ -19,6 +19,8 @@ static_assert(std::endian::native == std::endian::little, "safetensors.cpp copie
 static constexpr std::uint64_t longest_header = 100'000'000;  // bytes, as in the published reader
 static constexpr long most_values = 200'000;                  // JSON values per entry of the header, which bounds its dimensions
 
+static constexpr std::string_view cut_off = "; perhaps a download that broke off";
+
 // Bytes per number; 0 for an unknown type.
 static std::size_t size_of_type(std::string_view type) {
     if (type == "F64" || type == "I64" || type == "U64") return 8;
@@ -60,7 +62,7 @@ static TensorInfo tensor_info(const Json& entry, std::uint64_t data_size) {
     const std::int64_t begin = offsets[0].as_integer(), end = offsets[1].as_integer();
     require(begin >= 0 && begin <= end, "data_offsets [", begin, ", ", end, "] must not be negative or backwards");
     require(static_cast<std::uint64_t>(end) <= data_size, "data_offsets [", begin, ", ", end, "], but the file holds ", data_size,
-            " bytes of data");
+            " bytes of data", cut_off);
     info.begin = static_cast<std::size_t>(begin);
     info.end = static_cast<std::size_t>(end);
 
@@ -94,7 +96,6 @@ static void require_no_gaps(const std::map<std::string, TensorInfo>& tensors, st
 
 // The header of a file, whose length has been checked against that of the file.
 static std::string read_header(const RandomAccessFile& file, const std::string& path) {
-    const std::string cut_off = "; perhaps a download that broke off";
     require(file.size() > 0, path, ": is empty, a safetensors file is needed", cut_off);
     std::string begin(std::min<std::uint64_t>(file.size(), 512), ' ');
     file.read(0, begin.data(), begin.size());
@@ -106,10 +107,10 @@ static std::string read_header(const RandomAccessFile& file, const std::string& 
     const std::string kind = is_object ? "" : kind_of_bytes(begin);
     const std::string other = kind == "a safetensors file" ? "" : kind;  // a broken one
     require(other.empty(), path, ": is not a safetensors file, it looks like ", other);
-    require(long_enough, path, ": ", file.size(), " bytes are too few for a safetensors file");
+    require(long_enough, path, ": ", file.size(), " bytes are too few for a safetensors file", cut_off);
     require(fits, path, ": is not a safetensors file: a header of ", header_size, " bytes is announced, ", file.size() - 8,
             " follow", header_size > longest_header ? "; at most 100000000 are read" : "",
-            kind.empty() ? "; the file begins with " + brief_string(begin.substr(0, 16)) : cut_off);
+            kind.empty() ? "; the file begins with " + brief_string(begin.substr(0, 16)) : std::string(cut_off));
     require(is_object, path, ": is not a safetensors file: the header is not a JSON object");
     std::string header(header_size, ' ');
     file.read(8, header.data(), header.size());
@@ -164,32 +165,52 @@ static WeightMap read_index(const std::string& index_path) {
 
 static std::string folder_of(const std::string& path) { return path.substr(0, path.find_last_of('/') + 1); }
 
-// "model.safetensors.index.json" for "model-00001-of-00002.safetensors"; "" when the name is not that of a shard.
-static std::string index_beside(const std::string& path) {
+namespace {
+// What the name of a shard says; no index for any other name.
+struct ShardName {
+    std::string index;  // the path of its index
+    long shards = 0;
+};
+}  // namespace
+
+// "model-00001-of-00002.safetensors" belongs to "model.safetensors.index.json", "model-00001-of-00002.fp16.safetensors" to
+// "model.safetensors.index.fp16.json".
+static ShardName read_shard_name(const std::string& path) {
     const std::string ending = ".safetensors";
-    if (!path.ends_with(ending)) return "";
+    if (!path.ends_with(ending)) return {};
     const std::string stem = path.substr(0, path.size() - ending.size());
     const std::size_t of = stem.rfind("-of-");
     const std::size_t dash = of == std::string::npos || of == 0 ? std::string::npos : stem.rfind('-', of - 1);
-    if (dash == std::string::npos) return "";
-    const bool numbered = whole_number(stem.substr(dash + 1, of - dash - 1)) && whole_number(stem.substr(of + 4));
-    return numbered ? stem.substr(0, dash) + ending + ".index.json" : "";
+    if (dash == std::string::npos) return {};
+    const std::size_t variant = std::min(stem.find('.', of), stem.size());
+    const std::optional<long> number = whole_number(stem.substr(dash + 1, of - dash - 1));
+    const std::optional<long> shards = whole_number(stem.substr(of + 4, variant - of - 4));
+    if (!number || !shards) return {};
+    return {stem.substr(0, dash) + ending + ".index" + stem.substr(variant) + ".json", *shards};
 }
 
 // The index of the checkpoint that a path belongs to; "" for a checkpoint in one file.
 static std::string index_for(const std::string& path) {
-    if (is_file(path)) {
-        const RandomAccessFile file(path);
-        std::string begin(std::min<std::uint64_t>(file.size(), 512), ' ');
-        file.read(0, begin.data(), begin.size());
-        if (kind_of_bytes(begin) == "JSON text") return path;
-    }
-    const std::string index = index_beside(path);
-    if (index.empty() || !is_file(index)) return "";
+    if (!is_file(path)) return "";
+    const RandomAccessFile file(path);
+    std::string begin(std::min<std::uint64_t>(file.size(), 512), ' ');
+    file.read(0, begin.data(), begin.size());
+    if (kind_of_bytes(begin) == "JSON text") return path;
+    const ShardName shard_name = read_shard_name(path);
+    if (shard_name.index.empty() || (shard_name.shards <= 1 && !is_file(shard_name.index))) return "";
+    require(is_file(shard_name.index), path, ": is one of ", shard_name.shards, " shards, and their index, ", shard_name.index,
+            ", is not there; fetch it and the shards that it names into this folder");
     const std::string name = path.substr(folder_of(path).size());
-    for (const auto& [tensor, shard] : read_index(index))
-        if (shard == name) return index;
+    for (const auto& [tensor, shard] : read_index(shard_name.index))
+        if (shard == name) return shard_name.index;
     return "";
+}
+
+// Published checkpoints are named by their folder, a file in it is opened here.
+static void require_no_folder(const std::string& path) {
+    const std::string folder = path.ends_with('/') ? path : path + "/";
+    for (const char* const name : {"model.safetensors", "model.safetensors.index.json"})
+        require(!is_file(folder + name), path, ": is a directory, a file is needed; give ", folder, name);
 }
 
 void Safetensors::add_parts_of_index(const std::string& index_path) {
@@ -227,15 +248,15 @@ void Safetensors::add_shared_names() {
     }
 }
 
-// Removes "_orig_mod." from all components of a name.
-static std::string without_compile_mark(std::string name) {
-    const std::string mark = "_orig_mod.";
-    for (std::size_t at = name.find(mark); at != std::string::npos; at = name.find(mark, at)) {
-        if (at == 0 || name[at - 1] == '.')
-            name.erase(at, mark.size());
-        else
-            at += mark.size();
-    }
+// Removes what PyTorch's wrappers add from all components of a name.
+static std::string without_wrapper_marks(std::string name) {
+    for (const std::string_view mark : {"_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."})
+        for (std::size_t at = name.find(mark); at != std::string::npos; at = name.find(mark, at)) {
+            if (at == 0 || name[at - 1] == '.')
+                name.erase(at, mark.size());
+            else
+                at += mark.size();
+        }
     return name;
 }
 
@@ -244,7 +265,7 @@ void Safetensors::take_off_wrappers() {
     std::vector<std::pair<std::string, const TensorInfo*>> renamed;
     bool all_wrapped = !tensors.empty(), changed = false;
     for (const auto& [name, info] : tensors) {
-        renamed.push_back({without_compile_mark(name), &info});
+        renamed.push_back({without_wrapper_marks(name), &info});
         all_wrapped = all_wrapped && renamed.back().first.starts_with(wrapper);
         changed = changed || renamed.back().first != name;
     }
@@ -255,6 +276,7 @@ void Safetensors::take_off_wrappers() {
 }
 
 Safetensors::Safetensors(const std::string& given) : path(given) {
+    require_no_folder(path);
     const std::string index = index_for(path);
     if (index.empty())
         add_part(path);
@@ -275,8 +297,11 @@ std::string Safetensors::other_kind(const std::vector<std::string_view>& wanted)
 
 std::string Safetensors::near_names(const std::string& name) const {
     std::vector<std::pair<std::size_t, std::string_view>> near;  // slow, so only called when a name is missing
-    for (const auto& [other, info] : tensors)
-        if (other.size() <= 2 * name.size() + 8) near.push_back({changes_between(name, other), other});
+    for (const auto& [other, info] : tensors) {
+        const bool has_prefix = other.ends_with("." + name);  // "backbone.wte.weight": the nearest, whatever the prefix is
+        if (has_prefix || other.size() <= 2 * name.size() + 8)
+            near.push_back({has_prefix ? 0 : changes_between(name, other), other});
+    }
     const std::size_t shown = std::min<std::size_t>(near.size(), 3);
     std::partial_sort(near.begin(), near.begin() + static_cast<long>(shown), near.end());
     std::string list;

@@ -5,8 +5,8 @@
 //   reads    F32, F64, F16, BF16 as float (F64 rounded); I32, I64, U8, BOOL as int; other types are listed but not converted
 //   shards   a checkpoint in several files is read as one, through its index ("model.safetensors.index.json": {"weight_map":
 //            {"name": "model-00001-of-00002.safetensors", ...}}) or through any of the files that the index names
-//   names    prefixes added by training wrappers are removed: "_orig_mod." (torch.compile), and "module." (DataParallel) if every
-//            name has it. A tensor shared by two names is stored once; metadata {"left out": "kept"}, as written by
+//   names    what training wrappers add is removed: "_orig_mod." (torch.compile), "_fsdp_wrapped_module.",
+//            "_checkpoint_wrapped_module.", and "module." (DataParallel) in front if every name has it. A tensor shared by two names is stored once; metadata {"left out": "kept"}, as written by
 //            safetensors.torch.save_model, restores both names.
 //   safe     the header is checked against the length of the file before anything is allocated: names unique, every byte of data
 //            in exactly one tensor, length = shape * size of the type; at most 100 MB of header, whose entries are read one by one
@@ -33,8 +33,8 @@ std::string shape_text(const std::vector<long>& shape);
 class Safetensors {
 public:
     // Opens a file, or all files of an index.
-    //   throws  std::invalid_argument with the path and what is wrong: another kind of file; a missing shard; a tensor that is in
-    //           another shard than the index says, or in two
+    //   throws  std::invalid_argument with the path and what is wrong: another kind of file; a directory; a missing shard, or
+    //           a shard without its index; a tensor that is in another shard than the index says, or in two
     explicit Safetensors(const std::string& path);
 
     std::string path;

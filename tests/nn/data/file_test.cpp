@@ -34,6 +34,9 @@ TEST_CASE("read_file: a file of exactly the limit is read, a larger one is refus
     const std::string path = folder.file("f", std::string(100'000, 'x'));
     CHECK(read_file(path, 100'000).size() == 100'000);
     CHECK(error_of([&] { read_file(path, 99'999); }) == path + ": is larger than 99999 bytes, the most that is read here");
+    CHECK(error_of([] { read_file("/dev/zero"); }) ==
+          "/dev/zero: is larger than 1048576 bytes, the most that is read here of a device; a file is needed");
+    CHECK(read_file("/dev/null").empty());
 }
 
 TEST_CASE("files_below: files of a folder and its subfolders, sorted") {
@@ -275,7 +278,8 @@ TEST_CASE("read_file, RandomAccessFile: what opens but cannot be read is refused
     CHECK_NOTHROW(file.read(100'000, piece.data(), 0));
 }
 
-TEST_CASE("RandomAccessFile: a pipe is refused at once, opening it would wait for a writer") {
+TEST_CASE("RandomAccessFile: a pipe is refused at once, opening it would wait for a writer; a device has no length") {
+    CHECK(error_of([] { RandomAccessFile{"/dev/zero"}; }) == "/dev/zero: cannot be read in pieces, it is not an ordinary file");
     const TemporaryFolder folder;
     REQUIRE(mkfifo(folder.path("pipe").c_str(), 0600) == 0);
     CHECK(error_of([&] { RandomAccessFile{folder.path("pipe")}; }) ==

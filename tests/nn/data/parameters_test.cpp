@@ -190,10 +190,11 @@ TEST_CASE("load: an error lists everything that is wrong, and nothing is changed
                                    {"c", {1}, Stored::as_it_is, {c}},
                                    {"d", {1}, Stored::as_it_is, {d}},
                                    {"n", {1}, Stored::as_it_is, {n}}};
-    CHECK(error_of([&] { load(parameters, Safetensors(folder.path("f"))); }) ==
-          folder.path("f") +
-              ": does not hold these parameters, nothing was loaded; missing: c (near it: a, b, n), d (near it: a, b, n); "
-              "unexpected: extra, more; misshapen: b is (2, 1) instead of (1, 2), n is of type I64");
+    CHECK(
+        error_of([&] { load(parameters, Safetensors(folder.path("f"))); }) ==
+        folder.path("f") +
+            ": does not hold these parameters, nothing was loaded; missing: c (near it: a, b, n), d (near it: a, b, n); "
+            "unexpected: extra, more; misshapen: b is (2, 1) instead of (1, 2), n is of type I64, not of F32, F64, F16 or BF16");
     CHECK(identical(a.value(), Matrix(1, 2)));
 }
 

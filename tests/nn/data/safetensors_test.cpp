@@ -167,6 +167,7 @@ TEST_CASE("Safetensors: a name of at most 2 n + 8 bytes is offered for a missing
     CHECK(error({near, far}) == begin + "; near it: " + near);
     CHECK(error({far}) == begin);
     CHECK(error({"abcd", near, "axyz", "abxy"}) == begin + "; near it: abcd, abxy, axyz");
+    CHECK(error({"abcd", far + ".abc", far + "abc"}) == begin + "; near it: " + far + ".abc, abcd");  // behind a prefix
 }
 
 TEST_CASE("Safetensors: reads more numbers than fit its buffer") {
@@ -212,7 +213,7 @@ TEST_CASE("write_safetensors: names, shapes and numbers that do not fit are refu
 TEST_CASE("Safetensors: an inconsistent header is refused before anything is allocated") {
     const std::string four(4, 'x');
     CHECK(refusal("") == ": is empty, a safetensors file is needed; perhaps a download that broke off");
-    CHECK(refusal("1234567") == ": 7 bytes are too few for a safetensors file");
+    CHECK(refusal("1234567") == ": 7 bytes are too few for a safetensors file; perhaps a download that broke off");
     CHECK(
         refusal(std::string(8, '\xFF')) ==
         ": is not a safetensors file: a header of 18446744073709551615 bytes is announced, 0 follow; at most 100000000 are read; the file "
@@ -249,7 +250,7 @@ TEST_CASE("Safetensors: an inconsistent header is refused before anything is all
     CHECK(refusal(file_bytes("{\"x\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[-1,0]}}", "x")) ==
           ": tensor \"x\": data_offsets [-1, 0] must not be negative or backwards");
     CHECK(refusal(file_bytes("{\"x\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}}", "x")) ==
-          ": tensor \"x\": data_offsets [0, 2], but the file holds 1 bytes of data");
+          ": tensor \"x\": data_offsets [0, 2], but the file holds 1 bytes of data; perhaps a download that broke off");
     const std::string x = "\"x\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}";
     CHECK(refusal(file_bytes("{" + x + ",\"y\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[1,3]}}", "abc")) ==
           ": tensor \"y\" begins at byte 1 of the data, the one before it ends at 2");
@@ -372,6 +373,7 @@ TEST_CASE("Safetensors: prefixes of training wrappers are removed from names") {
     CHECK(names({"h.0._orig_mod.weight", "b"}) == Names{"b", "h.0.weight"});  // a block that was compiled alone
     CHECK(names({"module.a", "b"}) == Names{"b", "module.a"});                // not in front of every name: a name
     CHECK(names({"x_orig_mod.a"}) == Names{"x_orig_mod.a"});
+    CHECK(names({"_fsdp_wrapped_module.h.0._checkpoint_wrapped_module.a", "b"}) == Names{"b", "h.0.a"});
     CHECK(names({"_orig_mod.a", "a"}) == Names{"_orig_mod.a", "a"});  // would be one name for two tensors
     names({"module.a", "module.b"});
     CHECK(Safetensors(folder.path("f")).matrix("b")(0, 0) == 1);
@@ -427,11 +429,47 @@ TEST_CASE("Safetensors: a checkpoint in several files is read as one, through it
         CHECK(identical(file.matrix("c"), Matrix{{4, 5, 6}}));
         CHECK(file.metadata_text("more") == "yes");
     }
-    // A part that is not in the index, and one without an index, are files of their own.
+    // A file that is not in the index is no part of it.
     write_safetensors(shards.folder.path("model-00003-of-00002.safetensors"), {{"d", {1}, Matrix{{7}}}});
     CHECK(Safetensors(shards.folder.path("model-00003-of-00002.safetensors")).tensors.size() == 1);
-    write_safetensors(shards.folder.path("other-00001-of-00002.safetensors"), {{"d", {1}, Matrix{{7}}}});
-    CHECK(Safetensors(shards.folder.path("other-00001-of-00002.safetensors")).tensors.size() == 1);
+}
+
+TEST_CASE("Safetensors: a shard without its index is refused, the only one of 1 is not") {
+    const TemporaryFolder folder;
+    for (const std::string name : {"a-00001-of-00001.safetensors", "a-00002-of-00002.safetensors", "a-1-of-2.fp16.safetensors"})
+        write_safetensors(folder.path(name), {{"d", {1}, Matrix{{7}}}});
+    CHECK(Safetensors(folder.path("a-00001-of-00001.safetensors")).tensors.size() == 1);
+    const auto refusal = [&](const std::string& name) { return error_of([&] { Safetensors{folder.path(name)}; }); };
+    const std::string fetch = ", is not there; fetch it and the shards that it names into this folder";
+    CHECK(refusal("a-00002-of-00002.safetensors") == folder.path("a-00002-of-00002.safetensors") +
+                                                         ": is one of 2 shards, and their index, " +
+                                                         folder.path("a.safetensors.index.json") + fetch);
+    CHECK(refusal("a-1-of-2.fp16.safetensors") == folder.path("a-1-of-2.fp16.safetensors") +
+                                                      ": is one of 2 shards, and their index, " +
+                                                      folder.path("a.safetensors.index.fp16.json") + fetch);
+    CHECK(refusal("a-1-of-3.safetensors") ==
+          folder.path("a-1-of-3.safetensors") + ": cannot be opened: No such file or directory");
+}
+
+TEST_CASE("Safetensors: the shards of a variant have an index of their own") {
+    const TemporaryFolder folder;
+    write_safetensors(folder.path("m-1-of-2.fp16.safetensors"), {{"a", {1}, Matrix{{1}}}});
+    write_safetensors(folder.path("m-2-of-2.fp16.safetensors"), {{"b", {1}, Matrix{{2}}}});
+    folder.file("m.safetensors.index.fp16.json",
+                R"({"weight_map": {"a": "m-1-of-2.fp16.safetensors", "b": "m-2-of-2.fp16.safetensors"}})");
+    CHECK(Safetensors(folder.path("m-2-of-2.fp16.safetensors")).tensors.size() == 2);
+}
+
+TEST_CASE("Safetensors: a folder is refused, with the file in it that can be given") {
+    const TemporaryFolder folder;
+    const std::string path = folder.path("f"), refused = ": is a directory, a file is needed";
+    std::filesystem::create_directory(path);
+    CHECK(error_of([&] { Safetensors{path}; }) == path + refused);
+    folder.file("f/model.safetensors.index.json", "{}");
+    CHECK(error_of([&] { Safetensors{path + "/"}; }) ==
+          path + "/" + refused + "; give " + path + "/model.safetensors.index.json");
+    folder.file("f/model.safetensors", "");
+    CHECK(error_of([&] { Safetensors{path}; }) == path + refused + "; give " + path + "/model.safetensors");
 }
 
 TEST_CASE("Safetensors: a file is a shard only if both numbers of its name are numbers, whatever an index says") {
