@@ -243,15 +243,22 @@ bool ends_in_repetition(const std::vector<int>& ids, int times, int longest) {
     return false;
 }
 
+bool ends_text(int id, const Limits& limits) {
+    return id == limits.end_of_text ||
+           std::find(limits.other_ends.begin(), limits.other_ends.end(), id) != limits.other_ends.end();
+}
+
 // written  at least one token
 static bool is_finished(const std::vector<int>& written, const Limits& limits) {
-    return written.back() == limits.end_of_text || ends_in_repetition(written, limits.repetitions);
+    return ends_text(written.back(), limits) || ends_in_repetition(written, limits.repetitions);
 }
 
 static void check(const char* place, const Limits& limits) {
     require(limits.new_tokens >= 0, place, ": ", limits.new_tokens, " new tokens, there cannot be fewer than 0");
     require(limits.end_of_text >= -1, place, ": the end of text is token ", limits.end_of_text,
             ", it is one of the vocabulary, or -1 when there is none");
+    for (const int end : limits.other_ends)
+        require(end >= 0, place, ": another end of text is token ", end, ", it must be one of the vocabulary");
     require(limits.repetitions >= 0, place, ": an end after ", limits.repetitions,
             " repetitions, there cannot be fewer than 0 (0 = never)");
 }
@@ -262,6 +269,8 @@ static void check_answer(const char* place, const Matrix& logits, int sequences,
             " sequences");
     require(limits.end_of_text < logits.cols, place, ": the end of text is token ", limits.end_of_text, ", the model knows ",
             logits.cols, " (-1 = none)");
+    for (const int end : limits.other_ends)
+        require(end < logits.cols, place, ": another end of text is token ", end, ", the model knows ", logits.cols);
 }
 
 std::vector<std::vector<int>> generate(const TokenBatch& prompts, TokenReader& reader, const Limits& limits,
@@ -358,7 +367,9 @@ std::vector<Beam> beam_search(const std::vector<int>& prompt, int width, TokenRe
             " tokens, both must be at least 1");
     check("beam_search", limits);
     require(alpha >= 0 && alpha < infinity, "beam_search: alpha is ", alpha, ", it must be finite and not below 0");
-    const int most = width > std::numeric_limits<int>::max() / 2 ? std::numeric_limits<int>::max() : 2 * width;
+    // Each beam has at most one extension by each token that ends a text, so among these at least `width` continue.
+    const double enough = (2.0 + static_cast<double>(limits.other_ends.size())) * width;
+    const int most = static_cast<int>(std::min(enough, static_cast<double>(std::numeric_limits<int>::max())));
     std::vector<Beam> beams(1), finished;  // begins with one empty beam
     TokenBatch next = equal_batch(prompt, length);
     for (int t = 0; t < limits.new_tokens && !beams.empty(); ++t) {
@@ -368,7 +379,6 @@ std::vector<Beam> beam_search(const std::vector<int>& prompt, int width, TokenRe
             const std::string fault = fault_of(logits.row(i), logits.cols);
             require(fault.empty(), "beam_search: beam ", i, ", new token ", t, ": ", fault);
         }
-        // Each beam has at most one extension by end_of_text, so of twice the width at least `width` continue.
         const std::vector<Extension> extensions = best_extensions(beams, logits, most);
         std::vector<Beam> longer;
         std::vector<int> parents;

@@ -62,10 +62,14 @@ double log_probability(const Matrix& logits, const std::vector<int>& labels);
 
 // When to stop generating.
 struct Limits {
-    int new_tokens = 20;   // the most new tokens
-    int end_of_text = -1;  // stop after this token; -1 = none
-    int repetitions = 0;   // stop when the new text ends in the same tokens this many times in a row; 0 = never
+    int new_tokens = 20;               // the most new tokens
+    int end_of_text = -1;              // stop after this token; -1 = none
+    int repetitions = 0;               // stop when the new text ends in the same tokens this many times in a row; 0 = never
+    std::vector<int> other_ends = {};  // further tokens to stop after: chat models end a turn and a text with different ones
 };
+
+// Whether a text ends with this token.
+bool ends_text(int id, const Limits& limits);
 
 // Whether ids end in the same sequence of at most `longest` tokens, `times` times in a row.
 //   Example: ends_in_repetition({7, 1, 2, 1, 2, 1, 2}, 3) is true: 1, 2 three times
@@ -78,7 +82,7 @@ using TokenWatcher = std::function<void(int sequence, int id, float probability)
 //   prompts  without padding, or with padding on the left
 //   reader   of B sequences, which has read nothing yet
 //   draws    (B, new_tokens), u of each choice; ignored when greedy
-//   returns  the new tokens of each prompt, including end_of_text if it was generated
+//   returns  the new tokens of each prompt, including the one that ended it
 //   throws   std::invalid_argument when prompts end in padding, draws have another shape, or logits are invalid (see `infinity`)
 std::vector<std::vector<int>> generate(const TokenBatch& prompts, TokenReader& reader, const Limits& limits,
                                        const Sampling& sampling, const Matrix& draws, const TokenWatcher& watcher = nullptr);
@@ -92,7 +96,7 @@ std::vector<std::vector<int>> generate_greedily(const TokenBatch& prompts, Token
 struct Beam {
     std::vector<int> ids;        // the new tokens
     double log_probability = 0;  // log p(ids | prompt)
-    bool finished = false;       // ended by end_of_text or by repetitions
+    bool finished = false;       // ended by a token of the limits or by repetitions
 };
 
 // log_probability / length^alpha, which ranks candidates of different lengths. alpha 0 prefers short ones, 1 is the mean.

@@ -124,7 +124,7 @@ std::vector<std::string> GptWriter::write(const std::string& prompt, int count) 
     std::vector<std::string> texts;
     const int length = static_cast<int>(one.size());
     for (std::vector<int> written : gpt::generate(prompts, length, weights, config, limits, sampling, draws)) {
-        if (!written.empty() && written.back() == limits.end_of_text) written.pop_back();
+        if (!written.empty() && ends_text(written.back(), limits)) written.pop_back();
         texts.push_back(text(written));
     }
     return texts;

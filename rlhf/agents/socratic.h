@@ -92,7 +92,7 @@ struct GptWriter : LanguageModel {
 
     GptWriter(const gpt::Weights& w, const gpt::Config& config, std::function<std::vector<int>(const std::string&)> ids,
               std::function<std::string(const std::vector<int>&)> text, const Limits& limits, const Sampling& sampling, int seed);
-    std::vector<std::string> write(const std::string& prompt, int count) override;  // without limits.end_of_text
+    std::vector<std::string> write(const std::string& prompt, int count) override;  // without the token that ended them
     double log_probability(const std::string& prompt, const std::string& continuation) override;
 };
 

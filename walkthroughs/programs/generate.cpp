@@ -29,6 +29,7 @@
 #include "nn/autograd/small_weights.h"
 #include "nn/base/clock.h"
 #include "nn/data/file.h"
+#include "nn/data/json.h"
 #include "nn/data/text.h"
 #include "nn/training/state.h"
 #include "walkthroughs/lesson/corpus.h"
@@ -58,7 +59,7 @@ namespace {
 struct Model {
     std::string family;
     int vocabulary = 0, width = 0;
-    int end = -1;  // the token that ends a text, where the configuration says so
+    std::vector<int> ends;  // the tokens that end a text, where the configuration says so
     long numbers = 0;
 
     virtual ~Model() = default;
@@ -219,7 +220,7 @@ static std::unique_ptr<Model> load_glm(const Safetensors& file, const GivenSetti
     const glm::Config config = glm::config_of(file, given);
     const glm::Weights w = glm::make_weights(config, not_used, zeros, zeros);
     auto model = loaded<Decoder<glm::Weights, glm::Config>>(file, w, config, glm::parameters(w, config), glm::load_rules());
-    model->end = config.special.end;
+    if (config.special.end >= 0) model->ends = {config.special.end};
     return model;
 }
 
@@ -243,7 +244,7 @@ static std::unique_ptr<Model> load_t5(const Safetensors& file, const GivenSettin
     const t5::Config config = t5::config_of(file, given);
     const t5::Weights w = t5::empty_weights(config);
     auto model = loaded<T5>(file, w, config, t5::parameters(w, config), t5::load_rules(config));
-    model->end = config.end_token;
+    model->ends = {config.end_token};
     return model;
 }
 
@@ -275,16 +276,35 @@ static void require_all_asked(const GivenSettings& given, const std::string& fam
                 family, " reads no such setting; it reads ", known);
 }
 
-// The token at which a text ends, as the checkpoint's configuration says; -1 when it does not, or --end says it.
-static int end_of_text(const ModelConfig& config, const Choices& choices, int vocabulary) {
+// eos_token_id of generation_config.json beside the checkpoint, by which published code generates; none where it says nothing.
+static std::vector<int> ends_of_generation(const std::string& path) {
+    if (!is_file(path)) return {};
+    const Json said = read_json(path);
+    return with_source(path, [&] {
+        const Json* const ends = said.find("eos_token_id");
+        std::vector<int> ids;
+        if (ends == nullptr || ends->kind == Json::Kind::null) return ids;
+        if (ends->kind == Json::Kind::number) return std::vector<int>{ends->as_int()};
+        for (const Json& id : ends->as_array()) ids.push_back(id.as_int());
+        return ids;
+    });
+}
+
+// The tokens at which a text ends: those of --settings or of the metadata, else of generation_config.json, else of config.json.
+// None when nothing says it, or --end does.
+static std::vector<int> ends_of_text(const Safetensors& file, const GivenSettings& given, const Choices& choices,
+                                     int vocabulary) {
+    if (choices.end >= 0) return {};
     const Setting end{"the end of a text", {"eos_token_id"}};
-    if (choices.end >= 0 || !config.find(end)) return -1;
-    const std::vector<int> ids = config.integers(end);  // 7, or [7]
-    require(ids.size() == 1, choices.weights, ": eos_token_id is ", *config.find(end),
-            "; a text ends at one token here, say which with --end N");
-    require(ids[0] >= 0 && ids[0] < vocabulary, choices.weights, ": eos_token_id is ", ids[0],
-            ", the model has the tokens 0 ... ", vocabulary - 1, "; say with --end N at which of them a text ends");
-    return ids[0];
+    const ModelConfig config(file, given);
+    const bool said_here = given.count("eos_token_id") > 0 || file.metadata.count("eos_token_id") > 0;
+    std::vector<int> ids;
+    if (!said_here) ids = ends_of_generation(folder_prefix(choices.weights) + "generation_config.json");
+    if (ids.empty() && config.find(end)) ids = config.integers(end);  // 7, or [7, 8]
+    for (const int id : ids)
+        require(id >= 0 && id < vocabulary, choices.weights, ": eos_token_id is ", id, ", the model has the tokens 0 ... ",
+                vocabulary - 1, "; say with --end N at which of them a text ends");
+    return ids;
 }
 
 static std::unique_ptr<Model> load_model(const Safetensors& file, const Choices& choices) {
@@ -299,7 +319,8 @@ static std::unique_ptr<Model> load_model(const Safetensors& file, const Choices&
         if (family.model_type != name) continue;
         std::unique_ptr<Model> model = family.load(file, given);
         model->family = name;
-        if (const int end = end_of_text(config, choices, model->vocabulary); end >= 0) model->end = end;
+        if (const std::vector<int> ends = ends_of_text(file, given, choices, model->vocabulary); !ends.empty())
+            model->ends = ends;
         require_all_asked(given, name);
         return model;
     }
@@ -384,11 +405,22 @@ static std::unique_ptr<SmallWeights> rounded_weights(const Model& model, const s
     return std::make_unique<SmallWeights>(format, [&] { trial->read(make_batch({{start[0]}})); });
 }
 
+// A text ends where --end says it, else where the configuration does, else at the end of text of the tokenizer.
+static Limits limits_of(const Model& model, const bpe::Vocabulary& vocabulary, const Choices& choices) {
+    Limits limits{.new_tokens = choices.tokens, .end_of_text = vocabulary.end_of_text, .repetitions = choices.repetitions};
+    if (choices.end >= 0) {
+        limits.end_of_text = choices.end;
+    } else if (!model.ends.empty()) {
+        limits.end_of_text = model.ends[0];
+        limits.other_ends.assign(model.ends.begin() + 1, model.ends.end());
+    }
+    return limits;
+}
+
 static void write(Lesson& lesson, const Model& model, const std::vector<int>& prompt, const bpe::Vocabulary& vocabulary,
                   const Choices& choices) {
     const std::vector<int> start = model.start(prompt);
-    const int end = choices.end >= 0 ? choices.end : model.end >= 0 ? model.end : vocabulary.end_of_text;
-    const Limits limits{.new_tokens = choices.tokens, .end_of_text = end, .repetitions = choices.repetitions};
+    const Limits limits = limits_of(model, vocabulary, choices);
     const int capacity = static_cast<int>(start.size()) + choices.tokens - 1;  // the last new token is never read
     const std::unique_ptr<SmallWeights> small = rounded_weights(model, prompt, weight_format(choices.format));
     if (small)

@@ -363,6 +363,26 @@ TEST_CASE("beam_search: drops an ending below the width and keeps the beginnings
     for (const Beam& beam : beams) CHECK_FALSE(beam.finished);
 }
 
+TEST_CASE("generate, beam_search: a text ends at the first of several tokens, and enough beams are left") {
+    // After 0: 1, 2 and 3 with p = 0.4, 0.3, 0.2, and 0 with 0.1. 1, 2 and 3 end a text.
+    const Matrix row = logs({{0.1f, 0.4f, 0.3f, 0.2f}});
+    Matrix after(4, 4);
+    for (int i = 0; i < 4; ++i) std::copy(row.begin(), row.end(), after.row(i));
+    const Limits limits{.new_tokens = 2, .end_of_text = 1, .other_ends = {3, 2}};
+    for (const int id : {1, 2, 3}) CHECK(ends_text(id, limits));
+    CHECK_FALSE(ends_text(0, limits));
+    Bigrams greedy(after), beams(after);
+    CHECK(generate_greedily(equal_batch({0}, 1), greedy, limits) == std::vector<std::vector<int>>{{1}});
+    // Width 1: 1 ends (0.4); 2 and 3 rank below the width, and 0, the fourth, goes on. Then 0 1 has 0.04.
+    const std::vector<Beam> found = beam_search({0}, 1, beams, limits);
+    CHECK(ids_of(found) == std::vector<std::vector<int>>{{1}});
+    CHECK(beams.reads.size() == 2);
+    CHECK_THROWS_WITH(generate_greedily(equal_batch({0}, 1), greedy, {.other_ends = {4}}),
+                      "generate: another end of text is token 4, the model knows 4");
+    CHECK_THROWS_WITH(beam_search({0}, 1, greedy, {.other_ends = {0, -1}}),
+                      "beam_search: another end of text is token -1, it must be one of the vocabulary");
+}
+
 TEST_CASE("beam_search: of equally likely extensions that of the higher-ranking beam first, then the smaller id") {
     Bigrams even(Matrix(4, 4));  // all the same
     CHECK(ids_of(beam_search({0}, 3, even, {.new_tokens = 1})) == std::vector<std::vector<int>>{{0}, {1}, {2}});

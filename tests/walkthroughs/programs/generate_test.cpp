@@ -289,9 +289,7 @@ TEST_CASE("generate: rejects a file of unknown family, heads or tokens, and name
     folder.file("config.json", R"({"model_type": "bloom", "n_head": 3, "eos_token_id": [7]})");
     CHECK(run_command(call + " --tokens 2").status == 0);
     folder.file("config.json", R"({"model_type": "bloom", "n_head": 3, "eos_token_id": [7, 8]})");
-    CHECK(refusal(call + " --tokens 2").find("eos_token_id is [7,8]; a text ends at one token here, say which with --end N") !=
-          std::string::npos);
-    CHECK(run_command(call + " --tokens 2 --end 7").status == 0);
+    CHECK(run_command(call + " --tokens 2").status == 0);
     for (const std::string beyond : {"300", "-1"}) {
         folder.file("config.json", R"({"model_type": "bloom", "n_head": 3, "eos_token_id": )" + beyond + "}");
         CHECK(
@@ -301,6 +299,39 @@ TEST_CASE("generate: rejects a file of unknown family, heads or tokens, and name
     }
     folder.file("config.json", R"({"model_type": "bloom", "n_head": 3, "eos_token_id": 299})");
     CHECK(run_command(call + " --tokens 2").status == 0);
+}
+
+TEST_CASE("generate: a text ends at any eos_token_id, of generation_config.json before config.json, unless --end names another") {
+    if (!std::filesystem::exists(program)) return;
+    const TemporaryFolder folder;
+    const std::string path = folder.path("model.safetensors");
+    Random random(1);
+    const gpt::Weights w = gpt::make_weights(small_gpt, random, {.stddev = 0.5f, .embedding_stddev = 0.5f});
+    const std::vector<int> ids = gpt::generate_greedily({3, 1, 4}, 3, w, small_gpt, {.new_tokens = 6})[0];
+    const int second = ids[1];
+    REQUIRE(ids[0] != second);
+    std::map<std::string, std::string> metadata = gpt::metadata(small_gpt);
+    const auto written = [&](const std::string& arguments) {
+        save(gpt::parameters(w, small_gpt), path, metadata);
+        return new_ids(run_command(program + " --weights " + path + " --ids 3,1,4 --tokens 6 --temperature 0" + arguments));
+    };
+    const auto until = [&](int count) { return listed({ids.begin(), ids.begin() + count}); };
+    int unwritten = 0;
+    while (std::find(ids.begin(), ids.end(), unwritten) != ids.end()) ++unwritten;
+    const std::string none_first = joined({unwritten, ", ", second});
+    CHECK(written("") == until(6));
+    folder.file("config.json", "{\"eos_token_id\": [" + none_first + "]}");
+    CHECK(written("") == until(2));
+    CHECK(written(joined({" --end ", ids[0]})) == until(1));
+    folder.file("generation_config.json", R"({"eos_token_id": null})");  // says nothing
+    CHECK(written("") == until(2));
+    folder.file("generation_config.json", joined({R"({"eos_token_id": )", ids[0], "}"}));
+    CHECK(written("") == until(1));
+    folder.file("generation_config.json", "{\"eos_token_id\": [" + none_first + "]}");
+    folder.file("config.json", joined({R"({"eos_token_id": )", ids[0], "}"}));
+    CHECK(written("") == until(2));
+    metadata["eos_token_id"] = std::to_string(ids[0]);  // of the file itself
+    CHECK(written("") == until(1));
 }
 
 TEST_CASE("generate: an option that can have no effect is refused, not ignored") {
