@@ -228,6 +228,12 @@ TEST_CASE("config_of: a checkpoint without biases of query, key and value is rec
     const Safetensors checkpoint(path);
     const vit::Config config = vit::config_of(checkpoint, {{"num_attention_heads", "2"}});
     CHECK(!config.query_key_value_bias);
+    CHECK_NOTHROW(vit::config_of(checkpoint, {{"num_attention_heads", "2"}, {"qkv_bias", "false"}}));
+    CHECK(error_of([&] {
+              vit::config_of(checkpoint, {{"num_attention_heads", "2"}, {"qkv_bias", "true"}});
+          }) == path +
+                    ": it holds no biases of query, key and value, but qkv_bias is true in its configuration; this is the "
+                    "configuration of another model");
     for (const std::string size : {"num_channels", "num_labels", "intermediate_size"})
         CHECK(error_of([&] {
                   vit::config_of(checkpoint, {{"num_attention_heads", "2"}, {size, "99"}});

@@ -4,7 +4,18 @@
 //   source   Pillow's BICUBIC as torchvision calls it (Resize, CenterCrop), without its rounding to 8 bits
 //   next     normalise() of image.h
 #pragma once
+#include <string>
+#include <string_view>
+
 #include "nn/data/image.h"
+#include "nn/data/json.h"
+
+// A member of a preprocessor_config.json; nullptr where the file leaves it out or says null.
+const Json* setting_of(const Json& config, std::string_view key);
+
+// A published file may ask for pixels in another range than 0 ... 1, as images are read here.
+//   throws   std::invalid_argument with the path where do_rescale is false or rescale_factor is not 1/255
+void require_pixels_to_1(const Json& config, const std::string& path);
 
 // A grey image with its values in all three channels; an image in colour as it is. Pillow's convert("RGB") does the same.
 //   throws   std::invalid_argument for another number of channels

@@ -5,6 +5,7 @@
 #include "nn/base/require.h"
 #include "nn/data/file.h"
 #include "nn/data/json.h"
+#include "vit/language/photograph.h"
 
 PublishedVit read_published_vit(const std::string& weights, const GivenSettings& given) {
     const Safetensors file(weights);
@@ -27,21 +28,25 @@ static Image with_channels(const Image& image, int channels) {
 Image read_photograph(const std::string& path, const vit::Config& config) {
     const Image photograph = with_channels(read_image(path), config.grid.channels);
     require(photograph.channels == config.grid.channels, "--image: ", path, " has ", photograph.channels,
-            " channels, the model reads ", config.grid.channels);
+            " channels, the model reads ", config.grid.channels,
+            config.grid.channels == 1 ? "; convert it: magick FILE -colorspace gray FILE.pgm" : "");
     return photograph;
 }
 
 static void require_step(const Json& said, const std::string& step, bool wanted, const std::string& path) {
-    const Json* const done = said.find(step);
+    const Json* const done = setting_of(said, step);
     require(done == nullptr || done->as_boolean() == wanted, path, ": ", step, " is ", wanted ? "false" : "true",
             "; only photographs that are resized and normalised, and not cropped, are read here");
 }
 
 // 224, or {"height": 224, "width": 224}.
 static void require_size(const Json& said, const vit::Config& config, const std::string& path) {
-    const Json* const size = said.find("size");
+    const Json* const size = setting_of(said, "size");
     if (size == nullptr) return;
-    const bool is_pair = size->kind == Json::Kind::object;
+    const bool is_pair = size->kind == Json::Kind::object && size->find("height") != nullptr && size->find("width") != nullptr;
+    require(
+        is_pair || size->kind == Json::Kind::number, path, ": size is ", brief_string(json_text(*size)),
+        "; one side, or {\"height\": 224, \"width\": 224}, is needed, other ways to cut a photograph are not implemented here");
     const int height = is_pair ? size->at("height").as_int() : size->as_int();
     const int width = is_pair ? size->at("width").as_int() : size->as_int();
     require(height == config.grid.height && width == config.grid.width, path, ": size is ", height, " x ", width,
@@ -50,7 +55,7 @@ static void require_size(const Json& said, const vit::Config& config, const std:
 
 static std::vector<float> channels_of(const Json& said, const char* key, int channels, const std::string& path) {
     std::vector<float> numbers;
-    if (const Json* const list = said.find(key))
+    if (const Json* const list = setting_of(said, key))
         for (const Json& number : list->as_array()) numbers.push_back(static_cast<float>(number.as_number()));
     else
         numbers.assign(channels, 0.5f);
@@ -66,7 +71,8 @@ static Image normalised_as(const Json& said, const Image& prepared, const vit::C
     require_step(said, "do_resize", true, path);
     require_step(said, "do_normalize", true, path);
     require_step(said, "do_center_crop", false, path);
-    if (const Json* const filter = said.find("resample"))
+    require_pixels_to_1(said, path);
+    if (const Json* const filter = setting_of(said, "resample"))
         require(filter->as_int() == 2, path, ": resample is ", filter->as_int(), "; only 2, bilinear, is known here");
     require_size(said, config, path);
     std::vector<float> mean = channels_of(said, "image_mean", config.grid.channels, path);

@@ -554,6 +554,14 @@ TEST_CASE("preparation_of: without a file as OpenAI's models; an unsupported ste
     };
     CHECK(refused(R"({"do_center_crop": false})") ==
           path + ": do_center_crop is false; only photographs that are resized, cropped and normalised are read here");
+    CHECK(refused(R"({"do_rescale": false})") == path + ": do_rescale is false; only pixels from 0 to 1 are normalised here");
+    CHECK(refused(R"({"rescale_factor": 0.00784})").starts_with(path + ": rescale_factor is 0.00784; only 1/255 is known here"));
+    CHECK(refused(R"({"do_rescale": true, "rescale_factor": 0.00392156862745098})") == "");
+    CHECK(refused(R"({"do_center_crop": null, "size": null, "crop_size": null, "image_std": null, "resample": null})") == "");
+    const std::string needed = "; a side is needed, as 224, {\"shortest_edge\": 224} or {\"height\": 224, \"width\": 224}";
+    CHECK(refused(R"({"size": [8, 8]})") == path + R"(: size is "[8,8]")" + needed);
+    CHECK(refused(R"({"size": {"height": 8}})") == path + R"(: size is "{\"height\":8}")" + needed);
+    CHECK(refused(R"({"size": {"width": 8}})") == path + R"(: size is "{\"width\":8}")" + needed);
     CHECK(refused(R"({"resample": 2})") == path + ": resample is 2; only 3, bicubic, is known here");
     CHECK(refused(R"({"crop_size": 224})") ==
           path + ": crop_size is 224, the model reads images of 8; this belongs to another model");

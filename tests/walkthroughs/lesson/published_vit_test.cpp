@@ -49,6 +49,18 @@ TEST_CASE("prepared_photograph: a preparation that is not done here, or of anoth
     CHECK(error(R"({"do_normalize": false})") == config + ": do_normalize is false" + cure);
     CHECK(error(R"({"do_resize": false})") == config + ": do_resize is false" + cure);
     CHECK(error(R"({"do_center_crop": true})") == config + ": do_center_crop is true" + cure);
+    CHECK(error(R"({"do_rescale": false})") == config + ": do_rescale is false; only pixels from 0 to 1 are normalised here");
+    CHECK(error(R"({"rescale_factor": 0.00392156862745098})").empty());
+    CHECK(error(R"({"rescale_factor": 0.0039})").starts_with(config + ": rescale_factor is 0.0039; only 1/255"));
+    CHECK(error(R"({"rescale_factor": 1})") ==
+          config + ": rescale_factor is 1; only 1/255 is known here, which makes bytes numbers from 0 to 1");
+    CHECK(error(R"({"do_rescale": true, "do_resize": null, "size": null, "resample": null, "image_mean": null})").empty());
+    const std::string needed =
+        "; one side, or {\"height\": 224, \"width\": 224}, is needed, other ways to cut a photograph are not implemented here";
+    CHECK(error(R"({"size": {"shortest_edge": 4}})") == config + R"(: size is "{\"shortest_edge\":4}")" + needed);
+    CHECK(error(R"({"size": {"height": 4}})") == config + R"(: size is "{\"height\":4}")" + needed);
+    CHECK(error(R"({"size": {"width": 4}})") == config + R"(: size is "{\"width\":4}")" + needed);
+    CHECK(error(R"({"size": [4, 4]})") == config + R"(: size is "[4,4]")" + needed);
     CHECK(error(R"({"resample": 3})") == config + ": resample is 3; only 2, bilinear, is known here");
     const std::string other = ", the model reads images of 4 x 4; this belongs to another model";
     CHECK(error(R"({"size": 8})") == config + ": size is 8 x 8" + other);
@@ -85,5 +97,6 @@ TEST_CASE("read_photograph: grey pixels serve for three channels, colours not fo
     for (const float x : three.pixels) CHECK(x == Approx(0.5).epsilon(0.01));
     vit::Config one = model;
     one.grid.channels = 1;
-    CHECK(error_of([&] { read_photograph(colours, one); }) == "--image: " + colours + " has 3 channels, the model reads 1");
+    CHECK(error_of([&] { read_photograph(colours, one); }) ==
+          "--image: " + colours + " has 3 channels, the model reads 1; convert it: magick FILE -colorspace gray FILE.pgm");
 }
