@@ -67,15 +67,21 @@ void Options::add_output(const std::string& name, std::string& value, const std:
     options.back().endings = endings;
 }
 
-// Words of the command line in a message: those that are no typing error any more are shortened.
-static std::string brief_words(const std::string& words) { return words.size() <= 80 ? words : brief_string(words); }
+// Words of the command line in a message: those that are no typing error any more are shortened, and those that begin or end in
+// what cannot be seen stand in quotation marks.
+static std::string brief_words(const std::string& words) {
+    const std::string_view blanks = " \t\n\r";
+    const bool visible = !words.empty() && blanks.find(words.front()) == blanks.npos && blanks.find(words.back()) == blanks.npos;
+    return visible && words.size() <= 80 ? words : brief_string(words);
+}
 
 Options::Option& Options::find(const std::string& wanted) {
     const Option* nearest = nullptr;
     std::size_t fewest = 3;  // edits; more than two are not a typing error
     for (Option& option : options) {
         if (option.name == wanted) return option;
-        const std::size_t changes = changes_between(option.name, wanted);
+        const bool is_beginning = wanted.size() >= 3 && option.name.starts_with(wanted);  // "temp" of "temperature"
+        const std::size_t changes = is_beginning ? 0 : changes_between(option.name, wanted);
         if (changes < fewest) {
             nearest = &option;
             fewest = changes;
@@ -97,7 +103,7 @@ void Options::set(Option& option, const std::string& words) {
         require(!words.empty() || !option.endings.empty(), place, "an empty text is no value; leave the option out");
         *static_cast<std::string*>(option.value) = words;
     } else if (option.kind == Kind::whole) {
-        require(only_digits(words), place, "a whole number is needed, ", range);
+        require(only_digits(words), place, "a whole number in digits is needed, ", range);
         const std::optional<long> number = whole_number(words);  // nothing: more than 64 bits
         require(number && *number >= option.least && *number <= option.most, place, "the number must be ", range);
         *static_cast<int*>(option.value) = static_cast<int>(*number);
@@ -112,7 +118,10 @@ void Options::set(Option& option, const std::string& words) {
 // Two names of one file, which need not exist.
 static bool same_file(const std::string& a, const std::string& b) {
     std::error_code failed;  // a file that does not exist is no other file
-    return a == b || std::filesystem::equivalent(a, b, failed);
+    const auto place = [&](const std::string& path) {
+        return std::filesystem::weakly_canonical(std::filesystem::absolute(path, failed), failed);
+    };
+    return a == b || std::filesystem::equivalent(a, b, failed) || place(a) == place(b);
 }
 
 // A file that is written may be neither written twice nor the input of the same run. Training that resumes from a file may save

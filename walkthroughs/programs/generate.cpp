@@ -157,7 +157,7 @@ static GivenSettings given_settings(const Choices& choices) {
     std::set<std::string> keys;
     for (const std::string& entry : split(choices.settings, ',')) {
         const std::size_t equals = entry.find('=');
-        require(equals != std::string::npos && equals > 0, "--settings: ", entry,
+        require(equals != std::string::npos && equals > 0, "--settings: ", brief_string(entry),
                 " is not KEY=VALUE; several are separated by commas");
         const std::string key = entry.substr(0, equals);
         require(keys.insert(key).second, "--settings: ", key, " is given twice");
@@ -343,14 +343,14 @@ static bpe::Vocabulary find_vocabulary(const Choices& choices) {
     return bpe::load_vocabulary(folder + "vocab.json", folder + "merges.txt");
 }
 
-// "1 15 27" or "1,15,27"; a mark of the family becomes -1 or -2.
+// "1 15 27", "1,15,27", or a column; a mark of the family becomes -1 or -2.
 static std::vector<int> ids_of(const std::string& words, int vocabulary, const std::string& marks = "") {
     std::string spaced;
     for (const char c : words) {
         if (marks.find(c) != std::string::npos)
             spaced += std::string(" ") + c + " ";
         else
-            spaced += c == ',' ? ' ' : c;
+            spaced += c == ',' || c == '\t' || c == '\n' || c == '\r' ? ' ' : c;
     }
     std::vector<int> ids;
     for (const std::string& word : split(spaced, ' ')) {
@@ -473,7 +473,7 @@ static void write_with_checkpoint(Lesson& lesson, const Choices& choices) {
     if (choices.ids.empty()) bpe::require_no_special(words, vocabulary);
     const std::vector<int> prompt =
         choices.ids.empty() ? bpe::encode(words, vocabulary) : ids_of(choices.ids, model->vocabulary, model->marks());
-    require(!prompt.empty(), "generate: the prompt has no token");
+    require(!prompt.empty(), "generate: the prompt has no token; give some in ", choices.ids.empty() ? "--prompt" : "--ids");
     write(lesson, *model, prompt, vocabulary, choices);
 }
 

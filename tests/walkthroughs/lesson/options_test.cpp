@@ -67,6 +67,10 @@ TEST_CASE("Options: rejects a wrong command line in one line") {
     CHECK(refusal({"--stepsab"}) == "unknown option --stepsab; did you mean --steps?");  // two letters too many
     CHECK(refusal({"--stepsabc"}) == "unknown option --stepsabc; --help lists all options");
     CHECK(refusal({"--stes"}) == "unknown option --stes; did you mean --step?");  // the first of two that are as near
+    CHECK(refusal({"--ste", "7"}) == "unknown option --ste; did you mean --step?");
+    CHECK(refusal({"--no-p"}) == "unknown option --no-p; did you mean --no-positions?");  // a beginning
+    CHECK(refusal({"--no"}) == "unknown option --no; --help lists all options");          // of two letters is none
+    CHECK(refusal({"--rat"}) == "unknown option --rat; did you mean --rate?");
     CHECK(refusal({"--x"}) == "unknown option --x; --help lists all options");
     CHECK(refusal({"--steps", "1"}) == "");
     CHECK(refusal({"--steps", "1000"}) == "");
@@ -83,7 +87,7 @@ TEST_CASE("Options: rejects a wrong command line in one line") {
     CHECK(refusal({beginning + ending}) ==
           "\"" + beginning + "\"... (100 bytes) is not an option; options begin with --, see --help");
     CHECK(refusal({"--steps", beginning + ending}) ==
-          "--steps \"" + beginning + "\"... (100 bytes): a whole number is needed, from 1 to 1000");
+          "--steps \"" + beginning + "\"... (100 bytes): a whole number in digits is needed, from 1 to 1000");
     CHECK(refusal({"--" + beginning + ending.substr(20)}) ==
           "unknown option --" + beginning + ending.substr(20) + "; --help lists all options");
     CHECK(refusal({"--a\nb"}) == "unknown option --a\\nb; --help lists all options");
@@ -91,15 +95,20 @@ TEST_CASE("Options: rejects a wrong command line in one line") {
     CHECK(refusal({""}) == "\"\" is not an option; options begin with --, see --help");
     CHECK(refusal({"--"}) == "\"--\" is not an option; options begin with --, see --help");
     CHECK(refusal({"-h"}) == "\"-h\" is not an option; options begin with --, see --help");
-    CHECK(refusal({"--=3"}) == "unknown option --; --help lists all options");
+    CHECK(refusal({"--=3"}) == "unknown option --\"\"; --help lists all options");
     CHECK(refusal({"--steps"}) == "--steps needs a value");
     CHECK(refusal({"--steps", "3", "--steps", "4"}) == "--steps is given twice");
     CHECK(refusal({"--no-positions=1"}) == "--no-positions takes no value");
-    for (const char* const words : {"", "-", "abc", "3x", "3.5", "+5", " 5", "0x10", "1e2", "5-3"})
-        CHECK(refusal({"--steps", words}) == "--steps " + std::string(words) + ": a whole number is needed, from 1 to 1000");
+    for (const char* const words : {"-", "abc", "3x", "3.5", "+5", "0x10", "1e2", "5-3"})
+        CHECK(refusal({"--steps", words}) ==
+              "--steps " + std::string(words) + ": a whole number in digits is needed, from 1 to 1000");
+    for (const char* const words : {"", " 5", "5 ", " "})  // what cannot be seen stands in quotation marks
+        CHECK(refusal({"--steps", words}) ==
+              "--steps \"" + std::string(words) + "\": a whole number in digits is needed, from 1 to 1000");
+    CHECK(refusal({"--rate", "1\n"}) == "--rate \"1\\n\": a number is needed, from 0 to 1");
     for (const char* const words : {"0", "-1", "1001", "99999999999999999999999999", "-99999999999999999999999999"})
         CHECK(refusal({"--steps", words}) == "--steps " + std::string(words) + ": the number must be from 1 to 1000");
-    for (const char* const words : {"", "abc", "nan", "inf", "1e999", "0x1", "1.0.0"})
+    for (const char* const words : {"abc", "nan", "inf", "1e999", "0x1", "1.0.0"})
         CHECK(refusal({"--rate", words}) == "--rate " + std::string(words) + ": a number is needed, from 0 to 1");
     CHECK(refusal({"--rate", "-0.5"}) == "--rate -0.5: the number must be from 0 to 1");
     CHECK(refusal({"--seed", "2147483648"}) == "--seed 2147483648: the number must be from 0 to 2147483647");
@@ -276,9 +285,11 @@ TEST_CASE("Options: an option that means nothing without another, or beside it, 
 
 TEST_CASE("Options: an empty text is no value: a variable of the shell that is not set must not start another run") {
     Given given;
-    CHECK(error_of([&] { given.options.read({"--image", ""}); }) == "--image : an empty text is no value; leave the option out");
+    CHECK(error_of([&] {
+              given.options.read({"--image", ""});
+          }) == "--image \"\": an empty text is no value; leave the option out");
     Given other;
-    CHECK(error_of([&] { other.options.read({"--image="}); }) == "--image : an empty text is no value; leave the option out");
+    CHECK(error_of([&] { other.options.read({"--image="}); }) == "--image \"\": an empty text is no value; leave the option out");
 }
 
 TEST_CASE("add_output: a file that is read or written by another option of the same run is not written; --resume may be") {
@@ -304,4 +315,7 @@ TEST_CASE("add_output: a file that is read or written by another option of the s
     CHECK(error({"--text", "new", "--save", folder.path("new")}) == "");  // words, not a file
     CHECK(error({"--save", model, "--page", model}) == "--page and --save both write " + model + "; name two files");
     CHECK(error({"--save", folder.path("a"), "--page", folder.path("b")}) == "");
+    const std::string also_a = folder.path("./a");  // the same file, which does not exist yet
+    CHECK(error({"--save", folder.path("a"), "--page", also_a}) ==
+          "--page and --save both write " + folder.path("a") + "; name two files");
 }

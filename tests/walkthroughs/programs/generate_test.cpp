@@ -273,8 +273,12 @@ TEST_CASE("generate: rejects a file of unknown family, heads or tokens, and name
     CHECK(refusal(program + " --weights " + path + " --family bloom --heads 3").find("there is no tokenizer.json beside it") !=
           std::string::npos);
     CHECK(refusal(call + " --format f16").find("weight format f16 is unknown; it may be f32, bf16 or int8") != std::string::npos);
-    CHECK(refusal(call + " --settings heads").find("--settings: heads is not KEY=VALUE") != std::string::npos);
+    CHECK(refusal(call + " --settings heads").find("--settings: \"heads\" is not KEY=VALUE") != std::string::npos);
     CHECK(run_command(call + " --family bloom --settings n_head=3 --tokens 2").status == 0);
+    CHECK(run_command(program + " --weights " + path + " --family bloom --heads 3 --tokens 2 --ids \"1\n2\t3\r\"").status == 0);
+    CHECK(refusal(program + " --weights " + path + " --family bloom --heads 3 --ids ' '")
+              .find("the prompt has no token; give some in --ids") != std::string::npos);
+    CHECK(refusal(call + " --family bloom --settings n_head=3,").find("--settings: \"\" is not KEY=VALUE") != std::string::npos);
     CHECK(refusal(call + " --family bloom --settings n_head=3,n_head=4").find("--settings: n_head is given twice") !=
           std::string::npos);
     CHECK(
