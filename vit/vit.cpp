@@ -175,10 +175,7 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     config.eps = static_cast<float>(model_config.real(settings::eps, 1e-12));
     config.activation = model_config.activation(settings::activation, "gelu");
     config.query_key_value_bias = checkpoint.has(vit + "encoder.layer.0.attention.attention.query.bias");
-    const Setting bias{"whether query, key and value have biases", {"qkv_bias"}};
-    require(!model_config.has(bias) || model_config.flag(bias) == config.query_key_value_bias, checkpoint.path, ": it holds ",
-            config.query_key_value_bias ? "biases" : "no biases", " of query, key and value, but qkv_bias is ",
-            config.query_key_value_bias ? "false" : "true", " in its configuration; this is the configuration of another model");
+    model_config.require_flag_agrees({"whether query, key and value have biases", {"qkv_bias"}}, config.query_key_value_bias);
     check(config, checkpoint.path.c_str());
     return config;
 }

@@ -93,6 +93,7 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     require(found.biases && found.affine_norms, checkpoint.path,
             ": a BioGPT has biases and norms with gains, this file does not");
     const ModelConfig model_config(checkpoint, given);
+    if (!checkpoint.has("output_projection.weight")) model_config.require_tied(true);  // a copy suits either word
     const Setting scaled{"whether token embeddings are multiplied by sqrt(E)", {"scale_embedding"}};
     return {.vocabulary = found.vocabulary,
             .width = found.width,
@@ -100,7 +101,7 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
             .heads = found.heads,
             .mlp_width = found.mlp_width,
             .positions = found.positions,
-            .scale_embedding = model_config.string(scaled, "true") == "true",
+            .scale_embedding = !model_config.has(scaled) || model_config.flag(scaled),
             .activation = model_config.activation(settings::activation, "gelu")};
 }
 

@@ -137,9 +137,10 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     model_config.require_agrees(settings::depth, config.depth);
     model_config.require_agrees(settings::vocabulary, config.vocabulary);
     model_config.require_only("apply_residual_connection_post_layernorm", "false");
+    if (!checkpoint.has("lm_head.weight")) model_config.require_tied(true);  // a copy suits either word
     config.heads = model_config.integer(settings::heads);
     config.eps = static_cast<float>(model_config.real(settings::eps, 1e-5));
-    check(config);
+    with_source(checkpoint.path, [&] { check(config); });
     return config;
 }
 

@@ -121,6 +121,7 @@ LoadRules load_rules() {
 Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     const opt::Config found = opt::config_of(checkpoint, given, {}, decoder({}));
     const ModelConfig model_config(checkpoint, given);
+    if (!checkpoint.has("lm_head.weight")) model_config.require_tied(true);  // a copy suits either word
     return {.vocabulary = found.vocabulary,
             .width = found.width,
             .depth = found.depth,

@@ -315,7 +315,7 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     config.eps = static_cast<float>(model_config.real(settings::eps, 1e-5));
     for (std::size_t k = 0; k < token_keys.size(); ++k)
         *ids_of(config.special)[k] = model_config.integer({"a special token", {token_keys[k]}}, -1);
-    check(config);
+    with_source(checkpoint.path, [&] { check(config); });
     return config;
 }
 

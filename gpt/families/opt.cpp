@@ -131,8 +131,12 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given, cons
     model_config.require_agrees(settings::vocabulary, config.vocabulary);
     model_config.require_agrees(settings::positions, config.positions);
     model_config.require_only("do_layer_norm_before", "true");
+    model_config.require_only("_remove_final_layer_norm", "false");
+    model_config.require_agrees({"the width of the token embedding", {"word_embed_proj_dim"}}, config.width);
+    model_config.require_flag_agrees({"whether there are biases", {"enable_bias"}}, config.biases);
+    model_config.require_flag_agrees({"whether norms have gains", {"layer_norm_elementwise_affine"}}, config.affine_norms);
     config.heads = model_config.integer(settings::heads);
-    check(config);
+    with_source(checkpoint.path, [&] { check(config); });
     return config;
 }
 

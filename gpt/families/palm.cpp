@@ -131,7 +131,7 @@ Config config_of(const Safetensors& checkpoint) {
             " of the MLP, and one key and one value whose width divides the queries");
     config.head_width = key_and_value / 2;
     config.heads = queries / config.head_width;
-    check(config);
+    with_source(checkpoint.path, [&] { check(config); });
     return config;
 }
 

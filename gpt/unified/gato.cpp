@@ -489,7 +489,7 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     config.mlp_width = size_of(checkpoint, "transformer.h.0.mlp.c_fc.weight", 1);
     read_members(ModelConfig(checkpoint, given), members_of(config));
     config.discrete_tokens = size_of(checkpoint, "embed_token.weight", 0) - config.text_tokens - config.continuous_tokens;
-    check(config);
+    with_source(checkpoint.path, [&] { check(config); });
     return config;
 }
 

@@ -389,9 +389,10 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
         model_config.integer({"the distance from which on all share a bucket", {"relative_attention_max_distance"}}, 128);
     config.eps = static_cast<float>(model_config.real(settings::eps, 1e-6));
     config.padding_token = model_config.integer({"the padding token", {"pad_token_id"}}, 0);
-    config.end_token = model_config.integer({"the end token", {"eos_token_id"}}, 1);
+    const Setting end{"the end token", {"eos_token_id"}};
+    if (model_config.has(end)) config.end_token = model_config.integers(end).front();  // 1, or [1]
     config.start_token = model_config.integer({"the token that the decoder starts with", {"decoder_start_token_id"}}, 0);
-    check(config);
+    with_source(checkpoint.path, [&] { check(config); });
     return config;
 }
 

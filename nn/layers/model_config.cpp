@@ -196,6 +196,13 @@ void ModelConfig::require_agrees(const Setting& setting, int from_shapes) const 
             " for ", setting.what, "; this is the configuration of another model");
 }
 
+void ModelConfig::require_flag_agrees(const Setting& setting, bool from_tensors) const {
+    const std::optional<Found> value = found(setting);
+    require(!value || flag(setting) == from_tensors, value ? value->from : "", ": ", value ? value->key : "", " is ",
+            value ? value->value : "", ", but the tensors of ", path, " say ", from_tensors ? "true" : "false", " for ",
+            setting.what, "; this is the configuration of another model");
+}
+
 void ModelConfig::require_tied(bool tied) const {
     const std::optional<Found> value = found({"whether the output matrix is the token embedding", {"tie_word_embeddings"}});
     if (!value) return;

@@ -76,6 +76,9 @@ public:
     // model would silently give a wrong number of heads.   throws std::invalid_argument with both numbers
     void require_agrees(const Setting& setting, int from_shapes) const;
 
+    // The same for what is true or false, such as whether there are biases, which the names of the tensors tell.
+    void require_flag_agrees(const Setting& setting, bool from_tensors) const;
+
     // Compares "tie_word_embeddings" with what the file holds: tied = it has no output matrix but the token embedding.
     //   throws  std::invalid_argument when the configuration says otherwise: one of the two belongs to another model
     void require_tied(bool tied) const;

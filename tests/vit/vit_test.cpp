@@ -231,9 +231,8 @@ TEST_CASE("config_of: a checkpoint without biases of query, key and value is rec
     CHECK_NOTHROW(vit::config_of(checkpoint, {{"num_attention_heads", "2"}, {"qkv_bias", "false"}}));
     CHECK(error_of([&] {
               vit::config_of(checkpoint, {{"num_attention_heads", "2"}, {"qkv_bias", "true"}});
-          }) == path +
-                    ": it holds no biases of query, key and value, but qkv_bias is true in its configuration; this is the "
-                    "configuration of another model");
+          }) == "the given settings: qkv_bias is true, but the tensors of " + path +
+                    " say false for whether query, key and value have biases; this is the configuration of another model");
     for (const std::string size : {"num_channels", "num_labels", "intermediate_size"})
         CHECK(error_of([&] {
                   vit::config_of(checkpoint, {{"num_attention_heads", "2"}, {size, "99"}});

@@ -123,6 +123,14 @@ TEST_CASE(
         biogpt::config_of(Safetensors(folder.path("silent.safetensors")), {{"num_attention_heads", "3"}});
     CHECK(usual.scale_embedding);
     CHECK(usual.activation == Activation::gelu);
+    const auto refusal = [&](const std::string& key, const std::string& value) {
+        return error_of([&] {
+            biogpt::config_of(Safetensors(folder.path("silent.safetensors")), {{"num_attention_heads", "3"}, {key, value}});
+        });
+    };
+    CHECK(refusal("scale_embedding", "1").find("must be true or false") != std::string::npos);
+    CHECK(refusal("tie_word_embeddings", "true") == "");
+    CHECK(refusal("tie_word_embeddings", "false").starts_with("the given settings: tie_word_embeddings is false, but "));
 }
 
 // --- fine-tuning ---

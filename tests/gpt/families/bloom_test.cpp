@@ -186,6 +186,13 @@ TEST_CASE("bloom: config_of reads back the metadata; without them the number of 
     CHECK(error_of([&] {
               bloom::config_of(silent, {{"n_head", "3"}, {"apply_residual_connection_post_layernorm", "true"}});
           }) == "the given settings: apply_residual_connection_post_layernorm is \"true\"; only false is implemented here");
+    CHECK(error_of([&] {
+              bloom::config_of(silent, {{"n_head", "5"}});
+          }) == silent.path + ": bloom: 5 heads do not divide a width of 12");
+    CHECK(bloom::config_of(silent, {{"n_head", "3"}, {"tie_word_embeddings", "true"}}).heads == 3);
+    CHECK(error_of([&] {
+              bloom::config_of(silent, {{"n_head", "3"}, {"tie_word_embeddings", "false"}});
+          }).starts_with("the given settings: tie_word_embeddings is false, but " + silent.path + " holds no output matrix"));
 }
 
 TEST_CASE("make_weights (bloom): weights that write into the residual stream are sqrt(2 L) times smaller") {

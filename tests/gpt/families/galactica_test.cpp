@@ -149,6 +149,21 @@ TEST_CASE("galactica: loads files with and without biases and gains, bfloat16 in
     CHECK(error_of([&] {
               galactica::config_of(silent, {{"n_head", "3"}, {"do_layer_norm_before", "false"}});
           }) == "the given settings: do_layer_norm_before is \"false\"; only true is implemented here");
+    const auto refusal = [&](const std::string& key, const std::string& value) {
+        return error_of([&] { galactica::config_of(silent, {{"n_head", "3"}, {"activation_function", "gelu"}, {key, value}}); });
+    };
+    const std::string given = "the given settings: ", tensors = ", but the tensors of " + silent.path + " say ";
+    CHECK(refusal("enable_bias", tiny().biases ? "true" : "false") == "");
+    CHECK(refusal("enable_bias", tiny().biases ? "false" : "true").find(tensors) != std::string::npos);
+    CHECK(refusal("layer_norm_elementwise_affine", tiny().affine_norms ? "true" : "false") == "");
+    CHECK(refusal("layer_norm_elementwise_affine", tiny().affine_norms ? "false" : "true").find(tensors) != std::string::npos);
+    CHECK(refusal("word_embed_proj_dim", "6").starts_with(given + "word_embed_proj_dim is 6" + tensors + "12 for"));
+    CHECK(refusal("_remove_final_layer_norm", "false") == "");
+    CHECK(refusal("_remove_final_layer_norm", "true").starts_with(given + "_remove_final_layer_norm is \"true\"; only false"));
+    CHECK(refusal("tie_word_embeddings", "false").starts_with(given + "tie_word_embeddings is false, but " + silent.path));
+    CHECK(error_of([&] {
+              galactica::config_of(silent, {{"n_head", "5"}, {"activation_function", "gelu"}});
+          }) == silent.path + ": galactica: 5 heads must divide a width of 12");
 }
 
 TEST_CASE("galactica: error messages name galactica") {

@@ -353,6 +353,12 @@ TEST_CASE("t5: loads bfloat16 in three shards, tied (2019) and gated (1.1); empt
         CHECK(usual.padding_token == 0);
         CHECK(usual.end_token == 1);
         CHECK(usual.start_token == 0);
+        given["eos_token_id"] = "[3, 4]";
+        CHECK(t5::config_of(silent, given).end_token == 3);
+        given["eos_token_id"] = "2";
+        CHECK(t5::config_of(silent, given).end_token == 2);
+        given["eos_token_id"] = "99";
+        CHECK(error_of([&] { t5::config_of(silent, given); }).starts_with(silent.path + ": t5: special token 99 is not one of"));
         CHECK(error_of([&] {
                   t5::config_of(silent, {{"feed_forward_proj", gated ? "relu" : "gated-gelu"}});
               }) == silent.path + ": feed_forward_proj is " + (gated ? "relu" : "gated-gelu") + ", but the tensors have " +

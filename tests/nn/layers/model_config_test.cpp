@@ -109,6 +109,15 @@ TEST_CASE("require_agrees, require_only: the configuration of another model is r
     CHECK(error_of([&] { model_config.require_agrees(settings::width, 64); }) ==
           config + ": hidden_size is 768, but the tensors of " + path +
               " say 64 for the width; this is the configuration of another model");
+    const Setting scaled{"whether scores are scaled", {"scale_attn_weights"}};
+    CHECK(error_of([&] { model_config.require_flag_agrees(scaled, true); }) == "");
+    CHECK(error_of([&] { model_config.require_flag_agrees({"biases", {"bias"}}, false); }) == "");  // says nothing
+    CHECK(error_of([&] { model_config.require_flag_agrees(scaled, false); }) ==
+          config + ": scale_attn_weights is true, but the tensors of " + path +
+              " say false for whether scores are scaled; this is the configuration of another model");
+    CHECK(error_of([&] {
+              model_config.require_flag_agrees({"the width", {"hidden_size"}}, false);
+          }) == config + ": hidden_size is \"768\"; the width must be true or false");
     CHECK(error_of([&] { model_config.require_only("scale_attn_weights", "true"); }) == "");
     CHECK(error_of([&] { model_config.require_only("position_embedding_type", "absolute"); }) ==
           config + ": position_embedding_type is \"relative_key\"; only absolute is implemented here");
