@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 
 #include "nn/base/require.h"
 #include "nn/data/file.h"
@@ -58,7 +59,15 @@ std::vector<std::string> token_lines(const std::vector<std::string>& tokens, Col
     return lines;
 }
 
-std::string text_or_file(const std::string& words) { return is_file(words) ? read_text_file(words) : words; }
+std::string text_or_file(const std::string& words) {
+    const bool one_word = words.find_first_of(" \t\n\r") == std::string::npos;
+    std::error_code failed;  // for example a name that is too long
+    const std::filesystem::file_status status = std::filesystem::status(words.find('\0') == words.npos ? words : "", failed);
+    const bool readable = std::filesystem::exists(status) && !std::filesystem::is_directory(status);  // also a pipe
+    require(readable || !one_word || !words.ends_with(".txt"), words,
+            ": there is no such file; words that are no file's name may not end in .txt");
+    return readable ? read_text_file(words) : words;
+}
 
 std::vector<std::string> class_names(const std::string& path, int classes) {
     if (path.empty()) return {};

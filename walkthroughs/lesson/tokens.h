@@ -12,8 +12,8 @@ std::string shown_token(const std::string& token);
 //   tokens  any bytes, shown as above; a line end also ends the line
 std::vector<std::string> token_lines(const std::vector<std::string>& tokens, Colours colours, int width = 71);
 
-// The value of --text: the content of the file of this name when there is one, otherwise the words themselves.
-//   throws  std::invalid_argument when the file exists but cannot be read
+// The value of --text: the content of the file or pipe of this name when there is one, otherwise the words themselves.
+//   throws  std::invalid_argument when the file exists but cannot be read, and for one word that ends in .txt and names no file
 std::string text_or_file(const std::string& words);
 
 // The names of the classes of a classifier, a line each; none without a path. Blank lines at the end do not count.

@@ -490,6 +490,8 @@ static Recipe recipe_of(const Choices& choices) {
 
 static Corpus read_corpus(const Choices& choices) {
     const std::string words = choices.text.empty() ? own_text() : text_or_file(choices.text);
+    require(!choices.resume.ends_with(".safetensors"), "--resume ", choices.resume,
+            ": give the name that --save was given, without .safetensors");
     if (choices.resume.empty()) return make_corpus(words, choices.merges_to_learn, choices.length);
     const bpe::Vocabulary vocabulary = bpe::load_vocabulary(choices.resume + "-vocab.json", choices.resume + "-merges.txt");
     return make_corpus(words, vocabulary, choices.length);
@@ -507,8 +509,11 @@ static void train_and_write(Lesson& lesson, const Choices& choices) {
     const gpt::Weights w = gpt::make_weights(config, random, {.stddev = 0.05f, .embedding_stddev = 0.05f});
     const Parameters parameters = gpt::parameters(w, config);
     Trainer trainer(weights_decay(parameters), recipe_of(choices));
+    const int end = choices.stop_after > 0 ? std::min(choices.steps, choices.stop_after) : choices.steps;
     if (!choices.resume.empty())
         load_training_state(choices.resume + ".safetensors", parameters, trainer.optimizer, random, gpt::metadata(config));
+    require(trainer.optimizer.steps <= end, choices.resume, ".safetensors: ", trainer.optimizer.steps,
+            " steps are done there, training is to end after ", end, "; give a larger number in --steps, or in --stop-after");
 
     Gpt model(w, config);
     model.family = "gpt2";
@@ -521,7 +526,6 @@ static void train_and_write(Lesson& lesson, const Choices& choices) {
                fixed(held_out_loss(corpus.test, choices.length, w, config), 3), " nats per token");
     {
         ShowProgress progress("training", choices.steps);
-        const int end = choices.stop_after > 0 ? std::min(choices.steps, choices.stop_after) : choices.steps;
         train_until(end, objective, trainer, &progress);
     }
     lesson.say("held-out loss after step ", static_cast<int>(trainer.optimizer.steps), ": ",

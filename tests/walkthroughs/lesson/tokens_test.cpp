@@ -63,7 +63,12 @@ TEST_SUITE("tokens") {
         write_file_atomically(path, "from the file");
         CHECK(text_or_file(path) == "from the file");
         std::remove(path.c_str());
-        CHECK(text_or_file(path) == path);
+        CHECK(error_of([&] { text_or_file(path); }) ==
+              path + ": there is no such file; words that are no file's name may not end in .txt");
+        CHECK(text_or_file("see a.txt") == "see a.txt");
+        CHECK(text_or_file("tests") == "tests");  // a folder is not read
+        CHECK(text_or_file(std::string("Makefile\0", 9)) == std::string("Makefile\0", 9));
+        CHECK(text_or_file("/dev/null").empty());  // what is no ordinary file is: text_or_file(<(sort words))
         CHECK(text_or_file(std::string(10000, 'x')).size() == 10000);
     }
 

@@ -408,6 +408,13 @@ TEST_CASE("generate: a model trained on a text is saved, resumed with the same n
     const std::string whole = held_out(run_command(program + sizes + " --steps 20"));
     CHECK(held_out(run_command(program + sizes + " --steps 20 --stop-after 8 --save " + folder.path("a"))) != whole);
     CHECK(held_out(run_command(program + sizes + " --steps 20 --resume " + folder.path("a"))) == whole);
+    CHECK(run_command(program + sizes + " --steps 8 --resume " + folder.path("a")).status == 0);
+    for (const std::string early : {" --steps 7", " --steps 20 --stop-after 7"})
+        CHECK(run_command(program + sizes + early + " --resume " + folder.path("a") + " 2>&1 >/dev/null")
+                  .output.find("a.safetensors: 8 steps are done there, training is to end after 7; give a larger number") !=
+              std::string::npos);
+    CHECK(run_command(program + sizes + " --steps 20 --resume " + folder.path("a.safetensors") + " 2>&1 >/dev/null")
+              .output.find("give the name that --save was given, without .safetensors") != std::string::npos);
     const CommandResult asked =
         run_command(program + " --weights " + folder.path("a.safetensors") + " --vocab " + folder.path("a-vocab.json") +
                     " --merges " + folder.path("a-merges.txt") + " --prompt one --tokens 4 --temperature 0");
