@@ -77,10 +77,13 @@ $(call object,$(TEST_SOURCES)): MORE = $(DOCTEST) -DBUILT='"$(OUT)"' -DDEBUG_BUI
 
 # $(OUT)/flags holds the compiler, its options and the instructions of this processor, $(OUT)/files the list of sources. Both are
 # written only when they change: after that everything is compiled, or linked, again.
-remember = $(shell mkdir -p $(OUT) && cd $(OUT) && echo '$(2)' > $(1).new && { cmp -s $(1).new $(1) && rm $(1).new || mv $(1).new $(1); })
+remember = $(shell { mkdir -p $(OUT) && cd $(OUT) && echo '$(2)' > $(1).new && { cmp -s $(1).new $(1) && rm $(1).new || mv $(1).new $(1); }; } 2>/dev/null)
 INSTRUCTIONS := $(shell $(CXX) $(ARCH) -dM -E -x c++ /dev/null | cksum; $(CXX) --version | head -n 1)
 $(call remember,flags,$(CXX) $(OPTIONS) $(OPT_$(BUILD)) $(LINKING) $(INSTRUCTIONS))
 $(call remember,files,$(LIBRARY_SOURCES) $(TEST_SOURCES) $(COURSE_SOURCES))
+ifeq ($(filter help clean,$(MAKECMDGOALS))$(shell [ -s $(OUT)/files ] && echo written),)
+$(error $(OUT) cannot be written; copy the project into a folder of your own, on a disk with room, and make it there)
+endif
 
 # ---- The library and the walkthroughs ----
 ## make                     build the library and every walkthrough

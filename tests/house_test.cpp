@@ -580,6 +580,19 @@ TEST_CASE("Makefile: a build folder from another processor is rebuilt") {
     fs::remove_all("build/release-cxx");
 }
 
+TEST_CASE("Makefile: a folder in which nothing can be built is refused in one line, and help needs none") {
+    const TemporaryFolder folder;
+    fs::copy("Makefile", folder.path("Makefile"));
+    const std::string build = folder.file("build", "");  // a file stands in the way, as permissions do for other users than root
+    const std::string in_folder = "-C " + folder.path("") + " ";
+    const std::string refused = make_in("", in_folder + "all 2>&1");
+    CHECK(refused.find("build/release cannot be written; copy the project into a folder of your own") != std::string::npos);
+    CHECK(std::count(refused.begin(), refused.end(), '\n') == 1);
+    CHECK(make_in("", in_folder + "help 2>&1").find("cannot be written") == std::string::npos);
+    fs::remove(build);
+    CHECK(make_in("", in_folder + "build/release/flags 2>&1").find("cannot be written") == std::string::npos);
+}
+
 TEST_CASE("Makefile: the user's CXXFLAGS and LDFLAGS come before its own options, which stay, and fast-math is removed") {
     const TemporaryFolder folder;
     const std::string compiler = folder.file("cxx", "#!/bin/sh\n");

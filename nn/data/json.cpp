@@ -129,7 +129,10 @@ private:
         const std::string_view rest = text.substr(at, 4);  // a character has at most 4 bytes
         const std::string found = ", not " + json_string(encode_utf8(decode_utf8(rest).front()));
         const std::string kind = kind_of_bytes(text.substr(0, 512));
-        wrong(at, what + " is needed here" + found + (kind.empty() || kind.starts_with("JSON") ? "" : "; it looks like " + kind));
+        const bool no_number = rest.starts_with("NaN") || rest.starts_with("Inf");  // Python writes them
+        const std::string cure = no_number ? "; JSON has no NaN and no infinity, write null" : "";
+        wrong(at, what + " is needed here" + found + cure +
+                      (kind.empty() || kind.starts_with("JSON") ? "" : "; it looks like " + kind));
     }
 
     char peek() {

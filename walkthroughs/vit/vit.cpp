@@ -186,6 +186,8 @@ static Trained step_train(Lesson& lesson, const LabelledImages& data, const vit:
     lesson.step("How does it learn?", "w <- w - lr d loss / d w, for every number");
     const int steps = recipe.training.schedule.steps, done = trainer.optimizer.steps / batches(data, recipe);
     const int last = choices.stop_after > 0 ? std::min(recipe.epochs, choices.stop_after) : recipe.epochs;
+    require(done <= last, choices.resume, ": ", done, " times through all images are done there, training is to end after ", last,
+            "; give a larger number in --epochs, or in --stop-after");
     lesson.say(recipe.epochs - done, " times through all images, ", recipe.training.batch,
                " at a time: ", steps - trainer.optimizer.steps, " steps of AdamW. Each time an image is moved by up to ",
                fixed(recipe.shift, 1), " pixel and turned, slanted and stretched by up to ", percent(recipe.slant),

@@ -89,6 +89,9 @@ TEST_CASE("parse_json: invalid JSON is refused in one line with its position") {
     CHECK(
         refusal("nan") ==
         "x: line 1, byte 0: a value (a string in quotation marks, a number, true, false, null, an array, an object) is needed here, not \"n\"");
+    const std::string no_number = "; JSON has no NaN and no infinity, write null";
+    for (const std::string words : {"[NaN]", "[-Infinity]", "[Infinity]"}) CHECK(refusal(words).ends_with(no_number));
+    CHECK(refusal("[-Infinity]") == "x: line 1, byte 2: a digit is needed here, not \"I\"" + no_number);
     CHECK(refusal("01") == "x: line 1, byte 0: a number must not begin with 0");
     CHECK(refusal("-01") == "x: line 1, byte 0: a number must not begin with 0");
     CHECK(refusal("-") == "x: line 1, byte 1: the text ends too early, it is cut off");
