@@ -9,14 +9,21 @@
 #include "nn/data/file_kind.h"
 #include "nn/data/text.h"
 
+static bool is_control(char32_t c) { return c < 0x20 || (c >= 0x7F && c < 0xA0); }
+
+std::string shown_text(const std::string& text) {
+    std::string shown;
+    for (const char32_t c : decode_utf8(text)) shown += is_control(c) && c != U'\n' && c != U'\t' ? "\u00B7" : encode_utf8(c);
+    return shown;
+}
+
 std::string shown_token(const std::string& token) {
     std::string shown;
     for (std::size_t at = 0; at < token.size();) {
         const std::string_view rest = std::string_view(token).substr(at);
         const std::size_t valid = valid_utf8_length(rest);
         for (const char32_t c : decode_utf8(rest.substr(0, valid))) {
-            const bool is_control = c < 0x20 || (c >= 0x7F && c < 0xA0);
-            shown += c == U'\n' ? "\u21B5" : is_control ? "\u00B7" : encode_utf8(c);
+            shown += c == U'\n' ? "\u21B5" : is_control(c) ? "\u00B7" : encode_utf8(c);
         }
         at += valid;
         if (at == token.size()) break;

@@ -8,6 +8,10 @@
 // A token in printable form: a line end as an arrow, other control characters as a dot, incomplete characters as bytes, <D0>.
 std::string shown_token(const std::string& token);
 
+// A text as a terminal may print it: control characters as a dot, so that a model cannot send the terminal commands; line ends and
+// tabs stay.
+std::string shown_text(const std::string& text);
+
 // Lines of at most `width` columns in which adjacent tokens have different backgrounds, or a bar after each token in plain text.
 //   tokens  any bytes, shown as above; a line end also ends the line
 std::vector<std::string> token_lines(const std::vector<std::string>& tokens, Colours colours, int width = 71);

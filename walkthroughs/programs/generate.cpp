@@ -391,7 +391,7 @@ static void show_text(Lesson& lesson, const std::string& name, const std::vector
     if (vocabulary.size() == 0)
         lesson.lines({name + listed(ids, model.marks())});
     else
-        lesson.say(name, bpe::decode(known, vocabulary));
+        lesson.say(name, shown_text(bpe::decode(known, vocabulary)));
     if (!others.empty()) lesson.say("         ", others);
 }
 

@@ -58,6 +58,12 @@ TEST_SUITE("tokens") {
         CHECK(ascii_lines("a cat\nкот\ncafé\nb") == "a cat\nb\n");
     }
 
+    TEST_CASE("shown_text: a terminal gets no commands, line ends and tabs stay") {
+        CHECK(shown_text("a\n\tb \u00E9\u4E2D") == "a\n\tb \u00E9\u4E2D");
+        CHECK(shown_text("\x1B[31m\r\x7F\u009B2J\u00A0") == "\u00B7[31m\u00B7\u00B7\u00B72J\u00A0");
+        CHECK(shown_text("\xFF") == "\uFFFD");
+    }
+
     TEST_CASE("text_or_file: the file of this name, or the text itself") {
         const std::string path = "build/tokens_test.txt";
         write_file_atomically(path, "from the file");
