@@ -60,21 +60,41 @@ public:
         require(at == bytes.size(), source, ": ", bytes.size() - at, " bytes follow the end of the image");
         require(type != ColourType::palette || !palette.empty(), source,
                 ": there is no palette (PLTE), of which the pixels are the numbers");
-        const std::size_t row_bytes = (static_cast<std::size_t>(width) * samples_of_pixel() * depth + 7) / 8;
-        const std::size_t size = (row_bytes + 1) * static_cast<std::size_t>(height);
+        std::size_t size = 0;  // of the rows of all passes
+        for (const Pass& pass : passes()) size += rows_of(pass) * (row_bytes(pass) + 1);
         std::string rows = zlib_unpacked(compressed, size, source);
-        require(rows.size() == size, source, ": ", height, " rows of ", row_bytes + 1, " bytes are needed, ", rows.size(),
-                " bytes are there");
-        undo_filters(rows, row_bytes);
-        return pixels_of(rows, row_bytes);
+        require(rows.size() == size, source, ": the rows take ", size, " bytes, ", rows.size(), " bytes are there");
+        return pixels_of(rows);
     }
 
 private:
     std::string_view bytes, source;
     std::size_t at = 0;
     int height = 0, width = 0, depth = 0;
+    bool interlaced = false;
     ColourType type = ColourType::grey;
     std::string_view palette, transparency;
+
+    // The pixels that are stored together, as a small image of their own: every dx-th of every dy-th row, from (y, x) on.
+    struct Pass {
+        int x, y, dx, dy;
+    };
+
+    // An interlaced file has seven (Adam7), each of which doubles the pixels that a slow connection has shown.
+    std::vector<Pass> passes() const {
+        if (!interlaced) return {{0, 0, 1, 1}};
+        const Pass all[] = {{0, 0, 8, 8}, {4, 0, 8, 8}, {0, 4, 4, 8}, {2, 0, 4, 4}, {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2}};
+        std::vector<Pass> present;  // a pass without pixels has no rows in the file
+        for (const Pass& pass : all)
+            if (pass.x < width && pass.y < height) present.push_back(pass);
+        return present;
+    }
+
+    std::size_t columns_of(const Pass& pass) const { return static_cast<std::size_t>((width - pass.x + pass.dx - 1) / pass.dx); }
+    std::size_t rows_of(const Pass& pass) const { return static_cast<std::size_t>((height - pass.y + pass.dy - 1) / pass.dy); }
+    std::size_t row_bytes(const Pass& pass) const {
+        return (columns_of(pass) * static_cast<std::size_t>(samples_of_pixel() * depth) + 7) / 8;
+    }
 
     int samples_of_pixel() const {
         switch (type) {
@@ -169,12 +189,13 @@ private:
                 colour, " in PNG files");
         type = static_cast<ColourType>(colour);
         const bool may_be_small = type == ColourType::grey || type == ColourType::palette;
-        const bool fits = depth == 8 || (may_be_small && (depth == 1 || depth == 2 || depth == 4));
-        require(fits, source, ": ", depth, " bits a sample of colour type ", colour,
-                " are not read here; convert it: magick FILE -depth 8 FILE.ppm");
+        const bool small = may_be_small && (depth == 1 || depth == 2 || depth == 4);
+        const bool large = type != ColourType::palette && depth == 16;
+        require(depth == 8 || small || large, source, ": there are no ", depth, " bits a sample of colour type ", colour,
+                " in PNG files");
         require(byte(10) == 0 && byte(11) == 0, source, ": compression ", byte(10), " and filter ", byte(11), ", both must be 0");
-        require(byte(12) == 0, source,
-                ": is interlaced, which is not read here; convert it: magick FILE -interlace none FILE.ppm");
+        require(byte(12) <= 1, source, ": interlacing ", byte(12), ", it must be 0 (none) or 1 (Adam7)");
+        interlaced = byte(12) == 1;
         require(wide > 0 && high > 0 && high <= most_samples / 3 / wide, source, ": ", high, " x ", wide,
                 " pixels, there must be some and at most ", most_samples / 3);
         width = static_cast<int>(wide);
@@ -183,17 +204,19 @@ private:
 
     // Each row begins with the number of its filter: what was subtracted from each byte, the byte to the left (a), above (b), above
     // to the left (c), is added again.
-    void undo_filters(std::string& rows, std::size_t row_bytes) const {
+    //   at_row  where the rows of the pass begin
+    void undo_filters(std::string& rows, std::size_t at_row, const Pass& pass) const {
+        const std::size_t bytes_of_row = row_bytes(pass);
         const std::size_t step = static_cast<std::size_t>(samples_of_pixel() * depth + 7) / 8;  // bytes to the pixel on the left
         const auto byte = [&](std::size_t k) { return static_cast<int>(static_cast<unsigned char>(rows[k])); };
-        for (int y = 0; y < height; ++y) {
-            const std::size_t first = static_cast<std::size_t>(y) * (row_bytes + 1) + 1;
+        for (std::size_t y = 0; y < rows_of(pass); ++y) {
+            const std::size_t first = at_row + y * (bytes_of_row + 1) + 1;
             const int filter = byte(first - 1);
             require(filter <= 4, source, ": row ", y, " has the filter ", filter, ", 4 is the last");
-            for (std::size_t k = 0; k < row_bytes; ++k) {
+            for (std::size_t k = 0; k < bytes_of_row; ++k) {
                 const int a = k >= step ? byte(first + k - step) : 0;
-                const int b = y > 0 ? byte(first + k - (row_bytes + 1)) : 0;
-                const int c = y > 0 && k >= step ? byte(first + k - step - (row_bytes + 1)) : 0;
+                const int b = y > 0 ? byte(first + k - (bytes_of_row + 1)) : 0;
+                const int c = y > 0 && k >= step ? byte(first + k - step - (bytes_of_row + 1)) : 0;
                 const int added = filter == 1   ? a
                                   : filter == 2 ? b
                                   : filter == 3 ? (a + b) / 2
@@ -210,24 +233,28 @@ private:
         return to_a <= to_b && to_a <= to_c ? a : to_b <= to_c ? b : c;
     }
 
-    Pixels pixels_of(const std::string& rows, std::size_t row_bytes) const {
+    Pixels pixels_of(std::string& rows) const {
         const bool grey = type == ColourType::grey || type == ColourType::grey_alpha;
         Pixels pixels{.height = height, .width = width, .channels = grey ? 1 : 3, .samples = {}};
-        const int samples = samples_of_pixel();
-        for (int y = 0; y < height; ++y)
-            for (int x = 0; x < width; ++x) {
-                std::array<int, 4> s{};
-                for (int k = 0; k < samples; ++k)
-                    s[static_cast<std::size_t>(k)] =
-                        sample(rows, static_cast<std::size_t>(y) * (row_bytes + 1) + 1, x * samples + k);
-                add_pixel(pixels, s, y, x);
-            }
+        pixels.samples.resize(static_cast<std::size_t>(height) * static_cast<std::size_t>(width * pixels.channels));
+        const std::size_t samples = static_cast<std::size_t>(samples_of_pixel());
+        std::size_t row = 0;  // where the next row begins
+        for (const Pass& pass : passes()) {
+            undo_filters(rows, row, pass);
+            for (int y = pass.y; y < height; y += pass.dy, row += row_bytes(pass) + 1)
+                for (std::size_t i = 0; i < columns_of(pass); ++i) {
+                    std::array<int, 4> s{};
+                    for (std::size_t k = 0; k < samples; ++k) s[k] = sample(rows, row + 1, i * samples + k);
+                    set_pixel(pixels, s, y, pass.x + static_cast<int>(i) * pass.dx);
+                }
+        }
         return pixels;
     }
 
-    int sample(const std::string& rows, std::size_t first, int number) const {
-        const std::size_t bit = static_cast<std::size_t>(number) * static_cast<std::size_t>(depth);
+    int sample(const std::string& rows, std::size_t first, std::size_t number) const {
+        const std::size_t bit = number * static_cast<std::size_t>(depth);
         const int byte = static_cast<unsigned char>(rows[first + bit / 8]);
+        if (depth == 16) return 256 * byte + static_cast<unsigned char>(rows[first + bit / 8 + 1]);
         return byte >> (8 - depth - static_cast<int>(bit % 8)) & ((1 << depth) - 1);  // small samples: the high bits come first
     }
 
@@ -238,26 +265,35 @@ private:
     bool is_transparent(const std::array<int, 4>& s, std::size_t samples) const {
         if (transparency.empty()) return false;
         for (std::size_t k = 0; k < samples; ++k)
-            if (s[k] != static_cast<unsigned char>(transparency[2 * k + 1]) || transparency[2 * k] != 0) return false;
+            if (s[k] !=
+                256 * static_cast<unsigned char>(transparency[2 * k]) + static_cast<unsigned char>(transparency[2 * k + 1]))
+                return false;
         return true;
     }
 
-    void add_pixel(Pixels& pixels, const std::array<int, 4>& s, int y, int x) const {
+    // A sample as one of 0 ... 255; those of 16 bits are rounded.
+    int to_byte(int sample) const {
         const int largest = (1 << depth) - 1;
+        return (sample * 255 + largest / 2) / largest;
+    }
+
+    void set_pixel(Pixels& pixels, const std::array<int, 4>& s, int y, int x) const {
+        char* const pixel =
+            &pixels.samples[(static_cast<std::size_t>(y) * static_cast<std::size_t>(width) + static_cast<std::size_t>(x)) *
+                            static_cast<std::size_t>(pixels.channels)];
         if (type == ColourType::grey) {
-            pixels.samples += over_white(s[0] * 255 / largest, is_transparent(s, 1) ? 0 : 255);
+            pixel[0] = over_white(to_byte(s[0]), is_transparent(s, 1) ? 0 : 255);
         } else if (type == ColourType::grey_alpha) {
-            pixels.samples += over_white(s[0], s[1]);
+            pixel[0] = over_white(to_byte(s[0]), to_byte(s[1]));
         } else if (type == ColourType::palette) {
             const std::size_t number = static_cast<std::size_t>(s[0]);
             require(number < palette.size() / 3, source, ": pixel (", y, ", ", x, ") has colour ", number, " of a palette of ",
                     palette.size() / 3);
             const int alpha = number < transparency.size() ? static_cast<unsigned char>(transparency[number]) : 255;
-            for (std::size_t c = 0; c < 3; ++c)
-                pixels.samples += over_white(static_cast<unsigned char>(palette[3 * number + c]), alpha);
+            for (std::size_t c = 0; c < 3; ++c) pixel[c] = over_white(static_cast<unsigned char>(palette[3 * number + c]), alpha);
         } else {
-            const int alpha = type == ColourType::rgb_alpha ? s[3] : is_transparent(s, 3) ? 0 : 255;
-            for (std::size_t c = 0; c < 3; ++c) pixels.samples += over_white(s[c], alpha);
+            const int alpha = type == ColourType::rgb_alpha ? to_byte(s[3]) : is_transparent(s, 3) ? 0 : 255;
+            for (std::size_t c = 0; c < 3; ++c) pixel[c] = over_white(to_byte(s[c]), alpha);
         }
     }
 };

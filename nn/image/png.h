@@ -1,8 +1,8 @@
 // png.h: images as PNG files, the format that browsers show and image programs write.
 //
 //   source   ISO/IEC 15948 (PNG 1.2)
-//   reads    grey and palette of 1, 2, 4 and 8 bits, RGB of 8 bits, each also with transparency, which is laid over white
-//   refuses  16 bits a sample, interlaced images
+//   reads    grey, palette and RGB of every depth, each also with transparency, which is laid over white; interlaced or not
+//   differs  16 bits a sample are rounded to 8
 //   writes   8 bits: grey, a palette where at most 256 colours occur, RGB otherwise; nothing is compressed
 //   next     nn/data/image.h, whose readers and writer take PNG as well as PPM
 #pragma once

@@ -109,10 +109,6 @@ TEST_CASE("parse_png: an unsupported kind is refused in one line") {
     CHECK(refusal("") == "x: is not a PNG file");
     CHECK(refusal(grey.substr(0, 19)) == "x: ends at byte 19, where a chunk should follow; the last is IEND");
     CHECK(refusal(grey.substr(0, 20)) == "x: the chunk IHDR says 13 bytes, the file ends before");
-    CHECK(refusal(bytes("89504e470d0a1a0a0000000d49484452000000010000000108000000014d79abc3")) ==
-          "x: is interlaced, which is not read here; convert it: magick FILE -interlace none FILE.ppm");
-    CHECK(refusal(bytes("89504e470d0a1a0a0000000d49484452000000010000000110000000006aee4716")) ==
-          "x: 16 bits a sample of colour type 0 are not read here; convert it: magick FILE -depth 8 FILE.ppm");
     CHECK(refusal(grey + "!") == "x: 1 bytes follow the end of the image");
     std::string changed = grey;
     changed[45] = static_cast<char>(changed[45] + 1);
@@ -141,8 +137,8 @@ static std::string chunk(const std::string& name, const std::string& data) {
 }
 
 static std::string header(std::uint32_t width, std::uint32_t height, char depth, char colour, char compression = 0,
-                          char filter = 0) {
-    return four_bytes(width) + four_bytes(height) + std::string{depth, colour, compression, filter, '\0'};
+                          char filter = 0, char interlacing = 0) {
+    return four_bytes(width) + four_bytes(height) + std::string{depth, colour, compression, filter, interlacing};
 }
 
 static const std::string begin = "\x89PNG\r\n\x1A\n";
@@ -218,19 +214,89 @@ TEST_CASE("parse_png: each number of the header is checked by itself") {
     const auto deep = [](int depth, int colour) {
         return refusal(file_of(header(1, 1, static_cast<char>(depth), static_cast<char>(colour)), black));
     };
-    const std::string cure = " are not read here; convert it: magick FILE -depth 8 FILE.ppm";
+    CHECK(refusal(file_of(header(1, 1, 8, 0, 0, 0, 1), black)).empty());
+    CHECK(refusal(file_of(header(1, 1, 8, 0, 0, 0, 2), black)) == "x: interlacing 2, it must be 0 (none) or 1 (Adam7)");
     for (const int depth : {1, 2, 4, 8}) {
         CHECK(deep(depth, 0).empty());
         CHECK(deep(depth, 3) == "x: there is no palette (PLTE), of which the pixels are the numbers");
     }
-    for (const int depth : {0, 3, 5, 7, 9, 16})
-        for (const int colour : {0, 3})
-            CHECK(deep(depth, colour) ==
-                  "x: " + std::to_string(depth) + " bits a sample of colour type " + std::to_string(colour) + cure);
+    const auto none = [](int depth, int colour) {
+        return "x: there are no " + std::to_string(depth) + " bits a sample of colour type " + std::to_string(colour) +
+               " in PNG files";
+    };
+    for (const int depth : {0, 3, 5, 7, 9, 15, 17, 32})
+        for (const int colour : {0, 2, 3, 4, 6}) CHECK(deep(depth, colour) == none(depth, colour));
     for (const int depth : {1, 2, 4})
-        for (const int colour : {2, 4, 6})
-            CHECK(deep(depth, colour) ==
-                  "x: " + std::to_string(depth) + " bits a sample of colour type " + std::to_string(colour) + cure);
+        for (const int colour : {2, 4, 6}) CHECK(deep(depth, colour) == none(depth, colour));
+    CHECK(deep(16, 3) == none(16, 3));
+    CHECK(deep(16, 0) == "x: the rows take 3 bytes, 2 bytes are there");
+}
+
+TEST_CASE("parse_png: 16 bits a sample are rounded to 8, and a transparent colour is compared whole") {
+    // by hand: 0x0080 / 257 = 0.498, 0x0081 / 257 = 0.502, 0xFF7F / 257 = 254.502, 0x1234 / 257 = 18.13
+    const std::string grey_rows("\0\x00\x80\x00\x81\xFF\x7F\x12\x34", 9);
+    check_samples(parse_png(file_of(header(4, 1, 16, 0), grey_rows), "x"), 1, 4, 1, {0, 1, 255, 18});
+    const std::string last = chunk("tRNS", "\x12\x34"), near = chunk("tRNS", "\x12\x35"), other = chunk("tRNS", "\x13\x34");
+    check_samples(parse_png(file_of(header(4, 1, 16, 0), grey_rows, last), "x"), 1, 4, 1, {0, 1, 255, 255});
+    for (const std::string& chunk_before : {near, other})
+        check_samples(parse_png(file_of(header(4, 1, 16, 0), grey_rows, chunk_before), "x"), 1, 4, 1, {0, 1, 255, 18});
+    const std::string rgb("\0\x01\x01\x02\x02\x03\x03", 7);  // 257, 514, 771
+    check_samples(parse_png(file_of(header(1, 1, 16, 2), rgb), "x"), 1, 1, 3, {1, 2, 3});
+    // grey 100 with alpha 0x8080 = 128 of 255; RGB with alpha 0xFFFF. The filter takes what is one pixel, 4 or 8 bytes, before.
+    const std::string half("\x01\x64\x64\x80\x80\0\0\0\0", 9);
+    check_samples(parse_png(file_of(header(2, 1, 16, 4), half), "x"), 1, 2, 1, {177, 177});
+    const std::string opaque("\x01\x01\x01\x02\x02\x03\x03\xFF\xFF\x01\x01\0\0\0\0\0\0", 17);
+    check_samples(parse_png(file_of(header(2, 1, 16, 6), opaque), "x"), 1, 2, 3, {1, 2, 3, 2, 2, 3});
+}
+
+// The pass of each pixel of a square of 8, as the standard draws it.
+static const std::string adam7[] = {"16462646", "77777777", "56565656", "77777777",
+                                    "36463646", "77777777", "56565656", "77777777"};
+
+// The rows of an interlaced image whose pixel (y, x) is bytes_of_pixel(y, x); every row has the filter 1, which takes the pixel to
+// the left from each.
+template <class BytesOfPixel>
+static std::string interlaced_rows(int width, int height, const BytesOfPixel& bytes_of_pixel) {
+    std::string rows;
+    for (char pass = '1'; pass <= '7'; ++pass)
+        for (int y = 0; y < height; ++y) {
+            std::string row, left;
+            for (int x = 0; x < width; ++x) {
+                if (adam7[y % 8][static_cast<std::size_t>(x % 8)] != pass) continue;
+                const std::string pixel = bytes_of_pixel(y, x);
+                for (std::size_t k = 0; k < pixel.size(); ++k) row += static_cast<char>(pixel[k] - (left.empty() ? 0 : left[k]));
+                left = pixel;
+            }
+            if (!row.empty()) rows += '\x01' + row;
+        }
+    return rows;
+}
+
+TEST_CASE("parse_png: the seven passes of an interlaced image, of any size") {
+    for (const auto& [width, height] :
+         {std::pair{1, 1}, {2, 1}, {1, 2}, {5, 1}, {1, 5}, {3, 5}, {5, 3}, {8, 8}, {9, 9}, {17, 10}}) {
+        CAPTURE(width);
+        CAPTURE(height);
+        const int w = width;
+        std::vector<int> grey_samples, rgb_samples;
+        for (int k = 0; k < width * height; ++k) {
+            grey_samples.push_back(k);
+            for (const int c : {k, 255 - k, 7}) rgb_samples.push_back(c);
+        }
+        const auto one = [w](int y, int x) { return std::string(1, static_cast<char>(y * w + x)); };
+        const auto three = [w](int y, int x) {
+            return std::string{static_cast<char>(y * w + x), static_cast<char>(255 - y * w - x), '\x07'};
+        };
+        const std::uint32_t columns = static_cast<std::uint32_t>(width), lines = static_cast<std::uint32_t>(height);
+        const std::string grey_file = file_of(header(columns, lines, 8, 0, 0, 0, 1), interlaced_rows(width, height, one));
+        check_samples(parse_png(grey_file, "x"), height, width, 1, grey_samples);
+        const std::string rgb_file = file_of(header(columns, lines, 8, 2, 0, 0, 1), interlaced_rows(width, height, three));
+        check_samples(parse_png(rgb_file, "x"), height, width, 3, rgb_samples);
+    }
+    // Of 1 bit: 5 x 1 has the passes 1 (x = 0), 2 (x = 4), 4 (x = 2) and 6 (x = 1, 3), each with bits from the highest on.
+    const std::string bits("\0\x80\0\x80\0\0\0\x40", 8);
+    check_samples(parse_png(file_of(header(5, 1, 1, 0, 0, 0, 1), bits), "x"), 1, 5, 1, {255, 0, 0, 255, 255});
+    CHECK(refusal(file_of(header(5, 1, 1, 0, 0, 0, 1), bits.substr(2))) == "x: the rows take 8 bytes, 6 bytes are there");
 }
 
 TEST_CASE("parse_png: an image without pixels or with more than 33,333,333 of them is refused") {
@@ -246,12 +312,12 @@ TEST_CASE("parse_png: an image without pixels or with more than 33,333,333 of th
     CHECK(sized(100000000, 1) == many("1 x 100000000"));
     CHECK(sized(1, 100000000) == many("100000000 x 1"));
     CHECK(sized(1431677356u, 4294902525u) == many("4294902525 x 1431677356"));  // three times as many are 2^64 and a few
-    CHECK(sized(33333333, 1) == "x: 1 rows of 33333334 bytes are needed, 2 bytes are there");
-    CHECK(sized(1, 33333333) == "x: 33333333 rows of 2 bytes are needed, 2 bytes are there");
+    CHECK(sized(33333333, 1) == "x: the rows take 33333334 bytes, 2 bytes are there");
+    CHECK(sized(1, 33333333) == "x: the rows take 66666666 bytes, 2 bytes are there");
 }
 
 TEST_CASE("parse_png: rows that are missing, and a filter that does not exist, are refused") {
-    CHECK(refusal(file_of(one_pixel, black.substr(1))) == "x: 1 rows of 2 bytes are needed, 1 bytes are there");
+    CHECK(refusal(file_of(one_pixel, black.substr(1))) == "x: the rows take 2 bytes, 1 bytes are there");
     CHECK(refusal(file_of(one_pixel, black + "!")) ==
           "x: more than the 2 bytes that belong there come out of the compressed ones");
     const std::string two_rows = header(1, 2, 8, 0);
