@@ -42,6 +42,8 @@ static constexpr Signature other_kinds[] = {
     {"Rar!\x1A\x07", "a rar archive; unpack it first: unrar x FILE"},
     {"ustar", "a tar archive; unpack it first: tar xf FILE", 257},
     {"\x89PNG\r\n\x1A\n", "a PNG image"},
+    {"\x89PNG\n", "a PNG image that a transfer as text has changed; fetch it again as binary data"},
+    {"\x89PNG\r\r", "a PNG image that a transfer as text has changed; fetch it again as binary data"},
     {"\x93NUMPY", "a NumPy array (.npy)"},
     {"%PDF-", "a PDF document"},
     {"\xD0\xCF\x11\xE0", "a document of an office program"},

@@ -110,8 +110,12 @@ private:
         const std::uint64_t size = maximum < 256 ? 1 : 2;  // bytes per sample, big-endian
         const std::uint64_t held = bytes.size() - at;
         const bool fits = held == samples * size || (held > samples * size && is_next_image(at + samples * size));
+        const bool two_bytes = held > samples * size && bytes[at - 1] == '\r' && bytes[at] == '\n';
+        const std::string_view cure = held < samples * size ? "; perhaps a download that broke off"
+                                      : two_bytes ? "; its header ends in \\r\\n, one byte may stand in front of the samples"
+                                                  : "; cut off what follows them, or convert it: magick FILE FILE.ppm";
         require(fits, source, ": ", height, " x ", width, " x ", channels, " needs ", samples * size,
-                " bytes of samples, the file holds ", held);
+                " bytes of samples, the file holds ", held, cure);
         Image image(height, width, channels);
         for (float& x : image.pixels) {
             const int high = size == 2 ? static_cast<unsigned char>(bytes[at++]) : 0;

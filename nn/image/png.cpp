@@ -57,7 +57,8 @@ public:
         at = signature.size();
         read_header(chunk("IHDR"));
         const std::string compressed = read_chunks();
-        require(at == bytes.size(), source, ": ", bytes.size() - at, " bytes follow the end of the image");
+        require(at == bytes.size(), source, ": ", bytes.size() - at,
+                " bytes follow the end of the image; cut them off, or convert it: magick FILE FILE.ppm");
         require(type != ColourType::palette || !palette.empty(), source,
                 ": there is no palette (PLTE), of which the pixels are the numbers");
         std::size_t size = 0;  // of the rows of all passes
@@ -116,7 +117,8 @@ private:
         for (const char letter : name)
             require((letter >= 'A' && letter <= 'Z') || (letter >= 'a' && letter <= 'z'), source, ": byte ", at + 4,
                     ": the name of a chunk must be four letters");
-        require(length <= bytes.size() - at - 12, source, ": the chunk ", name, " says ", length, " bytes, the file ends before");
+        require(length <= bytes.size() - at - 12, source, ": the chunk ", name, " says ", length,
+                " bytes, the file ends before; perhaps a download that broke off");
         const std::string_view data = bytes.substr(at + 8, length);
         const std::uint32_t sum = crc32(bytes.substr(at + 4, 4 + std::size_t{length})),
                             said = big_endian(bytes.substr(at + 8 + length));

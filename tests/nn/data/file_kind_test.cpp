@@ -19,6 +19,8 @@ TEST_CASE("kind_of_bytes: the first bytes of each format name it") {
                "a file compressed with xz"));
     CHECK(begins("\x28\xB5\x2F\xFD", "a file compressed with zstd"));
     CHECK(begins("\x89PNG\r\n\x1A\n", "a PNG image"));
+    for (const std::string changed : {"\x89PNG\n\x1A\n", "\x89PNG\r\r\n\x1A\r\n"})
+        CHECK(begins(changed, "a PNG image that a transfer as text has changed; fetch it again as binary data"));
     CHECK(begins("\xFF\xD8\xFF\xE1", "a JPEG image"));
     CHECK(begins("\x89HDF\r\n\x1A\n", "an HDF5 file"));
     CHECK(begins("\x93NUMPY\x01", "a NumPy array"));

@@ -74,10 +74,13 @@ TEST_CASE("parse_image: an invalid file is refused in one line") {
     CHECK(refusal("P5 1 1 0 a") == "x: byte 7: the largest value is 0, it must be from 1 to 65535");
     CHECK(refusal("P5 1 1 65536 a") == "x: byte 7: the largest value is 65536, it must be from 1 to 65535");
     CHECK(refusal("P5 1 1 255") == "x: byte 10: one space must stand in front of the samples");
-    CHECK(refusal("P5 2 1 255 a") == "x: 1 x 2 x 1 needs 2 bytes of samples, the file holds 1");
-    CHECK(refusal("P5 1 1 255 ab") == "x: 1 x 1 x 1 needs 1 bytes of samples, the file holds 2");
+    CHECK(refusal("P5 2 1 255 a") ==
+          "x: 1 x 2 x 1 needs 2 bytes of samples, the file holds 1; perhaps a download that broke off");
+    CHECK(
+        refusal("P5 1 1 255 ab") ==
+        "x: 1 x 1 x 1 needs 1 bytes of samples, the file holds 2; cut off what follows them, or convert it: magick FILE FILE.ppm");
     CHECK(refusal("P6 1000000 1000000 65535 ab") ==
-          "x: 1000000 x 1000000 x 3 needs 6000000000000 bytes of samples, the file holds 2");
+          "x: 1000000 x 1000000 x 3 needs 6000000000000 bytes of samples, the file holds 2; perhaps a download that broke off");
     CHECK(refusal("P5 1 1 7 \x08") == "x: byte 9: a sample is 8, the largest value 7");
     CHECK(refusal("P3 1000000 1000000 255 1 2 3") ==
           "x: 1000000 x 1000000 x 3 needs 3000000000000 numbers, the file ends before");
@@ -252,10 +255,22 @@ TEST_CASE("read_image: reads the first of several images in a P5 or P6 file") {
     CHECK(parse_image("P6 1 1 255\nabcP6\n1 1 255\nabc", "x").channels == 3);
     // what follows must be an image of the same kind: anything else is a file whose header is wrong
     const auto refusal = [](const std::string& bytes) { return error_of([&] { parse_image(bytes, "x"); }); };
-    CHECK(refusal("P5 1 1 255\nab") == "x: 1 x 1 x 1 needs 1 bytes of samples, the file holds 2");
-    CHECK(refusal("P5 1 1 255\naP6 1 1 255\nabc") == "x: 1 x 1 x 1 needs 1 bytes of samples, the file holds 15");
-    CHECK(refusal("P5 1 1 255\naP5") == "x: 1 x 1 x 1 needs 1 bytes of samples, the file holds 3");
-    CHECK(refusal("P5 1 1 255\naP5x") == "x: 1 x 1 x 1 needs 1 bytes of samples, the file holds 4");
+    CHECK(
+        refusal("P5 2 1 255\r\nab") ==
+        "x: 1 x 2 x 1 needs 2 bytes of samples, the file holds 3; its header ends in \\r\\n, one byte may stand in front of the "
+        "samples");
+    CHECK(
+        refusal("P5 1 1 255\nab") ==
+        "x: 1 x 1 x 1 needs 1 bytes of samples, the file holds 2; cut off what follows them, or convert it: magick FILE FILE.ppm");
+    CHECK(
+        refusal("P5 1 1 255\naP6 1 1 255\nabc") ==
+        "x: 1 x 1 x 1 needs 1 bytes of samples, the file holds 15; cut off what follows them, or convert it: magick FILE FILE.ppm");
+    CHECK(
+        refusal("P5 1 1 255\naP5") ==
+        "x: 1 x 1 x 1 needs 1 bytes of samples, the file holds 3; cut off what follows them, or convert it: magick FILE FILE.ppm");
+    CHECK(
+        refusal("P5 1 1 255\naP5x") ==
+        "x: 1 x 1 x 1 needs 1 bytes of samples, the file holds 4; cut off what follows them, or convert it: magick FILE FILE.ppm");
     CHECK(refusal("P2 1 1 255\n7\nP2 1 1 255\n7\n") == "x: byte 13: something follows the last sample");
 }
 
@@ -287,7 +302,7 @@ TEST_CASE("parse_images: two images in a row, of different sizes; a P2 or P3 fil
     CHECK(images[1].pixels == std::vector<float>{0.2f});
     CHECK(parse_images("P2 1 1 4 2", "plain").size() == 1);
     CHECK(error_of([&] { parse_images(first + "P5 1 2 255\n\x33", "clip"); }) ==
-          "clip: 2 x 1 x 1 needs 2 bytes of samples, the file holds 1");
+          "clip: 2 x 1 x 1 needs 2 bytes of samples, the file holds 1; perhaps a download that broke off");
     CHECK(error_of([&] { parse_images("", "clip"); }) == error_of([&] { parse_image("", "clip"); }));
 }
 

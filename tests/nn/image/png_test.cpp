@@ -108,8 +108,9 @@ TEST_CASE("png_file: no pixels, two channels or too few samples are refused") {
 TEST_CASE("parse_png: an unsupported kind is refused in one line") {
     CHECK(refusal("") == "x: is not a PNG file");
     CHECK(refusal(grey.substr(0, 19)) == "x: ends at byte 19, where a chunk should follow; the last is IEND");
-    CHECK(refusal(grey.substr(0, 20)) == "x: the chunk IHDR says 13 bytes, the file ends before");
-    CHECK(refusal(grey + "!") == "x: 1 bytes follow the end of the image");
+    CHECK(refusal(grey.substr(0, 20)) ==
+          "x: the chunk IHDR says 13 bytes, the file ends before; perhaps a download that broke off");
+    CHECK(refusal(grey + "!") == "x: 1 bytes follow the end of the image; cut them off, or convert it: magick FILE FILE.ppm");
     std::string changed = grey;
     changed[45] = static_cast<char>(changed[45] + 1);
     CHECK(refusal(changed).starts_with("x: the checksum of the chunk IDAT is "));
