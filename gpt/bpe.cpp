@@ -394,15 +394,26 @@ static std::string type_of(const Json* part) {
     return type == nullptr ? "none" : type->as_string();
 }
 
+// The part itself, or the only one of a sequence; nullptr for a sequence of none.
+static const Json* single_part(const Json* part, std::string_view list_name) {
+    const Json* const list = type_of(part) == "Sequence" ? member_of(*part, list_name) : nullptr;
+    if (list == nullptr || list->as_array().size() > 1) return part;
+    return list->as_array().empty() ? nullptr : &list->as_array().front();
+}
+
 // Everything about a tokenizer that changes ids and is not done here.
 static void require_plain_bytes(const Json& tokenizer, std::string_view source) {
     const std::string cure = "; only a byte-level BPE that cuts a text as GPT-2 does is read here, give ids instead of words";
     require(tokenizer.kind == Json::Kind::object && member_of(tokenizer, "model") != nullptr, source,
             ": holds no \"model\", as every tokenizer.json of the tokenizers library does; is it another file?");
     const Json& model = tokenizer.at("model");
-    const Json* const cut = member_of(tokenizer, "pre_tokenizer");
-    require(type_of(&model) == "BPE", source, ": its model is ", brief_string(type_of(&model)), ", not BPE", cure);
-    require(type_of(member_of(tokenizer, "normalizer")) == "none", source, ": it has a normalizer", cure);
+    const Json* const cut = single_part(member_of(tokenizer, "pre_tokenizer"), "pretokenizers");
+    const Json* const normalizer = single_part(member_of(tokenizer, "normalizer"), "normalizers");
+    const bool untyped = type_of(&model) == "none" && member_of(model, "merges") != nullptr;  // as GPT-2's own file has it
+    require(type_of(&model) == "BPE" || untyped, source, ": its model is ", brief_string(type_of(&model)), ", not BPE", cure);
+    require(type_of(normalizer) == "none", source, ": it has a normalizer", cure);
+    const Json* const dropout = member_of(model, "dropout");
+    require(dropout == nullptr || dropout->as_number() == 0, source, ": it leaves merges out at random (dropout)", cure);
     require(type_of(cut) == "ByteLevel", source, ": its pre-tokenizer is ", brief_string(type_of(cut)), ", not ByteLevel", cure);
     require(!is_true(*cut, "add_prefix_space", true), source, ": it puts a space before a text", cure);
     require(is_true(*cut, "use_regex", true), source, ": its pre-tokenizer does not cut into words", cure);
@@ -420,7 +431,7 @@ static void require_plain_bytes(const Json& tokenizer, std::string_view source) 
 // The names by id, of the model's own tokens and of the added ones, which may be among them.
 struct TokenizerNames {
     std::vector<std::string> names;
-    std::vector<bool> is_added;
+    std::vector<bool> may_be_special;
 };
 
 // Added tokens that take white space with them, or match only as whole words, would be cut out of a text differently.
@@ -444,8 +455,10 @@ static TokenizerNames names_of_tokenizer(const Json& tokenizer, std::string_view
             added_ids.push_back(token_number(name, token.at("id"), source));
             set_name(all.names, added_ids.back(), name, source);
         }
-    all.is_added.resize(all.names.size());
-    for (const int id : added_ids) all.is_added[id] = true;
+    all.may_be_special.resize(all.names.size());
+    for (const int id : added_ids) all.may_be_special[id] = true;
+    for (std::size_t id = 0; id < all.names.size(); ++id)
+        if (is_special_name(all.names[id])) all.may_be_special[id] = true;  // known to the model alone
     return all;
 }
 
@@ -468,11 +481,9 @@ Vocabulary read_tokenizer(std::string_view tokenizer_json, std::string_view sour
     return with_source(source, [&] {
         require_plain_bytes(tokenizer, source);
         const TokenizerNames all = names_of_tokenizer(tokenizer, source);
-        return vocabulary_of(all.names, source, merges_of_tokenizer(tokenizer, source), source, all.is_added);
+        return vocabulary_of(all.names, source, merges_of_tokenizer(tokenizer, source), source, all.may_be_special);
     });
 }
-
-Vocabulary load_tokenizer(const std::string& path) { return read_tokenizer(read_text_file(path, largest_file), path); }
 
 // The id of the token with this name, as vocab.json writes it, or -1.
 static int name_id(const Vocabulary& vocabulary, const std::string& name) {
@@ -511,7 +522,7 @@ void add_tokens(Vocabulary& vocabulary, std::string_view added_tokens_json, std:
     }
 }
 
-// Settings beside vocab.json that put something before a text, which is not done here.
+// Settings beside vocab.json or tokenizer.json that put something before a text, which is not done here.
 static void require_plain_settings(const std::string& path) {
     if (!is_file(path)) return;
     const Json settings = read_json(path);
@@ -520,6 +531,11 @@ static void require_plain_settings(const std::string& path) {
             require(!is_true(settings, rule, false), path, ": ", rule,
                     " is true, which is not implemented here; give ids instead of words");
     });
+}
+
+Vocabulary load_tokenizer(const std::string& path) {
+    require_plain_settings(beside(path, "tokenizer.json", "tokenizer_config.json"));
+    return read_tokenizer(read_text_file(path, largest_file), path);
 }
 
 Vocabulary load_vocabulary(const std::string& vocab_json_path, const std::string& merges_txt_path) {

@@ -101,9 +101,11 @@ void add_tokens(Vocabulary& vocabulary, std::string_view added_tokens_json, std:
 
 // The one file of the `tokenizers` library, tokenizer.json, where it holds a byte-level BPE that cuts a text as GPT-2 does: a
 // model of type BPE, the pre-tokenizer ByteLevel, no normalizer, nothing put around the text. Its added tokens are the special
-// ones, whatever they are called.
+// ones, whatever they are called, and so are names in angle brackets that no merge makes. A model with merges and no type is a
+// BPE, as in GPT-2's own file.
 //   throws  std::invalid_argument "source: ..." for any other kind of tokenizer, which says what it has instead: the ids of a
-//           text would be almost right
+//           text would be almost right; load_tokenizer also when a tokenizer_config.json beside tokenizer.json puts a space or a
+//           token before a text
 Vocabulary read_tokenizer(std::string_view tokenizer_json, std::string_view source);
 Vocabulary load_tokenizer(const std::string& path);
 

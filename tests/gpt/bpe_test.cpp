@@ -333,6 +333,10 @@ TEST_SUITE("tokenizer_gpt2") {
             CHECK(error_of([&] { bpe::load_vocabulary(vocab, merges); }) ==
                   settings + ": " + rule + " is true, which is not implemented here; give ids instead of words");
         }
+        const std::string one_file = folder.file("tokenizer.json", R"({"model": 1})");
+        CHECK(error_of([&] { bpe::load_tokenizer(one_file); }).starts_with(settings + ": add_bos_token is true"));
+        const std::string elsewhere = folder.file("other.json", R"({"model": 1})");
+        CHECK(error_of([&] { bpe::load_tokenizer(elsewhere); }).starts_with(elsewhere + ": "));
         const auto with_settings = [&](const std::string& json) {
             folder.file("tokenizer_config.json", json);
             return error_of([&] { bpe::load_vocabulary(vocab, merges); });
@@ -438,6 +442,10 @@ TEST_SUITE("tokenizer_gpt2") {
         CHECK(vocabulary.end_of_text == -1);
         named.added = R"([{"id": 300, "content": "[PAD]"}])";  // 258 to 299 are left out
         const Vocabulary gap = bpe::read_tokenizer(named.text(), "t");
+        TokenizerFile among_own;
+        among_own.vocabulary = json_with({"he", "hel", "<s>"});
+        among_own.added = "[]";
+        CHECK(bpe::read_tokenizer(among_own.text(), "t").specials == std::vector<int>{258});
         CHECK(gap.size() == 301);
         CHECK(gap.specials == std::vector<int>{300});
         CHECK(bpe::decode({258, 299, 300}, gap) == "[PAD]");
@@ -459,7 +467,21 @@ TEST_SUITE("tokenizer_gpt2") {
               "t: it has a end_of_word_suffix" + cure);
         CHECK(error(with(&File::normalizer, R"({"type": "NFC"})")) == "t: it has a normalizer" + cure);
         CHECK(error(with(&File::cut, R"({"type": "Sequence", "pretokenizers": []})")) ==
+              "t: its pre-tokenizer is \"none\", not ByteLevel" + cure);
+        const std::string byte_level = R"({"type": "ByteLevel", "add_prefix_space": false})";
+        CHECK(error(with(&File::cut, R"({"type": "Sequence", "pretokenizers": [)" + byte_level + "]}")).empty());
+        CHECK(error(with(&File::cut, R"({"type": "Sequence", "pretokenizers": [)" + byte_level + ", " + byte_level + "]}")) ==
               "t: its pre-tokenizer is \"Sequence\", not ByteLevel" + cure);
+        CHECK(error(with(&File::normalizer, R"({"type": "Sequence", "normalizers": []})")).empty());
+        CHECK(error(with(&File::normalizer, R"({"type": "Sequence", "normalizers": [{"type": "NFC"}]})")) ==
+              "t: it has a normalizer" + cure);
+        CHECK(error(with(&File::normalizer, R"({"type": "Sequence"})")) == "t: it has a normalizer" + cure);
+        CHECK(error(with(&File::model, R"("dropout": null, "unk_token": null)")).empty());  // no type, as in GPT-2's own file
+        CHECK(error(with(&File::model, R"("type": "BPE", "dropout": 0.0)")).empty());
+        CHECK(error(with(&File::model, R"("type": "BPE", "dropout": 0.1)")) ==
+              "t: it leaves merges out at random (dropout)" + cure);
+        CHECK_THROWS_WITH(bpe::read_tokenizer(R"({"model": {"vocab": {}}})", "t"),
+                          doctest::Contains("t: its model is \"none\", not BPE"));
         CHECK(error(with(&File::cut, "null")) == "t: its pre-tokenizer is \"none\", not ByteLevel" + cure);
         CHECK(error(with(&File::cut, R"({"type": "ByteLevel", "add_prefix_space": true})")) ==
               "t: it puts a space before a text" + cure);
