@@ -306,7 +306,8 @@ std::string Safetensors::near_names(const std::string& name) const {
     std::partial_sort(near.begin(), near.begin() + static_cast<long>(shown), near.end());
     std::string list;
     for (std::size_t k = 0; k < shown; ++k) list += (k == 0 ? "; near it: " : ", ") + std::string(near[k].second);
-    return list;
+    const bool has_prefix = !near.empty() && near.front().first == 0;
+    return list + (has_prefix ? "; take off what stands in front of the names" : "");
 }
 
 static const TensorInfo& find_tensor(const Safetensors& file, const std::string& name) {

@@ -394,7 +394,7 @@ TEST_CASE("load: a checkpoint of another kind is named instead of listing its te
     CHECK(
         error_of([&] { load(gpt, numbered(folder, {"x.wte.weight"})); })
             .ends_with(
-                "; missing: wte.weight (near it: x.wte.weight), wpe.weight (near it: x.wte.weight), h.0.ln_1.weight; unexpected: x.wte.weight"));
+                "; missing: wte.weight (near it: x.wte.weight; take off what stands in front of the names), wpe.weight (near it: x.wte.weight), h.0.ln_1.weight; unexpected: x.wte.weight"));
 }
 
 TEST_CASE("load: transposed matrices are refused with both shapes") {

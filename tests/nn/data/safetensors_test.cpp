@@ -167,7 +167,8 @@ TEST_CASE("Safetensors: a name of at most 2 n + 8 bytes is offered for a missing
     CHECK(error({near, far}) == begin + "; near it: " + near);
     CHECK(error({far}) == begin);
     CHECK(error({"abcd", near, "axyz", "abxy"}) == begin + "; near it: abcd, abxy, axyz");
-    CHECK(error({"abcd", far + ".abc", far + "abc"}) == begin + "; near it: " + far + ".abc, abcd");  // behind a prefix
+    CHECK(error({"abcd", far + ".abc", far + "abc"}) ==
+          begin + "; near it: " + far + ".abc, abcd; take off what stands in front of the names");
 }
 
 TEST_CASE("Safetensors: reads more numbers than fit its buffer") {

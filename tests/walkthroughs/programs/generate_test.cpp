@@ -334,6 +334,7 @@ TEST_CASE("generate: a text ends at any eos_token_id, of generation_config.json 
     folder.file("generation_config.json", "{\"eos_token_id\": [" + none_first + "]}");
     folder.file("config.json", joined({R"({"eos_token_id": )", ids[0], "}"}));
     CHECK(written("") == until(2));
+    CHECK(written(joined({" --settings eos_token_id=", ids[0]})) == until(1));
     metadata["eos_token_id"] = std::to_string(ids[0]);  // of the file itself
     CHECK(written("") == until(1));
 }
