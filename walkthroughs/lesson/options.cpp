@@ -31,6 +31,7 @@ Options::Options(std::string name, std::string purpose, std::string duration)
     add_output("trace", trace, "write a run with all its arithmetic to this file, a web page; -: browse it here at the end");
     add("trace-backward", trace_backward, "which backward pass --trace keeps; 0: the last one", 0,
         std::numeric_limits<int>::max());
+    needs("trace-backward", "trace");
     add("trap-nan", trap_nan, "stop at the first operation that makes a NaN or an infinity, and name it");
 }
 
@@ -172,8 +173,10 @@ void Options::read(const std::vector<std::string>& words) {
         set(option, in_next_word ? words[++k] : word.substr(equals + 1));
     }
     if (!help_wanted) require_pairs();
-    for (const Option& option : options)
-        if (option.given) require_outputs_writable(option);
+    for (const Option& option : options) {
+        const bool in_terminal = option.value == &trace && trace == "-";  // needs no file
+        if (option.given && !in_terminal) require_outputs_writable(option);
+    }
     require_outputs_apart(options);
 }
 

@@ -78,7 +78,8 @@ TEST_CASE("Options: rejects a wrong command line in one line") {
     CHECK(refusal({"--rate", "1"}) == "");
     CHECK(refusal({"--rate", "1.5"}) == "--rate 1.5: the number must be from 0 to 1");
     CHECK(refusal({"--seed", "2147483647"}) == "");
-    CHECK(refusal({"--trace-backward", "0"}) == "");
+    CHECK(refusal({"--trace-backward", "0", "--trace", "-"}) == "");
+    CHECK(refusal({"--trace-backward", "0"}).starts_with("--trace-backward means something only together with --trace"));
     CHECK(refusal({"--trace-backward", "-1"}) == "--trace-backward -1: the number must be from 0 to 2147483647");
     CHECK(refusal({"--seed", "-1"}) == "--seed -1: the number must be from 0 to 2147483647");
     const std::string beginning(60, 'x'), ending(40, 'x');
@@ -239,6 +240,13 @@ TEST_CASE("Options: a repeated or empty name is a programming error") {
     CHECK_THROWS_WITH(given.options.add("steps", flag, ""), "Options: --steps is declared twice");
     CHECK_THROWS_WITH(given.options.add("A b", flag, ""),
                       "Options: --A b is not a valid name, use lower-case letters, digits and hyphens");
+}
+
+TEST_CASE("Options: --trace - is the terminal and no file") {
+    std::filesystem::create_directory("-");  // where a file could not be written
+    CHECK(refusal({"--trace", "-"}) == "");
+    CHECK(refusal({"--page", "-"}) == "--page -: is not an ordinary file and is not replaced by one");
+    std::filesystem::remove("-");
 }
 
 TEST_CASE("add_output: rejects a file that cannot be written when the command line is read") {
