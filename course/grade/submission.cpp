@@ -69,6 +69,14 @@ static void put_program(const std::string& path, const std::string& bytes) {
                               fs::perms::others_exec);
 }
 
+// Whatever the umask of the grader: the user nobody must enter the folders and read the files.
+static void open_to_all(const std::string& folder) {
+    const fs::perms read = fs::perms::group_read | fs::perms::others_read, enter = fs::perms::group_exec | fs::perms::others_exec;
+    fs::permissions(folder, read | enter, fs::perm_options::add);
+    for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder))
+        fs::permissions(entry.path(), entry.is_directory() ? read | enter : read, fs::perm_options::add);
+}
+
 // A folder of its own for the programs of one task, with the files that public tests read.
 static Programs lay_out(const Built& built, const Tree& tree, const std::string& folder) {
     fs::remove_all(folder);
@@ -80,6 +88,7 @@ static Programs lay_out(const Built& built, const Tree& tree, const std::string&
         }
     put_program(folder + "/answers", built.answers);
     if (!built.tests.empty()) put_program(folder + "/tests/run", built.tests);
+    open_to_all(folder);
     return {.folder = folder, .answers = "./answers", .tests = "./tests/run"};
 }
 

@@ -1,6 +1,7 @@
 // exam_test.cpp: exams and grades in a small tree, whose "compiler" writes programs that answer with a checksum of the source.
 #include "course/exam.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -160,6 +161,9 @@ TEST_CASE("grade_bodies: each body is built into the solution and asked; what is
     CHECK(complete.asked.output == std::to_string(geteuid() == 0 ? 65534 : geteuid()) + "\n");
     CHECK_FALSE(std::filesystem::exists(scratch.path("runs/causal")));
     CHECK(graded({{"causal", {right, ""}}}, false).score() == 4);  // without the two points of the public test
+    const mode_t before = umask(077);  // as a careful root has it: what nobody is to run must be readable all the same
+    CHECK(graded({{"causal", {right, ""}}}).score() == 6);
+    umask(before);
 
     const Mistake planted = read_mistake("course/mistakes/causal_off_by_one.txt");
     const std::string wrong = body_of(with_mistake(read_file(source), planted), task.body, source);
