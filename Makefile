@@ -74,7 +74,6 @@ $(call object,nn/base/matmul.cpp): MORE = $(if $(filter-out release,$(BUILD)),-O
 # No fused multiply-add: the same seed gives the same numbers with every compiler.
 $(call object,nn/base/random.cpp): MORE = -ffp-contract=off
 $(call object,$(TEST_SOURCES)): MORE = $(DOCTEST) -DBUILT='"$(OUT)"' -DDEBUG_BUILT='"build/debug$(compiler)"'
-
 # $(OUT)/flags holds the compiler, its options and the instructions of this processor, $(OUT)/files the list of sources. Both are
 # written only when they change: after that everything is compiled, or linked, again.
 remember = $(shell { mkdir -p $(OUT) && cd $(OUT) && echo '$(2)' > $(1).new && { cmp -s $(1).new $(1) && rm $(1).new || mv $(1).new $(1); }; } 2>/dev/null)
@@ -84,7 +83,6 @@ $(call remember,files,$(LIBRARY_SOURCES) $(TEST_SOURCES) $(COURSE_SOURCES))
 ifeq ($(filter help clean,$(MAKECMDGOALS))$(shell [ -s $(OUT)/files ] && echo written),)
 $(error $(OUT) cannot be written; copy the project into a folder of your own, on a disk with room, and make it there)
 endif
-
 # ---- The library and the walkthroughs ----
 ## make                     build the library and every walkthrough
 all: $(LIBRARY) $(WALKS)
@@ -122,7 +120,6 @@ DOCTEST = $$(cat build/doctest/option)
 $(call object,$(TEST_SOURCES)): build/doctest/option
 build/doctest/option:
 	@mkdir -p $(@D) && tests/find_doctest.sh '$(CXX)' build/doctest > $@
-
 # ---- Running ----
 ## make walk-NAME           run one walkthrough; its options go into ARGS="..."
 ## make debug-NAME          step through one walkthrough in gdb (DEBUGGER=lldb: in lldb)

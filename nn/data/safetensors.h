@@ -6,8 +6,8 @@
 //   shards   a checkpoint in several files is read as one, through its index ("model.safetensors.index.json": {"weight_map":
 //            {"name": "model-00001-of-00002.safetensors", ...}}) or through any of the files that the index names
 //   names    what training wrappers add is removed: "_orig_mod." (torch.compile), "_fsdp_wrapped_module.",
-//            "_checkpoint_wrapped_module.", and "module." (DataParallel) in front if every name has it. A tensor shared by two names is stored once; metadata {"left out": "kept"}, as written by
-//            safetensors.torch.save_model, restores both names.
+//            "_checkpoint_wrapped_module.", and "module." (DataParallel) in front if every name has it. A tensor shared by two
+//            names is stored once; metadata {"left out": "kept"}, as written by safetensors.torch.save_model, restores both names.
 //   safe     the header is checked against the length of the file before anything is allocated: names unique, every byte of data
 //            in exactly one tensor, length = shape * size of the type; at most 100 MB of header, whose entries are read one by one
 #pragma once

@@ -221,8 +221,8 @@ static constexpr const char* script =
 
 std::string trace_html(const Trace& trace, const std::string& title, std::size_t most_numbers) {
     require(!trace.values.empty(), "trace_html: ", title,
-            ": the trace holds no value; the program computed nothing with a Var, or it has fewer "
-            "backward passes than --trace-backward says");
+            ": the trace holds no value; the program computed nothing with a Var, or it has fewer backward passes than "
+            "--trace-backward says");
     return page_head(title + ", trace", style) +
            "<body>\n<button class=\"skip\" id=\"to-numbers\">to the numbers</button>\n<nav aria-label=\"values in the order in which they were computed\"><h1>" +
            escaped(title) +
