@@ -157,11 +157,14 @@ TEST_CASE("ranks_of_order: 2 1 3=4 gives ranks 2, 1, 3, 3") {
 TEST_CASE("preferences: invalid arguments throw") {
     CHECK_THROWS_WITH(all_pairs({0}, {1, 2}), "all_pairs: 1 group numbers and 2 ranks; each answer needs both");
     CHECK_THROWS_WITH(all_pairs({0, -1}, {1, 2}), "all_pairs: answer 1 belongs to ranking -1, they are counted from 0");
+    CHECK_THROWS_WITH(all_pairs({-1, 0}, {1, 2}), "all_pairs: answer 0 belongs to ranking -1, they are counted from 0");
     CHECK_THROWS_WITH(all_pairs({0, 0}, {1, 0}), "all_pairs: answer 1 has rank 0, the best rank is 1");
     CHECK_THROWS_WITH(plackett_luce_nll({1, 2}, {1, 1}),
                       "plackett_luce_nll: rank 1 occurs twice; Plackett-Luce has no ties, use the Bradley-Terry loss of pairs");
     CHECK_THROWS_WITH(plackett_luce_nll({1, NAN}, {1, 2}),
                       "plackett_luce_nll: the reward of answer 1 is nan, it must be a finite number");
+    CHECK_THROWS_WITH(plackett_luce_nll({NAN, 1}, {1, 2}),
+                      "plackett_luce_nll: the reward of answer 0 is nan, it must be a finite number");
     CHECK_THROWS_WITH(plackett_luce_nll({1, 2}, {1}), "plackett_luce_nll: 2 rewards and 1 ranks, each answer needs both");
     CHECK_THROWS_WITH(rank({1}, {}, {}), "rank: 1 scores and 0 draws, each answer needs both");
     CHECK(error_of([] { gumbel(1); }).starts_with("gumbel: the draw is 1"));
@@ -175,6 +178,8 @@ TEST_CASE("differences, rank: rewards that are not a column, negative noise and 
                       "rank: noise -1.000000 and a tie margin of 0.000000, neither may be negative, and the noise not infinite");
     CHECK_THROWS_WITH(preferences::rank({1, std::nanf("")}, {}, {0.5f, 0.5f}),
                       "rank: the score of answer 1 is nan, it must be a number");
+    CHECK_THROWS_WITH(preferences::rank({std::nanf(""), 1}, {}, {0.5f, 0.5f}),
+                      "rank: the score of answer 0 is nan, it must be a number");
 }
 
 TEST_CASE("all_pairs, agreement, kendall_tau, line_of: rewards of other answers, and rewards that are not numbers, are refused") {

@@ -152,6 +152,9 @@ TEST_SUITE("parallel") {
         CHECK_THROWS_WITH(set_thread_count(0), "set_thread_count: 0 is not a number of threads, 1 to 1024");
         CHECK_THROWS_WITH(set_thread_count(1025), "set_thread_count: 1025 is not a number of threads, 1 to 1024");
         CHECK(thread_count() == before);
+        set_thread_count(1024);
+        CHECK(thread_count() == 1024);
+        set_thread_count(before);
     }
     TEST_CASE("parallel_for: fewer than 0 calls and no body are refused") {
         CHECK_THROWS_WITH(parallel_for(-1, [](int) {}),

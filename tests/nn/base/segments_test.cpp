@@ -12,6 +12,8 @@ TEST_CASE("Segments: by number and by lengths") {
     const Segments uneven = Segments::of({2, 5, 1});
     CHECK(uneven.list[2].first == 7);
     CHECK(uneven.longest() == 5);
+    CHECK(Segments::equal(0, 4).size() == 0);
+    CHECK(Segments::of({2, 0, 1}).list[2].first == 2);
 }
 
 TEST_CASE("Segments: fewer than 0 sequences or rows, and more rows than an int counts, are refused") {

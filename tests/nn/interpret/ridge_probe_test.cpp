@@ -72,6 +72,7 @@ TEST_CASE("ridge_probe: NaN, no regularisation and test labels outside the class
           }).starts_with("ridge_probe: features (2, 1) and (1, 1)"));
     CHECK_THROWS_WITH(ridge_probe({{0}, {1}}, {0, 1}, {{1}}, {0}, 2, -1),
                       "ridge_probe: lambda is -1.000000, it must be positive and finite, or there may be no solution");
+    CHECK(error_of([] { ridge_probe({{0}, {1}}, {0, 1}, {{1}}, {0}, 2, 0); }).starts_with("ridge_probe: lambda is 0.0"));
 }
 
 TEST_SUITE_END();

@@ -37,6 +37,7 @@ TEST_CASE("MayAttend &: both must allow; a mask for one sequence is repeated for
 TEST_CASE("MayAttend: sizes and numbers that do not fit are refused") {
     CHECK_THROWS_WITH(causal(3, 2), "causal: 3 queries are the last of only 2 keys");
     CHECK_THROWS_WITH(causal(-1, 2), "MayAttend: a table of -1 x 2, neither may be negative");
+    CHECK(causal(0, 0).table.empty());
     CHECK_THROWS_WITH(prefix(3, -1), "prefix: -1 tokens of 3, it must be 0 to that many");
     CHECK(identical(picture(prefix(2, 0)), picture(causal(2, 2))));
     CHECK(identical(picture(prefix(2, 2)), Matrix{{1, 1}, {1, 1}}));

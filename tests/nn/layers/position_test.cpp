@@ -116,6 +116,8 @@ TEST_CASE("sine_code, rotate: a base that is not above 0 is refused") {
                       "sine_code: a base of 0.000000, it must be a number above 0; 10000 is usual");
     CHECK(without_place(error_of([] { rotate(Matrix(1, 4, 1), {1}, 4, -5); })) ==
           "rotate: a base of -5.000000, it must be a number above 0; 10000 is usual");
+    CHECK(without_place(error_of([] { rotate(Matrix(1, 4, 1), {1}, 4, 0); })) ==
+          "rotate: a base of 0.000000, it must be a number above 0; 10000 is usual");
     CHECK(without_place(error_of([] { rotate(Matrix(1, 4, 1), {1}, 4, std::nanf("")); })) ==
           "rotate: a base of nan, it must be a number above 0; 10000 is usual");
 }

@@ -46,6 +46,10 @@ TEST_CASE("size_after: the number of window positions") {
     CHECK(size_after(size, {.side = 1, .stride = 2}) == MapSize{3, 3, 4});
     CHECK(size_after(size, {.side = 3, .stride = 2, .padding = {.bottom = 1, .right = 1}}) == MapSize{3, 2, 4});
     CHECK(size_after(size, {.side = 5}) == MapSize{3, 1, 4});
+    const int most = 2147483647;  // rows of a matrix
+    CHECK(size_after({1, 1, most}, {.side = 1}) == MapSize{1, 1, most});
+    CHECK(size_after({1, most, 1}, {.side = 1}) == MapSize{1, most, 1});
+    CHECK(size_after({most, 1, 1}, {.side = 1}) == MapSize{most, 1, 1});
 }
 
 TEST_CASE("same_padding: the new size is the old one divided by the stride, rounded up; an odd pixel goes to bottom and right") {
@@ -121,6 +125,8 @@ TEST_CASE("map: sizes of 0 or below are refused before they are divided by") {
                       "map_of: 1 images, the first of them 0 x 0 x 0; give at least one, with at least one pixel");
     CHECK_THROWS_WITH(same_padding({1, 0, 2}, 3, 1),
                       "same_padding: a map of 1 image of 0 x 2, height and width must be at least 1");
+    CHECK_THROWS_WITH(same_padding({1, 2, 0}, 3, 1),
+                      "same_padding: a map of 1 image of 2 x 0, height and width must be at least 1");
     CHECK(without_place(error_of([&] {
               size_after({1, -2, 5}, {.side = 1});
           })) == "size_after: a map of 1 image of -2 x 5, images, height and width must be at least 1");

@@ -178,6 +178,10 @@ TEST_CASE("require_fits, require_texts: an inconsistent batch is refused with pl
     CHECK_THROWS_WITH(equal_batch({1, 2, 3}, 0), "equal_batch: a length of 0 for 3 tokens, it must be at least 1");
     CHECK_THROWS_WITH(next_tokens({.sequences = 2, .length = 2, .ids = {1, 2, 3}, .mask = {}}),
                       "next_tokens: 3 ids are not 2 sequences of length 2; there must be at least one token, and an id for each");
+    CHECK_THROWS_WITH(next_tokens({.sequences = 0, .length = 2, .ids = {}, .mask = {}}),
+                      "next_tokens: 0 ids are not 0 sequences of length 2; there must be at least one token, and an id for each");
+    CHECK_THROWS_WITH(next_tokens({.sequences = 2, .length = 0, .ids = {}, .mask = {}}),
+                      "next_tokens: 0 ids are not 2 sequences of length 0; there must be at least one token, and an id for each");
     CHECK_THROWS_WITH(positions({.sequences = 1, .length = 2, .ids = {1, 2}, .mask = Matrix(2, 1)}),
                       "positions: the mask is (2, 1), the batch is (1, 2); each token needs a number, or give no mask");
     CHECK_THROWS_WITH(attending({.sequences = 1, .length = 2, .ids = {1, 2}, .mask = Matrix(1, 2, 0.5f)}, false),
