@@ -28,6 +28,8 @@ public:
 private:
     std::string_view words;
     std::size_t at = 0;
+    int depth = 0;                              // of the factors that are being read
+    static constexpr int deepest_factor = 200;  // reading, computing and showing call themselves for each
 
     std::string place() const { return joined({"formula \"", words, "\", letter ", at, ": "}); }
 
@@ -75,6 +77,14 @@ private:
     }
 
     Formula factor() {
+        require(depth < deepest_factor, place(), "brackets and signs lie too deep inside one another");
+        ++depth;
+        Formula made = factor_below();
+        --depth;
+        return made;
+    }
+
+    Formula factor_below() {
         if (take("-")) return call("negative", {factor()});
         if (take("(")) {
             Formula inside = compared();
@@ -83,6 +93,15 @@ private:
         }
         require(at < words.size(), place(), "the formula ends in the middle");
         return std::isdigit(static_cast<unsigned char>(words[at])) ? number() : named();
+    }
+
+    void require_arguments(const Formula& f) const {
+        const bool binds = f.name == "sum" || f.name == "let", of_matrix = f.name == "rows" || f.name == "cols";
+        if (!binds && !of_matrix && f.name != "if") return;
+        const std::size_t needed = of_matrix ? 1 : 3;
+        require(f.arguments.size() == needed, place(), f.name, " has ", f.arguments.size(), " arguments, it needs ", needed);
+        require(f.name == "if" || f.arguments[0].kind == Formula::Kind::name, place(), "the first argument of ", f.name,
+                " must be a name");
     }
 
     Formula number() {
@@ -104,6 +123,7 @@ private:
         Formula made = call(name, {compared()});
         while (take(",")) made.arguments.push_back(compared());
         require(take(")"), place(), "the arguments of ", name, " are not closed");
+        require_arguments(made);
         return made;
     }
 };
@@ -116,6 +136,8 @@ Formula parse_formula(std::string_view words) { return FormulaReader(words).whol
 
 std::string gradient_formula(const Explained& explained, const Facts& facts, int input) {
     if (explained.gradients.empty()) return "";
+    require(input >= 0 && input < static_cast<int>(facts.inputs.size()), "gradient_formula: input ", input, " of ",
+            facts.inputs.size(), ", counted from 0");
     const std::size_t last = explained.gradients.size() - 1;
     std::string formula = explained.gradients[std::min(static_cast<std::size_t>(input), last)];
     const Matrix* const x = facts.inputs[static_cast<std::size_t>(input)];
@@ -167,7 +189,9 @@ public:
 
     // `each` for k = 0 ... n-1, with k bound.
     void for_each_term(const Formula& f, const std::function<void()>& each) {
-        const int count = static_cast<int>(value_of(f.arguments.at(1)));
+        const double terms = value_of(f.arguments.at(1));
+        require(terms <= std::numeric_limits<int>::max(), "formula: a sum of ", terms, " terms, which an int cannot count");
+        const int count = terms > 0 ? static_cast<int>(terms) : 0;
         bind(f.arguments.at(0).name, 0);
         for (int k = 0; k < count; ++k) {
             variables.bound.back().second = k;
@@ -183,6 +207,7 @@ private:
     Variables variables;
 
     const std::vector<float>* table(const std::string& name) const {
+        if (facts.explained == nullptr) return nullptr;
         const auto found = facts.explained->tables.find(name);
         return found == facts.explained->tables.end() ? nullptr : &found->second;
     }
@@ -195,8 +220,11 @@ private:
     }
 
     const Matrix& matrix_of(const std::string& name) const {
-        if (name == "y") return *facts.value;
-        if (name == "dy") return *facts.gradient;
+        if (name == "y" || name == "dy") {
+            const Matrix* const result = name == "y" ? facts.value : facts.gradient;
+            require(result != nullptr, "formula: there is no matrix ", name);
+            return *result;
+        }
         const bool is_input = name == "a" || name == "b" || name == "c";
         require(is_input, "formula: there is no matrix ", name);
         return input(static_cast<std::size_t>(name[0] - 'a'));
@@ -234,7 +262,8 @@ private:
             if (name == "min") return a < b || a != a ? a : b;
             if (name == "max") return a > b || a != a ? a : b;
             if (name == "mod") return a - b * std::floor(a / b);
-            return element(matrix_of(name), a, b, facts.explained->broadcast && name != "y" && name != "dy");
+            return element(matrix_of(name), a, b,
+                           facts.explained != nullptr && facts.explained->broadcast && name != "y" && name != "dy");
         }
         require(x.size() == 1, "formula: ", name, " of ", x.size(), " arguments is not known");
         if (name == "negative") return -x[0];

@@ -27,6 +27,8 @@ bool hook_lives() { return innermost != nullptr; }
 
 Var named_step(const char* name, const Var& value) {
     if (innermost == nullptr) return value;
+    require(name != nullptr, "named_step: no name is given for a value ",
+            value ? shape(value.value()) : std::string("that is absent"), "; hook.h lists the names");
     const StepId step{.stack = running_stack, .block = running_block, .cross = in_cross_attention, .name = name};
     std::vector<Hook*> hooks;  // the innermost first
     for (Hook* hook = innermost; hook != nullptr; hook = hook->outer) hooks.push_back(hook);
@@ -43,7 +45,10 @@ InBlock::InBlock(int block) : before(std::exchange(running_block, block)) {}
 
 InBlock::~InBlock() { running_block = before; }
 
-InStack::InStack(const char* stack) : before(std::exchange(running_stack, stack)) {}
+InStack::InStack(const char* stack) : before(running_stack) {
+    require(stack != nullptr, "InStack: no name is given; \"\" is that of a model with one stack");
+    running_stack = stack;
+}
 
 InStack::~InStack() { running_stack = before; }
 

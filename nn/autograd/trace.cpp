@@ -73,15 +73,24 @@ Trace Tracing::copied(const Var& loss) const {
 
 // ---- reading a trace --------------------------------------------------------------------------------------------------------
 
+static void require_value(const char* place, const Trace& trace, int index) {
+    require(index >= 0 && index < static_cast<int>(trace.values.size()), place, ": value ", index, " of a trace of ",
+            trace.values.size(), ", counted from 0");
+}
+
 Facts facts_of(const Trace& trace, int index) {
+    require_value("facts_of", trace, index);
     const TracedValue& traced = trace.values[static_cast<std::size_t>(index)];
     Facts facts{.inputs = {}, .value = &traced.value, .gradient = &traced.gradient, .explained = &traced.explained};
-    for (const int input : traced.inputs)
+    for (const int input : traced.inputs) {
+        if (input >= 0) require_value("facts_of", trace, input);
         facts.inputs.push_back(input < 0 ? nullptr : &trace.values[static_cast<std::size_t>(input)].value);
+    }
     return facts;
 }
 
 std::vector<std::pair<int, int>> readers_of(const Trace& trace, int index) {
+    require_value("readers_of", trace, index);
     std::vector<std::pair<int, int>> readers;
     for (std::size_t k = static_cast<std::size_t>(index) + 1; k < trace.values.size(); ++k)
         for (std::size_t which = 0; which < trace.values[k].inputs.size(); ++which)

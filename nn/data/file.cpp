@@ -28,6 +28,7 @@ static void require_no_zero(const std::string& path) {
 
 // Checks for a directory first: some systems open one and fail only when it is read.
 static std::FILE* open_for_reading(const std::string& path) {
+    require(!path.empty(), "a file to be read needs a name, this one is empty");
     require_no_zero(path);
     require(!is_directory(path), path, ": is a directory, a file is needed");
     std::FILE* const file = std::fopen(path.c_str(), "rb");
@@ -150,11 +151,14 @@ void AtomicFile::require_written(bool written) {
 
 void AtomicFile::write(const void* bytes, std::size_t count) {
     if (count == 0) return;
+    require(file != nullptr && bytes != nullptr, path, ": ", count, " bytes ",
+            file == nullptr ? "after commit()" : "at no address", " cannot be written; write them before, from where they are");
     const std::size_t written = std::fwrite(bytes, 1, count, file);
     require_written(written == count);
 }
 
 void AtomicFile::commit() {
+    require(file != nullptr, path, ": commit() a second time; the file is complete after the first");
     const bool flushed = std::fflush(file) == 0;
     require_written(flushed);
     // Flush first, or a power failure could leave an empty file under the new name. Some file systems do not support it.

@@ -194,6 +194,8 @@ void write_image(const std::string& path, const Image& image) {
 
 Image image_from_channels_first(const float* numbers, int channels, int height, int width) {
     Image image(height, width, channels);
+    require(numbers != nullptr || image.pixels.empty(), "image_from_channels_first: no numbers for an image of ", shape(image),
+            "; it needs one for each pixel and channel");
     for (int c = 0; c < channels; ++c)
         for (int y = 0; y < height; ++y)
             for (int x = 0; x < width; ++x) image(y, x, c) = *numbers++;

@@ -364,6 +364,7 @@ Json parse_json(std::string_view text, std::string_view source, long most_values
 
 void visit_members(std::string_view text, std::string_view source, long most_values,
                    const std::function<void(const JsonMember& member)>& visit) {
+    require(static_cast<bool>(visit), source, ": visit_members needs a function that takes each member");
     JsonParser(text, source, most_values).members_of_whole_text(visit);
 }
 
@@ -394,6 +395,7 @@ std::string json_string(std::string_view words) {
 }
 
 void require_no_added_tokens(const std::string& path, const std::function<int(const std::string&)>& id_of) {
+    require(static_cast<bool>(id_of), path, ": require_no_added_tokens needs a function that knows the ids");
     if (!is_file(path)) return;
     const Json json = read_json(path);
     if (json.kind == Json::Kind::null) return;

@@ -474,8 +474,9 @@ void write_safetensors(const std::string& path, const std::vector<TensorToWrite>
         const std::string place = path + ": tensor " + brief_string(tensor->name) + ": ";
         require(++seen[tensor->name] == 1 && tensor->name != "__metadata__", place, "the name is already taken");
         const std::size_t count = tensor->integers.empty() ? tensor->floats.size() : tensor->integers.size();
-        require(count_numbers(tensor->shape) == count, place, "the shape ", shape_text(tensor->shape), " does not fit ", count,
-                " numbers");
+        const std::uint64_t of_shape =
+            with_source(std::string_view(place).substr(0, place.size() - 2), [&] { return count_numbers(tensor->shape); });
+        require(of_shape == count, place, "the shape ", shape_text(tensor->shape), " does not fit ", count, " numbers");
     }
 
     const std::string header = header_text(ordered, metadata);

@@ -11,6 +11,7 @@
 Matrix channel(const Image& image, int c) {
     require(c >= 0 && c < image.channels, "channel: number ", c, " of an image with ", image.channels,
             " channels, they are counted from 0");
+    require_whole("channel", image);
     Matrix m(image.height, image.width);
     for (int y = 0; y < image.height; ++y)
         for (int x = 0; x < image.width; ++x) m(y, x) = image(y, x, c);

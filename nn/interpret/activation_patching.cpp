@@ -1,6 +1,7 @@
 #include "nn/interpret/activation_patching.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "nn/autograd/operations.h"
@@ -12,6 +13,10 @@ namespace activation_patching {
 // --- keeping and replacing ---
 
 const Matrix& Kept::step(int block, const std::string& name) const { return step_of(steps, block, name, "activation_patching"); }
+
+ForwardPass::ForwardPass(std::function<Var()> run) : run(std::move(run)) {
+    require(static_cast<bool>(this->run), "activation_patching: no run is given; give a function that runs the model once");
+}
 
 namespace {
 struct KeepAll : Hook {
@@ -30,6 +35,10 @@ Kept record(Run& run) {
     const KeepAll hook(kept);
     kept.logits = run.logits().value();
     return kept;
+}
+
+Patch::Patch(std::vector<Site> sites, const Kept& from) : sites(std::move(sites)), from(from) {
+    for (const Site& site : this->sites) from.step(site.block, site.step);
 }
 
 // Patches a copy, so that other handles keep their value. The copy is a constant: no gradient flows through a patch.
@@ -95,8 +104,8 @@ Site head_site(const Sizes& sizes, const std::string& step, int block, int head,
             " has no heads; only query, key, value, context and weights have");
     require(block >= 0 && block < sizes.depth && head >= 0 && head < sizes.heads, "activation_patching: head ", head,
             " of block ", block, ", there are ", sizes.depth, " blocks of ", sizes.heads, " heads, counted from 0");
-    require(step == "weights" || width % sizes.heads == 0, "activation_patching: step ", step, " is ", width, " wide, ",
-            sizes.heads, " heads do not divide it; only query, key, value and context have heads side by side");
+    require(step == "weights" || (width > 0 && width % sizes.heads == 0), "activation_patching: step ", step, " is ", width,
+            " wide, ", sizes.heads, " heads do not divide it; only query, key, value and context have heads side by side");
     Site site{.block = block, .step = sizes.step(step)};
     if (step == "weights") {  // (B * H * T, T): the rows of this head
         for (int b = 0; b < sizes.sequences; ++b)
@@ -112,9 +121,23 @@ Site head_site(const Sizes& sizes, const std::string& step, int block, int head,
 
 // --- the metric ---
 
+static void require_answers(const std::vector<int>& right, const std::vector<int>& wrong, const Matrix& logits) {
+    require(wrong.size() == right.size(), "activation_patching: ", right.size(), " right and ", wrong.size(),
+            " wrong answers; each prompt needs both");
+    for (std::size_t b = 0; b < right.size(); ++b)
+        require(std::min(right[b], wrong[b]) >= 0 && std::max(right[b], wrong[b]) < logits.cols, "activation_patching: answers ",
+                right[b], " and ", wrong[b], " of prompt ", b, ", there are ", logits.cols, " tokens, counted from 0");
+}
+
+static void check(const Metric& metric, const Matrix& logits) {
+    require(metric.length > 0 && logits.rows == static_cast<long>(metric.right.size()) * metric.length,
+            "activation_patching: logits ", logits, " for ", metric.right.size(), " prompts of ", metric.length,
+            " tokens; each token needs a row");
+    require_answers(metric.right, metric.wrong, logits);
+}
+
 std::vector<float> Metric::differences(const Matrix& logits) const {
-    require(logits.rows == static_cast<int>(right.size()) * length, "activation_patching: logits ", logits, " for ", right.size(),
-            " prompts of ", length, " tokens; each token needs a row");
+    check(*this, logits);
     std::vector<float> result;
     for (std::size_t b = 0; b < right.size(); ++b) {
         const int row = (static_cast<int>(b) + 1) * length - 1;
@@ -124,6 +147,7 @@ std::vector<float> Metric::differences(const Matrix& logits) const {
 }
 
 Var Metric::mean_difference(const Var& logits) const {
+    check(*this, logits.value());
     std::vector<int> last_rows;
     for (std::size_t b = 0; b < right.size(); ++b) last_rows.push_back((static_cast<int>(b) + 1) * length - 1);
     const Var last = gather_rows(logits, last_rows);              // (B, V)
@@ -137,6 +161,8 @@ static double mean_of(const std::vector<float>& numbers) {
 }
 
 float Metric::of(const Matrix& logits) const {
+    require(std::isfinite(clean) && std::isfinite(corrupted) && clean != corrupted, "activation_patching: a metric from ",
+            corrupted, " in the corrupted run to ", clean, " in the clean one; the two must differ, make_metric measures them");
     return static_cast<float>((mean_of(differences(logits)) - corrupted) / (clean - corrupted));
 }
 
@@ -149,10 +175,7 @@ Metric make_metric(const std::vector<int>& right, const std::vector<int>& wrong,
         corrupted.logits, " of prompts of ", length, " tokens; each prompt needs both answers, each of its tokens a row");
     require_finite(clean.logits, "activation_patching", "logits of the clean run");
     require_finite(corrupted.logits, "activation_patching", "logits of the corrupted run");
-    for (int b = 0; b < B; ++b)
-        require(std::min(right[b], wrong[b]) >= 0 && std::max(right[b], wrong[b]) < clean.logits.cols,
-                "activation_patching: answers ", right[b], " and ", wrong[b], " of prompt ", b, ", there are ", clean.logits.cols,
-                " tokens, counted from 0");
+    require_answers(right, wrong, clean.logits);
     Metric metric{.right = right, .wrong = wrong, .length = length};
     metric.clean = mean_of(metric.differences(clean.logits));
     metric.corrupted = mean_of(metric.differences(corrupted.logits));
@@ -184,7 +207,12 @@ static void check_rows_of_tokens(const Kept& from, const std::string& step, cons
 //   throws  when several query heads share one head of this step (grouped-query attention), whose columns are not one head's
 static int width_of_heads(const Kept& from, const std::string& step, int block, const Sizes& sizes) {
     if (!has_heads(step)) return 0;  // head_site refuses it
-    const int width = from.step(block, sizes.step(step)).cols;
+    const Matrix& patched = from.step(block, sizes.step(step));
+    const int width = patched.cols;
+    const long rows = static_cast<long>(sizes.sequences) * sizes.length * (step == "weights" ? sizes.heads : 1);
+    require(patched.rows == rows, "activation_patching: step ", step, " of block ", block, " is ", patched, ", ", sizes.sequences,
+            " sequences of ", sizes.length, " tokens and ", sizes.heads, " heads make ", rows,
+            " rows; take the sizes of the run");
     const std::size_t name = step.rfind(' ') + 1;
     const bool is_key = step.substr(name) == "key", is_value = step.substr(name) == "value";
     if (!is_key && !is_value) return width;
@@ -298,8 +326,9 @@ static Kept repeated(const Kept& clean, const std::string& step, const Sizes& si
 // The blocks whose step is restored together with that of block l: only l for "output".
 static std::vector<int> window_of(const std::string& step, int l, int window, int depth) {
     if (step == "output") return {l};
+    const int all = std::min(window, 2 * depth);  // more reach no further block
     std::vector<int> blocks;
-    for (int j = std::max(0, l - window / 2); j < std::min(depth, l + (window + 1) / 2); ++j) blocks.push_back(j);
+    for (int j = std::max(0, l - all / 2); j < std::min(depth, l + (all + 1) / 2); ++j) blocks.push_back(j);
     return blocks;
 }
 
@@ -330,6 +359,7 @@ Matrix causal_trace(Run& copies, const Kept& clean, const std::string& step, int
 // --- attribution patching ---
 
 std::vector<Matrix> gradients_of_inputs(Run& corrupted_run, const Sizes& sizes, const Metric& metric) {
+    check(sizes);
     const Tape tape;
     Recording recording;
     const Var difference = metric.mean_difference(corrupted_run.logits());

@@ -29,7 +29,8 @@ public:
 // Any forward pass as a Run: ForwardPass clean([&] { return gpt::forward(ids, T, w, config).logits; });
 class ForwardPass : public Run {
 public:
-    explicit ForwardPass(std::function<Var()> run) : run(std::move(run)) {}
+    // throws  std::invalid_argument without a run
+    explicit ForwardPass(std::function<Var()> run);
     Var logits() override { return run(); }
 
 private:
@@ -59,7 +60,8 @@ struct Site {
 // While it exists, these sites have the values of another run; the rest of the run is computed from them.
 class Patch : public Hook {
 public:
-    Patch(std::vector<Site> sites, const Kept& from) : sites(std::move(sites)), from(from) {}
+    // throws  std::invalid_argument for a site that the other run has not kept: it would never be patched
+    Patch(std::vector<Site> sites, const Kept& from);
     Var at(const StepId& step, const Var& value) override;
 
 private:

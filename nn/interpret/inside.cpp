@@ -60,6 +60,7 @@ static BlockSteps steps_of_block(const Recording& recording, const Inside& insid
 }
 
 Inspection follow(const std::function<Var()>& run, const Inside& inside, const std::vector<Asked>& asked) {
+    require(static_cast<bool>(run), "follow: no run is given; give a function that runs the model once");
     std::optional<Tape> tape;
     if (!asked.empty()) tape.emplace();
     const Recording recording;

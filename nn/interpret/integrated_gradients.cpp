@@ -12,6 +12,12 @@ namespace integrated_gradients {
 
 // --- any model as an output ---
 
+Var InputAt::at(const StepId& step, const Var& value) {
+    if (!step.is(name)) return value;
+    read = true;
+    return x;
+}
+
 OutputOf::OutputOf(std::function<Var()> run, std::string step, std::vector<int> rows, std::vector<int> columns,
                    std::vector<int> against)
     : run(std::move(run)),
@@ -19,6 +25,7 @@ OutputOf::OutputOf(std::function<Var()> run, std::string step, std::vector<int> 
       rows(std::move(rows)),
       columns(std::move(columns)),
       against(std::move(against)) {
+    require(static_cast<bool>(this->run), "integrated_gradients: no run is given; give a function that runs the model once");
     require(this->columns.size() == this->rows.size() && (this->against.empty() || this->against.size() == this->rows.size()),
             "integrated_gradients: ", this->columns.size(), " outputs of ", this->rows.size(), " rows are to be explained, ",
             this->against.size(), " to be subtracted");
@@ -26,7 +33,10 @@ OutputOf::OutputOf(std::function<Var()> run, std::string step, std::vector<int> 
 
 Var OutputOf::of(const Var& x) {
     const InputAt input(step, x);
-    const Var chosen = gather_rows(run(), rows);                              // (B, K)
+    const Var outputs = run();
+    require(input.was_read(), "integrated_gradients: the run has no step ", step,
+            " whose value could be replaced; see hook.h for the names");
+    const Var chosen = gather_rows(outputs, rows);                            // (B, K)
     const Var asked = pick(chosen, columns);                                  // (B, 1)
     return against.empty() ? asked : subtract(asked, pick(chosen, against));  // (B, 1)
 }

@@ -33,11 +33,13 @@ public:
 class InputAt : public Hook {
 public:
     InputAt(std::string step, Var x) : name(std::move(step)), x(std::move(x)) {}
-    Var at(const StepId& step, const Var& value) override { return step.is(name) ? x : value; }
+    Var at(const StepId& step, const Var& value) override;
+    bool was_read() const { return read; }  // whether the run has come to the step
 
 private:
     std::string name;
     Var x;
+    bool read = false;
 };
 
 // One output of each group, or the difference of two, of any model of this project.

@@ -195,7 +195,8 @@ std::vector<Part> parts_of(const Inspection& trace, const Inside& inside) {
     for (const Block& block : inside.blocks)
         require(!block.scale1 && !block.scale2 && !block.cross.query.weight,
                 "logit_lens: parts are not defined for blocks with layer scale or cross-attention");
-    const Matrix& embedded = trace.residual_streams.at(0);
+    require(!trace.residual_streams.empty(), "logit_lens: a trace without residual streams; follow() keeps them");
+    const Matrix& embedded = trace.residual_streams[0];
     std::vector<Part> parts = parts_of(trace.steps, inside.blocks, options.heads, embedded, Matrix(embedded.rows, embedded.cols));
     parts.erase(parts.end() - 2);  // "pos_embed": the input of the first block already contains the positions
     return parts;

@@ -408,6 +408,8 @@ static Matrix head_relevance(const Inspection& trace, const Inside& inside, int 
     }
     const Matrix outputs = outputs_of(last, inside);  // (1, K)
     const int column = trace.asked[0].column;
+    require(column >= 0 && column < trace.outputs.cols, "rollout: output ", column, " was requested, the run has returned ",
+            trace.outputs, "; they are counted from 0");
     const float said = trace.outputs(row, column), ours = outputs.cols == trace.outputs.cols ? outputs(0, column) : said + 1e9f;
     require(std::isfinite(said), "rollout: output ", column, " is ", said,
             ", there is nothing to explain; look for a NaN or an infinity in the weights or in the input");

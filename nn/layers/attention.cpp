@@ -28,8 +28,17 @@ static void require_whole_heads(const Matrix& q, const Matrix& k, const Matrix& 
             " as many");
 }
 
+// attention() rotates, and adds to the cache, before it calls these.
+static void require_no_rotation(const Attending& how, Where where) {
+    require(how.rotary.base == 0 && how.cache == nullptr, where,
+            "attend: a rotation or a cache is given, which attention() applies to the projected queries and keys; call that");
+}
+
+static void require_fitting(const Matrix& q, const Matrix& k, const Matrix& v, int heads, const Attending& how, Where where);
+
 Matrix attend_textbook(const Matrix& q, const Matrix& k, const Matrix& v, int heads, const Attending& how) {
     require_whole_heads(q, k, v, heads);
+    require_fitting(q, k, v, heads, how, Where::current());
     const int h = q.cols / heads, groups = k.cols / h, value_width = v.cols / groups;
     const float scale = how.scale != 0 ? how.scale : 1 / std::sqrt(static_cast<float>(h));
     const Segments queries = how.segments.list.empty() ? Segments::one(q.rows) : how.segments;
@@ -377,8 +386,15 @@ static Explained attend_explained(const Record& record, const std::vector<Var>& 
 
 static Attended attend_in_steps(const Var& q, const Var& k, const Var& v, const Plan& plan, const Var& bias);
 
+// The doors of attend(), for its specification.
+static void require_fitting(const Matrix& q, const Matrix& k, const Matrix& v, int heads, const Attending& how, Where where) {
+    require_no_rotation(how, where);
+    make_plan(q, k, v, heads, how, where);
+}
+
 // With a tape or a KeepSteps the weights of all pieces and heads are kept; otherwise each piece has temporary ones.
 Attended attend(const Var& q, const Var& k, const Var& v, int heads, const Attending& how, Where where) {
+    require_no_rotation(how, where);
     Plan plan = make_plan(q, k, v, heads, how, where);
     if (hook_lives()) return attend_in_steps(q, k, v, plan, how.bias);
     const bool keep = steps_are_kept();
@@ -575,6 +591,8 @@ AttentionSteps attention(const Sources& from, const Attention& w, int heads, con
         k = cache->keys;
         v = cache->values;
     }
+    attending.rotary = {};
+    attending.cache = nullptr;
     const Attended attended = attend(q, k, v, heads, attending);  // (n, H h)
     steps.weights = attended.weights;
     steps.context = named_step("context", attended.context);

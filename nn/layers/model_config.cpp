@@ -90,6 +90,7 @@ std::optional<ModelConfig::Found> ModelConfig::found(const Setting& setting) con
 ModelConfig::Found ModelConfig::required(const Setting& setting) const {
     const std::optional<Found> value = found(setting);
     if (value) return *value;
+    require(!setting.keys.empty(), path, ": a setting \"", setting.what, "\" without a key, under which files would store it");
     const std::string option = setting.option.empty() ? "" : ", or give " + setting.option;
     const bool has_file = config.kind == Json::Kind::object;
     require(false, path, ": missing setting: ", setting.what, ", which tensor shapes do not determine; ",
@@ -290,6 +291,8 @@ void require_depth(std::string_view who, int depth, std::size_t held) {
 }
 
 double ratio_of(int inner, int width) {
+    require(inner >= 0 && width > 0, "ratio_of: an inner width of ", inner, " and a width of ", width,
+            ", which must be at least 0 and 1");
     const double ratio = static_cast<double>(inner) / width;
     return static_cast<int>(width * ratio) == inner ? ratio : std::nextafter(ratio, std::numeric_limits<double>::infinity());
 }

@@ -9,9 +9,14 @@
 #include "nn/base/functions.h"
 #include "nn/base/parallel.h"
 
-Norm make_layer_norm(int width) { return {.gain = parameter(Matrix(1, width, 1)), .bias = parameter(Matrix(1, width))}; }
+static Var ones(const char* place, int width) {
+    require(width > 0, place, ": a width of ", width, ", it must be at least 1");
+    return parameter(Matrix(1, width, 1));
+}
 
-Norm make_rms_norm(int width) { return {.gain = parameter(Matrix(1, width, 1)), .bias = {}}; }
+Norm make_layer_norm(int width) { return {.gain = ones("make_layer_norm", width), .bias = parameter(Matrix(1, width))}; }
+
+Norm make_rms_norm(int width) { return {.gain = ones("make_rms_norm", width), .bias = {}}; }
 
 namespace {
 struct NormRecord : Record {

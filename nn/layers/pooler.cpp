@@ -1,5 +1,7 @@
 #include "nn/layers/pooler.h"
 
+#include <limits>
+
 #include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
@@ -50,7 +52,7 @@ static Var tokens_and_latents(const Var& tokens, const Var& latents, int sequenc
 // Adds row f of the table to every token of frame f.
 static Var add_frames(const Var& tokens, int sequences, const Var& frames) {
     const int F = frames.rows(), n = tokens.rows() / sequences;
-    require(n % F == 0, "resample: ", n, " tokens do not divide into ", F, " frames; give a multiple of ", F);
+    require(F > 0 && n % F == 0, "resample: ", n, " tokens do not divide into ", F, " frames; give a multiple of ", F);
     std::vector<int> frame_of_token;
     for (int i = 0; i < n; ++i) frame_of_token.push_back(i / (n / F));
     return add_repeated(tokens, gather_rows(frames, frame_of_token));
@@ -82,6 +84,11 @@ ResamplerSteps resample(const Var& tokens, int sequences, const Resampler& w, in
 }
 
 Resampler make_resampler(Random& random, const ResamplerShape& shape, const Init& init) {
+    require(shape.frames > 0, "make_resampler: ", shape.frames, " frames, there must be at least 1; 1 = images");
+    require(shape.depth > 0 && shape.heads > 0 && shape.head_width > 0, "make_resampler: ", shape.depth, " layers of ",
+            shape.heads, " heads of width ", shape.head_width, ", each must be at least 1");
+    require(long{shape.heads} * shape.head_width <= std::numeric_limits<int>::max(), "make_resampler: ", shape.heads,
+            " heads of width ", shape.head_width, " are wider than the 2147483647 columns of a matrix");
     const BlockShape layer{.width = shape.width,
                            .mlp_width = shape.mlp_width,
                            .query_width = shape.heads * shape.head_width,
@@ -89,9 +96,6 @@ Resampler make_resampler(Random& random, const ResamplerShape& shape, const Init
                            .key_bias = false,
                            .value_bias = false,
                            .bias = false};
-    require(shape.frames > 0, "make_resampler: ", shape.frames, " frames, there must be at least 1; 1 = images");
-    require(shape.depth > 0 && shape.heads > 0 && shape.head_width > 0, "make_resampler: ", shape.depth, " layers of ",
-            shape.heads, " heads of width ", shape.head_width, ", each must be at least 1");
     Resampler w;
     w.latents = make_weight(random, shape.latents, shape.width, init);
     if (shape.frames > 1) w.frames = make_weight(random, shape.frames, shape.width, init);

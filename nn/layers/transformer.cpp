@@ -86,6 +86,9 @@ BlockSteps block(const Var& z, const Block& w, const BlockOptions& options, cons
         steps.norm_cross = post ? steps.after_cross : x;
     }
 
+    require(w.cross.query.weight || !context.source, "block: a source ", context.source ? shape(context.source.value()) : "",
+            " is given, but no cross-attention that would read it; leave it out, or make the block with a source_width");
+
     // MLP: each token by itself.
     steps.output = steps.after_cross;
     if (w.mlp.expand.weight) {
@@ -138,6 +141,8 @@ static Linear fresh_linear(Random& random, int in, int out, bool bias, const Ini
 
 // A layer that writes to the residual stream.
 static Linear fresh_residual_linear(Random& random, int in, int out, bool bias, const Init& init) {
+    require(std::isfinite(init.residual), "Init: a residual factor of ", init.residual,
+            ", it must be finite; 1 / sqrt(2 L) in GPT-2");
     Linear layer = fresh_linear(random, in, out, bias, init);
     for (float& x : layer.weight.value()) x *= init.residual;
     return layer;

@@ -29,9 +29,26 @@ static void require_bias(const char* name, const Var& bias, int channels, Where 
             " for ", channels, " channels, it must be (1, ", channels, ")");
 }
 
+static void require_weight_of_window(const char* name, const Matrix& weight, int side, int channels, Where where) {
+    const double rows = static_cast<double>(side) * side * channels;
+    require(side > 0 && weight.rows == rows, where, name, ": a weight ", weight, " for ", channels,
+            " channels and a kernel of side ", side, ", it must have ", static_cast<long>(rows), " rows");
+}
+
+static void require_weight_of_squares(const char* name, const Matrix& weight, int side, int channels, Where where) {
+    const long taps = long{side} * side;
+    require(side > 0 && weight.rows == channels && weight.cols > 0 && weight.cols % taps == 0, where, name, ": a weight ", weight,
+            " for ", channels, " channels and a kernel of side ", side, ", it must be (", channels, ", ", taps,
+            " * channels out)");
+}
+
 // --- convolution ---
 
 Matrix convolve_textbook(const Matrix& x, const MapSize& size, const Matrix& weight, const Matrix& bias, const Window& window) {
+    const Where where = Where::current();
+    require_map({x, size}, "convolve_textbook", where);
+    require_weight_of_window("convolve_textbook", weight, window.side, x.cols, where);
+    if (!bias.empty()) require_bias("convolve_textbook", bias, weight.cols, where);
     const MapSize output = size_after(size, window);
     const int C = x.cols, D = weight.cols;
     Matrix result = Matrix::unset(output.rows(), D);
@@ -56,9 +73,8 @@ Matrix convolve_textbook(const Matrix& x, const MapSize& size, const Matrix& wei
 
 Map convolve(const Map& x, const Convolution& w, const Window& window, Where where) {
     require_map(x, "convolve", where);
+    require_weight_of_window("convolve", w.weight.value(), window.side, x.channels(), where);
     const int taps = window.side * window.side;
-    require(w.weight.rows() == taps * x.channels(), where, "convolve: a weight ", w.weight.value(), " for ", x.channels(),
-            " channels and a kernel of side ", window.side, ", it must have ", taps * x.channels(), " rows");
     require_bias("convolve", w.bias, w.weight.cols(), where);
     const MapSize output = size_after(x.size, window, where);
     const bool one_by_one = window.side == 1 && window.stride == 1 && output == x.size;  // nothing to gather
@@ -75,6 +91,8 @@ TransposedConvolution make_transposed_convolution(Random& random, int side, int 
 }
 
 Matrix convolve_transposed_textbook(const Matrix& x, const MapSize& size, const Matrix& weight, const Matrix& bias, int side) {
+    require_map({x, size}, "convolve_transposed_textbook", Where::current());
+    require_weight_of_squares("convolve_transposed_textbook", weight, side, x.cols, Where::current());
     const int C = x.cols, D = weight.cols / (side * side);
     const MapSize spread{size.images, (size.height - 1) * side + 1, (size.width - 1) * side + 1};  // zeros between the pixels
     Matrix stuffed(spread.rows(), C);
@@ -103,10 +121,8 @@ static std::vector<int> rows_of_new_pixels(const MapSize& size, const MapSize& n
 
 Map convolve_transposed(const Map& x, const TransposedConvolution& w, int side, Where where) {
     require_map(x, "convolve_transposed", where);
+    require_weight_of_squares("convolve_transposed", w.weight.value(), side, x.channels(), where);
     const int taps = side * side;
-    require(side > 0 && w.weight.rows() == x.channels() && w.weight.cols() % taps == 0, where, "convolve_transposed: a weight ",
-            w.weight.value(), " for ", x.channels(), " channels and a kernel of side ", side, ", it must be (", x.channels(),
-            ", ", taps, " * channels out)");
     const int D = w.weight.cols() / taps;
     require_bias("convolve_transposed", w.bias, D, where);
     const MapSize size = x.size, new_size{size.images, size.height * side, size.width * side};
@@ -122,6 +138,9 @@ void add_parameters(Parameters& table, const std::string& name, const Convolutio
     require(stored != Stored::out_by_in, "add_parameters: ", name,
             ": a convolution cannot be stored out by in, which is the layout of linear layers; give Stored::patches or "
             "Stored::as_it_is");
+    const long taps = long{side} * side;
+    require(side > 0 && w.weight.rows() % taps == 0, "add_parameters: ", name, " is a weight ", w.weight.value(),
+            ", whose rows are not a whole number of channels for a kernel of side ", side);
     const long k = side, out = w.weight.cols(), in = w.weight.rows() / (k * k);
     table.push_back({name + ".weight",
                      stored == Stored::patches ? std::vector<long>{out, in, k, k} : std::vector<long>{k, k, in, out},
@@ -131,6 +150,9 @@ void add_parameters(Parameters& table, const std::string& name, const Convolutio
 }
 
 void add_parameters(Parameters& table, const std::string& name, const TransposedConvolution& w, int side) {
+    const long taps = long{side} * side;
+    require(side > 0 && w.weight.cols() % taps == 0, "add_parameters: ", name, " is a weight ", w.weight.value(),
+            ", whose columns are not a whole number of channels for a kernel of side ", side);
     const long k = side, in = w.weight.rows(), out = w.weight.cols() / (k * k);
     table.push_back({name + ".weight", {in, out, k, k}, Stored::deconvolution, {w.weight}});
     if (w.bias) table.push_back({name + ".bias", {out}, Stored::as_it_is, {w.bias}});

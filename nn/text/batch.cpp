@@ -1,6 +1,7 @@
 #include "nn/text/batch.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "nn/base/require.h"
 #include "nn/training/loss.h"
@@ -78,6 +79,8 @@ std::vector<int> positions(const TokenBatch& batch, int last) {
 
 std::vector<int> position_rows(const TokenBatch& batch, int offset, int last) {
     require(offset >= 0, "position_rows: an offset of ", offset, ", the reserved rows cannot be fewer than 0; 2 in fairseq");
+    require(offset <= std::numeric_limits<int>::max() - batch.length, "position_rows: an offset of ", offset, " and ",
+            batch.length, " tokens, more rows than an int can count; 2 in fairseq");
     std::vector<int> rows = positions(batch, last);
     const int n = static_cast<int>(rows.size()) / batch.sequences;  // last columns
     for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -152,6 +155,7 @@ void append(TokenBatch& seen, const TokenBatch& next) {
 TokenBatch select_sequences(const TokenBatch& batch, const std::vector<int>& chosen) {
     require_fits("select_sequences", batch);
     const int T = batch.length, count = static_cast<int>(chosen.size());
+    require(count > 0, "select_sequences: none of ", batch.sequences, " sequences is chosen; choose at least one");
     TokenBatch selected{.sequences = count, .length = T, .ids = {}, .mask = batch.mask.empty() ? Matrix() : Matrix(count, T)};
     for (int s = 0; s < count; ++s) {
         const int b = chosen[s];

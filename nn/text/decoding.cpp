@@ -66,7 +66,13 @@ static void apply_temperature(float* logits, int V, float temperature) {
     for (int j = 0; j < V; ++j) logits[j] = (logits[j] - largest) / temperature;
 }
 
+static void require_share(const float* probabilities, int V, float p) {
+    require(V >= 0 && (V == 0 || probabilities != nullptr) && p >= 0, "keep_top_p: a share p of ", p, " of ", V,
+            " probabilities; p must be a number from 0 on, and the probabilities must be there");
+}
+
 void keep_top_p_textbook(float* probabilities, int V, float p) {
+    require_share(probabilities, V, p);
     if (p >= 1) return;
     std::vector<int> order(V);  // ids, likeliest first
     std::iota(order.begin(), order.end(), 0);
@@ -145,6 +151,7 @@ static LastKept last_kept(const float* probabilities, int V, float p) {
 }
 
 void keep_top_p(float* probabilities, int V, float p) {
+    require_share(probabilities, V, p);
     if (p >= 1 || V == 0) return;
     const LastKept last = last_kept(probabilities, V, p);
     for (int j = 0; j < V; ++j) probabilities[j] = probabilities[j] < last.probability ? 0 : probabilities[j];

@@ -56,6 +56,9 @@ int tokens_read(int prompt_length, int new_tokens) {
 }
 
 Var last_rows(const Var& hidden, const TokenBatch& batch) {
+    require(batch.sequences > 0 && hidden.rows() == long{batch.sequences} * batch.length, "last_rows: hidden states ",
+            hidden.value(), " for ", batch.sequences, " sequences of ", batch.length,
+            " tokens; each token needs a row, and there must be one");
     std::vector<int> rows;
     for (int b = 0; b < batch.sequences; ++b) rows.push_back((b + 1) * batch.length - 1);
     return gather_rows(hidden, rows);

@@ -200,7 +200,8 @@ Var binary_cross_entropy(const Var& logits, const Matrix& targets, Where where) 
 //   -log p_right = softplus(-s)   and   (1 - p_right)^gamma = sigmoid(-s)^gamma = exp(-gamma softplus(s))
 Var focal_losses(const Var& logits, const Matrix& targets, float alpha, float gamma, Where where) {
     require_same_shape("focal_losses", logits, targets, where);
-    require(gamma >= 0, where, "focal_losses: gamma is ", gamma, ", it may not be negative");
+    require(gamma >= 0 && std::isfinite(gamma), where, "focal_losses: gamma is ", gamma,
+            ", it must be finite and at least 0; 2 is usual");
     require(alpha >= 0 && alpha <= 1, where, "focal_losses: alpha is ", alpha, ", it must lie between 0 and 1; 0.25 is usual");
     Matrix sign = Matrix::unset(targets.rows, targets.cols), balance = Matrix::unset(targets.rows, targets.cols);
     for (std::size_t k = 0; k < targets.size(); ++k) {

@@ -18,6 +18,9 @@ void move_towards(const std::vector<Var>& average, const std::vector<Var>& model
     for (std::size_t k = 0; k < average.size(); ++k)
         require(same_shape(average[k].value(), model[k].value()), "move_towards: matrix ", static_cast<int>(k), " is ",
                 average[k].value(), ", that of the model is ", model[k].value(), ", the shapes must be equal");
+    for (std::size_t k = 0; k < average.size(); ++k)
+        require(!average[k].same_as(model[k]), "move_towards: matrix ", static_cast<int>(k), " of the average, ",
+                average[k].value(), ", is that of the model itself; an average needs a copy of the weights");
     for (std::size_t k = 0; k < average.size(); ++k) {
         Var target = average[k];  // another handle on the same numbers
         Matrix& theta_average = target.value();

@@ -127,9 +127,13 @@ void AdamW::update(float learning_rate) {
     }
 }
 
+static void require_momentum(float momentum) {
+    require(momentum >= 0 && momentum < 1, "Sgd: a momentum of ", momentum, ", it must be from 0 to below 1; 0.9 is usual");
+}
+
 Sgd::Sgd(std::vector<Var> given, float learning_rate, float momentum) : learning_rate(learning_rate), momentum(momentum) {
     require_rate("Sgd", learning_rate);
-    require(momentum >= 0 && momentum < 1, "Sgd: a momentum of ", momentum, ", it must be from 0 to below 1; 0.9 is usual");
+    require_momentum(momentum);
     variables = std::move(given);
     require_trained("Sgd", variables);
     require_distinct("Sgd", variables);
@@ -138,6 +142,7 @@ Sgd::Sgd(std::vector<Var> given, float learning_rate, float momentum) : learning
 
 void Sgd::update(float lr) {
     require_rate("Sgd", lr);
+    require_momentum(momentum);
     require_as_many("Sgd", variables.size(), {m.size()});
     ++steps;
     for (std::size_t i = 0; i < variables.size(); ++i) {

@@ -22,12 +22,27 @@ static Parameters moment_table(const AdamW& optimizer) {
     return table;
 }
 
+// A variable that is not saved would have its old moments and new numbers after a resumption.
+static void require_parameters(const AdamW& optimizer, const Parameters& parameters) {
+    std::set<const Record*> saved;
+    for (const Var& variable : variables(parameters)) saved.insert(variable.operator->());
+    for (std::size_t k = 0; k < optimizer.variables.size(); ++k) {
+        const Var& variable = optimizer.variables[k];
+        require(saved.count(variable.operator->()) == 1, "save_training_state: variable ", k, " of the optimizer, ",
+                variable.value(), ", is not among the parameters that are saved; give the model that it trains");
+        for (const Matrix* const moment : {&optimizer.m[k], &optimizer.v[k]})
+            require(moment->empty() || same_shape(*moment, variable.value()), "save_training_state: a moment ", *moment,
+                    " of variable ", k, ", ", variable.value(), "; leave the moments of an optimizer alone");
+    }
+}
+
 void save_training_state(const std::string& path, const Parameters& parameters, const AdamW& optimizer, const Random& random,
                          const std::map<std::string, std::string>& metadata) {
     const std::size_t variables = optimizer.variables.size();
     for (const std::size_t list : {optimizer.m.size(), optimizer.v.size(), optimizer.variable_steps.size()})
         require(list == variables, "save_training_state: an AdamW of ", variables, " variables with ", list,
                 " moments or counts of steps; make a new optimizer when variables are added or taken away");
+    require_parameters(optimizer, parameters);
     Parameters all = parameters;
     for (const Parameter& moment : moment_table(optimizer)) all.push_back(moment);
     std::vector<TensorToWrite> tensors;

@@ -1,5 +1,6 @@
 #include "nn/training/train.h"
 
+#include <algorithm>
 #include <cmath>
 
 // Also false for NaN.
@@ -30,8 +31,16 @@ bool ShowProgress::after_step(int step, float loss) {
     return true;
 }
 
+// Variables that the loss does not reach would stay as they are, however long the training. A loss of 0 may reach none: a batch
+// without a label.
+static void require_reached(const std::vector<Var>& variables, int step, float loss) {
+    const bool reached = std::any_of(variables.begin(), variables.end(), [](const Var& v) { return !v.gradient().empty(); });
+    require(reached || loss == 0, "train: the loss of step ", step, ", ", loss, ", depends on none of the ", variables.size(),
+            " variables that are trained; give those that it is computed from");
+}
+
 // The gradients of one batch, in the gradient of every variable.   returns  the loss
-static float loss_and_gradients(Objective& objective, int step) {
+static float loss_and_gradients(Objective& objective, int step, const std::vector<Var>& variables) {
     const Tape tape;                        // records the operations of the loss
     const Var loss = objective.loss(step);  // (1, 1)
     if (!loss) return 0;
@@ -40,11 +49,12 @@ static float loss_and_gradients(Objective& objective, int step) {
         std::isfinite(value), "train: the loss of step ", step, " is ", value,
         ", training has blown up; a smaller learning rate or a longer warm-up may help; --trap-nan (trap_nan(true)) names the operation that made it");
     backward(loss);
+    require_reached(variables, step, value);
     return value;
 }
 
 float train_step(Objective& objective, int step, Optimizer& optimizer, float learning_rate, float clip_norm) {
-    const float loss = loss_and_gradients(objective, step);
+    const float loss = loss_and_gradients(objective, step, optimizer.variables);
     if (clip_norm != no_clipping) clip_gradient_norm(optimizer.variables, clip_norm);
     optimizer.update(learning_rate);
     zero_gradients(optimizer.variables);

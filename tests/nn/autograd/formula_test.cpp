@@ -323,4 +323,37 @@ TEST_CASE("written_out: comparisons and each function keep their words, with bra
     CHECK(written("exp(sum(k, 3, a(0,k)))") == "exp(6)");  // a sum inside becomes its value
 }
 
+TEST_CASE("evaluate, gradient_formula: without matrices, tables or such an input the name that is missing is told") {
+    const auto refusal = [](const char* words) { return error_of([&] { evaluate(parse_formula(words), Facts{}, 0, 0); }); };
+    CHECK(evaluate(parse_formula("i + sum(k, -5, 1)"), Facts{}, 2, 0) == 2);
+    CHECK(refusal("a(i,j)") == "formula: there is no input 0");
+    CHECK(refusal("y(i,j)") == "formula: there is no matrix y");
+    CHECK(refusal("dy(i,j)") == "formula: there is no matrix dy");
+    CHECK(refusal("factor") == "formula: there is no number factor");
+    CHECK(refusal("index(3)") == "formula: there is no function index");
+    CHECK(refusal("sum(k, 3000000000, 1)") == "formula: a sum of 3000000000.000000 terms, which an int cannot count");
+    const Explained square{.value = "a(i,j)", .gradients = {"dy(i,j)"}};
+    const Matrix m(1, 1);
+    const Facts facts{.inputs = {&m}};
+    CHECK(gradient_formula(square, facts, 0) == "dy(i,j)");
+    for (const int input : {-1, 1})
+        CHECK(error_of([&] { gradient_formula(square, facts, input); }) ==
+              "gradient_formula: input " + std::to_string(input) + " of 1, counted from 0");
+}
+
+TEST_CASE("parse_formula: sums, bindings and sizes without their arguments, and brackets without end, are refused") {
+    const auto refusal = [](const std::string& words) { return error_of([&] { parse_formula(words); }); };
+    CHECK(refusal("sum(k, 3)").ends_with("letter 9: sum has 2 arguments, it needs 3"));
+    CHECK(refusal("let(k, 3)").ends_with("let has 2 arguments, it needs 3"));
+    CHECK(refusal("if(1)").ends_with("if has 1 arguments, it needs 3"));
+    CHECK(refusal("rows(a, b)").ends_with("rows has 2 arguments, it needs 1"));
+    CHECK(refusal("cols(3)").ends_with("the first argument of cols must be a name"));
+    CHECK(refusal("sum(1, 2, 3)").ends_with("the first argument of sum must be a name"));
+    const auto nested = [](int depth) { return std::string(depth, '(') + "1" + std::string(depth, ')'); };
+    CHECK(refusal(nested(199)).empty());
+    CHECK(refusal(nested(200)).ends_with("letter 200: brackets and signs lie too deep inside one another"));
+    CHECK(refusal(std::string(100000, '-') + "1").ends_with("brackets and signs lie too deep inside one another"));
+    CHECK(refusal("1" + std::string(300, ' ') + "- (2) - (3)").empty());
+}
+
 TEST_SUITE_END();

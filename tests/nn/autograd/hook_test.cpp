@@ -171,4 +171,13 @@ TEST_CASE("Hook: a step that is replaced by nothing is refused") {
     CHECK_THROWS_WITH(named_step("output", Matrix(2, 3)), doctest::Contains(" is (2, 3), it cannot be replaced by nothing"));
 }
 
+TEST_CASE("InStack, named_step: a name that is no name is refused") {
+    CHECK(error_of([] { const InStack stack(nullptr); }).starts_with("InStack: no name is given"));
+    Recording recording;
+    CHECK(error_of([] { named_step(nullptr, Var(Matrix(2, 3))); }) ==
+          "named_step: no name is given for a value (2, 3); hook.h lists the names");
+    named_step("input", Var(Matrix(2, 3)));
+    CHECK(recording.has(-1, "input"));  // the refused stack left no name behind
+}
+
 TEST_SUITE_END();

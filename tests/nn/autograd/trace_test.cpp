@@ -204,4 +204,16 @@ TEST_CASE("Tracing: an absent input has the number -1") {
     CHECK(trace.values[2].inputs == std::vector<int>{0, -1, 1});
 }
 
+TEST_CASE("facts_of, readers_of: a value that the trace does not have is refused") {
+    Trace trace;
+    trace.values.push_back({.operation = "add", .inputs = {-1, 1}, .value = Matrix(1, 1)});
+    for (const int index : {-1, 1}) {
+        const std::string rule = ": value " + std::to_string(index) + " of a trace of 1, counted from 0";
+        CHECK(error_of([&] { facts_of(trace, index); }) == "facts_of" + rule);
+        CHECK(error_of([&] { readers_of(trace, index); }) == "readers_of" + rule);
+    }
+    CHECK(error_of([&] { facts_of(trace, 0); }) == "facts_of: value 1 of a trace of 1, counted from 0");  // its second input
+    CHECK(readers_of(trace, 0).empty());
+}
+
 TEST_SUITE_END();

@@ -285,3 +285,21 @@ TEST_CASE("RandomAccessFile: a pipe is refused at once, opening it would wait fo
     CHECK(error_of([&] { RandomAccessFile{folder.path("pipe")}; }) ==
           folder.path("pipe") + ": cannot be read in pieces, it is not an ordinary file");
 }
+
+TEST_CASE("AtomicFile: after commit() nothing more is written, and it is not committed again") {
+    const TemporaryFolder folder;
+    const std::string path = folder.path("f");
+    AtomicFile file(path);
+    CHECK(error_of([&] { file.write(nullptr, 3); }).starts_with(path + ": 3 bytes at no address cannot be written"));
+    file.write("abc", 3);
+    file.commit();
+    CHECK(error_of([&] { file.write("d", 1); }).starts_with(path + ": 1 bytes after commit() cannot be written"));
+    CHECK(error_of([&] { file.commit(); }) == path + ": commit() a second time; the file is complete after the first");
+    CHECK(read_file(path) == "abc");
+}
+
+TEST_CASE("read_file, RandomAccessFile: an empty name is told") {
+    const std::string rule = "a file to be read needs a name, this one is empty";
+    CHECK(error_of([] { read_file(""); }) == rule);
+    CHECK(error_of([] { const RandomAccessFile file(""); }) == rule);
+}

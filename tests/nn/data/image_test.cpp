@@ -371,3 +371,9 @@ TEST_CASE("Warp: the defaults") {
     CHECK(usual.xy == 0);
     CHECK(usual.xx == 1);
 }
+
+TEST_CASE("image_from_channels_first: no numbers are refused, unless there is no pixel") {
+    CHECK(error_of([] { image_from_channels_first(nullptr, 1, 2, 3); }) ==
+          "image_from_channels_first: no numbers for an image of 2 x 3 x 1; it needs one for each pixel and channel");
+    CHECK(image_from_channels_first(nullptr, 1, 0, 3).pixels.empty());
+}

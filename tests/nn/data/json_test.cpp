@@ -227,3 +227,10 @@ TEST_CASE("read_json: a file of another kind is refused with its kind; a number 
     CHECK(read_json(folder.file("b.json", "7")).number == 7);
     CHECK(read_json(folder.file("c.json", "{\"a\":1}")).members.size() == 1);
 }
+
+TEST_CASE("visit_members, require_no_added_tokens: a missing function is refused") {
+    CHECK(error_of([] { visit_members("{\"a\": 1}", "t.json", 10, nullptr); }) ==
+          "t.json: visit_members needs a function that takes each member");
+    CHECK(error_of([] { require_no_added_tokens("no such file", nullptr); }) ==
+          "no such file: require_no_added_tokens needs a function that knows the ids");
+}

@@ -207,7 +207,9 @@ TEST_CASE("write_safetensors: names, shapes and numbers that do not fit are refu
     CHECK(error_of([&] {
               write_safetensors(path, {{"a", {3}, two}});
           }) == path + ": tensor \"a\": the shape (3) does not fit 2 numbers");
-    CHECK_THROWS_WITH(write_safetensors(path, {{"a", {-1, -2}, two}}), "the shape (-1, -2) has a negative dimension");
+    CHECK(error_of([&] {
+              write_safetensors(path, {{"a", {-1, -2}, two}});
+          }) == path + ": tensor \"a\": the shape (-1, -2) has a negative dimension");
     CHECK(folder.names().empty());
 }
 

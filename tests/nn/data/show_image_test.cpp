@@ -62,4 +62,12 @@ TEST_CASE("image_text: an image of more than 96 rows, or with a row of more than
     CHECK(taller.starts_with("193 x 1 x 1  one pixel of 3 x 3\n"));
 }
 
+TEST_CASE("channel, which show and stats print: an image whose numbers were moved away is refused") {
+    Image given(2, 3, 1);
+    const Image taken = std::move(given);
+    const std::string rule = "channel: an image of 2 x 3 x 1 holds 0 numbers, it must hold one for each pixel and channel";
+    CHECK(error_of([&] { channel(given, 0); }) == rule);
+    CHECK(channel(taken, 0).size() == 6);
+}
+
 TEST_SUITE_END();

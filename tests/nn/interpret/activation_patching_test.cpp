@@ -429,4 +429,76 @@ TEST_CASE("activation_patching::Receiver: the defaults") {
     CHECK(usual.head == -1);
 }
 
+TEST_CASE("ForwardPass, Patch: no run, and a site that the other run has not kept, are refused before anything runs") {
+    CHECK(error_of([] { patching::ForwardPass run(nullptr); }) ==
+          "activation_patching: no run is given; give a function that runs the model once");
+    const PatchingCase c = small_case();
+    GptRun clean_run(c.w, c.config, make_batch(c.clean_ids));
+    const patching::Kept clean = patching::record(clean_run);
+    const auto refusal = [&](int block, const std::string& step) {
+        return error_of([&] { patching::Patch patch({{.block = 0, .step = "input"}, {.block = block, .step = step}}, clean); });
+    };
+    CHECK(refusal(2, "input").empty());
+    CHECK(refusal(3, "input").starts_with("activation_patching: this run had no step input in block 3, which has no steps"));
+    CHECK(refusal(2, "inputs").starts_with("activation_patching: this run had no step inputs in block 2, which has after_att"));
+    CHECK(refusal(2, "decoder input").starts_with("activation_patching: this run had no step decoder input in block 2"));
+}
+
+TEST_CASE("Metric: made by hand, it needs both answers of every prompt, and two different ends") {
+    const Matrix logits(4, 3);  // one prompt of four tokens, three words
+    const patching::Metric good{.right = {2}, .wrong = {1}, .length = 4, .clean = 1, .corrupted = 0};
+    CHECK(good.of(logits) == 0);
+    const auto refusal = [&](const patching::Metric& metric) {
+        const std::string of = error_of([&] { metric.of(logits); });
+        CHECK(error_of([&] { metric.differences(logits); }) == (metric.clean == 1 ? of : ""));
+        CHECK(error_of([&] { metric.mean_difference(logits); }) == (metric.clean == 1 ? of : ""));
+        return of;
+    };
+    patching::Metric metric = good;
+    metric.wrong = {};
+    CHECK(refusal(metric) == "activation_patching: 1 right and 0 wrong answers; each prompt needs both");
+    metric.wrong = {3};
+    CHECK(refusal(metric) == "activation_patching: answers 2 and 3 of prompt 0, there are 3 tokens, counted from 0");
+    metric.wrong = {-1};
+    CHECK(refusal(metric) == "activation_patching: answers 2 and -1 of prompt 0, there are 3 tokens, counted from 0");
+    metric = good;
+    metric.length = 5;
+    CHECK(refusal(metric) == "activation_patching: logits (4, 3) for 1 prompts of 5 tokens; each token needs a row");
+    for (const double clean : {0.0, static_cast<double>(NAN), static_cast<double>(INFINITY)}) {
+        metric = good;
+        metric.clean = clean;
+        CHECK(refusal(metric).ends_with("in the clean one; the two must differ, make_metric measures them"));
+    }
+    CHECK(error_of([] { patching::Metric{.right = {}, .wrong = {}, .length = 0, .clean = 1}.of(Matrix()); }) ==
+          "activation_patching: logits (0, 0) for 0 prompts of 0 tokens; each token needs a row");
+}
+
+TEST_CASE("sweep_heads, head_site, causal_trace: sizes of another run are refused, a window may be longer than the model") {
+    const PatchingCase c = small_case();
+    GptRun clean_run(c.w, c.config, make_batch(c.clean_ids)), corrupted_run(c.w, c.config, make_batch(c.corrupted_ids));
+    const patching::Kept clean = patching::record(clean_run), corrupted = patching::record(corrupted_run);
+    const patching::Metric metric = patching::make_metric({3}, {4}, 5, clean, corrupted);
+    CHECK(error_of([&] { patching::sweep_heads(corrupted_run, clean, "weights", c.sizes, metric); }).empty());
+    CHECK(error_of([&] {
+              patching::sweep_heads(corrupted_run, clean, "weights", {1, 5, 3, 1}, metric);
+          }) ==
+          "activation_patching: step weights of block 0 is (10, 5), 1 sequences of 5 tokens and 1 heads make 5 rows; take the "
+          "sizes of the run");
+    CHECK(error_of([&] {
+              patching::sweep_heads(corrupted_run, clean, "context", {1, 4, 3, 2}, metric);
+          }) ==
+          "activation_patching: step context of block 0 is (5, 8), 1 sequences of 4 tokens and 2 heads make 4 rows; take the "
+          "sizes of the run");
+    for (const int width : {0, -8})
+        CHECK(error_of([&] {
+                  patching::head_site(c.sizes, "query", 0, 0, width);
+              }).starts_with("activation_patching: step query is " + std::to_string(width) + " wide, 2 heads do not divide it"));
+    CHECK(error_of([&] {
+              patching::gradients_of_inputs(corrupted_run, {1, 5, 0, 2}, metric);
+          }) == "activation_patching: 1 sequences of 5 tokens, 0 blocks of 2 heads: all must be at least 1");
+    const auto trace = [&](int window) { return patching::causal_trace(corrupted_run, clean, "mlp_output", window, 3, c.sizes); };
+    CHECK(identical(trace(6), trace(2147483647)));
+    CHECK(difference(trace(1), trace(6)) != "");
+}
+
 TEST_SUITE_END();

@@ -392,4 +392,8 @@ TEST_CASE("Asked: the defaults") {
     CHECK(usual.column == 0);
 }
 
+TEST_CASE("follow: no run is refused") {
+    CHECK(error_of([] { follow(nullptr, Inside{}); }) == "follow: no run is given; give a function that runs the model once");
+}
+
 TEST_SUITE_END();

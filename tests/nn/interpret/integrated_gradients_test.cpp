@@ -310,4 +310,15 @@ TEST_CASE("points, attribute, input_of: too many points, those that are no numbe
                       "integrated_gradients: no run is given; give a function that runs the model once");
 }
 
+TEST_CASE("OutputOf: no run is refused, and a step that the run does not have") {
+    CHECK(error_of([] { ig::OutputOf(nullptr, "embeddings", {0}, {0}); }) ==
+          "integrated_gradients: no run is given; give a function that runs the model once");
+    const auto run = [] { return named_step("embeddings", Var(Matrix{{1, 2}})); };
+    ig::OutputOf right(run, "embeddings", {0}, {1}), wrong(run, "embedding", {0}, {1});
+    CHECK(right.of(Var(Matrix{{3, 4}})).value()[0] == 4);
+    CHECK(error_of([&] {
+              wrong.of(Var(Matrix{{3, 4}}));
+          }) == "integrated_gradients: the run has no step embedding whose value could be replaced; see hook.h for the names");
+}
+
 TEST_SUITE_END();

@@ -339,4 +339,9 @@ TEST_CASE("logit_lens::Readout: the defaults") {
     CHECK(usual.kind == NormKind::layer);
 }
 
+TEST_CASE("parts_of: a trace that follow() has not made is refused") {
+    CHECK(error_of([] { logit_lens::parts_of(Inspection{}, Inside{}); }) ==
+          "logit_lens: a trace without residual streams; follow() keeps them");
+}
+
 TEST_SUITE_END();

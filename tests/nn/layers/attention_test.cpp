@@ -461,4 +461,29 @@ TEST_CASE("make_cache, attention: values of a width below 0, and a source for a 
           }).find("values (2, 4) for a cache") != std::string::npos);
 }
 
+TEST_CASE("attend, attend_textbook: a rotation or a cache, which attention() applies, is refused") {
+    const Var x = Matrix(2, 4, 1);
+    KeyValueCache cache = make_cache(1, 4, 4);
+    const std::string rule =
+        "attend: a rotation or a cache is given, which attention() applies to the projected queries and keys; call that";
+    for (const Attending& how : {Attending{.rotary = {.base = 10000}}, Attending{.cache = &cache}}) {
+        CHECK(error_of([&] { attend(x, x, x, 2, how); }).ends_with(rule));
+        CHECK(error_of([&] { attend_textbook(x.value(), x.value(), x.value(), 2, how); }).ends_with(rule));
+    }
+}
+
+TEST_CASE("attend_textbook: segments, masks, biases and scales that do not fit are refused as by attend()") {
+    const Matrix x(4, 4, 1);
+    const auto refusal = [&](const Attending& how) { return error_of([&] { attend_textbook(x, x, x, 2, how); }); };
+    const auto ends = [&](const Attending& how, const std::string& words) { return refusal(how).ends_with(words); };
+    CHECK(refusal({.segments = Segments::equal(2, 2), .may = causal(2, 2), .bias = Var(Matrix(4, 2)), .scale = 1}).empty());
+    CHECK(ends({.segments = {{{0, 9}}}}, "attend: the segment of rows 0 to 9 is outside q, which has 4 rows"));
+    CHECK(ends({.may = {4, 4, {1}}}, "attend: a mask of 4 queries and 4 keys holds 1 entries, one for each pair is needed"));
+    CHECK(ends({.bias = Var(Matrix(3, 3))}, "need (8, 4), or (8, 4) for all segments"));
+    CHECK(ends({.scale = -1}, "it must be a number above 0, or 0 for 1 / sqrt(head width)"));
+    CHECK(error_of([&] {
+              attend_textbook(x, x, Matrix(3, 4), 2);
+          }).ends_with("attend: k (4, 4) and v (3, 4) must have the same number of rows"));
+}
+
 TEST_SUITE_END();

@@ -229,6 +229,17 @@ TEST_CASE("read_members: a number that no float can hold is refused, instead of 
     CHECK(refusal("1e300").ends_with(" is \"1e300\"; " + settings::eps.what + " must be a number that a float can hold"));
 }
 
+TEST_CASE("ratio_of, integer: sizes without a ratio, and a setting without a key, are refused") {
+    CHECK(ratio_of(0, 1) == 0);
+    CHECK(error_of([] { ratio_of(5, 0); }) == "ratio_of: an inner width of 5 and a width of 0, which must be at least 0 and 1");
+    CHECK(error_of([] { ratio_of(-5, 3); }).starts_with("ratio_of: an inner width of -5 and a width of 3,"));
+    const TemporaryFolder folder;
+    write_safetensors(folder.path("f"), {{"w", {1}, Matrix(1, 1)}});
+    const ModelConfig model_config{Safetensors(folder.path("f"))};
+    CHECK(error_of([&] { model_config.integer({.what = "the number of heads", .keys = {}}); }) ==
+          folder.path("f") + ": a setting \"the number of heads\" without a key, under which files would store it");
+}
+
 TEST_SUITE_END();
 
 TEST_CASE("ModelConfig: a source that names a setting twice must give it one value; a source before it decides alone") {

@@ -123,4 +123,10 @@ TEST_CASE("unit_rows: an eps that is not finite is refused") {
               std::string::npos);
 }
 
+TEST_CASE("make_layer_norm, make_rms_norm: a width below 1 is refused") {
+    CHECK(error_of([] { make_layer_norm(1); }).empty());
+    CHECK(error_of([] { make_layer_norm(0); }) == "make_layer_norm: a width of 0, it must be at least 1");
+    CHECK(error_of([] { make_rms_norm(-1); }) == "make_rms_norm: a width of -1, it must be at least 1");
+}
+
 TEST_SUITE_END();

@@ -128,4 +128,14 @@ TEST_CASE("pool, make_resampler: no sequence and no frame are refused") {
     CHECK_THROWS_WITH(make_resampler(random, {.frames = 0}), "make_resampler: 0 frames, there must be at least 1; 1 = images");
 }
 
+TEST_CASE("resample, make_resampler: a table of no frames, and heads wider than a matrix, are refused") {
+    Random random(1);
+    Resampler w = make_resampler(random, {.latents = 2, .width = 4, .depth = 1, .heads = 2, .head_width = 3, .mlp_width = 8});
+    w.frames = Var(Matrix(0, 4));
+    CHECK(error_of([&] { resample(Var(Matrix(6, 4)), 2, w, 2, 1e-5f); }) ==
+          "resample: 3 tokens do not divide into 0 frames; give a multiple of 0");
+    CHECK(error_of([&] { make_resampler(random, {.width = 4, .depth = 1, .heads = 65536, .head_width = 65536}); }) ==
+          "make_resampler: 65536 heads of width 65536 are wider than the 2147483647 columns of a matrix");
+}
+
 TEST_SUITE_END();

@@ -332,4 +332,24 @@ TEST_CASE("make_block: widths of queries and keys below 0 are refused") {
           "make_attention: queries of width 0 and keys of width -4" + rule);
 }
 
+TEST_CASE("block: a source without a cross-attention that reads it is refused") {
+    Random random(1);
+    const Block w = make_block(random, {.width = 4, .mlp_width = 8});
+    const Var z = Matrix(3, 4, 1);
+    CHECK(error_of([&] { block(z, w, {}); }).empty());
+    CHECK(error_of([&] { block(z, w, {}, {.source = Matrix(5, 6)}); }) ==
+          "block: a source (5, 6) is given, but no cross-attention that would read it; leave it out, or make the block with a "
+          "source_width");
+}
+
+TEST_CASE("make_attention, make_mlp: a residual factor that is not finite is refused") {
+    Random random(1);
+    for (const float factor : {NAN, INFINITY}) {
+        const Init init{.residual = factor};
+        const std::string rule = ", it must be finite; 1 / sqrt(2 L) in GPT-2";
+        CHECK(error_of([&] { make_attention(random, 4, init); }).ends_with(rule));
+        CHECK(error_of([&] { make_mlp(random, {.width = 4, .mlp_width = 8}, init); }).ends_with(rule));
+    }
+}
+
 TEST_SUITE_END();

@@ -200,4 +200,55 @@ TEST_CASE("make_convolution: a side or channels below 1, and more rows than a ma
     CHECK(make_transposed_convolution(random, 1, 1, 1).weight.cols() == 1);
 }
 
+TEST_CASE("convolve_textbook, convolve_transposed_textbook: maps, weights, biases and sides that do not fit are refused") {
+    const Matrix x(4, 3);
+    const MapSize size{1, 2, 2};
+    const auto plain = [&](const MapSize& of_map, const Matrix& weight, const Matrix& bias, int side) {
+        return error_of([&] { convolve_textbook(x, of_map, weight, bias, {.side = side}); });
+    };
+    CHECK(plain(size, Matrix(12, 5), Matrix(1, 5), 2).empty());
+    CHECK(plain({1, 2, 3}, Matrix(12, 5), Matrix(), 2)
+              .ends_with(
+                  "convolve_textbook: pixels (4, 3) for a map of 1 image of 2 x 3, it must have 6 rows, one for each pixel"));
+    CHECK(plain(size, Matrix(11, 5), Matrix(), 2)
+              .ends_with("convolve_textbook: a weight (11, 5) for 3 channels and a kernel of side 2, it must have 12 rows"));
+    CHECK(plain(size, Matrix(12, 5), Matrix(5, 1), 2)
+              .ends_with("convolve_textbook: a bias of (5, 1) for 5 channels, it must be (1, 5)"));
+    CHECK(plain(size, Matrix(0, 5), Matrix(), 0).ends_with("a kernel of side 0, it must have 0 rows"));
+    const auto transposed = [&](const MapSize& of_map, const Matrix& weight, int side) {
+        return error_of([&] { convolve_transposed_textbook(x, of_map, weight, Matrix(), side); });
+    };
+    CHECK(transposed(size, Matrix(3, 8), 2).empty());
+    CHECK(transposed({1, 3, 2}, Matrix(3, 8), 2)
+              .ends_with("for a map of 1 image of 3 x 2, it must have 6 rows, one for each pixel"));
+    const std::string kernel = " for 3 channels and a kernel of side ";
+    CHECK(transposed(size, Matrix(4, 8), 2).ends_with("a weight (4, 8)" + kernel + "2, it must be (3, 4 * channels out)"));
+    CHECK(transposed(size, Matrix(3, 7), 2).ends_with("a weight (3, 7)" + kernel + "2, it must be (3, 4 * channels out)"));
+    CHECK(transposed(size, Matrix(3, 0), 2).ends_with("a weight (3, 0)" + kernel + "2, it must be (3, 4 * channels out)"));
+    CHECK(transposed(size, Matrix(3, 8), 0).ends_with("a weight (3, 8)" + kernel + "0, it must be (3, 0 * channels out)"));
+}
+
+TEST_CASE("convolve_transposed: a side whose square an int cannot count is refused") {
+    const TransposedConvolution w{.weight = Matrix(3, 8), .bias = {}};
+    CHECK(error_of([&] {
+              convolve_transposed({Matrix(4, 3), {1, 2, 2}}, w, 131072);
+          }).ends_with("a kernel of side 131072, it must be (3, 17179869184 * channels out)"));
+}
+
+TEST_CASE("add_parameters of convolutions: a side that the weight cannot have is refused") {
+    Parameters table;
+    const Convolution plain{.weight = Matrix(12, 5), .bias = {}};
+    const TransposedConvolution transposed{.weight = Matrix(3, 20), .bias = {}};
+    CHECK(error_of([&] { add_parameters(table, "conv", plain, 2); }).empty());
+    CHECK(error_of([&] { add_parameters(table, "conv", transposed, 2); }).empty());
+    for (const int side : {0, 3, -2}) CHECK(error_of([&] { add_parameters(table, "conv", plain, side); }).empty() == false);
+    CHECK(error_of([&] { add_parameters(table, "conv", plain, 3); }) ==
+          "add_parameters: conv is a weight (12, 5), whose rows are not a whole number of channels for a kernel of side 3");
+    for (const int side : {0, 3, -2})
+        CHECK(error_of([&] { add_parameters(table, "conv", transposed, side); }) ==
+              "add_parameters: conv is a weight (3, 20), whose columns are not a whole number of channels for a kernel of side " +
+                  std::to_string(side));
+    CHECK(table.size() == 2);
+}
+
 TEST_SUITE_END();

@@ -200,4 +200,13 @@ TEST_CASE("position_rows: fewer than 0 reserved rows are refused") {
                       "position_rows: an offset of -3, the reserved rows cannot be fewer than 0; 2 in fairseq");
 }
 
+TEST_CASE("position_rows, select_sequences: an offset beyond an int and a choice of nothing are refused") {
+    const TokenBatch batch = make_batch({{7, 8, 9}, {5}});
+    CHECK(position_rows(batch, 2147483644)[2] == 2147483646);
+    CHECK(error_of([&] { position_rows(batch, 2147483645); }) ==
+          "position_rows: an offset of 2147483645 and 3 tokens, more rows than an int can count; 2 in fairseq");
+    CHECK(error_of([&] { select_sequences(batch, {}); }) ==
+          "select_sequences: none of 2 sequences is chosen; choose at least one");
+}
+
 TEST_SUITE_END();

@@ -521,4 +521,18 @@ TEST_CASE("Limits: the defaults") {
     CHECK(usual.repetitions == 0);
 }
 
+TEST_CASE("keep_top_p, keep_top_p_textbook: a share that is no number, fewer than 0 probabilities and none at all are refused") {
+    float probabilities[] = {0.75f, 0.25f};
+    for (const auto keep : {keep_top_p, keep_top_p_textbook}) {
+        const auto refusal = [&](float* given, int V, float p) { return error_of([&] { keep(given, V, p); }); };
+        const std::string rule = " probabilities; p must be a number from 0 on, and the probabilities must be there";
+        CHECK(refusal(probabilities, 2, 0).empty());
+        CHECK(refusal(nullptr, 0, 0.5f).empty());
+        CHECK(refusal(probabilities, 2, NAN) == "keep_top_p: a share p of nan of 2" + rule);
+        CHECK(refusal(probabilities, 2, -0.5f) == "keep_top_p: a share p of -0.500000 of 2" + rule);
+        CHECK(refusal(probabilities, -1, 0.5f) == "keep_top_p: a share p of 0.500000 of -1" + rule);
+        CHECK(refusal(nullptr, 2, 0.5f) == "keep_top_p: a share p of 0.500000 of 2" + rule);
+    }
+}
+
 TEST_SUITE_END();

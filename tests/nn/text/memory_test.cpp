@@ -70,4 +70,16 @@ TEST_CASE("read_next: blocks that did not run after the last reading are named, 
               .starts_with("test: the memory has seen 2 tokens, but block 0 holds the keys of 0;"));
 }
 
+TEST_CASE("last_rows: hidden states of another batch are refused, be they more or fewer") {
+    const TokenBatch batch = make_batch({{1, 2}, {3, 4}, {5, 6}});
+    const auto refusal = [&](int rows) { return error_of([&] { last_rows(Var(Matrix(rows, 4)), batch); }); };
+    CHECK(refusal(6).empty());
+    for (const int rows : {5, 7, 12})
+        CHECK(refusal(rows) == "last_rows: hidden states (" + std::to_string(rows) +
+                                   ", 4) for 3 sequences of 2 tokens; each token needs a row, and there must be one");
+    CHECK(error_of([] {
+              last_rows(Var(Matrix(0, 4)), TokenBatch{});
+          }).starts_with("last_rows: hidden states (0, 4) for 0 sequences of 0 tokens;"));
+}
+
 TEST_SUITE_END();

@@ -241,4 +241,11 @@ TEST_CASE("weighted_cross_entropy: a weight below 0 is refused, 0 is allowed") {
     CHECK(refusal({1, 1, 1}) == "weighted_cross_entropy: 3 weights for the 2 classes of (1, 2), each needs one");
 }
 
+TEST_CASE("focal_losses: gamma must be a finite number") {
+    const auto with = [](float gamma) { return error_of([&] { focal_losses(Matrix(1, 1), Matrix(1, 1), 0.25f, gamma); }); };
+    CHECK(with(0).empty());
+    CHECK(with(INFINITY).ends_with("focal_losses: gamma is inf, it must be finite and at least 0; 2 is usual"));
+    CHECK(with(NAN).ends_with("focal_losses: gamma is nan, it must be finite and at least 0; 2 is usual"));
+}
+
 TEST_SUITE_END();

@@ -72,4 +72,13 @@ TEST_CASE("DecaySchedule: the defaults") {
     CHECK(usual.updates == 100000);
 }
 
+TEST_CASE("move_towards: a teacher that shares the student's own matrices is refused, and nothing changes") {
+    const Var own = parameter(Matrix{{1}}), shared = parameter(Matrix{{2, 3}});
+    CHECK(error_of([&] {
+              move_towards({own, shared}, {parameter(Matrix{{5}}), shared}, 0.5);
+          }) ==
+          "move_towards: matrix 1 of the average, (1, 2), is that of the model itself; an average needs a copy of the weights");
+    CHECK(own.value()[0] == 1);
+}
+
 TEST_SUITE_END();

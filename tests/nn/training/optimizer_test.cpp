@@ -286,3 +286,14 @@ TEST_CASE("Sgd: the defaults") {
     CHECK(usual.learning_rate == 0.1f);
     CHECK(usual.momentum == 0);
 }
+
+TEST_CASE("Sgd: a momentum that was changed since is checked at each update") {
+    const Var w = parameter(Matrix{{1}});
+    Sgd sgd({w}, 0.1f, 0.5f);
+    for (const float momentum : {NAN, 1.0f, -0.5f}) {
+        sgd.momentum = momentum;
+        CHECK(error_of([&] { sgd.update(); }).ends_with(", it must be from 0 to below 1; 0.9 is usual"));
+    }
+    sgd.momentum = 0;
+    CHECK(error_of([&] { sgd.update(); }).empty());
+}

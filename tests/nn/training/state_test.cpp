@@ -162,8 +162,7 @@ TEST_CASE("load_training_state: another model's state, or a file that is not a s
     CHECK(error_of([&] { load_training_state(folder.path("odd"), toy.parameters, toy.optimizer, toy.random); }) ==
           folder.path("odd") +
               ": is not a training state: training.random has 3 words instead of 4, or training.adamw.steps is not one count");
-    save_training_state(folder.path("counts"), other.parameters, toy.optimizer,
-                        toy.random);  // two variables, one of which is known
+    write_without(folder.path("larger"), "b", folder.path("counts"));  // moments of two variables, one of which is known
     CHECK(error_of([&] {
               load_training_state(folder.path("counts"), other.parameters, smaller, other.random);
           }).find("it has \"training.adamw.m.1\"") != std::string::npos);
@@ -243,4 +242,27 @@ TEST_CASE("load_training_state: counts of steps that are negative or not one for
     CHECK(with_counters({1, 2, 3, 4, 5}, {0}) == none(5));
     CHECK(with_counters({1, 2, 3, 4}, {1, 2}) == none(4));
     CHECK(with_counters({1, 2, 3, 4}, {-1}) == none(4));
+}
+
+TEST_CASE("save_training_state: a variable that is not saved, and moments of another shape, are refused") {
+    const TemporaryFolder folder;
+    Toy toy(1), other(2);
+    CHECK(error_of([&] { save_training_state(folder.path("f"), other.parameters, toy.optimizer, toy.random); }) ==
+          "save_training_state: variable 0 of the optimizer, (3, 4), is not among the parameters that are saved; give the model "
+          "that it trains");
+    Parameters only_w = toy.parameters;
+    only_w.pop_back();
+    CHECK(error_of([&] {
+              save_training_state(folder.path("f"), only_w, toy.optimizer, toy.random);
+          }).starts_with("save_training_state: variable 1 of the optimizer, (1, 4), is not among"));
+    const auto with = [&](std::vector<Matrix> AdamW::*moments) {
+        Toy changed(1);
+        changed.train(1);
+        (changed.optimizer.*moments)[1] = Matrix(4, 1);
+        return error_of([&] { save_training_state(folder.path("f"), changed.parameters, changed.optimizer, changed.random); });
+    };
+    CHECK(with(&AdamW::m) ==
+          "save_training_state: a moment (4, 1) of variable 1, (1, 4); leave the moments of an optimizer alone");
+    CHECK(with(&AdamW::v) == with(&AdamW::m));
+    CHECK(files_below(folder.path("")).empty());
 }

@@ -210,4 +210,22 @@ TEST_CASE("Recipe: the defaults") {
     CHECK(usual.eps == 1e-8f);
 }
 
+TEST_CASE("train: variables that the loss does not depend on are refused, unless the loss is 0") {
+    struct Scaled : Objective {
+        Var w = parameter(Matrix{{3}});
+        float factor = 1;
+        Var loss(int) override { return scale(sum(w), factor); }
+    } objective;
+    const Var other = parameter(Matrix{{5}});
+    const Recipe one_step{.schedule = {.steps = 1}};
+    CHECK(error_of([&] { train(objective, nothing_decays({other, objective.w}), one_step); }).empty());
+    objective.w.value() = Matrix{{3}};
+    CHECK(error_of([&] { train(objective, nothing_decays({other}), one_step); }) ==
+          "train: the loss of step 0, 3.000000, depends on none of the 1 variables that are trained; give those that it is "
+          "computed from");
+    CHECK(error_of([&] { train(objective, {}, one_step); }).find("none of the 0 variables") != std::string::npos);
+    objective.factor = 0;
+    CHECK(error_of([&] { train(objective, nothing_decays({other}), one_step); }).empty());
+}
+
 TEST_SUITE_END();
