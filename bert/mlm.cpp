@@ -30,6 +30,18 @@ static void check(const char* place, const Corruption& how) {
             ", neither may be negative");
 }
 
+static void require_flags(const char* place, const std::vector<int>& special) {
+    for (const int flag : special)
+        require(flag == 0 || flag == 1, place, ": a flag of ", flag,
+                ", it must be 1 (a special token) or 0; special_positions makes them of ids");
+}
+
+// NaN would compare as a draw above every fraction.
+static void require_draws(const char* place, const std::vector<const Matrix*>& all) {
+    for (const Matrix* const draws : all)
+        for (const float u : *draws) require(u >= 0 && u < 1, place, ": a draw of ", u, ", it must lie in [0, 1)");
+}
+
 Corrupted corrupt_batch(const std::vector<int>& ids, const std::vector<int>& special, const Draws& draws, const Corruption& how) {
     check("corrupt_batch", how);
     const std::size_t n = ids.size();
@@ -38,6 +50,8 @@ Corrupted corrupt_batch(const std::vector<int>& ids, const std::vector<int>& spe
             "corrupt_batch: ", n, " ids need as many flags and draws; there are ", special.size(), " flags and ",
             draws.u_select.size(), ", ", draws.u_mask.size(), ", ", draws.u_random.size(), ", ", draws.random_tokens.size(),
             " draws");
+    require_flags("corrupt_batch", special);
+    require_draws("corrupt_batch", {&draws.u_select, &draws.u_mask, &draws.u_random});
     Corrupted corrupted{.ids = ids, .labels = std::vector<int>(n, ignored_label), .positions = {}};
     for (std::size_t k = 0; k < n; ++k) {
         if (special[k] != 0 || draws.u_select[k] >= how.select) continue;
@@ -80,6 +94,8 @@ Corrupted corrupt_candidates(const std::vector<int>& ids, const std::vector<int>
     check("corrupt_candidates", how);
     require(special.size() == ids.size(), "corrupt_candidates: ", special.size(), " flags for ", ids.size(),
             " ids, each needs one");
+    require_flags("corrupt_candidates", special);
+    require_draws("corrupt_candidates", {&draws.u_mask, &draws.u_keep});
     std::vector<int> candidates;  // positions
     for (std::size_t t = 0; t < ids.size(); ++t)
         if (special[t] == 0) candidates.push_back(static_cast<int>(t));
@@ -110,7 +126,11 @@ std::vector<int> special_positions(const std::vector<int>& ids, const std::vecto
 
 std::vector<int> labels_at_positions(const Corrupted& corrupted) {
     std::vector<int> labels;
-    for (const int position : corrupted.positions) labels.push_back(corrupted.labels[position]);
+    const int n = static_cast<int>(corrupted.labels.size());
+    for (const int position : corrupted.positions) {
+        require(position >= 0 && position < n, "labels_at_positions: position ", position, " of ", n, ", counted from 0");
+        labels.push_back(corrupted.labels[position]);
+    }
     return labels;
 }
 

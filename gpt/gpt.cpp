@@ -23,6 +23,8 @@ static void check(const Config& config, const std::string& who = "gpt") {
             config.depth, ", inner width ", config.mlp_width, ": sizes must be positive");
     require(config.heads > 0 && config.width % config.heads == 0, who, ": ", config.heads, " heads do not divide a width of ",
             config.width);
+    require(config.order == Order::pre || config.order == Order::post, who,
+            ": its blocks are pre-norm (GPT-2) or post-norm (GPT 2018), this configuration has another order");
     require_eps(who, config.eps);
 }
 
@@ -36,8 +38,6 @@ static void require_matching(const Weights& w, const Config& config) {
         !config.tied || w.output.same_as(w.token_embedding),
         "gpt: the configuration says that the output matrix is the token embedding, in the weights it is a different one; set tied = "
         "false, or make the output matrix the token embedding");
-    require(config.order == Order::pre || config.order == Order::post,
-            "gpt: its blocks are pre-norm (GPT-2) or post-norm (GPT 2018), this configuration has another order");
     if (config.order == Order::pre) require_shape("gpt", "gain of the last norm", w.norm.gain, 1, config.width);
     require(config.order == Order::pre || !w.norm.gain,
             "gpt: the weights hold a norm after the last block, the configuration says Order::post, which has none; pass the "

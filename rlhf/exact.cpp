@@ -13,6 +13,8 @@ namespace exact {
 std::vector<std::vector<int>> all_answers(int vocabulary, int end_token, int longest, int most) {
     require(vocabulary > 0 && longest > 0, "all_answers: ", vocabulary, " tokens and answers of at most ", longest,
             "; both must be at least 1");
+    require(end_token >= 0 && end_token < vocabulary, "all_answers: token ", end_token, " ends an answer, there are ", vocabulary,
+            ", counted from 0");
     std::vector<std::vector<int>> finished, open = {{}};
     for (int length = 1; length <= longest; ++length) {
         std::vector<std::vector<int>> longer;
@@ -58,13 +60,20 @@ Matrix probabilities(const Matrix& log_probabilities) { return exp(log_probabili
 
 // Also false for NaN.
 static void require_probabilities(const char* place, const Matrix& p) {
-    for (std::size_t y = 0; y < p.size(); ++y)
+    double sum = 0;
+    for (std::size_t y = 0; y < p.size(); ++y) {
         require(p[y] >= 0 && std::isfinite(p[y]), place, ": the probability of answer ", y, " is ", p[y],
                 ", it must be finite and at least 0");
+        sum += p[y];
+    }
+    require(std::abs(sum - 1) <= 1e-3, place, ": the probabilities ", p, " sum to ", sum,
+            ", those of all answers sum to 1; take every answer, as all_answers lists them");
 }
 
 double expected_reward(const Matrix& p, const Matrix& rewards) {
     require(same_shape(p, rewards), "expected_reward: probabilities ", p, " and rewards ", rewards, ", each answer needs both");
+    require_probabilities("expected_reward", p);
+    require_finite(rewards, "expected_reward", "rewards");
     double total = 0;
     for (std::size_t y = 0; y < p.size(); ++y) total += static_cast<double>(p[y]) * rewards[y];
     return total;
@@ -120,6 +129,10 @@ double optimal_objective(const Matrix& q, const Matrix& rewards, float beta) {
 }
 
 Var loss(const Var& log_p, const Matrix& log_q, const Matrix& rewards, float beta) {
+    require(same_shape(log_p.value(), log_q) && same_shape(log_q, rewards) && rewards.cols == 1, "exact: log-probabilities ",
+            log_p.value(), " and ", log_q, " and rewards ", rewards,
+            "; each answer needs a row of each, and there is one column");
+    require(beta >= 0 && std::isfinite(beta), "exact: beta is ", beta, ", it must be finite and at least 0");
     const Var p = exp(log_p);                                 // (Y, 1)
     const Var penalty = scale(subtract(log_p, log_q), beta);  // (Y, 1)  beta log(p / q)
     const Var gain = subtract(rewards, penalty);              // (Y, 1)

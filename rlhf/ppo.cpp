@@ -14,6 +14,7 @@ namespace ppo {
 
 Matrix answer_mask(const Episodes& episodes) {
     const int B = episodes.count(), T = episodes.length;
+    require(B > 0 && T > 0, "ppo: ", B, " episodes of ", T, " tokens; there must be at least one of each");
     require(static_cast<int>(episodes.answer_lengths.size()) == B && static_cast<int>(episodes.tokens.size()) == B * T,
             "ppo: ", episodes.tokens.size(), " tokens, ", B, " prompts and ", episodes.answer_lengths.size(),
             " answers do not form episodes of ", T, " tokens; each prompt needs an answer, filled up to that length");
@@ -212,6 +213,13 @@ static float mean_entropy(const Var& logits, const Matrix& mask) {
     return masked_mean(entropy, mask);
 }
 
+static void require_sound(const Config& config) {
+    require(config.clip > 0 && config.value_clip > 0, "ppo: ratios clipped at ", config.clip, " and values at ",
+            config.value_clip, ", both must be above 0; 0.2 is usual");
+    require(std::isfinite(config.value_weight) && config.value_weight >= 0, "ppo: the value loss times ", config.value_weight,
+            ", the factor must be finite and at least 0; 0.1 is usual");
+}
+
 LossSteps loss(const PolicySteps& policy, const Matrix& old_log_probabilities, const Matrix& old_values,
                const RewardSteps& rewards, const Matrix& mask, const Config& config) {
     const Matrix& log_probabilities = policy.log_probabilities.value();
@@ -219,6 +227,7 @@ LossSteps loss(const PolicySteps& policy, const Matrix& old_log_probabilities, c
                 same_shape(policy.values.value(), mask) && same_shape(old_values, mask),
             "ppo: log-probabilities ", log_probabilities, " and ", old_log_probabilities, ", values ", policy.values.value(),
             " and ", old_values, " for a mask of ", mask, "; each token needs one of each");
+    require_sound(config);
     LossSteps steps;
 
     // The ratio of the new to the old probability of each token. Taking the larger of two losses removes the incentive to leave the
@@ -273,6 +282,8 @@ float next_kl_coefficient(float beta, float mean_kl, int episodes, const Config&
             " and a horizon of ", config.kl_horizon, ", both must be above 0; 6 and 10000 are usual");
     require(std::isfinite(mean_kl) && episodes > 0, "next_kl_coefficient: a mean KL of ", mean_kl, " over ", episodes,
             " episodes; it must be a number, of at least 1 episode");
+    require(0.2 * episodes < config.kl_horizon, "next_kl_coefficient: ", episodes, " episodes for a horizon of ",
+            config.kl_horizon, ", one step would turn the coefficient to 0 or below; take a horizon above ", 0.2 * episodes);
     const float e = std::clamp(mean_kl / config.kl_target - 1, -0.2f, 0.2f);
     return beta * (1 + e * episodes / config.kl_horizon);
 }

@@ -67,6 +67,8 @@ float plackett_luce_nll(const std::vector<float>& rewards, const std::vector<int
     for (std::size_t k = 0; k < rewards.size(); ++k)
         require(std::isfinite(rewards[k]), "plackett_luce_nll: the reward of answer ", k, " is ", rewards[k],
                 ", it must be a finite number");
+    for (std::size_t k = 0; k < ranks.size(); ++k)
+        require(ranks[k] >= 1, "plackett_luce_nll: answer ", k, " has rank ", ranks[k], ", the best rank is 1");
     const std::vector<int> order = best_first(ranks);
     for (std::size_t k = 1; k < order.size(); ++k)
         require(ranks[order[k]] != ranks[order[k - 1]], "plackett_luce_nll: rank ", ranks[order[k]],
@@ -155,6 +157,9 @@ float kendall_tau(const std::vector<float>& rewards, const std::vector<int>& ran
 float correlation(const std::vector<float>& a, const std::vector<float>& b) {
     require(a.size() == b.size() && !a.empty(), "correlation: ", a.size(), " numbers and ", b.size(),
             "; both must have the same number, at least 1");
+    for (std::size_t k = 0; k < a.size(); ++k)
+        require(std::isfinite(a[k]) && std::isfinite(b[k]), "correlation: numbers ", k, " are ", a[k], " and ", b[k],
+                ", both must be finite");
     const double mean_a = std::accumulate(a.begin(), a.end(), 0.0) / a.size(),
                  mean_b = std::accumulate(b.begin(), b.end(), 0.0) / b.size();
     double ab = 0, aa = 0, bb = 0;
@@ -227,6 +232,8 @@ std::vector<int> ranks_of_order(const std::string& order, int answers) {
 std::string line_of(const Ranking& ranking) {
     require(ranking.answers.size() == ranking.ranks.size(), "line_of: ", ranking.answers.size(), " answers but ",
             ranking.ranks.size(), " ranks to the prompt ", brief_string(ranking.prompt), ", each answer needs one");
+    for (const int rank : ranking.ranks)
+        require(rank >= 1, "line_of: a rank of ", rank, " to the prompt ", brief_string(ranking.prompt), ", the best rank is 1");
     std::string answers, ranks;
     for (const std::string& answer : ranking.answers) answers += (answers.empty() ? "" : ", ") + json_string(answer);
     for (const int rank : ranking.ranks) ranks += (ranks.empty() ? "" : ", ") + std::to_string(rank);

@@ -290,6 +290,17 @@ static std::vector<int> answer_labels(const ppo::Episodes& episodes) {
     return labels;
 }
 
+// The margin compares answers to one question; the rows of both sides must ask it.
+static void require_same_prompts(const ppo::Episodes& chosen, const ppo::Episodes& rejected, const std::vector<int>& pairs) {
+    for (int b = 0; b < chosen.count(); ++b) {
+        const int length = chosen.prompt_lengths[b];
+        const auto left = chosen.tokens.begin() + b * chosen.length, right = rejected.tokens.begin() + b * rejected.length;
+        require(length == rejected.prompt_lengths[b] && std::equal(left, left + length, right), "rlhf: the answers of pair ",
+                pairs[b], " follow different prompts, of ", length, " and ", rejected.prompt_lengths[b],
+                " tokens; both must have the same");
+    }
+}
+
 dpo::Batch dpo_batch(const PreferencePairs& pairs, const std::vector<int>& order, int first, int count, int padding_token) {
     const int N = static_cast<int>(order.size()), held = std::min(pairs.chosen.count(), pairs.rejected.count());
     require(first >= 0 && count > 0 && first <= N - count, "rlhf: pairs ", first, " to ", long{first} + count, " of an order of ",
@@ -299,6 +310,7 @@ dpo::Batch dpo_batch(const PreferencePairs& pairs, const std::vector<int>& order
                 " chosen and ", pairs.rejected.count(), " rejected answers, counted from 0");
     const std::vector<int> rows(order.begin() + first, order.begin() + first + count);
     const ppo::Episodes chosen = select(pairs.chosen, rows), rejected = select(pairs.rejected, rows);
+    require_same_prompts(chosen, rejected, rows);
     return dpo::join(chosen.tokens, answer_labels(chosen), rejected.tokens, answer_labels(rejected), count, padding_token);
 }
 

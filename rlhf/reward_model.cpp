@@ -49,6 +49,8 @@ static int rankings_with_a_pair(const Matrix& mean) {
 
 LossSteps loss(const Var& rewards, const preferences::Pairs& pairs) {
     require(!pairs.list.empty(), "reward_model: no ranking has a pair, all answers are tied; rank answers that differ");
+    for (const preferences::Pair& pair : pairs.list)
+        require(pair.better != pair.worse, "reward_model: answer ", pair.better, " is compared with itself; leave the pair out");
     const Matrix mean_of_ranking = averaging(pairs);
     const int counted = rankings_with_a_pair(mean_of_ranking);
     LossSteps steps;

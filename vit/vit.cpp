@@ -76,9 +76,12 @@ Matrix class_attention(const Steps& steps, const Config& config, int block, int 
     const int images = steps.class_tokens.rows();
     require(image >= 0 && image < images, "class_attention: there is no image ", image, " among ", images, ", counted from 0");
     const Matrix& weights = steps.encoder.blocks[block].attention.weights.value();  // (B*heads*(N+1), N+1)
-    const int row = (image * config.heads + head) * tokens;                         // the class token is each image's first query
-    const Matrix to_all = slice_rows(weights, row, 1);                              // (1, N+1)
-    const Matrix to_patches = slice_cols(to_all, 1, tokens - 1);                    // (1, N)
+    require(weights.rows == images * config.heads * tokens && weights.cols == tokens, "class_attention: the weights are ",
+            weights, ", ", images, " images of ", tokens, " tokens and ", config.heads,
+            " heads have others; pass the configuration of these steps");
+    const int row = (image * config.heads + head) * tokens;       // the class token is each image's first query
+    const Matrix to_all = slice_rows(weights, row, 1);            // (1, N+1)
+    const Matrix to_patches = slice_cols(to_all, 1, tokens - 1);  // (1, N)
     return reshape(to_patches, config.grid.down(), config.grid.across());
 }
 

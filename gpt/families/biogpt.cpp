@@ -64,6 +64,9 @@ std::vector<int> with_soft_prompt(const std::vector<int>& source, int count, con
 
 Examples make_examples(const std::vector<std::vector<int>>& prompts, const std::vector<std::vector<int>>& answers) {
     require(prompts.size() == answers.size(), "biogpt: ", prompts.size(), " prompts, but ", answers.size(), " answers");
+    for (std::size_t b = 0; b < prompts.size(); ++b)
+        require(!prompts[b].empty() && !answers[b].empty(), "biogpt: example ", b, " has a prompt of ", prompts[b].size(),
+                " and an answer of ", answers[b].size(), " tokens; without both there is nothing to predict, leave it out");
     std::vector<std::vector<int>> texts = prompts;
     for (std::size_t b = 0; b < texts.size(); ++b) texts[b].insert(texts[b].end(), answers[b].begin(), answers[b].end());
     Examples examples{.batch = make_batch(texts, 0, Side::left), .labels = {}};

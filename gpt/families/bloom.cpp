@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
@@ -28,6 +29,10 @@ Matrix alibi_bias(const std::vector<float>& slopes, int queries, int keys) {
     require(!slopes.empty() && queries >= 0 && queries <= keys, "alibi_bias: ", slopes.size(), " slopes, ", queries,
             " queries and ", keys, " keys; each head needs a slope, and the queries are the last of the keys");
     const int H = static_cast<int>(slopes.size());
+    require(long{H} * queries <= std::numeric_limits<int>::max(), "alibi_bias: ", H, " heads of ", queries,
+            " queries are more than the 2147483647 rows of a matrix");
+    for (const float slope : slopes)
+        require(std::isfinite(slope), "alibi_bias: a slope of ", slope, ", it must be finite; alibi_slopes gives them");
     Matrix bias(H * queries, keys);  // (H n, m)
     for (int h = 0; h < H; ++h) {
         for (int query = 0; query < queries; ++query) {

@@ -228,8 +228,13 @@ Var target_losses(const Steps& steps, const Batch& batch) { return token_losses(
 
 Var loss(const Steps& steps, const Batch& batch) {
     std::vector<int> labels = batch.targets;
-    for (std::size_t row = 0; row < labels.size(); ++row)
+    require(batch.loss_mask.size() == labels.size(), "glm: ", labels.size(), " targets and ", batch.loss_mask.size(),
+            " marks of those that count; each needs one");
+    for (std::size_t row = 0; row < labels.size(); ++row) {
+        require(batch.loss_mask[row] == 0 || batch.loss_mask[row] == 1, "glm: target ", row, " is marked ", batch.loss_mask[row],
+                ", it must be 1 (it counts) or 0");
         if (batch.loss_mask[row] == 0) labels[row] = ignored_label;
+    }
     return cross_entropy(steps.logits, labels);
 }
 

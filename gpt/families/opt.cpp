@@ -1,5 +1,7 @@
 #include "gpt/families/opt.h"
 
+#include <cmath>
+
 #include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
 #include "nn/interpret/inside.h"
@@ -19,6 +21,8 @@ static void check(const Config& config) {
             " heads must divide a width of ", config.width);
     require(config.position_offset > 0, config.name, ": a position offset of ", config.position_offset,
             ": padding reads the row before that of the first token, so there must be one");
+    require(std::isfinite(config.embedding_scale), config.name, ": embeddings times ", config.embedding_scale,
+            ", the factor must be finite; 1 leaves them as they are");
     require_eps(config.name, config.eps);
 }
 

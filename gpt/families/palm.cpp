@@ -1,5 +1,7 @@
 #include "gpt/families/palm.h"
 
+#include <cmath>
+#include <limits>
 #include <string>
 
 #include "nn/autograd/hook.h"
@@ -21,6 +23,8 @@ static void check(const Config& config) {
             ": sizes must be positive");
     require(config.heads > 0 && config.head_width > 0 && config.head_width % 2 == 0, "palm: ", config.heads, " heads of width ",
             config.head_width, ": there must be one at least, of an even width, as columns are turned in pairs");
+    require(long{config.heads} * config.head_width <= std::numeric_limits<int>::max(), "palm: ", config.heads, " heads of width ",
+            config.head_width, " are wider than the 2147483647 columns of a matrix");
     require_eps("palm", config.eps);
     require(config.rotary_base > 0, "palm: a rotary base of ", config.rotary_base, ", it must be above 0; 10000 is usual");
 }
@@ -39,6 +43,10 @@ static Steps read(const std::vector<int>& ids, const std::vector<int>& positions
                   const Weights& w, const Config& config) {
     check(config);
     require_depth("palm", config.depth, w.blocks);
+    for (const Block& block : w.blocks) {
+        require_shape("palm", "query matrix", block.attention.query.weight, config.width, config.heads * config.head_width);
+        require_shape("palm", "key matrix", block.attention.key.weight, config.width, config.head_width);
+    }
     for (BlockContext& context : contexts) context.self.rotary = {.base = config.rotary_base, .positions = positions};
     Steps steps;
     steps.embeddings = named_step("token_embeddings", embed(w.token_embedding, ids));  // (B*T, E)
@@ -66,6 +74,8 @@ Var z_loss(const Steps& steps, const TokenBatch& batch, float weight) {
         rows.push_back(static_cast<int>(row));
         targets.push_back(labels[row]);
     }
+    require(weight >= 0 && std::isfinite(weight), "palm: a z-loss times ", weight,
+            ", the factor must be finite and at least 0; 1e-4 is usual");
     require(!rows.empty(), "palm: none of ", labels.size(),
             " rows of the batch has a next token; a text needs at least 2 tokens");
     const Var logits = gather_rows(steps.logits, rows);                           // (n, V)
@@ -110,6 +120,7 @@ Weights make_weights(const Config& config, Random& random, const Init& init) {
 }
 
 Parameters parameters(const Weights& w, const Config& config) {
+    require_depth("palm", config.depth, w.blocks);
     Parameters table;
     table.push_back({"0.weight", {config.vocabulary, config.width}, Stored::as_it_is, {w.token_embedding}});
     for (int l = 0; l < config.depth; ++l) add_parameters(table, text(l + 1) + ".", w.blocks[l], palm_names);

@@ -1,6 +1,7 @@
 #include "gpt/prompting/chain_of_thought.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "gpt/writing.h"
 #include "nn/autograd/operations.h"
@@ -11,32 +12,47 @@ namespace chain_of_thought {
 
 // --- the text ---
 
+static void check(const Task& task) {
+    require(task.digits > 0 && task.count > 0, "chain_of_thought: ", task.count, " digits modulo ", task.digits,
+            ", both must be at least 1");
+    const int most = std::numeric_limits<int>::max() - 5;  // the other words have ids too
+    require(task.digits <= most && task.count <= most / 3, "chain_of_thought: ", task.count, " digits modulo ", task.digits,
+            " make more words or a longer document than an int can count");
+}
+
 Words words_of(const Task& task) {
+    check(task);
     const int M = task.digits;
     return {.equals = M, .answer = M + 1, .end = M + 2, .direct = M + 3, .steps = M + 4};
 }
 
-int vocabulary(const Task& task) { return task.digits + 5; }
+int vocabulary(const Task& task) {
+    check(task);
+    return task.digits + 5;
+}
 
 static int count_of(const Task& task, const Questions& questions) {
-    require(task.digits > 0 && task.count > 0 && questions.size() % task.count == 0, "chain_of_thought: ", questions.size(),
+    check(task);
+    require(questions.size() % task.count == 0, "chain_of_thought: ", questions.size(),
             " digits are not a whole number of questions of ", task.count);
+    for (const int digit : questions)
+        require(digit >= 0 && digit < task.digits, "chain_of_thought: a digit ", digit, " of ", task.digits,
+                ", they are counted from 0");
     return static_cast<int>(questions.size()) / task.count;
 }
 
 Questions make_questions(const Task& task, Random& random, int questions) {
-    require(task.digits > 0 && task.count > 0, "chain_of_thought: ", task.count, " digits modulo ", task.digits,
-            ", both must be at least 1");
+    check(task);
     require(questions >= 0, "chain_of_thought: ", questions, " questions, there cannot be fewer than 0");
+    require(long{questions} * task.count <= std::numeric_limits<int>::max(), "chain_of_thought: ", questions, " questions of ",
+            task.count, " digits are more than an int can count");
     Questions digits;
     for (int k = 0; k < questions * task.count; ++k) digits.push_back(random.below(task.digits));
     return digits;
 }
 
 std::vector<int> partial_sums(const Task& task, const Questions& questions) {
-    for (const int digit : questions)
-        require(digit >= 0 && digit < task.digits, "chain_of_thought: a digit ", digit, " of ", task.digits,
-                ", they are counted from 0");
+    count_of(task, questions);
     std::vector<int> sums;
     for (std::size_t k = 0; k < questions.size(); ++k) {
         const int before = k % task.count == 0 ? 0 : sums.back();
@@ -56,7 +72,10 @@ std::vector<int> prompts_of(const Task& task, const Questions& questions, Format
     return ids;
 }
 
-int written_length(const Task& task, Format format) { return format == Format::direct ? 2 : task.count + 2; }
+int written_length(const Task& task, Format format) {
+    check(task);
+    return format == Format::direct ? 2 : task.count + 2;
+}
 
 int document_length(const Task& task, Format format) { return task.count + 2 + written_length(task, format); }
 
@@ -192,7 +211,11 @@ Written solve_with_changed_step(const gpt::Weights& w, const gpt::Config& config
 
 std::vector<int> answers_of(const Written& written) {
     std::vector<int> answers;
-    for (const std::vector<int>& ids : written) answers.push_back(ids.back());
+    for (std::size_t q = 0; q < written.size(); ++q) {
+        require(!written[q].empty(), "answers_of: continuation ", q, " of ", written.size(),
+                " is empty; it has at least the answer");
+        answers.push_back(written[q].back());
+    }
     return answers;
 }
 

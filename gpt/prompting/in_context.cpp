@@ -12,10 +12,18 @@ namespace in_context {
 
 // --- the text ---
 
-Batch make_batch(const Task& task, Random& random, int sequences) {
-    require(sequences > 0, "in_context: ", sequences, " sequences, there must be at least 1");
+static void check(const Task& task) {
     require(task.inputs > 0 && task.labels > 0 && task.pairs > 0, "in_context: ", task.inputs, " inputs, ", task.labels,
             " labels, ", task.pairs, " pairs, each must be at least 1");
+}
+
+static void require_sequences(int sequences) {
+    require(sequences > 0, "in_context: ", sequences, " sequences, there must be at least 1");
+}
+
+Batch make_batch(const Task& task, Random& random, int sequences) {
+    require_sequences(sequences);
+    check(task);
     Batch batch;
     for (int b = 0; b < sequences; ++b) {
         std::vector<int> f;  // the hidden table of this sequence
@@ -46,6 +54,7 @@ std::vector<int> prompt_of(const Task& task, const std::vector<std::pair<int, in
 // --- the best possible answer ---
 
 static double never_shown(const Task& task, int shots) {
+    check(task);
     require(shots >= 0, "in_context: ", shots, " shots, there cannot be fewer than 0");
     return std::pow(1 - 1.0 / task.inputs, shots);
 }
@@ -57,6 +66,7 @@ double best_loss(const Task& task, int shots) { return never_shown(task, shots) 
 // --- the model ---
 
 gpt::Config model_of(const Task& task) {
+    check(task);
     return {.vocabulary = task.inputs + task.labels,
             .positions = 2 * task.pairs,
             .width = 32,
@@ -67,6 +77,10 @@ gpt::Config model_of(const Task& task) {
 }
 
 Var label_logits(const gpt::Steps& steps, const Task& task) {
+    check(task);
+    const Matrix& all = steps.logits.value();
+    require(all.cols == task.inputs + task.labels && all.rows % 2 == 0, "in_context: logits ", all, " for ", task.inputs,
+            " inputs and ", task.labels, " labels; each needs a column, and each pair two rows");
     std::vector<int> after_input;  // rows 0, 2, 4, ...: after an input, before its label
     for (int row = 0; row < steps.logits.rows(); row += 2) after_input.push_back(row);
     const Var logits = gather_rows(steps.logits, after_input);  // (B*N, K+L)
@@ -115,6 +129,8 @@ std::vector<float> train(const gpt::Weights& w, const gpt::Config& config, const
 
 std::vector<float> accuracy_by_shots(const gpt::Weights& w, const gpt::Config& config, const Task& task, Random& random,
                                      int sequences) {
+    require_sequences(sequences);
+    check(task);
     const NoTape no_tape;
     std::vector<float> right(task.pairs, 0);
     const int at_once = 250;

@@ -74,6 +74,7 @@ EncoderSteps encode(const Var& embeddings, const TokenBatch& source, const Weigh
     require_texts("t5", source);
     check(config);
     require_depth("t5: encoder", config.encoder_depth, w.encoder);
+    require_shape("t5: encoder", "table of distances", w.encoder_distances, config.buckets, config.heads);
     const InStack in_stack("encoder");
     EncoderSteps steps;
     steps.embeddings = named_step("embeddings", embeddings);                        // (B*S, E)
@@ -94,7 +95,8 @@ static DecoderSteps read_target(const TokenBatch& target, int keys, std::vector<
     DecoderSteps steps;
     steps.embeddings = named_step("token_embeddings", embed(w.token_embedding, target.ids));  // (B*T, E)
     steps.buckets = relative_buckets(target.length, keys, false, config);                     // (T*keys)
-    steps.bias = bias_of_pairs(w.decoder_distances, steps.buckets, keys);                     // (H*T, keys)
+    require_shape("t5: decoder", "table of distances", w.decoder_distances, config.buckets, config.heads);
+    steps.bias = bias_of_pairs(w.decoder_distances, steps.buckets, keys);  // (H*T, keys)
     const Attending cross = unscaled(attending_to(source, target.length));
     for (BlockContext& context : contexts) {
         KeyValueCache* const kept = context.cross.cache;
@@ -202,7 +204,10 @@ std::vector<Beam> beam_search(const std::vector<int>& source, int width, const W
 
 // --- pre-training ---
 
-int sentinel(int k, int vocabulary) { return vocabulary - 1 - k; }
+int sentinel(int k, int vocabulary) {
+    require(k >= 0 && k < vocabulary, "sentinel: number ", k, " in a vocabulary of ", vocabulary, ", counted from 0");
+    return vocabulary - 1 - k;
+}
 
 Corrupted corrupt(const std::vector<int>& ids, const std::vector<char>& is_masked, int first_sentinel, int end_token) {
     require(ids.size() == is_masked.size(), "corrupt: ", ids.size(), " tokens, but ", is_masked.size(),

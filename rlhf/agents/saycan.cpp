@@ -20,6 +20,9 @@ static void check(const std::vector<int>& context, const Skills& skills, const g
         require(total <= static_cast<std::size_t>(config.positions), "saycan: a context of ", context.size(),
                 " tokens and skill ", k, " of ", skills.tokens[k].size(), " exceed the ", config.positions,
                 " positions of the language model; shorten one of them");
+        for (const int token : skills.tokens[k])
+            require(token >= 0 && token < config.vocabulary, "saycan: token ", token, " of skill ", k,
+                    ", the language model knows ", config.vocabulary, ", counted from 0");
     }
 }
 
@@ -122,8 +125,11 @@ Plan make_plan(const std::vector<int>& instruction, int start, const Skills& ski
             " skills; each state needs both for each skill");
     for (const float p : world.affordance)
         require(p >= 0 && p <= 1, "saycan: an affordance of ", p, ", a probability lies between 0 and 1");
+    for (const int next : world.next_state)
+        require(next >= 0 && next < S, "saycan: a skill leads to state ", next, " of ", S, ", counted from 0");
     require(start >= 0 && start < S, "saycan: state ", start, " of ", S, ", counted from 0");
-    require(skills.done < K, "saycan: the skill that ends a plan is ", skills.done, " of ", K, ", counted from 0");
+    require(skills.done >= -1 && skills.done < K, "saycan: the skill that ends a plan is ", skills.done, " of ", K,
+            ", counted from 0");
     require(longest >= 1, "saycan: a plan of at most ", longest, " steps, it must be at least 1");
     Plan plan{.steps = {}, .context = instruction};
     int state = start;
@@ -135,7 +141,6 @@ Plan make_plan(const std::vector<int>& instruction, int start, const Skills& ski
             return plan;
         }
         state = world.next_state[static_cast<std::size_t>(state) * K + chosen];
-        require(state >= 0 && state < S, "saycan: skill ", chosen, " leads to state ", state, " of ", S, ", counted from 0");
         const std::vector<int>& words = skills.tokens[chosen];  // the history records the choice, whether or not it succeeded
         plan.context.insert(plan.context.end(), words.begin(), words.end());
     }

@@ -30,6 +30,8 @@ std::string fill(const std::string& pattern, const Slots& slots) {
 }
 
 static std::vector<std::string> sentences_of(const std::vector<std::string>& words, const std::string& sentence) {
+    require(sentence.find("{}") != std::string::npos, "socratic: the sentence \"", sentence,
+            "\" has no {} for the word, so that all would be equal; give it one");
     std::vector<std::string> sentences;
     for (const std::string& word : words) sentences.push_back(fill(sentence, {{"", word}}));
     return sentences;
@@ -75,7 +77,9 @@ void fill_slots(const WordList& list, const Perception& perception, Slots& slots
 }
 
 ClipSense::ClipSense(const clip::Weights& w, const clip::Config& config, Tokenize tokenize)
-    : w(w), config(config), tokenize(std::move(tokenize)) {}
+    : w(w), config(config), tokenize(std::move(tokenize)) {
+    require(static_cast<bool>(this->tokenize), "socratic: ClipSense has no tokenizer; give a function from sentences to tokens");
+}
 
 Matrix ClipSense::embed(const std::vector<std::string>& sentences) {
     const NoTape no_tape;
@@ -84,6 +88,8 @@ Matrix ClipSense::embed(const std::vector<std::string>& sentences) {
         if (!known.count(sentence) && std::find(fresh.begin(), fresh.end(), sentence) == fresh.end()) fresh.push_back(sentence);
     if (!fresh.empty()) {
         const Matrix rows = clip::embed_texts(tokenize(fresh), w, config).value();  // (fresh, D)
+        require(rows.rows == static_cast<int>(fresh.size()), "socratic: the tokenizer made ", rows.rows, " texts of ",
+                fresh.size(), " sentences, each needs one");
         for (int i = 0; i < rows.rows; ++i) known[fresh[i]] = {rows.row(i), rows.row(i) + rows.cols};
     }
     Matrix result(static_cast<int>(sentences.size()), config.shared_width);
@@ -113,7 +119,13 @@ GptWriter::GptWriter(const gpt::Weights& w, const gpt::Config& config, std::func
                      int seed)
     : weights(w), config(config), ids(std::move(ids)), text(std::move(text)), limits(limits), sampling(sampling), random(seed) {}
 
+// Members may be exchanged at any time.
+static void require_tokenizer(const GptWriter& writer) {
+    require(writer.ids && writer.text, "socratic: GptWriter has no tokenizer; give a function from text to ids, and one back");
+}
+
 std::vector<std::string> GptWriter::write(const std::string& prompt, int count) {
+    require_tokenizer(*this);
     require(count >= 1, "socratic: ", count, " texts to be written, there must be at least 1");
     const NoTape no_tape;
     const std::vector<int> one = ids(prompt);
@@ -131,6 +143,7 @@ std::vector<std::string> GptWriter::write(const std::string& prompt, int count) 
 }
 
 double GptWriter::log_probability(const std::string& prompt, const std::string& continuation) {
+    require_tokenizer(*this);
     const NoTape no_tape;
     return gpt::log_probability(ids(prompt), ids(continuation), weights, config);
 }
@@ -154,6 +167,8 @@ static std::vector<std::string> distinct(const std::vector<std::string>& texts) 
 Steps converse(const std::vector<Listening>& senses, const std::string& pattern, LanguageModel& model, int candidates,
                const Check& check) {
     require(candidates >= 1, "socratic: ", candidates, " candidates, at least 1 is needed");
+    require(std::isfinite(check.language), "socratic: the log-probabilities times ", check.language,
+            ", the weight must be finite; 0 leaves them out");
     Steps steps;
     for (const auto& [sense, list] : senses) {  // perceive
         steps.perceptions.push_back(perceive(sense, list));
@@ -172,6 +187,12 @@ Steps converse(const std::vector<Listening>& senses, const std::string& pattern,
     }
     steps.chosen = first_largest(steps.scores);
     return steps;
+}
+
+const std::string& Steps::answer() const {
+    require(chosen >= 0 && chosen < static_cast<int>(candidates.size()), "socratic: candidate ", chosen, " of ",
+            candidates.size(), " is the answer; converse() fills these steps");
+    return candidates[static_cast<std::size_t>(chosen)];
 }
 
 Choice choose(const std::string& prompt, const std::vector<std::string>& answers, LanguageModel& model) {
@@ -202,6 +223,8 @@ std::string history(const std::vector<Moment>& moments) {
 Matrix retrieval_scores(const std::vector<Matrix>& similarities, const std::vector<double>& weights) {
     require(!similarities.empty() && similarities.size() == weights.size(), "socratic: ", similarities.size(), " tables and ",
             weights.size(), " weights, there must be one weight for each table");
+    for (const double weight : weights)
+        require(std::isfinite(weight), "socratic: a table times ", weight, ", the weight must be finite");
     Matrix sum(similarities[0].rows, similarities[0].cols);
     for (std::size_t m = 0; m < similarities.size(); ++m) {
         const Matrix& table = similarities[m];

@@ -117,7 +117,7 @@ struct Steps {
     std::vector<double> likely;           // log p(candidate | prompt); 0 when check.language is 0
     std::vector<double> scores;           // seen + language * likely
     int chosen = 0;                       // argmax of scores; of equal scores the first
-    const std::string& answer() const { return candidates.at(static_cast<std::size_t>(chosen)); }
+    const std::string& answer() const;
 };
 
 // Perceive, fill the template, sample m candidates, rank them.

@@ -386,3 +386,38 @@ TEST_CASE("mlm::Corruption: the defaults") {
     CHECK(usual.most == 20);
     CHECK(usual.mask_id == 103);
 }
+
+TEST_CASE("corrupt_batch, corrupt_candidates, labels_at_positions: flags, draws and positions outside their range are refused") {
+    Random random(1);
+    const mlm::Draws draws = mlm::make_draws(random, 1, 3, 9);
+    const mlm::CandidateDraws candidate_draws = mlm::make_candidate_draws(random, 3, 9);
+    const mlm::Corruption how{.mask_id = MASK};
+    const auto batch = [&](int flag, Matrix mlm::Draws::*which, float u) {
+        mlm::Draws changed = draws;
+        (changed.*which)[1] = u;
+        return error_of([&] { mlm::corrupt_batch({5, 6, 7}, {0, flag, 0}, changed, how); });
+    };
+    const auto candidates = [&](int flag, Matrix mlm::CandidateDraws::*which, float u) {
+        mlm::CandidateDraws changed = candidate_draws;
+        (changed.*which)[1] = u;
+        return error_of([&] { mlm::corrupt_candidates({5, 6, 7}, {0, flag, 0}, changed, how); });
+    };
+    CHECK(batch(0, &mlm::Draws::u_mask, 0).empty());
+    CHECK(candidates(0, &mlm::CandidateDraws::u_mask, 0).empty());
+    const std::string flags = ", it must be 1 (a special token) or 0; special_positions makes them of ids";
+    for (const int flag : {2, -1}) {
+        CHECK(batch(flag, &mlm::Draws::u_mask, 0) == "corrupt_batch: a flag of " + std::to_string(flag) + flags);
+        CHECK(candidates(flag, &mlm::CandidateDraws::u_mask, 0) ==
+              "corrupt_candidates: a flag of " + std::to_string(flag) + flags);
+    }
+    for (const float u : {NAN, 1.0f, -0.5f}) {
+        for (Matrix mlm::Draws::*const which : {&mlm::Draws::u_select, &mlm::Draws::u_mask, &mlm::Draws::u_random})
+            CHECK(batch(0, which, u).ends_with(", it must lie in [0, 1)"));
+        for (Matrix mlm::CandidateDraws::*const which : {&mlm::CandidateDraws::u_mask, &mlm::CandidateDraws::u_keep})
+            CHECK(candidates(0, which, u).ends_with(", it must lie in [0, 1)"));
+    }
+    for (const int position : {-1, 2})
+        CHECK(error_of([&] {
+                  mlm::labels_at_positions({.ids = {}, .labels = {5, 6}, .positions = {position}});
+              }) == "labels_at_positions: position " + std::to_string(position) + " of 2, counted from 0");
+}

@@ -656,4 +656,11 @@ TEST_CASE("gpt::Start: the defaults") {
     CHECK(usual.embedding_stddev == 0.02f);
 }
 
+TEST_CASE("make_weights: an order that no GPT has is refused before the weights are drawn") {
+    Random random(1);
+    gpt::Config config = tiny;
+    config.order = Order::parallel;
+    CHECK(error_of([&] { gpt::make_weights(config, random); }).starts_with("gpt: its blocks are pre-norm (GPT-2) or post-norm"));
+}
+
 TEST_SUITE_END();

@@ -52,7 +52,7 @@ TEST_CASE("optimal_objective: no policy exceeds it, and kl is never negative") {
     }
     CHECK(exact::kl(q, q) == 0);
     CHECK(exact::kl(Matrix{{1}, {0}}, Matrix{{0.5f}, {0.5f}}) == Approx(std::log(2.0)));
-    CHECK_THROWS_WITH(exact::kl(Matrix{{1}}, Matrix{{0}}),
+    CHECK_THROWS_WITH(exact::kl(Matrix{{1}, {0}}, Matrix{{0}, {1}}),
                       "kl: answer 0 has p > 0 but q = 0, so the KL is infinite; q must be above 0 wherever p is");
 }
 
@@ -159,6 +159,34 @@ TEST_CASE("all_answers, kl, objective, optimal_policy: each limit is allowed, wh
         "answer");
     CHECK(error_of([&] { exact::optimal_objective(one, zero, INFINITY); }).starts_with("optimal_policy: beta is inf"));
     CHECK(exact::optimal_policy(one, zero, 0.25f)[0] == 1);
+}
+
+TEST_CASE("all_answers, kl, expected_reward, loss: end tokens, distributions and shapes that are none are refused") {
+    CHECK(exact::all_answers(3, 2, 1).size() == 3);
+    for (const int end : {-1, 3})
+        CHECK(error_of([&] { exact::all_answers(3, end, 2); }) ==
+              "all_answers: token " + std::to_string(end) + " ends an answer, there are 3, counted from 0");
+    const std::string sums = "those of all answers sum to 1; take every answer, as all_answers lists them";
+    for (const float rest : {0.499f - 2e-3f, 0.501f + 2e-3f}) {
+        const Matrix p{{0.5f}, {rest}};
+        CHECK(error_of([&] { exact::kl(p, Matrix(2, 1, 0.5f)); }).ends_with(sums));
+        CHECK(error_of([&] { exact::kl(Matrix(2, 1, 0.5f), p); }).ends_with(sums));
+        CHECK(error_of([&] { exact::expected_reward(p, Matrix(2, 1)); }).ends_with(sums));
+        CHECK(error_of([&] { exact::optimal_policy(p, Matrix(2, 1), 1); }).ends_with(sums));
+    }
+    CHECK(error_of([] { exact::kl(Matrix{{0.5f}, {0.4995f}}, Matrix(2, 1, 0.5f)); }).empty());  // rounding
+    CHECK(
+        error_of([] { exact::expected_reward(Matrix{{1}}, Matrix{{NAN}}); }).starts_with("expected_reward: the rewards (1, 1)"));
+    const auto loss = [](const Matrix& log_p, const Matrix& log_q, const Matrix& r, float beta) {
+        return error_of([&] { exact::loss(log_p, log_q, r, beta); });
+    };
+    const Matrix two(2, 1, std::log(0.5f));
+    CHECK(loss(two, two, Matrix(2, 1), 0).empty());
+    const std::string rows = "; each answer needs a row of each, and there is one column";
+    CHECK(loss(Matrix(3, 1), two, Matrix(2, 1), 1) == "exact: log-probabilities (3, 1) and (2, 1) and rewards (2, 1)" + rows);
+    CHECK(loss(two, two, Matrix(1, 1), 1) == "exact: log-probabilities (2, 1) and (2, 1) and rewards (1, 1)" + rows);
+    CHECK(loss(Matrix(1, 2), Matrix(1, 2), Matrix(1, 2), 1).ends_with(rows));
+    for (const float beta : {NAN, -1.0f}) CHECK(loss(two, two, two, beta).ends_with(", it must be finite and at least 0"));
 }
 
 TEST_SUITE_END();

@@ -468,4 +468,27 @@ TEST_CASE("ppo::Config: the defaults") {
     CHECK(!usual.whiten_rewards);
 }
 
+TEST_CASE(
+    "loss, answer_mask, next_kl_coefficient: clipping and weights that are none, no episode and a short horizon are refused") {
+    const Matrix one(1, 1, 1);
+    ppo::RewardSteps rewards;
+    rewards.advantages = rewards.returns = one;
+    const auto refusal = [&](const ppo::Config& config) {
+        return error_of([&] { ppo::loss(policy_of(one, one), one, one, rewards, one, config); });
+    };
+    CHECK(refusal({.value_weight = 0}).empty());
+    for (const float clip : {NAN, 0.0f, -1.0f}) {
+        CHECK(refusal({.clip = clip}).ends_with(" and values at 0.200000, both must be above 0; 0.2 is usual"));
+        CHECK(refusal({.value_clip = clip}).starts_with("ppo: ratios clipped at 0.200000 and values at "));
+    }
+    for (const float weight : {NAN, INFINITY, -1.0f})
+        CHECK(refusal({.value_weight = weight}).ends_with(", the factor must be finite and at least 0; 0.1 is usual"));
+    CHECK(error_of([] { ppo::answer_mask({}); }) == "ppo: 0 episodes of 0 tokens; there must be at least one of each");
+    CHECK(ppo::next_kl_coefficient(1, 0, 49, {.kl_horizon = 10}) == Approx(0.02));
+    CHECK(
+        error_of([] { ppo::next_kl_coefficient(1, 0, 50, {.kl_horizon = 10}); }) ==
+        "next_kl_coefficient: 50 episodes for a horizon of 10.000000, one step would turn the coefficient to 0 or below; take a "
+        "horizon above 10.000000");
+}
+
 TEST_SUITE_END();

@@ -240,4 +240,19 @@ TEST_CASE("ranks_of_order: fewer than 0 answers are refused") {
     CHECK_THROWS_WITH(preferences::ranks_of_order("1", -1), "ranks_of_order: -1 answers, there cannot be fewer than 0");
 }
 
+TEST_CASE("plackett_luce_nll, line_of, correlation: ranks below 1 and numbers that are none are refused") {
+    CHECK(error_of([] {
+              preferences::plackett_luce_nll({1, 1}, {5, 0});
+          }) == "plackett_luce_nll: answer 1 has rank 0, the best rank is 1");
+    CHECK(error_of([] {
+              preferences::line_of({"p", {"a"}, {0}});
+          }) == "line_of: a rank of 0 to the prompt \"p\", the best rank is 1");
+    CHECK(error_of([] {
+              preferences::correlation({1, NAN}, {1, 2});
+          }) == "correlation: numbers 1 are nan and 2.000000, both must be finite");
+    CHECK(error_of([] {
+              preferences::correlation({1, 2}, {INFINITY, 2});
+          }).starts_with("correlation: numbers 0 are 1.000000 and inf"));
+}
+
 TEST_SUITE_END();

@@ -75,6 +75,8 @@ static rlhf::RankedTexts ranked_texts(int rankings) {
             ranked.ranks.push_back(token == 3 ? 1 : token == 5 ? 2 : 3);
         }
     ranked.texts = texts_with(tokens);
+    for (std::size_t n = 0; n < tokens.size(); ++n)  // the answers of a ranking follow one prompt
+        ranked.texts.tokens[n * static_cast<std::size_t>(ranked.texts.length)] = 1 + ranked.group[n] % 2;
     return ranked;
 }
 
@@ -514,6 +516,19 @@ TEST_CASE("rlhf::DpoRecipe: the defaults") {
     CHECK(usual.training.batch == 64);
     CHECK(usual.epochs == 4);
     CHECK(usual.padding_token == 0);
+}
+
+TEST_CASE("dpo_batch: a chosen and a rejected answer to different prompts are refused") {
+    const ppo::Episodes one{.tokens = {1, 2, 3}, .length = 3, .prompt_lengths = {2}, .answer_lengths = {1}};
+    ppo::Episodes other = one;
+    other.tokens = {1, 2, 4};
+    CHECK(rlhf::dpo_batch({one, other}, {0}, 0, 1, 0).pairs == 1);
+    other.tokens = {1, 3, 4};
+    CHECK(error_of([&] {
+              rlhf::dpo_batch({one, other}, {0}, 0, 1, 0);
+          }) == "rlhf: the answers of pair 0 follow different prompts, of 2 and 2 tokens; both must have the same");
+    other = {.tokens = {1, 2, 3}, .length = 3, .prompt_lengths = {1}, .answer_lengths = {2}};
+    CHECK(error_of([&] { rlhf::dpo_batch({one, other}, {0}, 0, 1, 0); }).find("prompts, of 2 and 1 tokens") != std::string::npos);
 }
 
 TEST_SUITE_END();

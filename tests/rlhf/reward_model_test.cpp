@@ -154,4 +154,10 @@ TEST_CASE("loss: pairs of a ranking that does not exist, or of none, are refused
                       "reward_model: 0 numbers of rankings for 1 pairs, each needs one");
 }
 
+TEST_CASE("loss: an answer that is compared with itself is refused") {
+    CHECK(error_of([] {
+              reward_model::loss(Var(Matrix(2, 1)), {{{0, 1}, {1, 1}}, {0, 0}, 1});
+          }) == "reward_model: answer 1 is compared with itself; leave the pair out");
+}
+
 TEST_SUITE_END();

@@ -427,4 +427,22 @@ TEST_CASE("vit::Config: the defaults") {
     CHECK(usual.query_key_value_bias);
 }
 
+TEST_CASE("class_attention: a configuration of another model than that of the steps is refused") {
+    Random random(1);
+    const vit::Weights w = vit::make_weights(tiny, random);
+    const KeepSteps keep;
+    const vit::Steps steps = vit::forward({random_image(random, tiny)}, w, tiny);
+    vit::Config other = tiny;
+    other.heads = 4;
+    CHECK(error_of([&] { vit::class_attention(steps, tiny, 1, 1); }).empty());
+    CHECK(
+        error_of([&] { vit::class_attention(steps, other, 1, 1); }) ==
+        "class_attention: the weights are (14, 7), 1 images of 7 tokens and 4 heads have others; pass the configuration of these "
+        "steps");
+    other = tiny;
+    other.grid.patch_size = 1;
+    CHECK(error_of([&] { vit::class_attention(steps, other, 1, 1); }).find("1 images of 25 tokens and 2 heads") !=
+          std::string::npos);
+}
+
 TEST_SUITE_END();

@@ -240,4 +240,14 @@ TEST_CASE("biogpt::Config: the defaults") {
     CHECK(usual.eps == 1e-5f);
 }
 
+TEST_CASE("make_examples: an empty prompt or answer, which leaves nothing to predict, is refused") {
+    const std::string rule = " tokens; without both there is nothing to predict, leave it out";
+    CHECK(error_of([] {
+              biogpt::make_examples({{5}, {}}, {{1}, {2}});
+          }) == "biogpt: example 1 has a prompt of 0 and an answer of 1" + rule);
+    CHECK(error_of([] {
+              biogpt::make_examples({{5, 6}}, {{}});
+          }) == "biogpt: example 0 has a prompt of 2 and an answer of 0" + rule);
+}
+
 TEST_SUITE_END();

@@ -274,4 +274,12 @@ TEST_CASE("bloom::Config: the defaults") {
     CHECK(usual.eps == 1e-5f);
 }
 
+TEST_CASE("alibi_bias: more rows than a matrix has, and a slope that is no number, are refused") {
+    CHECK(error_of([] {
+              bloom::alibi_bias({1, 0.5f}, 1073741824, 1073741824);
+          }) == "alibi_bias: 2 heads of 1073741824 queries are more than the 2147483647 rows of a matrix");
+    for (const float slope : {NAN, INFINITY})
+        CHECK(error_of([&] { bloom::alibi_bias({1, slope}, 1, 2); }).ends_with(", it must be finite; alibi_slopes gives them"));
+}
+
 TEST_SUITE_END();

@@ -511,4 +511,18 @@ TEST_CASE("glm::Config: the defaults") {
     CHECK(usual.rotary_base == 10000);
 }
 
+TEST_CASE("loss: a mark that is neither 0 nor 1, and marks of another number, are refused") {
+    glm::Batch batch = glm::make_batch({glm::cut_spans({6, 7, 8}, {{1, 2}}, {0}, 1, special)});
+    const glm::Config config = tiny(glm::Version::glm);
+    const glm::Steps steps = glm::forward(batch, tiny_weights(glm::Version::glm), config);
+    CHECK(error_of([&] { glm::loss(steps, batch); }).empty());
+    for (const int mark : {2, -1}) {
+        batch.loss_mask[1] = mark;
+        CHECK(error_of([&] { glm::loss(steps, batch); }) ==
+              "glm: target 1 is marked " + std::to_string(mark) + ", it must be 1 (it counts) or 0");
+    }
+    batch.loss_mask.pop_back();
+    CHECK(error_of([&] { glm::loss(steps, batch); }) == "glm: 5 targets and 4 marks of those that count; each needs one");
+}
+
 TEST_SUITE_END();

@@ -125,4 +125,15 @@ TEST_CASE("opt::Config: the defaults") {
     CHECK(usual.eps == 1e-5f);
 }
 
+TEST_CASE("make_weights: a factor of the embeddings that is not finite is refused") {
+    Random random(1);
+    for (const float factor : {NAN, INFINITY}) {
+        opt::Config config = tiny();
+        config.embedding_scale = factor;
+        CHECK(error_of([&] {
+                  opt::make_weights(config, random);
+              }).ends_with(", the factor must be finite; 1 leaves them as they are"));
+    }
+}
+
 TEST_SUITE_END();

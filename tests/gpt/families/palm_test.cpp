@@ -202,4 +202,30 @@ TEST_CASE("palm::Config: the defaults") {
     CHECK(usual.rotary_base == 10000);
 }
 
+TEST_CASE("palm: heads of other widths than the weights', too wide heads and a z-loss of no number are refused") {
+    Random random(1);
+    palm::Config wide = tiny;
+    wide.heads = wide.head_width = 65536;
+    CHECK(error_of([&] { palm::make_weights(wide, random); }) ==
+          "palm: 65536 heads of width 65536 are wider than the 2147483647 columns of a matrix");
+    const palm::Weights w = tiny_weights();
+    const TokenBatch batch = make_batch({{1, 2, 3}});
+    const auto refusal = [&](int heads, int head_width) {
+        palm::Config other = tiny;
+        other.heads = heads;
+        other.head_width = head_width;
+        return error_of([&] { palm::forward(batch, w, other); });
+    };
+    CHECK(refusal(3, 4).empty());
+    CHECK(refusal(4, 4).starts_with("palm: the query matrix is (10, 12), the configuration says (10, 16)"));
+    CHECK(refusal(6, 2).starts_with("palm: the key matrix is (10, 4), the configuration says (10, 2)"));
+    CHECK(error_of([&] { palm::parameters({}, tiny); }).starts_with("palm: the configuration says 2 blocks, the weights hold 0"));
+    const palm::Steps steps = palm::forward(batch, w, tiny);
+    CHECK(palm::z_loss(steps, batch, 0).value()[0] == 0);
+    for (const float weight : {NAN, INFINITY, -1.0f})
+        CHECK(error_of([&] {
+                  palm::z_loss(steps, batch, weight);
+              }).ends_with(", the factor must be finite and at least 0; 1e-4 is usual"));
+}
+
 TEST_SUITE_END();

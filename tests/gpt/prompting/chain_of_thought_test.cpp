@@ -193,9 +193,9 @@ TEST_CASE("chain_of_thought: invalid tasks, ids and steps throw") {
     CHECK_NOTHROW(chain_of_thought::solve_with_changed_step(w, config, small, two, 1, 1));
     CHECK_NOTHROW(chain_of_thought::solve_with_changed_step(w, config, small, two, 3, 1));
     CHECK_THROWS_WITH(chain_of_thought::prompts_of({.digits = 0, .count = 1}, {1}, Format::direct),
-                      "chain_of_thought: 1 digits are not a whole number of questions of 1");
+                      "chain_of_thought: 1 digits modulo 0, both must be at least 1");
     CHECK_THROWS_WITH(chain_of_thought::prompts_of({.digits = 5, .count = 0}, {1}, Format::direct),
-                      "chain_of_thought: 1 digits are not a whole number of questions of 0");
+                      "chain_of_thought: 0 digits modulo 5, both must be at least 1");
     CHECK(chain_of_thought::accuracy(small, {1, 2, 0}, {3}) == 1);  // one question is enough
     CHECK_THROWS_WITH(chain_of_thought::accuracy(small, {}, {}),
                       "chain_of_thought: 0 answers to 0 questions; each needs one, and there must be a question");
@@ -243,6 +243,34 @@ TEST_CASE("chain_of_thought::Training: the defaults") {
     CHECK(usual.other == chain_of_thought::Format::steps);
     CHECK(chain_of_thought::start.stddev == 0.2f);
     CHECK(chain_of_thought::start.embedding_stddev == 0.5f);
+}
+
+TEST_CASE("chain_of_thought: tasks without digits, too large ones, digits beyond them and an empty continuation are refused") {
+    using namespace chain_of_thought;
+    const auto task_refused = [](const Task& task) {
+        const std::string words = error_of([&] { words_of(task); });
+        CHECK(error_of([&] { vocabulary(task); }) == words);
+        CHECK(error_of([&] { written_length(task, Format::direct); }) == words);
+        CHECK(error_of([&] { document_length(task, Format::steps); }) == words);
+        CHECK(error_of([&] { model_of(task); }) == words);
+        return words;
+    };
+    CHECK(task_refused({.digits = 1, .count = 1}).empty());
+    CHECK(task_refused({.digits = 0, .count = 6}) == "chain_of_thought: 6 digits modulo 0, both must be at least 1");
+    CHECK(task_refused({.digits = 7, .count = -1}) == "chain_of_thought: -1 digits modulo 7, both must be at least 1");
+    const std::string too_large = " make more words or a longer document than an int can count";
+    CHECK(vocabulary({.digits = 2147483642, .count = 1}) == 2147483647);
+    CHECK(task_refused({.digits = 2147483643, .count = 1}) == "chain_of_thought: 1 digits modulo 2147483643" + too_large);
+    CHECK(task_refused({.digits = 7, .count = 715827881}) == "chain_of_thought: 715827881 digits modulo 7" + too_large);
+    Random random(1);
+    CHECK(error_of([&] { make_questions({.digits = 7, .count = 65536}, random, 32768); }) ==
+          "chain_of_thought: 32768 questions of 65536 digits are more than an int can count");
+    const Task task{.digits = 7, .count = 3};
+    const std::string digit = "chain_of_thought: a digit 9 of 7, they are counted from 0";
+    CHECK(error_of([&] { prompts_of(task, {1, 2, 9}, Format::direct); }) == digit);
+    CHECK(error_of([&] { partial_sums(task, {9, 1, 2}); }) == digit);
+    CHECK(error_of([&] { partial_sums(task, {1, 2}); }) == "chain_of_thought: 2 digits are not a whole number of questions of 3");
+    CHECK(error_of([] { answers_of({{1}, {}}); }) == "answers_of: continuation 1 of 2 is empty; it has at least the answer");
 }
 
 TEST_SUITE_END();

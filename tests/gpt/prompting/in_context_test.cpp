@@ -195,4 +195,28 @@ TEST_CASE("in_context::Training: the defaults") {
     CHECK(in_context::start.embedding_stddev == 0.5f);
 }
 
+TEST_CASE("in_context: tasks without inputs, labels or pairs, logits of another task and no sequence are refused") {
+    using namespace in_context;
+    for (const Task& task : {Task{0, 3, 4}, Task{3, 0, 4}, Task{3, 3, 0}}) {
+        const std::string words = error_of([&] { model_of(task); });
+        CHECK(words.ends_with(" pairs, each must be at least 1"));
+        CHECK(error_of([&] { best_accuracy(task, 1); }) == words);
+        CHECK(error_of([&] { best_loss(task, 1); }) == words);
+        CHECK(error_of([&] { label_logits(gpt::Steps{}, task); }) == words);
+    }
+    gpt::Steps steps;
+    steps.logits = Matrix(4, 6);
+    CHECK(label_logits(steps, {3, 3, 2}).cols() == 3);
+    CHECK(error_of([&] {
+              label_logits(steps, {3, 2, 2});
+          }) == "in_context: logits (4, 6) for 3 inputs and 2 labels; each needs a column, and each pair two rows");
+    steps.logits = Matrix(3, 6);
+    CHECK(error_of([&] { label_logits(steps, {3, 3, 2}); }).starts_with("in_context: logits (3, 6) for 3 inputs"));
+    Random random(1);
+    for (const int sequences : {0, -1})
+        CHECK(error_of([&] {
+                  accuracy_by_shots({}, {}, {3, 3, 2}, random, sequences);
+              }) == "in_context: " + std::to_string(sequences) + " sequences, there must be at least 1");
+}
+
 TEST_SUITE_END();

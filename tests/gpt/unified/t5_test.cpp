@@ -495,4 +495,24 @@ TEST_CASE("relative_bucket, relative_buckets: a distance and a number of pairs t
                       "t5: 2147483647 queries and 2147483647 keys have more pairs than the 2147483647 rows of a matrix");
 }
 
+TEST_CASE("t5: a table of distances of another configuration, and a sentinel outside the vocabulary, are refused") {
+    const t5::Config config = tiny();
+    const t5::Weights w = tiny_weights(config);
+    const TokenBatch targets = make_batch({{0, 4}, {0, 5}});
+    t5::Weights other = w;
+    other.encoder_distances = Matrix(w.encoder_distances.rows() + 1, config.heads);
+    CHECK(error_of([&] {
+              t5::forward(two_sources, targets, other, config);
+          }).starts_with("t5: encoder: the table of distances is"));
+    other = w;
+    other.decoder_distances = Matrix(config.buckets, config.heads + 1);
+    CHECK(error_of([&] {
+              t5::forward(two_sources, targets, other, config);
+          }).starts_with("t5: decoder: the table of distances is"));
+    CHECK(t5::sentinel(19, 20) == 0);
+    for (const int k : {-1, 20})
+        CHECK(error_of([&] { t5::sentinel(k, 20); }) ==
+              "sentinel: number " + std::to_string(k) + " in a vocabulary of 20, counted from 0");
+}
+
 TEST_SUITE_END();

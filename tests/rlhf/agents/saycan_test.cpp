@@ -224,4 +224,20 @@ TEST_CASE("saycan::Skills: the defaults") {
     CHECK(usual.done == -1);
 }
 
+TEST_CASE("log_probabilities_with_cache, make_plan: a token outside the vocabulary and a last skill below none are refused") {
+    SayCanCase c = small_case();
+    const auto with_token = [&](int token) {
+        const saycan::Skills skills{.tokens = {{1}, {2, token}}};
+        const std::string words = error_of([&] { saycan::log_probabilities_with_cache({7}, skills, c.w, c.config); });
+        CHECK(error_of([&] { saycan::log_probabilities({7}, skills, c.w, c.config); }) == words);
+        return words;
+    };
+    CHECK(with_token(8).empty());
+    CHECK(with_token(9) == "saycan: token 9 of skill 1, the language model knows 9, counted from 0");
+    CHECK(with_token(-1) == "saycan: token -1 of skill 1, the language model knows 9, counted from 0");
+    c.skills.done = -2;
+    CHECK(error_of([&] { saycan::make_plan({7}, 0, c.skills, c.world, c.w, c.config, 1); }) ==
+          "saycan: the skill that ends a plan is -2 of 3, counted from 0");
+}
+
 TEST_SUITE_END();

@@ -259,4 +259,36 @@ TEST_CASE("socratic::WordList: the defaults") {
     CHECK(usual.keep == 1);
 }
 
+TEST_CASE("ClipSense, GptWriter: a tokenizer that is not given is refused") {
+    CHECK(error_of([] { socratic::ClipSense({}, {}, nullptr); }) ==
+          "socratic: ClipSense has no tokenizer; give a function from sentences to tokens");
+    const std::string rule = "socratic: GptWriter has no tokenizer; give a function from text to ids, and one back";
+    socratic::GptWriter writer({}, {}, nullptr, words, {}, {}, 1);
+    CHECK(error_of([&] { writer.write("1", 1); }) == rule);
+    CHECK(error_of([&] { writer.log_probability("1", "2"); }) == rule);
+    writer.ids = numbers;
+    writer.text = nullptr;
+    CHECK(error_of([&] { writer.write("1", 1); }) == rule);
+}
+
+TEST_CASE(
+    "perceive, converse, retrieval_scores, Steps: a sentence without its word, weights and answers that are none are refused") {
+    CHECK(error_of([] {
+              socratic::perceive(fixed_scores({1, 2}), {.slot = "x", .words = {"a", "b"}, .sentence = "a photo"});
+          }) == "socratic: the sentence \"a photo\" has no {} for the word, so that all would be equal; give it one");
+    struct Silent : socratic::LanguageModel {
+        std::vector<std::string> write(const std::string&, int) override { return {"a"}; }
+        double log_probability(const std::string&, const std::string&) override { return -1; }
+    } model;
+    for (const double weight : {static_cast<double>(NAN), static_cast<double>(INFINITY)}) {
+        CHECK(error_of([&] {
+                  socratic::converse({}, "x", model, 1, {.language = weight});
+              }).ends_with(", the weight must be finite; 0 leaves them out"));
+        CHECK(error_of([&] { socratic::retrieval_scores({Matrix(1, 1)}, {weight}); }).ends_with(", the weight must be finite"));
+    }
+    CHECK(socratic::converse({}, "x", model, 1).answer() == "a");
+    CHECK(error_of([] { socratic::Steps{}.answer(); }) ==
+          "socratic: candidate 0 of 0 is the answer; converse() fills these steps");
+}
+
 TEST_SUITE_END();
