@@ -33,6 +33,8 @@ MaskSchedule schedule_of_name(const std::string& name) {
 double masked_fraction(const MaskSchedule& schedule, double r, double total) {
     require(r >= 0 && r <= 1 && total > 0, "masked_fraction: r is ", r, " for ", total,
             " tokens; r must be from 0 to 1, and there must be a token");
+    require(schedule.exponent > 0 && std::isfinite(schedule.exponent), "masked_fraction: an exponent of ", schedule.exponent,
+            ", it must be finite and above 0; 1 is linear");
     double gamma = 0;
     switch (schedule.shape) {
         case Shape::cosine: gamma = std::cos(std::numbers::pi / 2 * r); break;
@@ -147,7 +149,12 @@ std::vector<int> tokens_of(const std::vector<int>& ids, const Config& config) {
 }
 
 Draws draw_gumbel(Random& random, int images, const Config& config, const Decoding& how) {
+    check(config);
+    require(images > 0 && how.first_round >= 0 && how.first_round < how.rounds, "maskgit: draws for ", images,
+            " images in rounds ", how.first_round, " to ", how.rounds, "; there must be an image, and a round, from 0 on");
     const int rounds = how.rounds - how.first_round, length = config.count() + 1;
+    require(static_cast<double>(rounds) * images * length <= std::numeric_limits<int>::max(), "maskgit: draws for ", rounds,
+            " rounds of ", images, " images of ", length, " ids are more than the 2147483647 rows of a matrix");
     Draws draws{uniform_matrix(random, rounds * images * length, config.codebook_size),
                 uniform_matrix(random, rounds * images, length)};
     for (Matrix* const noise : {&draws.tokens, &draws.choice})
@@ -157,6 +164,8 @@ Draws draw_gumbel(Random& random, int images, const Config& config, const Decodi
 
 int tokens_to_mask(int round, int masked_at_first, int masked_now, const Decoding& how) {
     require(round >= 0 && round < how.rounds, "maskgit: round ", round, " of ", how.rounds, ", counted from 0");
+    require(masked_now >= 1 && masked_now <= masked_at_first, "maskgit: ", masked_now, " tokens are masked of ", masked_at_first,
+            " at first; there must be one, and no more than those");
     const double done = static_cast<double>(round + 1) / how.rounds;
     const int planned = static_cast<int>(std::floor(masked_at_first * masked_fraction(how.schedule, done, masked_at_first)));
     return std::max(1, std::min(masked_now - 1, planned));
@@ -227,6 +236,8 @@ std::vector<Round> decode(const std::vector<int>& ids, const Draws& draws, const
                 draws.choice.rows == rounds * B && draws.choice.cols == length,
             "maskgit: draws ", draws.tokens, " and ", draws.choice, " for ", rounds, " rounds, ", B, " images of ", length,
             " ids and ", config.codebook_size, " tokens");
+    require_finite(draws.tokens, "maskgit", "draws of tokens");
+    require_finite(draws.choice, "maskgit", "draws of the choice");
     std::vector<int> masked_at_first;  // u0 of each image
     for (int b = 0; b < B; ++b)
         masked_at_first.push_back(static_cast<int>(std::count(&ids[b * length], &ids[b * length] + length, mask_token)));
@@ -249,6 +260,10 @@ static void check(const Config& config) {
                 config.mlp_width > 0,
             "maskgit: ", config.codebook_size, " tokens, ", config.classes, " classes, a grid of ", config.down, " x ",
             config.across, ", depth ", config.depth, ", inner width ", config.mlp_width, ": sizes must be positive");
+    require(static_cast<double>(config.down) * config.across < std::numeric_limits<int>::max() &&
+                static_cast<double>(config.codebook_size) + config.classes < std::numeric_limits<int>::max(),
+            "maskgit: a grid of ", config.down, " x ", config.across, " and ", config.codebook_size, " tokens of ",
+            config.classes, " classes are more than an int can count");
     require_eps("maskgit", config.eps);
     require(config.heads > 0 && config.width > 0 && config.width % config.heads == 0, "maskgit: ", config.heads,
             " heads do not divide a width of ", config.width);

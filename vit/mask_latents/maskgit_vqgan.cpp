@@ -4,6 +4,7 @@
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
+#include "nn/layers/model_config.h"
 #include "nn/layers/transformer.h"
 #include "nn/maps/pool.h"
 #include "nn/maps/resize.h"
@@ -55,9 +56,27 @@ struct Walk {
 
 static int levels(const Config& config) { return static_cast<int>(config.multipliers.size()); }
 
+static void check(const Config& config);  // with the weights, below
+
+static void require_half(const Half& half, const std::string& which, int convolutions, const Config& config) {
+    require_depth("maskgit_vqgan: convolutions of the " + which, convolutions, half.convolutions.size());
+    require_depth("maskgit_vqgan: blocks of the " + which, config.res_blocks * (levels(config) + 1), half.blocks.size());
+}
+
+static void require_encoder(const Half& half, const Config& config) {
+    check(config);
+    require_half(half, "encoder", 2 + (config.strided_downsampling ? levels(config) - 1 : 0), config);
+}
+
+static void require_decoder(const Half& half, const Config& config) {
+    check(config);
+    require_half(half, "decoder", 2 + levels(config) - 1, config);
+}
+
 // --- from pixels to vectors, and back ---
 
 Map encode(const Map& images, const Weights& w, const Config& config, HalfSteps* steps) {
+    require_encoder(w.encoder, config);
     Walk walk{.half = w.encoder, .config = config, .steps = steps};
     Map x = walk.convolution(images, 3);
     for (int level = 0; level < levels(config); ++level) {
@@ -73,6 +92,7 @@ Map encode(const Map& images, const Weights& w, const Config& config, HalfSteps*
 }
 
 Map decode(const Map& codes, const Weights& w, const Config& config, HalfSteps* steps) {
+    require_decoder(w.decoder, config);
     Walk walk{.half = w.decoder, .config = config, .steps = steps};
     Map x = walk.convolution(codes, 3);
     for (int i = 0; i < config.res_blocks; ++i) x = walk.block(x);
@@ -84,8 +104,6 @@ Map decode(const Map& codes, const Weights& w, const Config& config, HalfSteps* 
     }
     return walk.convolution(norm_and_activate(x, w.decoder.norm, config), 3);  // (B*H*W, channels)
 }
-
-static void check(const Config& config);  // with the weights, below
 
 Steps forward(const std::vector<Image>& images, const Weights& w, const Config& config) {
     check(config);
@@ -109,6 +127,7 @@ Map paint(const std::vector<int>& ids, const MapSize& size, const Weights& w, co
 // --- losses ---
 
 Var entropy_loss(const Var& distances, const Config& config) {
+    check(config);
     const Var affinity = scale(distances, -1 / config.entropy_temperature);  // (n, K)
     const Var p = softmax_rows(affinity);                                    // (n, K)
     const Var log_p = log_softmax_rows(affinity);                            // (n, K)
@@ -151,6 +170,9 @@ static void check(const Config& config) {
     require_eps("maskgit_vqgan", config.eps);
     require(config.entropy_temperature > 0 && std::isfinite(config.entropy_temperature), "maskgit_vqgan: a temperature of ",
             config.entropy_temperature, " of the entropy, it must be finite and above 0");
+    for (const float weight : {config.commitment, config.entropy_ratio})
+        require(weight >= 0 && std::isfinite(weight), "maskgit_vqgan: a loss times ", weight,
+                ", the factors must be finite and at least 0");
 }
 
 static ResBlock make_res_block(int in, int out, Random& random, const Init& init) {
@@ -249,6 +271,8 @@ static void add_half(Parameters& table, const std::string& prefix, const Half& h
 }
 
 Parameters parameters(const Weights& w, const Config& config) {
+    require_encoder(w.encoder, config);
+    require_decoder(w.decoder, config);
     Parameters table;
     add_half(table, "params/encoder/", w.encoder, 4, 1);
     table.push_back({"params/quantizer/codebook", {config.codes, config.code_width}, Stored::as_it_is, {w.codebook}});

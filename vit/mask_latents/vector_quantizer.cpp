@@ -163,7 +163,17 @@ std::vector<int> random_rows(Random& random, int rows, int count) {
 
 // --- codes that are averaged sums ---
 
+static void require_book(const char* place, const SummedCodebook& book) {
+    const Matrix &sums = book.sums.value(), &counts = book.counts.value();
+    require(!sums.empty() && counts.rows == 1 && counts.cols == sums.rows, place, ": sums ", sums, " and counts ", counts,
+            "; each code needs a row of sums and a count, and there must be one");
+}
+
 Matrix codewords(const SummedCodebook& book) {
+    require_book("codewords", book);
+    for (int k = 0; k < book.counts.cols(); ++k)
+        require(book.counts.value()(0, k) > 0, "codewords: code ", k, " has a count of ", book.counts.value()(0, k),
+                ", nothing was assigned to it; split_busiest restarts such codes");
     Matrix codes = book.sums.value();  // (K, C)
     for (int k = 0; k < codes.rows; ++k) {
         for (int c = 0; c < codes.cols; ++c) codes(k, c) /= book.counts.value()(0, k);  // the mean of what was assigned
@@ -173,6 +183,7 @@ Matrix codewords(const SummedCodebook& book) {
 }
 
 void average_sums(SummedCodebook& book, const Matrix& x, const std::vector<int>& ids, float momentum) {
+    require_book("average_sums", book);
     Matrix& sums = book.sums.value();
     Matrix& counts = book.counts.value();
     require(x.cols == sums.cols, "average_sums: vectors ", x, " for codes ", sums, ", both must have the same number of columns");
@@ -186,6 +197,9 @@ void average_sums(SummedCodebook& book, const Matrix& x, const std::vector<int>&
 }
 
 int split_busiest(SummedCodebook& book, float min_count, float perturb, const Matrix& uniforms) {
+    require_book("split_busiest", book);
+    require(std::isfinite(min_count) && perturb >= 0 && perturb <= 1, "split_busiest: codes below a count of ", min_count,
+            " are restarted, perturbed by ", perturb, "; the count must be finite, the other from 0 to 1");
     Matrix& sums = book.sums.value();
     Matrix& counts = book.counts.value();
     require(uniforms.cols == sums.cols, "split_busiest: draws ", uniforms, " for codes ", sums,

@@ -13,7 +13,12 @@
 
 namespace mae {
 
-int visible_count(const Config& config) { return static_cast<int>(config.grid.count() * (1 - config.mask_ratio)); }
+int visible_count(const Config& config) {
+    check(config.grid, "mae");
+    require(config.mask_ratio >= 0 && config.mask_ratio <= 1, "mae: a mask ratio of ", config.mask_ratio,
+            " is not a fraction from 0 to 1");
+    return static_cast<int>(config.grid.count() * (1 - config.mask_ratio));
+}
 
 static int mlp_width(const Config& config, int width) { return static_cast<int>(width * config.mlp_ratio); }
 
@@ -144,6 +149,7 @@ std::vector<Image> predicted_images(const Steps& steps, const Config& config) {
 // --- weights ---
 
 double encoder_multiplications(const Config& config, int tokens) {
+    require(tokens >= 0, "mae: multiplications for ", tokens, " tokens, there cannot be fewer than 0");
     const double T = tokens, D = config.width, M = mlp_width(config, config.width);
     const double projections = 4 * T * D * D;  // query, key, value, output
     const double attention = 2 * T * T * D;    // q k^T and A v: the only part that grows with the square of the tokens

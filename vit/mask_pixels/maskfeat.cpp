@@ -11,6 +11,7 @@
 namespace maskfeat {
 
 int target_width(const Config& config) {
+    hog::check(config.hog, config.grid, "maskfeat");
     const int u = config.grid.patch_size / config.hog.cell;
     return config.grid.channels * config.hog.bins * u * u;
 }

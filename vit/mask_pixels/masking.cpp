@@ -57,6 +57,7 @@ Matrix make_mask(const std::vector<int>& permutations, int length, int begin, in
 }
 
 std::vector<int> draw_permutations(Random& random, int count, int length) {
+    require(count >= 0, "draw_permutations: ", count, " images, there cannot be fewer than 0");
     std::vector<int> permutations;
     for (int b = 0; b < count; ++b) {
         const std::vector<int> one = permutation(random, length);

@@ -18,6 +18,7 @@ static void require_mask(const Matrix& mask, int images, const Image& image, int
                 mask.cols == (image.height / patch_size) * (image.width / patch_size),
             "restoration: a mask ", shape(mask), " for ", images, " images of ", shape(image), " in patches of side ", patch_size,
             "; each image needs a row, each patch a number");
+    for (const float x : mask) require(x == 0 || x == 1, "restoration: a mask holds 1 (masked) and 0 (visible), not ", x);
 }
 
 Triple restoration(const Image& original, const Image& predicted, const Matrix& mask, int patch_size, float cover) {

@@ -12,7 +12,21 @@
 
 namespace simmim {
 
-int unit_count(const Config& config) { return (config.grid.height / config.mask_unit) * (config.grid.width / config.mask_unit); }
+static void require_units(const Config& config) {
+    const PatchGrid& grid = config.grid;
+    check(grid, "simmim");
+    require(config.mask_unit > 0 && config.mask_unit % grid.patch_size == 0 && grid.height % config.mask_unit == 0 &&
+                grid.width % config.mask_unit == 0,
+            "simmim: a mask unit of ", config.mask_unit, " pixels must be a multiple of the patch side ", grid.patch_size,
+            " and divide the image, ", grid.height, " x ", grid.width);
+    require(config.mask_ratio >= 0 && config.mask_ratio <= 1, "simmim: a mask ratio of ", config.mask_ratio,
+            " is not a fraction from 0 to 1");
+}
+
+int unit_count(const Config& config) {
+    require_units(config);
+    return (config.grid.height / config.mask_unit) * (config.grid.width / config.mask_unit);
+}
 int masked_units(const Config& config) { return static_cast<int>(std::ceil(unit_count(config) * config.mask_ratio)); }
 
 static int mlp_width(const Config& config) { return static_cast<int>(config.width * config.mlp_ratio); }
@@ -71,18 +85,12 @@ Var pixel_shuffle(const Var& tokens, int patch_size, int channels) {
 }
 
 static void check(const Config& config) {
-    const PatchGrid& grid = config.grid;
-    check(grid, "simmim");
+    check(config.grid, "simmim");
     require(config.heads > 0 && config.width > 0 && config.width % config.heads == 0, "simmim: ", config.heads,
             " heads do not divide a width of ", config.width);
     require(config.depth >= 0 && mlp_width(config) > 0, "simmim: depth ", config.depth, ", MLP ratio ", config.mlp_ratio,
             "; the depth may not be negative, the ratio must be positive");
-    require(config.mask_unit > 0 && config.mask_unit % grid.patch_size == 0 && grid.height % config.mask_unit == 0 &&
-                grid.width % config.mask_unit == 0,
-            "simmim: a mask unit of ", config.mask_unit, " pixels must be a multiple of the patch side ", grid.patch_size,
-            " and divide the image, ", grid.height, " x ", grid.width);
-    require(config.mask_ratio >= 0 && config.mask_ratio <= 1, "simmim: a mask ratio of ", config.mask_ratio,
-            " is not a fraction from 0 to 1");
+    require_units(config);
     require_eps("simmim", config.eps);
 }
 
@@ -120,6 +128,9 @@ std::vector<Image> predicted_images(const Steps& steps, const Config& config) {
 
 Matrix pixel_mask(const Matrix& mask, const Config& config) {
     const PatchGrid& grid = config.grid;
+    check(grid, "simmim");
+    require(mask.cols == grid.count(), "simmim: a mask ", mask, " for images of ", grid.count(),
+            " patches; each image needs a row, each patch a number");
     const int H = grid.height, W = grid.width, P = grid.patch_size;
     Matrix pixels = Matrix::unset(mask.rows * H, W);
     for (int b = 0; b < mask.rows; ++b)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
@@ -13,10 +14,34 @@
 
 namespace videomae {
 
-int time_slots(const Config& config) { return config.frames / config.tubelet; }
-int token_count(const Config& config) { return time_slots(config) * config.grid.count(); }
-int cube_numbers(const Config& config) { return config.tubelet * config.grid.numbers(); }
-int masked_positions(const Config& config) { return static_cast<int>(config.mask_ratio * config.grid.count()); }
+static int counted(double number, const char* what) {
+    require(number <= std::numeric_limits<int>::max(), "videomae: ", number, " ", what, " are more than an int can count");
+    return static_cast<int>(number);
+}
+
+int time_slots(const Config& config) {
+    require(config.tubelet > 0 && config.frames > 0 && config.frames % config.tubelet == 0, "videomae: cubes of ", config.tubelet,
+            " frames do not divide a clip of ", config.frames);
+    return config.frames / config.tubelet;
+}
+
+int token_count(const Config& config) {
+    check(config.grid, "videomae");
+    return counted(static_cast<double>(time_slots(config)) * config.grid.count(), "cubes of a clip");
+}
+
+int cube_numbers(const Config& config) {
+    check(config.grid, "videomae");
+    time_slots(config);  // checks the cubes
+    return counted(static_cast<double>(config.tubelet) * config.grid.numbers(), "numbers of a cube");
+}
+
+int masked_positions(const Config& config) {
+    check(config.grid, "videomae");
+    require(config.mask_ratio >= 0 && config.mask_ratio <= 1, "videomae: a mask ratio of ", config.mask_ratio,
+            " is not a fraction from 0 to 1");
+    return static_cast<int>(config.mask_ratio * config.grid.count());
+}
 
 static int mlp_width(const Config& config, int width) { return static_cast<int>(width * config.mlp_ratio); }
 
@@ -231,8 +256,8 @@ static void check(const Config& config) {
                 .classes = 0,
                 .eps = config.eps},
                "videomae");
-    require(config.tubelet > 0 && config.frames > 0 && config.frames % config.tubelet == 0, "videomae: cubes of ", config.tubelet,
-            " frames do not divide a clip of ", config.frames);
+    token_count(config);   // checks the cubes and their number
+    cube_numbers(config);  // and their size
     require(config.width % 2 == 0 && config.decoder_width % 2 == 0, "videomae: widths of ", config.width, " and ",
             config.decoder_width, " must be even for the positions");
     require(config.decoder_heads > 0 && config.decoder_width > 0 && config.decoder_width % config.decoder_heads == 0,

@@ -444,4 +444,43 @@ TEST_CASE("tokens_to_mask: a round that does not exist is refused") {
     CHECK_NOTHROW(maskgit::tokens_to_mask(1, 10, 10, how));
 }
 
+TEST_CASE("maskgit: schedules, rounds, draws and sizes that are none are refused") {
+    using namespace maskgit;
+    for (const double exponent : {static_cast<double>(NAN), 0.0, -1.0})
+        CHECK(error_of([&] {
+                  masked_fraction({Shape::power, exponent}, 0.5, 4);
+              }).ends_with(", it must be finite and above 0; 1 is linear"));
+    CHECK(tokens_to_mask(0, 4, 1, {}) == 1);
+    const std::string masked = " at first; there must be one, and no more than those";
+    CHECK(error_of([] { tokens_to_mask(0, 4, 0, {}); }) == "maskgit: 0 tokens are masked of 4" + masked);
+    CHECK(error_of([] { tokens_to_mask(0, 2, 3, {}); }) == "maskgit: 3 tokens are masked of 2" + masked);
+    Random random(1);
+    const Config config{
+        .codebook_size = 5, .classes = 3, .down = 2, .across = 2, .width = 8, .depth = 1, .heads = 2, .mlp_width = 8};
+    const std::string draws = "; there must be an image, and a round, from 0 on";
+    CHECK(error_of([&] { draw_gumbel(random, 0, config, {}); }) == "maskgit: draws for 0 images in rounds 0 to 8" + draws);
+    CHECK(error_of([&] { draw_gumbel(random, 1, config, {.rounds = 0}); }) ==
+          "maskgit: draws for 1 images in rounds 0 to 0" + draws);
+    CHECK(error_of([&] { draw_gumbel(random, 1, config, {.first_round = -1}); }).ends_with("in rounds -1 to 8" + draws));
+    CHECK(error_of([&] {
+              draw_gumbel(random, 1 << 20, config, {.rounds = 1 << 20});
+          }).ends_with(" rounds of 1048576 images of 5 ids are more than the 2147483647 rows of a matrix"));
+    Config large = config;
+    large.down = large.across = 65536;
+    CHECK(
+        error_of([&] { make_weights(large, random); }).starts_with("maskgit: a grid of 65536 x 65536 and 5 tokens of 3 classes"));
+    large = config;
+    large.codebook_size = 2147483645;
+    CHECK(error_of([&] { make_weights(large, random); }).ends_with(" classes are more than an int can count"));
+    const Weights w = make_weights(config, random);
+    const Draws good = draw_gumbel(random, 1, config, {.rounds = 2});
+    for (Matrix Draws::*const which : {&Draws::tokens, &Draws::choice}) {
+        Draws bad = good;
+        (bad.*which)[3] = NAN;
+        CHECK(error_of([&] {
+                  decode(empty_images({0}, config), bad, w, config, {.rounds = 2});
+              }).starts_with("maskgit: the draws of "));
+    }
+}
+
 TEST_SUITE_END();

@@ -243,4 +243,45 @@ TEST_CASE("maskgit_vqgan::Config: the defaults") {
     CHECK(usual.multipliers == std::vector<int>{1, 1, 2, 2, 4});
 }
 
+TEST_CASE("maskgit_vqgan: weights of another configuration, and factors of losses that are none, are refused") {
+    using namespace maskgit_vqgan;
+    const Config config{
+        .channels = 1, .filters = 4, .multipliers = {1, 2}, .res_blocks = 1, .groups = 2, .code_width = 3, .codes = 5};
+    Random random(1);
+    const Weights w = make_weights(config, random);
+    const std::vector<Image> images{Image(4, 4, 1)};
+    const auto refusal = [&](const Weights& weights, const Config& other) {
+        const std::string words = error_of([&] { forward(images, weights, other); });
+        CHECK(error_of([&] { parameters(weights, other); }) == words);
+        return words;
+    };
+    CHECK(refusal(w, config).empty());
+    CHECK(
+        refusal({}, config) ==
+        "maskgit_vqgan: convolutions of the encoder: the configuration says 2 layers, the weights hold 0; pass the configuration "
+        "that the weights were made with");
+    Config other = config;
+    other.multipliers = {1, 2, 2};
+    CHECK(refusal(w, other).starts_with(
+        "maskgit_vqgan: blocks of the encoder: the configuration says 4 layers, the weights hold 3;"));
+    other = config;
+    other.strided_downsampling = true;
+    CHECK(refusal(w, other).starts_with("maskgit_vqgan: convolutions of the encoder: the configuration says 3 layers"));
+    Weights cut = w;
+    cut.decoder.convolutions.pop_back();
+    CHECK(refusal(cut, config).starts_with("maskgit_vqgan: convolutions of the decoder: the configuration says 3 layers"));
+    cut = w;
+    cut.decoder.blocks.pop_back();
+    CHECK(refusal(cut, config).starts_with("maskgit_vqgan: blocks of the decoder: the configuration says 3 layers"));
+    for (const float factor : {NAN, INFINITY, -1.0f})
+        for (float Config::*const which : {&Config::commitment, &Config::entropy_ratio}) {
+            other = config;
+            other.*which = factor;
+            CHECK(error_of([&] { make_weights(other, random); }).ends_with(", the factors must be finite and at least 0"));
+        }
+    other = config;
+    other.entropy_temperature = NAN;
+    CHECK(error_of([&] { entropy_loss(Var(Matrix(2, 5)), other); }).ends_with(" of the entropy, it must be finite and above 0"));
+}
+
 TEST_SUITE_END();

@@ -216,4 +216,34 @@ TEST_CASE("code_counts, random_rows: numbers below 0, and rows of none, are refu
     CHECK(random_rows(random, 1, 0).empty());
 }
 
+TEST_CASE("codewords, average_sums, split_busiest: books without a count for each code, and numbers that are none, are refused") {
+    const SummedCodebook good{Var(Matrix{{1, 0}, {0, 2}}), Var(Matrix{{1, 2}})};
+    const auto all = [](const SummedCodebook& book) {
+        SummedCodebook changed = book;
+        const std::string words = error_of([&] { codewords(book); });
+        const std::string rule = words.substr(words.find(':'));
+        CHECK(error_of([&] { average_sums(changed, Matrix(1, 2), {0}, 0.5f); }).ends_with(rule));
+        CHECK(error_of([&] { split_busiest(changed, 0.1f, 0, Matrix(1, 2)); }).ends_with(rule));
+        return words;
+    };
+    const std::string rule = "; each code needs a row of sums and a count, and there must be one";
+    CHECK(all({good.sums, Var(Matrix{{1, 2, 3}})}) == "codewords: sums (2, 2) and counts (1, 3)" + rule);
+    CHECK(all({good.sums, Var(Matrix{{1}, {2}})}) == "codewords: sums (2, 2) and counts (2, 1)" + rule);
+    CHECK(all({Var(Matrix(0, 2)), Var(Matrix(1, 0))}) == "codewords: sums (0, 2) and counts (1, 0)" + rule);
+    for (const float count : {0.0f, -1.0f, NAN})
+        CHECK(error_of([&] {
+                  codewords({good.sums, Var(Matrix{{1, count}})});
+              }).ends_with(", nothing was assigned to it; split_busiest restarts such codes"));
+    const auto split = [&](float min_count, float perturb) {
+        SummedCodebook book = good;
+        return error_of([&] { split_busiest(book, min_count, perturb, Matrix(1, 2)); });
+    };
+    CHECK(split(0.5f, 0).empty());
+    CHECK(split(0.5f, 1).empty());
+    for (const float wrong : {NAN, INFINITY})
+        CHECK(split(wrong, 0).ends_with("; the count must be finite, the other from 0 to 1"));
+    for (const float wrong : {NAN, -0.5f, 1.5f})
+        CHECK(split(0.5f, wrong).ends_with("; the count must be finite, the other from 0 to 1"));
+}
+
 TEST_SUITE_END();

@@ -345,7 +345,7 @@ TEST_CASE("mae: an inconsistent config, image or noise throws an error that give
     CHECK_THROWS_WITH(mae::make_weights({.mask_ratio = 1}, random),
                       "mae: a mask ratio of 1.000000 leaves 0 of 196 patches; it must leave at least 1 of them");
     CHECK_THROWS_WITH(mae::make_weights({.mask_ratio = -0.5}, random),
-                      "mae: a mask ratio of -0.500000 leaves 294 of 196 patches; it must leave at least 1 of them");
+                      "mae: a mask ratio of -0.500000 is not a fraction from 0 to 1");
     CHECK_THROWS_WITH(mae::forward({Image(6, 6, 3)}, Matrix(1, 9), c.w, c.config),
                       "mae: image 0 is 6 x 6 x 3, this model reads 6 x 6 x 2");
     CHECK_THROWS_WITH(mae::forward(c.images, Matrix(2, 8), c.w, c.config),
@@ -397,6 +397,23 @@ TEST_CASE("mae::Config: the defaults") {
     CHECK(usual.mask_ratio == 0.75);
     CHECK(usual.normalise_targets);
     CHECK(usual.eps == 1e-6f);
+}
+
+TEST_CASE("visible_count, encoder_multiplications: ratios that are no fraction and fewer than 0 tokens are refused") {
+    mae::Config config{.grid = {.height = 8, .width = 8, .patch_size = 2, .channels = 1}};
+    for (const double ratio : {static_cast<double>(NAN), 1.5, -0.5}) {
+        config.mask_ratio = ratio;
+        CHECK(error_of([&] { mae::visible_count(config); }).ends_with(" is not a fraction from 0 to 1"));
+    }
+    config.mask_ratio = 1;
+    CHECK(mae::visible_count(config) == 0);
+    config.grid.patch_size = 0;
+    CHECK(error_of([&] {
+              mae::visible_count(config);
+          }).starts_with("mae: an image of 8 x 8 does not split into patches of side 0"));
+    CHECK(mae::encoder_multiplications(config, 0) == 0);
+    CHECK(error_of([&] { mae::encoder_multiplications(config, -1); }) ==
+          "mae: multiplications for -1 tokens, there cannot be fewer than 0");
 }
 
 TEST_SUITE_END();

@@ -186,4 +186,13 @@ TEST_CASE("maskfeat::Config: the defaults") {
     CHECK(usual.eps == 1e-6f);
 }
 
+TEST_CASE("target_width: cells that do not divide the patch are refused") {
+    maskfeat::Config config{.grid = {.height = 8, .width = 8, .patch_size = 4, .channels = 1}, .hog = {.cell = 2}};
+    CHECK(maskfeat::target_width(config) == 36);
+    for (const int cell : {0, 3}) {
+        config.hog.cell = cell;
+        CHECK(error_of([&] { maskfeat::target_width(config); }).starts_with("maskfeat: "));
+    }
+}
+
 TEST_SUITE_END();

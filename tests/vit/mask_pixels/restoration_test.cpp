@@ -139,4 +139,12 @@ TEST_CASE("mean_image, median_image: an image that lacks pixels is refused") {
     CHECK(error_of([&] { median_image({cut, cut}); }) == "median_image" + rule);
 }
 
+TEST_CASE("restoration: a mask that is neither 0 nor 1 is refused") {
+    const Image image(4, 4, 1);
+    for (const float x : {0.5f, NAN})
+        CHECK(error_of([&] {
+                  restoration(image, image, Matrix(1, 4, x), 2);
+              }).starts_with("restoration: a mask holds 1 (masked) and 0 (visible), not "));
+}
+
 TEST_SUITE_END();

@@ -134,10 +134,10 @@ TEST_CASE("random_masking: a unit of 4 pixels masks 2 x 2 patches of 2; half of 
 }
 
 TEST_CASE("masked_units: rounded up: 0.6 of 4 is 3, 0.5 of 9 is 5; ratios 0 and 1 are exact") {
-    CHECK(simmim::masked_units({.grid = {.height = 16, .width = 16}, .mask_unit = 8, .mask_ratio = 0.6}) == 3);
-    CHECK(simmim::masked_units({.grid = {.height = 12, .width = 12}, .mask_unit = 4, .mask_ratio = 0.5}) == 5);
-    CHECK(simmim::masked_units({.grid = {.height = 12, .width = 12}, .mask_unit = 4, .mask_ratio = 1}) == 9);
-    CHECK(simmim::masked_units({.grid = {.height = 12, .width = 12}, .mask_unit = 4, .mask_ratio = 0}) == 0);
+    CHECK(simmim::masked_units({.grid = {.height = 16, .width = 16, .patch_size = 8}, .mask_unit = 8, .mask_ratio = 0.6}) == 3);
+    CHECK(simmim::masked_units({.grid = {.height = 12, .width = 12, .patch_size = 4}, .mask_unit = 4, .mask_ratio = 0.5}) == 5);
+    CHECK(simmim::masked_units({.grid = {.height = 12, .width = 12, .patch_size = 4}, .mask_unit = 4, .mask_ratio = 1}) == 9);
+    CHECK(simmim::masked_units({.grid = {.height = 12, .width = 12, .patch_size = 4}, .mask_unit = 4, .mask_ratio = 0}) == 0);
 }
 
 TEST_CASE("pixel_shuffle: two channels of a 1 x 2 strip, channel slowest in, channel fastest out") {
@@ -397,6 +397,27 @@ TEST_CASE("simmim::Config: the defaults") {
     CHECK(!usual.mean_pooling);
     CHECK(usual.eps == 1e-6f);
     CHECK(usual.layer_scale == 0.1f);
+}
+
+TEST_CASE("unit_count, masked_units, pixel_mask: units, ratios and masks that do not fit are refused") {
+    simmim::Config config{.grid = {.height = 8, .width = 8, .patch_size = 2, .channels = 1}, .mask_unit = 4};
+    CHECK(simmim::unit_count(config) == 4);
+    CHECK(simmim::pixel_mask(Matrix(1, 16), config).rows == 8);
+    for (const int columns : {15, 17})
+        CHECK(error_of([&] { simmim::pixel_mask(Matrix(1, columns), config); }) ==
+              "simmim: a mask (1, " + std::to_string(columns) +
+                  ") for images of 16 patches; each image needs a row, each patch a number");
+    for (const double ratio : {static_cast<double>(NAN), 1.5, -0.5}) {
+        config.mask_ratio = ratio;
+        CHECK(error_of([&] { simmim::masked_units(config); }).ends_with(" is not a fraction from 0 to 1"));
+    }
+    for (const int unit : {0, -4, 3, 6}) {
+        config.mask_unit = unit;
+        CHECK(
+            error_of([&] {
+                simmim::unit_count(config);
+            }).starts_with("simmim: a mask unit of " + std::to_string(unit) + " pixels must be a multiple of the patch side 2"));
+    }
 }
 
 TEST_SUITE_END();

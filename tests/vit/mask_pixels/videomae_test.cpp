@@ -308,7 +308,7 @@ TEST_CASE("videomae: every invalid size or factor is refused by itself, the smal
              {{.decoder_depth = -1},
               "videomae: a decoder of -1 blocks with MLPs of ratio 4.000000; the depth may not be negative, the ratio "
               "must be positive"},
-             {{.mask_ratio = -0.5}, "videomae: a mask ratio of -0.500000 masks -98 of 196 positions"},
+             {{.mask_ratio = -0.5}, "videomae: a mask ratio of -0.500000 is not a fraction from 0 to 1"},
              {{.mask_ratio = 0}, "videomae: a mask ratio of 0.000000 masks 0 of 196 positions"},
              {{.channel_mean = {}}, "videomae: 0 means and 3 standard deviations for 3 channels"},
              {{.channel_mean = {1, 1}, .channel_std = {1, 1}}, "videomae: 2 means and 2 standard deviations for 3 channels"},
@@ -372,6 +372,35 @@ TEST_CASE("videomae::Config: the defaults") {
     CHECK(usual.eps == 1e-6f);
     CHECK(usual.channel_mean == std::vector<float>{0.485f, 0.456f, 0.406f});
     CHECK(usual.channel_std == std::vector<float>{0.229f, 0.224f, 0.225f});
+}
+
+TEST_CASE("time_slots, token_count, cube_numbers, masked_positions: what does not divide, or cannot be counted, is refused") {
+    const videomae::Config good{.grid = {.height = 8, .width = 8, .patch_size = 4, .channels = 3}, .frames = 4, .tubelet = 2};
+    CHECK(videomae::token_count(good) == 8);
+    CHECK(videomae::cube_numbers(good) == 96);
+    for (const int tubelet : {0, 3, -2}) {
+        videomae::Config config = good;
+        config.tubelet = tubelet;
+        const std::string words = error_of([&] { videomae::time_slots(config); });
+        CHECK(words == "videomae: cubes of " + std::to_string(tubelet) + " frames do not divide a clip of 4");
+        CHECK(error_of([&] { videomae::token_count(config); }) == words);
+        CHECK(error_of([&] { videomae::cube_numbers(config); }) == words);
+    }
+    videomae::Config config = good;
+    config.frames = 1 << 30;
+    CHECK(error_of([&] { videomae::token_count(config); }) ==
+          "videomae: 2147483648.000000 cubes of a clip are more than an int can count");
+    config.tubelet = 1 << 30;
+    CHECK(error_of([&] { videomae::cube_numbers(config); }).ends_with(" numbers of a cube are more than an int can count"));
+    for (const double ratio : {static_cast<double>(NAN), 1.5, -0.5}) {
+        config.mask_ratio = ratio;
+        CHECK(error_of([&] { videomae::masked_positions(config); }).ends_with(" is not a fraction from 0 to 1"));
+    }
+    config.grid.patch_size = 3;
+    const std::string grid = "videomae: an image of 8 x 8 does not split into patches of side 3";
+    CHECK(error_of([&] { videomae::token_count(config); }).starts_with(grid));
+    CHECK(error_of([&] { videomae::cube_numbers(config); }).starts_with(grid));
+    CHECK(error_of([&] { videomae::masked_positions(config); }).starts_with(grid));
 }
 
 TEST_SUITE_END();
