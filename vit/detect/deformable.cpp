@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "nn/autograd/operations.h"
@@ -75,6 +76,8 @@ static void check(const Config& config) {
             " heads do not divide a width of ", config.width, "; it must be a multiple of them");
     require(config.levels > 0 && config.points > 0, "deformable: ", config.levels, " levels, ", config.points,
             " points, both must be at least 1");
+    require(2.0 * config.heads * config.levels * config.points <= std::numeric_limits<int>::max(), "deformable: ", config.heads,
+            " heads, ", config.levels, " levels and ", config.points, " points make more offsets than an int can count");
 }
 
 Steps attend(const Var& query, const Var& references, const Var& values, const std::vector<MapSize>& sizes,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 #include <numeric>
 #include <utility>
@@ -32,6 +33,8 @@ Matrix sine_positions(int height, int width, int D) {
     require(D > 0 && D % 4 == 0, "sine_positions: a width of ", D,
             " does not split into sines and cosines of y and x; a multiple of 4 does");
     require(height > 0 && width > 0, "sine_positions: a map of ", height, " x ", width, ", both must be at least 1");
+    require(static_cast<double>(height) * width <= std::numeric_limits<int>::max(), "sine_positions: a map of ", height, " x ",
+            width, " pixels, more than the 2147483647 rows of a matrix");
     const Matrix of_rows = sine_code(angles(height), D / 2, SineOrder::interleaved);    // (h, D/2)
     const Matrix of_columns = sine_code(angles(width), D / 2, SineOrder::interleaved);  // (w, D/2)
     Matrix positions(height * width, D);
@@ -166,7 +169,10 @@ Steps forward(const std::vector<Map>& features, const Map& mask_features, const 
 
 // --- matching ---
 
-int certain_count(const Config& config) { return config.points - static_cast<int>(config.importance * config.points); }
+int certain_count(const Config& config) {
+    check(config);
+    return config.points - static_cast<int>(config.importance * config.points);
+}
 static int oversampled_count(const Config& config) { return static_cast<int>(config.points * config.oversample); }
 
 Draws draw(const std::vector<Target>& targets, const Config& config, Random& random) {
@@ -185,6 +191,12 @@ Draws draw(const std::vector<Target>& targets, const Config& config, Random& ran
 Matrix matching_cost(const Matrix& class_logits, const Matrix& masks, const std::vector<int>& labels, const Matrix& target_masks,
                      const Config& config) {
     const int Q = masks.rows, n = static_cast<int>(labels.size()), P = masks.cols;
+    require(class_logits.rows == Q && target_masks.rows == n && target_masks.cols == P && P > 0, "matching_cost: class logits ",
+            class_logits, ", masks ", masks, " and ", target_masks, " of ", n,
+            " targets; each query and each target needs its row, both masks the same points");
+    for (const int label : labels)
+        require(label >= 0 && label < class_logits.cols - 1, "matching_cost: label ", label, " of ", class_logits.cols - 1,
+                " classes, counted from 0");
     const Matrix probabilities = softmax_rows(class_logits).value();  // (Q, K + 1)
     const Matrix if_empty = softplus(masks).value();                  // (Q, P)  -log(1 - p)
     const Matrix p = sigmoid(masks).value();                          // (Q, P)
@@ -331,6 +343,7 @@ Losses losses(const Steps& steps, const std::vector<Target>& targets, const std:
     check_targets(targets, config, steps.mask_size.images);
     require(draws.size() == steps.predictions.size(), "mask2former: draws for ", draws.size(), " sets of predictions, there are ",
             steps.predictions.size(), "; call draw() once for each");
+    require(!draws.empty(), "mask2former: no predictions; forward() makes them");
     Losses all;
     for (std::size_t i = 0; i < draws.size(); ++i) {
         require(draws[i].matching.size() == targets.size(), "mask2former: points for ", draws[i].matching.size(),

@@ -125,6 +125,9 @@ static void check_boxes(const BoxesOfImage& boxes, const char* what, std::size_t
             "mean_average_precision: image ", image, " has ", n, " labels, ", boxes.crowd.size(), " marks of crowds and ",
             boxes.areas.size(), " areas for ", what, " ", boxes.corners,
             "; every box needs a label, and all or none a mark or an area");
+    for (const float area : boxes.areas)
+        require(area >= 0 && std::isfinite(area), "mean_average_precision: an area of ", area, " in image ", image,
+                ", it must be finite and at least 0");
 }
 
 // The rows of one class; of detections, which have scores, the best of them, the best first.
@@ -289,6 +292,7 @@ static void add_image(QualitySums& sums, const PanopticImage& found, const Panop
 PanopticQuality panoptic_quality(const std::vector<PanopticImage>& found, const std::vector<PanopticImage>& truth, int label) {
     require(found.size() == truth.size(), "panoptic_quality: segments found in ", found.size(), " images, true ones in ",
             truth.size(), "; there must be one of each for every image");
+    require(label >= 0, "panoptic_quality: of label ", label, ", they are counted from 0");
     QualitySums sums;
     for (std::size_t i = 0; i < found.size(); ++i) add_image(sums, found[i], truth[i], label);
     PanopticQuality result{.true_positives = sums.true_positives, .false_positives = sums.false_positives, .missed = sums.missed};

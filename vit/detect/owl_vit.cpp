@@ -48,6 +48,10 @@ clip::TextSteps masked_text_tower(const TokenBatch& texts, const clip::TextWeigh
 }
 
 TokenBatch repeated(const TokenBatch& texts, int images) {
+    require_fits("owl_vit", texts);
+    require(images > 0 && static_cast<double>(images) * static_cast<double>(texts.ids.size()) <= std::numeric_limits<int>::max(),
+            "owl_vit: ", texts.sequences, " texts of ", texts.length, " tokens for ", images,
+            " images; there must be an image, and no more tokens than an int can count");
     TokenBatch all = texts;
     for (int b = 1; b < images; ++b) all.ids.insert(all.ids.end(), texts.ids.begin(), texts.ids.end());
     all.sequences = texts.sequences * images;
@@ -103,6 +107,7 @@ static Var absent_set(const Var& logits, const std::vector<int>& present, int im
 // --- the box head ---
 
 Matrix box_bias(const PatchGrid& grid) {
+    check(grid, "owl_vit");
     const int down = grid.down(), across = grid.across();
     Matrix bias(grid.count(), 4);
     for (int n = 0; n < bias.rows; ++n) {

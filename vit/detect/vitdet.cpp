@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "nn/autograd/operations.h"
@@ -23,6 +24,9 @@ bool has_residual(const Config& config, int block) { return contains(config.resi
 
 Windows windows(const MapSize& size, int side) {
     require(side > 0 && size.rows() > 0, "windows: side ", side, " on ", shape(size), ", both must be at least 1");
+    const double padded = (static_cast<double>(size.height) + side) * (static_cast<double>(size.width) + side);
+    require(padded * size.images <= std::numeric_limits<int>::max(), "windows: side ", side, " on ", shape(size),
+            ", padded to whole windows more rows than a matrix has; take smaller windows");
     Windows result;
     result.padded_height = (size.height + side - 1) / side * side;
     result.padded_width = (size.width + side - 1) / side * side;
@@ -47,6 +51,8 @@ Var unpartition(const Var& inside, const Windows& windows, Where where) { return
 
 std::vector<int> offsets(int length) {
     require(length > 0, "offsets: an axis of ", length, " tokens, it must have at least 1");
+    require(static_cast<double>(length) * length <= std::numeric_limits<int>::max(), "offsets: an axis of ", length,
+            " tokens has more pairs than an int can count");
     std::vector<int> rows;
     rows.reserve(static_cast<std::size_t>(length) * length);
     for (int query = 0; query < length; ++query)
@@ -184,6 +190,7 @@ static Map at_scale(const Map& last, const Level& w, float eps) {
 }
 
 std::vector<Map> pyramid(const Map& last, const Weights& w, const Config& config) {
+    require_depth("vitdet: levels of the pyramid", static_cast<int>(config.scales.size()), w.levels.size());
     std::vector<Map> levels;
     for (const Level& level : w.levels) {
         const Map scaled = at_scale(last, level, config.eps);
@@ -233,6 +240,8 @@ Steps forward(const std::vector<Image>& images, const Weights& w, const Config& 
 }
 
 double attention_multiplications(const Config& config, int block, int height, int width) {
+    require(block >= 0 && block < config.depth && height > 0 && width > 0, "vitdet: block ", block, " of ", config.depth,
+            " on a map of ", height, " x ", width, "; blocks are counted from 0, sizes from 1");
     const int k = config.window;
     if (!is_windowed(config, block)) return 2.0 * height * width * height * width * config.width;
     const Windows cut = windows({1, height, width}, k);
@@ -260,6 +269,12 @@ void check(const Config& config) {
     require(config.depth >= 0 && config.mlp_width > 0 && config.window >= 0 && config.pyramid_channels >= 0, "vitdet: depth ",
             config.depth, ", inner width ", config.mlp_width, ", window ", config.window, ", ", config.pyramid_channels,
             " channels of the pyramid: none may be negative, and the inner width not 0");
+    require(config.window > 0 || config.windowed.empty(), "vitdet: ", config.windowed.size(),
+            " blocks with windows of side 0; give the side, or no such block");
+    require(std::max(config.table_height, config.table_width) <= 1 << 30 &&
+                static_cast<double>(config.position_side) * config.position_side < std::numeric_limits<int>::max(),
+            "vitdet: tables for ", config.table_height, " x ", config.table_width, " tokens and positions of side ",
+            config.position_side, " have more rows than a matrix");
     require_eps("vitdet", config.eps);
     for (const int l : config.windowed)
         require(l >= 0 && l < config.depth, "vitdet: block ", l, " cannot be windowed, there are ", config.depth,

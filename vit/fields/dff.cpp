@@ -16,15 +16,26 @@ namespace dff {
 
 // --- depths ---
 
+static void require_range(const Config& config) {
+    require(config.near < config.far && (config.near > 0 || !config.linear_in_disparity), "dff: samples between ", config.near,
+            " and ", config.far, "; near must be less than far, and positive when they are even in 1/z");
+}
+
 static void require_draws(const char* what, const Matrix& draws, int rows, int cols) {
     require(draws.empty() || (draws.rows == rows && draws.cols == cols), "dff: ", what, " are ", draws, ", expected (", rows,
             ", ", cols, ")");
 }
 
+static void require_uniform(const char* what, const Matrix& draws, int rows, int cols) {
+    require_draws(what, draws, rows, cols);
+    for (const float u : draws) require(u >= 0 && u <= 1, "dff: ", what, " hold ", u, ", they must lie between 0 and 1");
+}
+
 Matrix coarse_depths(int rays, const Config& config, const Matrix& draws) {
     const int N = config.coarse_samples;
     require(rays >= 1 && N >= 2, "dff: ", N, " coarse samples on each of ", rays, " rays; at least 2 and 1 are needed");
-    require_draws("draws of coarse depths", draws, rays, N);
+    require_uniform("draws of coarse depths", draws, rays, N);
+    require_range(config);
     std::vector<double> even(N);  // the depths without random jitter
     for (int k = 0; k < N; ++k) {
         const double t = static_cast<double>(k) / (N - 1);
@@ -50,7 +61,7 @@ Matrix importance_depths(const Matrix& depths, const Matrix& weights, int count,
     require_finite(depths, "dff", "depths");
     require_finite(weights, "dff", "weights");
     for (const float weight : weights) require(weight >= 0, "dff: a weight of ", weight, ", a fraction of light is not negative");
-    require_draws("draws of fine depths", draws, R, count);
+    require_uniform("draws of fine depths", draws, R, count);
     Matrix drawn(R, count);
     std::vector<double> middle(bins), cumulated(bins);
     for (int r = 0; r < R; ++r) {
@@ -205,8 +216,9 @@ static void check(const Config& config) {
             " frequencies, none may be negative");
     require(config.coarse_samples >= 3 && config.fine_samples >= 1, "dff: ", config.coarse_samples, " coarse and ",
             config.fine_samples, " fine samples; at least 3 and 1 are needed");
-    require(config.near < config.far && (config.near > 0 || !config.linear_in_disparity), "dff: samples between ", config.near,
-            " and ", config.far, "; near must be less than far, and positive when they are even in 1/z");
+    require_range(config);
+    require(config.noise >= 0 && std::isfinite(config.noise), "dff: a noise of ", config.noise,
+            ", it must be finite and at least 0; 0 turns it off");
     for (const int layer : config.skips)
         require(layer >= 0 && layer < config.depth - 1, "dff: a skip after layer ", layer, " of ", config.depth,
                 "; it must have a layer after it");
@@ -279,6 +291,7 @@ Selection select(const Matrix& features, const Query& query) {
     require_finite(features, "dff", "features");
     require_finite(query.vectors, "dff", "queries");
     require(!std::isnan(query.threshold), "dff: the threshold is ", query.threshold, ", it must be a number");
+    require(std::isfinite(query.sharpness), "dff: a sharpness of ", query.sharpness, ", it must be finite; 1 is usual");
     std::vector<bool> positive(Q);
     require(!query.positive.empty(), "dff: none of ", Q, " queries is positive, nothing could be selected; name at least one");
     for (const int j : query.positive) {

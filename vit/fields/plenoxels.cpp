@@ -61,6 +61,7 @@ Grid full_grid(const std::array<int, 3>& size, const std::array<double, 3>& radi
 Weights make_weights(const Grid& grid, const Config& config, float density) {
     check(grid);
     check_harmonics(config.harmonics);
+    require(std::isfinite(density), "plenoxels: a density of ", density, " in every voxel, it must be finite; 0.1 is usual");
     const int V = grid.voxels();
     return {.density = parameter(Matrix(V, 1, density)), .harmonics = parameter(Matrix(V, 3 * config.harmonics))};
 }
@@ -403,11 +404,22 @@ Var loss(const Steps& steps, const Matrix& target, const Grid& grid, const Weigh
 
 // --- fitting ---
 
-RmsProp::RmsProp(std::vector<Var> given, std::vector<float> given_rates, float keep) : rates(std::move(given_rates)), keep(keep) {
-    variables = std::move(given);
+static void require_sound(const std::vector<Var>& variables, const std::vector<float>& rates, float keep) {
     require(rates.size() == variables.size(), "RmsProp: ", rates.size(), " learning rates for ", variables.size(),
             " variables, each has its own");
-    for (const Var& variable : variables) r.emplace_back(variable.rows(), variable.cols());
+    for (const float rate : rates)
+        require(rate >= 0 && std::isfinite(rate), "RmsProp: a learning rate of ", rate, ", it must be finite and at least 0");
+    require(keep >= 0 && keep < 1, "RmsProp: ", keep, " of the memory is kept, it must be from 0 to below 1; 0.95 is usual");
+}
+
+RmsProp::RmsProp(std::vector<Var> given, std::vector<float> given_rates, float keep) : rates(std::move(given_rates)), keep(keep) {
+    variables = std::move(given);
+    require_sound(variables, rates, keep);
+    for (const Var& variable : variables) {
+        require(variable.requires_gradient(), "RmsProp: a variable of shape ", variable.value(),
+                " is a constant, make it with parameter()");
+        r.emplace_back(variable.rows(), variable.cols());
+    }
 }
 
 // One voxel: its value, its running mean of squares and its gradient, `count` numbers each.
@@ -423,10 +435,17 @@ static void update_row(float* value, float* r, const float* gradient, int count,
 }
 
 void RmsProp::update(float learning_rate) {
+    require_sound(variables, rates, keep);
+    require(learning_rate >= 0 && std::isfinite(learning_rate), "RmsProp: a learning rate of ", learning_rate,
+            ", it must be finite and at least 0");
+    require(r.size() == variables.size(), "RmsProp: ", variables.size(), " variables but ", r.size(),
+            " moments; make a new optimizer when variables are added or taken away");
     for (std::size_t v = 0; v < variables.size(); ++v) {
         const Matrix& gradient = variables[v].gradient();
         if (gradient.empty()) continue;
         Matrix& value = variables[v].value();
+        require(same_shape(gradient, value) && same_shape(r[v], value), "RmsProp: a gradient of shape ", gradient,
+                " and a moment of shape ", r[v], " for a variable of shape ", value, ", all three must be equal");
         parallel_ranges(value.rows, grain_of_rows(value.cols), [&](std::size_t first, std::size_t last) {
             for (int i = static_cast<int>(first); i < static_cast<int>(last); ++i)
                 update_row(value.row(i), r[v].row(i), gradient.row(i), value.cols, learning_rate * rates[v], keep);
@@ -439,6 +458,8 @@ Fitting::Fitting(const Scene& scene, const PixelRays& pixels, const Config& conf
     : scene(scene), pixels(pixels), config(config), recipe(recipe), random(seed) {
     require(recipe.batch > 0 && pixels.rays.count() > 0, "plenoxels: a batch of ", recipe.batch, " rays out of ",
             pixels.rays.count(), ", both must be positive");
+    require(pixels.colours.rows == pixels.rays.count() && pixels.colours.cols == 3, "plenoxels: colours ", pixels.colours, " of ",
+            pixels.rays.count(), " rays, each needs a red, a green and a blue");
     require(recipe.steps >= 0, "plenoxels: ", recipe.steps, " steps of fitting, there cannot be fewer than 0");
     for (const float rate : {recipe.density_rate, recipe.harmonics_rate, recipe.last_rate})
         require(rate >= 0 && std::isfinite(rate), "plenoxels: a learning rate of ", rate, ", it must be finite and at least 0");

@@ -122,6 +122,10 @@ void write_views(const std::string& path, const std::vector<View>& views) {
     for (std::size_t v = 0; v < views.size(); ++v) {
         require(std::abs(angle_of(views[v].camera) - angle) < 1e-9, path, ": view ", v, " has a field of view of ",
                 angle_of(views[v].camera), ", the first one ", angle, "; the file holds one for all");
+        const Image& image = views[v].image;
+        require(image.height == views[v].camera.height && image.width == views[v].camera.width && image.channels == 3, path,
+                ": view ", v, " has an image of ", shape(image), " and a camera of ", views[v].camera.height, " x ",
+                views[v].camera.width, "; both must have the same size, the image 3 channels");
         const std::string file = name + "-" + std::to_string(v) + ".ppm";
         write_image(folder + file, views[v].image);
         text += std::string(v == 0 ? "" : ",") + "\n  {\"file_path\": " + json_string(file) + ", \"transform_matrix\": [";

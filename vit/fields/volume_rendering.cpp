@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 #include <utility>
 
@@ -69,6 +70,8 @@ Rays rays_of_pixels(const Camera& camera, const std::vector<int>& pixels, double
 Rays rays_of(const Camera& camera, double offset) {
     require(camera.height > 0 && camera.width > 0, "rays_of: an image of ", camera.height, " x ", camera.width,
             " pixels, both must be at least 1");
+    require(static_cast<double>(camera.height) * camera.width <= std::numeric_limits<int>::max(), "rays_of: an image of ",
+            camera.height, " x ", camera.width, " pixels, more than the 2147483647 rows of a matrix");
     std::vector<int> all(static_cast<std::size_t>(camera.height) * camera.width);
     for (std::size_t pixel = 0; pixel < all.size(); ++pixel) all[pixel] = static_cast<int>(pixel);
     return rays_of_pixels(camera, all, offset);

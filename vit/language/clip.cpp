@@ -135,6 +135,8 @@ const std::vector<float> image_mean{0.48145466f, 0.4578275f, 0.40821073f};
 const std::vector<float> image_standard_deviation{0.26862954f, 0.26130258f, 0.27577711f};
 
 Image preprocess(const Image& photograph, const VisionConfig& config, const Preparation& how) {
+    require(how.shorter_side >= 0, "clip: a shorter side of ", how.shorter_side,
+            " pixels, it cannot be below 0; 0 = the side of the model's images");
     const int side = config.grid.height, shorter = how.shorter_side > 0 ? how.shorter_side : side;
     require(side == config.grid.width && config.grid.channels == 3,
             "clip: photographs are prepared for square images of 3 channels, not for ", side, " x ", config.grid.width, " x ",

@@ -163,6 +163,8 @@ std::string decode(const std::vector<int>& ids, const Tokenizer& tokenizer) {
 
 TokenBatch make_sentences(const std::vector<std::string>& texts, const Tokenizer& tokenizer, int length, int padding,
                           Long too_long) {
+    require(padding >= 0 && padding < tokenizer.size(), "make_sentences: padding with token ", padding, ", the tokenizer has ",
+            tokenizer.size(), ", counted from 0");
     require(length >= 2, "make_sentences: a length of ", length, " has no room for start and end");
     std::vector<int> all;
     for (const std::string& text : texts) {

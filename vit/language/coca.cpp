@@ -151,6 +151,7 @@ Steps forward(const std::vector<Image>& images, const TokenBatch& captions, cons
 }
 
 Losses losses(const Steps& steps, const Weights&, const Config& config) {
+    check(config);
     Losses of;
     of.contrastive = scale(contrastive(steps.logits_per_image).loss, config.contrastive_weight);   // (1, 1)
     of.caption = scale(cross_entropy(steps.decoder.logits, steps.labels), config.caption_weight);  // (1, 1)
@@ -213,6 +214,11 @@ static void check(const Config& config) {
     require(config.vocabulary > 0 && config.positions >= 2 && config.text_depth >= 0 && config.decoder_depth >= 0,
             "coca: ", config.vocabulary, " tokens, ", config.positions, " positions, depths ", config.text_depth, " and ",
             config.decoder_depth, ": sizes must be positive, with at least 2 positions");
+    require(config.padding_token >= 0 && config.padding_token < config.vocabulary, "coca: padding with token ",
+            config.padding_token, ", there are ", config.vocabulary, ", counted from 0");
+    for (const float weight : {config.contrastive_weight, config.caption_weight})
+        require(weight >= 0 && std::isfinite(weight), "coca: a loss times ", weight,
+                ", the factor must be finite and at least 0");
     require_eps("coca", config.eps);
 }
 

@@ -1,6 +1,7 @@
 #include "vit/language/flamingo.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
@@ -25,6 +26,9 @@ static void check(const Weights& w, const Config& config) {
 // --- which image each token attends to ---
 
 Matrix visible_images(const TokenBatch& texts, int T, const Config& config, int columns) {
+    require_fits("flamingo", texts);
+    require(T > 0 && columns >= 0 && columns <= texts.length, "flamingo: the last ", columns, " of ", texts.length,
+            " tokens and ", T, " images; there must be 0 (all) to that many, and an image");
     const int L = texts.length, n = columns > 0 ? columns : L;
     Matrix sees(texts.sequences * n, T);
     for (int b = 0; b < texts.sequences; ++b) {
@@ -35,6 +39,7 @@ Matrix visible_images(const TokenBatch& texts, int T, const Config& config, int 
             for (int image = 1; image <= std::min(before, T); ++image)
                 sees(b * n + t - (L - n), image - 1) = !config.only_last_image || image == before;
         }
+        require(before <= T, "flamingo: text ", b, " has ", before, " image tokens, there are ", T, " images for each text");
     }
     return sees;
 }
@@ -140,6 +145,7 @@ Reader::Reader(const Var& vision_features, int sequences, int T, const Weights& 
     check(w, c);
     require(capacity <= c.language.positions, "flamingo: ", capacity, " tokens to read, the language model has ",
             c.language.positions, " positions; ask for fewer");
+    require(sequences > 0, "flamingo: ", sequences, " texts to read, there must be at least 1");
     const NoTape no_tape;
     media = look(vision_features, sequences, T, w, c).latents;
     memory = make_memory(c.language.depth, sequences, capacity, c.language.width);
@@ -176,6 +182,10 @@ static void check(const Config& config) {
         of.head_width, ", inner width ", of.mlp_width, ", ", of.frames, " frames: sizes must be positive");
     require(config.heads > 0 && config.head_width > 0 && config.mlp_width > 0, "flamingo: ", config.heads, " heads of ",
             config.head_width, " and inner width ", config.mlp_width, ": sizes must be positive");
+    require(long{config.heads} * config.head_width <= std::numeric_limits<int>::max(), "flamingo: ", config.heads,
+            " heads of width ", config.head_width, " are wider than the 2147483647 columns of a matrix");
+    require(config.image_token >= 0 && config.image_token < config.language.vocabulary, "flamingo: images are marked by token ",
+            config.image_token, ", the language model knows ", config.language.vocabulary, ", counted from 0");
     require(config.every > 0 && config.every <= std::max(1, config.language.depth), "flamingo: a new layer before every ",
             config.every, "th of ", config.language.depth, " blocks; it must be 1 to that many");
     require_eps("flamingo", config.eps);

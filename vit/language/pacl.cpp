@@ -1,6 +1,7 @@
 #include "vit/language/pacl.h"
 
 #include <cmath>
+#include <limits>
 
 #include "nn/autograd/operations.h"
 #include "nn/autograd/rearrange.h"
@@ -30,6 +31,8 @@ static void check(const Config& config) {
     require(config.rows > 0 && config.cols > 0 && config.vision_width > 0 && config.text_width > 0 && config.width > 0,
             "pacl: ", config.rows, " x ", config.cols, " patches, widths ", config.vision_width, ", ", config.text_width, " and ",
             config.width, ": sizes must be positive");
+    require(static_cast<double>(config.rows) * config.cols <= std::numeric_limits<int>::max(), "pacl: ", config.rows, " x ",
+            config.cols, " patches are more than an int can count");
 }
 
 static void require_patches(const Var& patch_features, const Config& config) {

@@ -209,6 +209,7 @@ Detections detections(const std::vector<int>& tokens, const Matrix& logits, cons
 }
 
 std::vector<int> nucleus(const float* logits, int count, float p) {
+    require(logits != nullptr || count < 1, "nucleus: ", count, " logits are not given");
     require(count >= 1 && p >= 0 && p <= 1, "nucleus: p = ", p, " of ", count,
             " logits; p lies between 0 and 1, and there must be a logit");
     for (int k = 0; k < count; ++k)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "nn/autograd/hook.h"
 #include "nn/autograd/operations.h"
@@ -14,6 +15,18 @@
 #include "vit/vit.h"
 
 namespace unified_io {
+
+static void require_text_buckets(const Config& config) {
+    require(config.buckets >= 4 && config.max_distance > config.buckets / 2, "unified_io: ", config.buckets,
+            " buckets up to distance ", config.max_distance,
+            ": there must be at least 4, and half of them fewer than the distance");
+}
+
+static void require_image_buckets(const Config& config) {
+    require(config.image_buckets >= 2 && config.max_image_distance > config.image_buckets / 2,
+            "unified_io: ", config.image_buckets, " buckets up to distance ", config.max_image_distance,
+            " between patches: there must be at least 2, and half of them fewer than the distance");
+}
 
 static void check(const Config& config) {
     require(config.vocabulary > 1 && config.image_vocabulary > 0 && config.width > 0 && config.mlp_width > 0 &&
@@ -29,12 +42,8 @@ static void check(const Config& config) {
             config.decoder_codes, " codes in rows of ", config.decoder_grid, " are written: all must be positive");
     require(config.grid.count() <= config.encoder_patches, "unified_io: ", config.grid.count(),
             " patches, there are positions for ", config.encoder_patches);
-    require(config.buckets >= 4 && config.max_distance > config.buckets / 2, "unified_io: ", config.buckets,
-            " buckets up to distance ", config.max_distance,
-            ": there must be at least 4, and half of them fewer than the distance");
-    require(config.image_buckets >= 2 && config.max_image_distance > config.image_buckets / 2,
-            "unified_io: ", config.image_buckets, " buckets up to distance ", config.max_image_distance,
-            " between patches: there must be at least 2, and half of them fewer than the distance");
+    require_text_buckets(config);
+    require_image_buckets(config);
     require_eps("unified_io", config.eps);
     const VaeConfig& vae = config.vae;
     require(vae.resolution > 0 && vae.filters > 0 && !vae.multipliers.empty() && vae.res_blocks >= 0 && vae.code_width > 0,
@@ -57,7 +66,13 @@ static int bucket_of_distance(int distance, int buckets, int farthest) {
     return std::min(buckets - 1, exact + static_cast<int>(part * (buckets - exact)));
 }
 
+static void require_distance(int offset) {
+    require(offset > std::numeric_limits<int>::min(), "unified_io: an offset of ", offset, " has no distance as an int");
+}
+
 int text_bucket(int offset, bool both_ways, const Config& config) {
+    require_distance(offset);
+    require_text_buckets(config);
     if (!both_ways) return bucket_of_distance(std::max(-offset, 0), config.buckets, config.max_distance);
     const int n = config.buckets / 2;  // of one direction
     return (offset > 0 ? n : 0) + bucket_of_distance(std::abs(offset), n, config.max_distance);
@@ -71,6 +86,9 @@ static int quadrant(int dx, int dy) {
 }
 
 int image_bucket(int dx, int dy, const Config& config) {
+    require_distance(dx);
+    require_distance(dy);
+    require_image_buckets(config);
     const int n = config.image_buckets;
     const int across = bucket_of_distance(std::abs(dx), n, config.max_image_distance);
     const int down = bucket_of_distance(std::abs(dy), n, config.max_image_distance);
@@ -484,7 +502,8 @@ CodeSteps codes_of(const std::vector<Image>& images, const Weights& w, const Con
 
 std::array<int, 4> tokens_of_box(const Box& box, int width, int height, const CoordinateIds& coordinates) {
     const double side = std::max(width, height);
-    require(side > 0, "unified_io: a box in an image of ", width, " x ", height, ", both must be at least 1");
+    require(width > 0 && height > 0, "unified_io: a box in an image of ", width, " x ", height, ", both must be at least 1");
+    require(coordinates.bins > 0, "unified_io: coordinates in ", coordinates.bins, " bins, there must be at least 1");
     require(!(box.x2 < box.x1) && !(box.y2 < box.y1), "unified_io: a box from x ", box.x1, " to ", box.x2, " and y ", box.y1,
             " to ", box.y2, ", neither may end before it begins");
     std::array<int, 4> ids{};
@@ -500,6 +519,7 @@ std::array<int, 4> tokens_of_box(const Box& box, int width, int height, const Co
 
 float coordinate_of(int id, int width, int height, const CoordinateIds& coordinates) {
     require(width > 0 && height > 0, "unified_io: a point in an image of ", width, " x ", height, ", both must be at least 1");
+    require(coordinates.bins > 0, "unified_io: coordinates in ", coordinates.bins, " bins, there must be at least 1");
     const int bin = coordinates.last + 1 - id - coordinates.ordinary;  // one more than was written
     return static_cast<float>(static_cast<double>(bin) * std::max(width, height) / coordinates.bins);
 }

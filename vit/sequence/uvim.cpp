@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "nn/autograd/operations.h"
@@ -17,7 +18,10 @@
 
 namespace uvim {
 
-int code_side(const Config& config) { return static_cast<int>(std::lround(std::sqrt(static_cast<double>(config.code_length)))); }
+int code_side(const Config& config) {
+    require(config.code_length > 0, "uvim: a code of ", config.code_length, " tokens, it must have at least 1");
+    return static_cast<int>(std::lround(std::sqrt(static_cast<double>(config.code_length))));
+}
 
 // --- patches and labels ---
 
@@ -40,6 +44,9 @@ void check(const Grid& grid, const char* who) {
                 grid.width % grid.patch_width == 0,
             who, ": an image of ", grid.height, " x ", grid.width, " does not split into patches of ", grid.patch_height, " x ",
             grid.patch_width, "; they must divide it");
+    const double pixels = static_cast<double>(grid.height) * grid.width;
+    require(pixels * grid.channels <= std::numeric_limits<int>::max(), who, ": an image of ", grid.height, " x ", grid.width,
+            " x ", grid.channels, " holds more numbers than an int can count");
 }
 
 Matrix cut(const std::vector<Image>& images, const Grid& grid, const char* who) {
@@ -57,6 +64,8 @@ Matrix cut(const std::vector<Image>& images, const Grid& grid, const char* who) 
 }
 
 Matrix one_hot(const std::vector<int>& labels, int classes, const Grid& grid) {
+    check(grid, "uvim");
+    require(classes > 0, "uvim: an output of ", classes, " classes, it must have at least 1");
     const int pixels = grid.height * grid.width, area = grid.area();
     require(!labels.empty() && labels.size() % pixels == 0, "uvim: ", labels.size(), " labels are not whole images of ",
             grid.height, " x ", grid.width);
@@ -219,6 +228,8 @@ Matrix kept_positions(const std::vector<float>& thresholds, const std::vector<in
 
 Steps forward(const std::vector<Matrix>& one_hots, const std::vector<Image>& images, const Matrix& keep, const Weights& w,
               const Config& config) {
+    for (const float kept : keep)
+        require(kept == 0 || kept == 1, "uvim: a position of the code is kept by ", kept, ", it must be 1 (kept) or 0");
     Steps steps;
     steps.oracle = oracle(one_hots, images, w, config);
     const Var& code = steps.oracle.quantized.output;  // (B*l, C)
@@ -240,6 +251,8 @@ static Var rows_of_pixels(const Var& logits, int classes) {
 Var output_loss(const Var& logits, const Matrix& one_hot, const Output& output) {
     require(same_shape(logits.value(), one_hot), "uvim: logits ", logits.value(), " for labels ", one_hot,
             ", the shapes must be equal");
+    require(output.classes > 0 && one_hot.cols % output.classes == 0, "uvim: labels ", one_hot, " for the output ", output.name,
+            " of ", output.classes, " classes, whose number must divide the columns");
     const Var by_pixel = rows_of_pixels(logits, output.classes);            // (B*n*a, q)
     const Matrix labels = rows_of_pixels(one_hot, output.classes).value();  // (B*n*a, q)
     std::vector<int> targets;
@@ -349,6 +362,12 @@ static void check(const Config& config) {
                 " classes, it must have at least 1");
     require(config.oracle_depth >= 0 && config.base_depth >= 0, "uvim: depths ", config.oracle_depth, " and ", config.base_depth,
             ", neither may be negative");
+    require(config.momentum >= 0 && config.momentum < 1 && config.perturb >= 0 && config.perturb <= 1,
+            "uvim: a dictionary of momentum ", config.momentum, ", perturbed by ", config.perturb,
+            "; they must be from 0 to below 1, and from 0 to 1");
+    for (const float number : {config.min_count, config.commitment})
+        require(number >= 0 && std::isfinite(number), "uvim: a least count of ", config.min_count,
+                " and a commitment loss times ", config.commitment, ", both must be finite and at least 0");
     require_eps("uvim", config.eps);
     require_eps("uvim: bottleneck", config.standardise_eps);
     require(!config.resize_bottleneck || code_side(config) * code_side(config) == config.code_length, "uvim: a code of ",
@@ -396,6 +415,8 @@ static void add_image_embedding(Parameters& table, const std::string& name, cons
 Parameters parameters(const Weights& w, const Config& config) {
     const long D = config.width, n = config.grid.count(), l = config.code_length, C = config.code_width;
     const long area = config.grid.area();
+    require_depth("uvim: label embeddings", static_cast<int>(config.outputs.size()), w.label_embeddings.size());
+    require_depth("uvim: heads", static_cast<int>(config.outputs.size()), w.heads.size());
     Parameters table;
     for (std::size_t k = 0; k < config.outputs.size(); ++k) {
         const auto& [name, classes, ignores] = config.outputs[k];

@@ -33,6 +33,7 @@ std::vector<int> codes_of(const std::vector<int>& tokens) {
 
 std::vector<int> shifted(const std::vector<int>& tokens, int length) {
     require(length >= 1, "uvim_lm: texts of ", length, " tokens, there must be at least 1");
+    require(tokens.size() % length == 0, "uvim_lm: ", tokens.size(), " tokens are not whole texts of ", length);
     std::vector<int> result;
     for (std::size_t i = 0; i < tokens.size(); ++i) result.push_back(i % length == 0 ? 0 : tokens[i - 1]);
     return result;

@@ -215,4 +215,10 @@ TEST_CASE("deformable::Config: the defaults") {
     CHECK(usual.points == 4);
 }
 
+TEST_CASE("make_weights: more offsets than an int can count are refused") {
+    Random random(1);
+    CHECK(error_of([&] { deformable::make_weights({.width = 8, .heads = 2, .levels = 65536, .points = 65536}, random); }) ==
+          "deformable: 2 heads, 65536 levels and 65536 points make more offsets than an int can count");
+}
+
 TEST_SUITE_END();

@@ -692,4 +692,30 @@ TEST_CASE("may_attend_unblocked: numbers other than 0 and 1 are refused") {
               }).starts_with("mask2former: a mask of blocked pixels holds 1 (blocked) and 0 (free), not "));
 }
 
+TEST_CASE("matching_cost, losses, certain_count, sine_positions: rows, points, labels and sizes that do not fit are refused") {
+    const auto cost = [](int logits, int points, int label, int of_target) {
+        return error_of([&] { matching_cost(Matrix(logits, 3), Matrix(2, points), {label}, Matrix(1, of_target), tiny); });
+    };
+    CHECK(cost(2, 8, 1, 8).empty());
+    const std::string rows = "; each query and each target needs its row, both masks the same points";
+    CHECK(cost(2, 8, 0, 7) == "matching_cost: class logits (2, 3), masks (2, 8) and (1, 7) of 1 targets" + rows);
+    CHECK(cost(3, 8, 0, 8) == "matching_cost: class logits (3, 3), masks (2, 8) and (1, 8) of 1 targets" + rows);
+    CHECK(cost(2, 0, 0, 0).ends_with(rows));
+    CHECK(error_of([] {
+              matching_cost(Matrix(2, 3), Matrix(2, 8), {0, 1}, Matrix(1, 8), tiny);
+          }).ends_with(" of 2 targets" + rows));
+    for (const int label : {-1, 2})
+        CHECK(cost(2, 8, label, 8) == "matching_cost: label " + std::to_string(label) + " of 2 classes, counted from 0");
+    Random random(1);
+    Steps steps;
+    steps.mask_size = {1, 5, 6};
+    CHECK(error_of([&] { losses(steps, {random_target(random, 1)}, {}, tiny); }) ==
+          "mask2former: no predictions; forward() makes them");
+    Config other = tiny;
+    other.importance = NAN;
+    CHECK(error_of([&] { certain_count(other); }).starts_with("mask2former: 12 points, oversampled "));
+    CHECK(error_of([] { sine_positions(65536, 65536, 8); }) ==
+          "sine_positions: a map of 65536 x 65536 pixels, more than the 2147483647 rows of a matrix");
+}
+
 TEST_SUITE_END();

@@ -308,4 +308,15 @@ TEST_CASE("DetectionLimits: the defaults") {
     CHECK(usual.largest_area == 1e10f);
 }
 
+TEST_CASE("mean_average_precision, panoptic_quality: areas that are none and labels below 0 are refused") {
+    const BoxesOfImage found{.corners = {{0, 0, 1, 1}}, .labels = {0}, .scores = {1}};
+    for (const float area : {NAN, INFINITY, -1.0f}) {
+        const BoxesOfImage object{.corners = {{0, 0, 1, 1}}, .labels = {0}, .areas = {area}};
+        CHECK(error_of([&] {
+                  mean_average_precision({found}, {object}, 1, 0.5f);
+              }).ends_with(" in image 0, it must be finite and at least 0"));
+    }
+    CHECK(error_of([] { panoptic_quality({}, {}, -1); }) == "panoptic_quality: of label -1, they are counted from 0");
+}
+
 TEST_SUITE_END();

@@ -460,4 +460,13 @@ TEST_CASE("owl_vit::Config: the defaults") {
     CHECK(usual.clip.text.positions == 16);
 }
 
+TEST_CASE("repeated, box_bias: no image, too many tokens and patches that do not divide are refused") {
+    CHECK(owl_vit::repeated(one_and_none, 2).sequences == 4);
+    const std::string rule = " images; there must be an image, and no more tokens than an int can count";
+    for (const int images : {0, -1, 357913942})
+        CHECK(error_of([&] { owl_vit::repeated(one_and_none, images); }) ==
+              "owl_vit: 2 texts of 3 tokens for " + std::to_string(images) + rule);
+    CHECK(error_of([] { owl_vit::box_bias({4, 4, 0, 1}); }).starts_with("owl_vit: an image of 4 x 4 does not split"));
+}
+
 TEST_SUITE_END();

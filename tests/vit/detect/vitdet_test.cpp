@@ -550,4 +550,40 @@ TEST_CASE("vitdet::Config: the defaults") {
     CHECK(usual.scales == std::vector<double>{4, 2, 1, 0.5});
 }
 
+TEST_CASE("vitdet: windows, tables, positions, levels and blocks that cannot be are refused") {
+    Random random(1);
+    const auto refusal = [&](auto change) {
+        vitdet::Config other = tiny;
+        change(other);
+        return error_of([&] { vitdet::make_weights(other, random); });
+    };
+    CHECK(refusal([](vitdet::Config& c) { c.window = 0; }) ==
+          "vitdet: 1 blocks with windows of side 0; give the side, or no such block");
+    CHECK(refusal([](vitdet::Config& c) {
+              c.window = 0;
+              c.windowed = {};
+          }).empty());
+    CHECK(refusal([](vitdet::Config& c) { c.table_height = (1 << 30) + 1; }).ends_with(" have more rows than a matrix"));
+    CHECK(refusal([](vitdet::Config& c) { c.table_width = (1 << 30) + 1; }).ends_with(" have more rows than a matrix"));
+    CHECK(refusal([](vitdet::Config& c) { c.position_side = 65536; }).ends_with(" have more rows than a matrix"));
+    CHECK(error_of([] {
+              vitdet::windows({1, 2, 2}, 2147483647);
+          }).ends_with(", padded to whole windows more rows than a matrix has; take smaller windows"));
+    CHECK(error_of([] { vitdet::offsets(1 << 16); }) == "offsets: an axis of 65536 tokens has more pairs than an int can count");
+    const vitdet::Weights w = random_weights(tiny, random);
+    vitdet::Config other = tiny;
+    other.scales = {2, 1, 0.5};
+    CHECK(error_of([&] {
+              vitdet::forward({random_image(random)}, w, other);
+          }).starts_with("vitdet: levels of the pyramid: the configuration says 3 layers, the weights hold 2"));
+    const auto counted = [](int block, int height, int width) {
+        return error_of([&] { vitdet::attention_multiplications(tiny, block, height, width); });
+    };
+    CHECK(counted(1, 1, 1).empty());
+    CHECK(counted(2, 4, 4) == "vitdet: block 2 of 2 on a map of 4 x 4; blocks are counted from 0, sizes from 1");
+    CHECK(counted(-1, 4, 4).starts_with("vitdet: block -1 of 2"));
+    CHECK(counted(0, 0, 4).starts_with("vitdet: block 0 of 2 on a map of 0 x 4;"));
+    CHECK(counted(0, 4, -1).starts_with("vitdet: block 0 of 2 on a map of 4 x -1;"));
+}
+
 TEST_SUITE_END();

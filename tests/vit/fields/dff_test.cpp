@@ -512,4 +512,30 @@ TEST_CASE("dff::Query: the defaults") {
     CHECK(usual.sharpness == 1);
 }
 
+TEST_CASE("coarse_depths, importance_depths, select, make_weights: draws, ranges and factors that are none are refused") {
+    dff::Config config{.coarse_samples = 3, .near = 2, .far = 6};
+    CHECK(error_of([&] { dff::coarse_depths(1, config, Matrix(1, 3, 1)); }).empty());
+    for (const float u : {NAN, -0.5f, 1.5f}) {
+        CHECK(error_of([&] { dff::coarse_depths(1, config, Matrix(1, 3, u)); }).starts_with("dff: draws of coarse depths hold "));
+        CHECK(error_of([&] {
+                  dff::importance_depths(Matrix(1, 3, 1), Matrix(1, 3, 1), 2, Matrix(1, 2, u));
+              }).starts_with("dff: draws of fine depths hold "));
+    }
+    config.near = NAN;
+    CHECK(error_of([&] { dff::coarse_depths(1, config); }).starts_with("dff: samples between nan and 6"));
+    Random random(1);
+    for (const float noise : {NAN, INFINITY, -1.0f}) {
+        dff::Config noisy;
+        noisy.noise = noise;
+        CHECK(
+            error_of([&] { dff::make_weights(noisy, random); }).ends_with(", it must be finite and at least 0; 0 turns it off"));
+    }
+    for (const float sharpness : {NAN, INFINITY}) {
+        dff::Query query;
+        query.vectors = Matrix(1, 3, 1);
+        query.sharpness = sharpness;
+        CHECK(error_of([&] { dff::select(Matrix(2, 3, 1), query); }).ends_with(", it must be finite; 1 is usual"));
+    }
+}
+
 TEST_SUITE_END();

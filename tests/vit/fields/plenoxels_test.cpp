@@ -689,4 +689,50 @@ TEST_CASE("plenoxels::FitRecipe: the defaults") {
     CHECK(usual.keep == 0.95f);
 }
 
+TEST_CASE("RmsProp: rates, memories, constants, moments and gradients that do not fit are refused") {
+    using plenoxels::RmsProp;
+    const Var w = parameter(Matrix(2, 1, 1));
+    const auto made = [&](float rate, float keep) { return error_of([&] { RmsProp({w}, {rate}, keep); }); };
+    CHECK(made(0, 0).empty());
+    for (const float rate : {NAN, INFINITY, -1.0f}) CHECK(made(rate, 0.5f).ends_with(", it must be finite and at least 0"));
+    for (const float keep : {NAN, 1.0f, -0.5f}) CHECK(made(1, keep).ends_with(", it must be from 0 to below 1; 0.95 is usual"));
+    CHECK(error_of([] { RmsProp({Var(Matrix(2, 1))}, {1}); }) ==
+          "RmsProp: a variable of shape (2, 1) is a constant, make it with parameter()");
+    const auto update = [&](auto change, float rate = 1) {
+        RmsProp optimizer({w}, {1});
+        Var handle = w;
+        handle.gradient() = Matrix(2, 1, 1);
+        change(optimizer);
+        return error_of([&] { optimizer.update(rate); });
+    };
+    CHECK(update([](RmsProp&) {}).empty());
+    for (const float rate : {NAN, INFINITY, -1.0f})
+        CHECK(update([](RmsProp&) {}, rate).ends_with(", it must be finite and at least 0"));
+    CHECK(update([](RmsProp& o) { o.rates.clear(); }) == "RmsProp: 0 learning rates for 1 variables, each has its own");
+    CHECK(update([](RmsProp& o) { o.keep = NAN; }).ends_with("0.95 is usual"));
+    CHECK(update([](RmsProp& o) { o.r.clear(); }) ==
+          "RmsProp: 1 variables but 0 moments; make a new optimizer when variables are added or taken away");
+    CHECK(update([](RmsProp& o) {
+              o.r[0] = Matrix(1, 2);
+          }).starts_with("RmsProp: a gradient of shape (2, 1) and a moment of shape (1, 2)"));
+    CHECK(update([](RmsProp& o) {
+              o.variables[0].gradient() = Matrix(3, 1);
+          }).starts_with("RmsProp: a gradient of shape (3, 1) and a moment of shape (2, 1) for a variable of shape (2, 1)"));
+    Var handle = w;
+    handle.zero_gradient();
+}
+
+TEST_CASE("Fitting, make_weights: colours of another number of rays, and a density that is no number, are refused") {
+    const plenoxels::Grid grid = small_grid();
+    const plenoxels::Config config{.harmonics = 1};
+    const plenoxels::Scene scene{grid, plenoxels::make_weights(grid, config)};
+    const auto refusal = [&](const Matrix& colours) {
+        return error_of([&] { plenoxels::Fitting(scene, {through_the_middle(), colours}, config, {}, 1); });
+    };
+    CHECK(refusal(Matrix(1, 3)).empty());
+    CHECK(refusal(Matrix(2, 3)) == "plenoxels: colours (2, 3) of 1 rays, each needs a red, a green and a blue");
+    CHECK(refusal(Matrix(1, 4)) == "plenoxels: colours (1, 4) of 1 rays, each needs a red, a green and a blue");
+    CHECK(error_of([&] { plenoxels::make_weights(grid, config, NAN); }).ends_with(", it must be finite; 0.1 is usual"));
+}
+
 TEST_SUITE_END();

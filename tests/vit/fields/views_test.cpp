@@ -204,4 +204,17 @@ TEST_CASE("points_on_sphere: a distance that is not above 0, and numbers that ar
     CHECK(error_of([] { points_on_sphere(1, 1, INFINITY); }).ends_with(rule));
 }
 
+TEST_CASE("write_views: an image of another size than its camera, or without colours, is refused") {
+    const TemporaryFolder folder;
+    View view = small_view(0.5f);
+    const auto refusal = [&](const Image& image) {
+        view.image = image;
+        return error_of([&] { write_views(folder.path("v.json"), {view}); });
+    };
+    CHECK(refusal(Image(2, 4, 3)).empty());
+    for (const Image& image : {Image(3, 4, 3), Image(2, 5, 3), Image(2, 4, 1)})
+        CHECK(refusal(image) == folder.path("v.json") + ": view 0 has an image of " + shape(image) +
+                                    " and a camera of 2 x 4; both must have the same size, the image 3 channels");
+}
+
 TEST_SUITE_END();

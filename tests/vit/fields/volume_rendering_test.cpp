@@ -222,4 +222,11 @@ TEST_CASE("rays_of_pixels: an offset that is not finite is refused") {
                       "rays_of_pixels: an offset of nan pixels, it must be finite; 0.5 is the middle");
 }
 
+TEST_CASE("rays_of: more pixels than a matrix has rows are refused") {
+    Camera camera;
+    camera.height = camera.width = 65536;
+    CHECK(error_of([&] { rays_of(camera); }) ==
+          "rays_of: an image of 65536 x 65536 pixels, more than the 2147483647 rows of a matrix");
+}
+
 TEST_SUITE_END();

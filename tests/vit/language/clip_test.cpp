@@ -696,4 +696,9 @@ TEST_CASE("clip::Config: the defaults") {
     CHECK(usual.shared_width == 512);
 }
 
+TEST_CASE("preprocess: a shorter side below 0 is refused") {
+    CHECK(error_of([] { clip::preprocess(Image(4, 4, 3), tiny.vision, {.shorter_side = -4}); }) ==
+          "clip: a shorter side of -4 pixels, it cannot be below 0; 0 = the side of the model's images");
+}
+
 TEST_SUITE_END();

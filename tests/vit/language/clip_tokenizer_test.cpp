@@ -185,4 +185,13 @@ TEST_CASE("read_merges, read_vocabulary: files of another kind, halves of a merg
                       "v: an object of tokens and their numbers is needed, as {\"a\": 0, ...}");
 }
 
+TEST_CASE("make_sentences: padding with a token that there is not is refused") {
+    const clip::Tokenizer tokenizer = clip::read_merges(three_letters, "merges");
+    const auto refusal = [&](int padding) { return error_of([&] { clip::make_sentences({"a"}, tokenizer, 5, padding); }); };
+    CHECK(refusal(tokenizer.size() - 1).empty());
+    for (const int padding : {-1, tokenizer.size()})
+        CHECK(refusal(padding).starts_with("make_sentences: padding with token " + std::to_string(padding) +
+                                           ", the tokenizer has "));
+}
+
 TEST_SUITE_END();

@@ -329,4 +329,23 @@ TEST_CASE("coca::Config: the defaults") {
     CHECK(usual.caption_weight == 2);
 }
 
+TEST_CASE("coca: a padding token outside the vocabulary, and factors of losses that are none, are refused") {
+    Random random(1);
+    for (const int token : {-1, tiny.vocabulary}) {
+        coca::Config other = tiny;
+        other.padding_token = token;
+        CHECK(error_of([&] {
+                  coca::make_weights(other, random);
+              }).starts_with("coca: padding with token " + std::to_string(token)));
+    }
+    for (const float factor : {NAN, INFINITY, -1.0f})
+        for (float coca::Config::*const which : {&coca::Config::contrastive_weight, &coca::Config::caption_weight}) {
+            coca::Config other = tiny;
+            other.*which = factor;
+            const std::string words = error_of([&] { coca::make_weights(other, random); });
+            CHECK(words.ends_with(", the factor must be finite and at least 0"));
+            CHECK(error_of([&] { coca::losses({}, {}, other); }) == words);
+        }
+}
+
 TEST_SUITE_END();

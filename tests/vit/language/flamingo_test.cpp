@@ -341,4 +341,31 @@ TEST_CASE("flamingo::Config: the defaults") {
     CHECK(usual.eps == 1e-5f);
 }
 
+TEST_CASE("visible_images, Reader, make_weights: images, columns, texts, heads and tokens outside their range are refused") {
+    const TokenBatch texts = equal_batch({10, 1, 10, 2}, 4);
+    const auto refusal = [&](int images, int columns) {
+        return error_of([&] { flamingo::visible_images(texts, images, tiny, columns); });
+    };
+    CHECK(refusal(2, 4).empty());
+    CHECK(refusal(1, 0) == "flamingo: text 0 has 2 image tokens, there are 1 images for each text");
+    CHECK(refusal(0, 0) == "flamingo: the last 0 of 4 tokens and 0 images; there must be 0 (all) to that many, and an image");
+    CHECK(refusal(2, 5).starts_with("flamingo: the last 5 of 4 tokens and 2 images;"));
+    CHECK(refusal(2, -1).starts_with("flamingo: the last -1 of 4 tokens"));
+    CHECK(error_of([] { flamingo::visible_images({}, 1, tiny); }).starts_with("flamingo: 0 ids are not 0 sequences"));
+    const flamingo::Weights w = tiny_weights(0);
+    CHECK(error_of([&] { flamingo::Reader(tiny_features(1), 0, 1, w, tiny, 4); }) ==
+          "flamingo: 0 texts to read, there must be at least 1");
+    Random random(1);
+    flamingo::Config other = tiny;
+    other.heads = other.head_width = 65536;
+    CHECK(error_of([&] { flamingo::make_weights(other, w.language, random); }) ==
+          "flamingo: 65536 heads of width 65536 are wider than the 2147483647 columns of a matrix");
+    for (const int token : {-1, 11}) {
+        other = tiny;
+        other.image_token = token;
+        CHECK(error_of([&] { flamingo::make_weights(other, w.language, random); }) ==
+              "flamingo: images are marked by token " + std::to_string(token) + ", the language model knows 11, counted from 0");
+    }
+}
+
 TEST_SUITE_END();

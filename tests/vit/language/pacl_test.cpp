@@ -223,4 +223,11 @@ TEST_CASE("pacl::Config: the defaults") {
     CHECK(usual.width == 512);
 }
 
+TEST_CASE("make_weights: more patches than an int can count are refused") {
+    Random random(1);
+    pacl::Config other = tiny;
+    other.rows = other.cols = 65536;
+    CHECK(error_of([&] { pacl::make_weights(other, random); }) == "pacl: 65536 x 65536 patches are more than an int can count");
+}
+
 TEST_SUITE_END();

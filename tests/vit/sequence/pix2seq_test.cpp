@@ -644,4 +644,8 @@ TEST_CASE("pix2seq::Config: the defaults") {
     CHECK(usual.grid.width == 640);
 }
 
+TEST_CASE("nucleus: logits that are not given are refused") {
+    CHECK(error_of([] { pix2seq::nucleus(nullptr, 2, 0.5f); }) == "nucleus: 2 logits are not given");
+}
+
 TEST_SUITE_END();

@@ -821,4 +821,23 @@ TEST_CASE("unified_io::CoordinateIds: the defaults") {
     CHECK(usual.end_token == 1);
 }
 
+TEST_CASE("text_bucket, image_bucket, coordinates: buckets, distances and bins that are none are refused") {
+    using namespace unified_io;
+    Config config;
+    CHECK(text_bucket(-2147483647, true, config) == 15);
+    const std::string far = "unified_io: an offset of -2147483648 has no distance as an int";
+    const int lowest = -2147483647 - 1;
+    CHECK(error_of([&] { text_bucket(lowest, true, config); }) == far);
+    CHECK(error_of([&] { image_bucket(lowest, 0, config); }) == far);
+    CHECK(error_of([&] { image_bucket(0, lowest, config); }) == far);
+    config.buckets = 0;
+    config.max_image_distance = 0;
+    CHECK(error_of([&] { text_bucket(3, true, config); }).starts_with("unified_io: 0 buckets up to distance 128: there must be"));
+    CHECK(error_of([&] { image_bucket(3, 3, config); }).starts_with("unified_io: 8 buckets up to distance 0 between patches:"));
+    const std::string bins = "unified_io: coordinates in 0 bins, there must be at least 1";
+    CHECK(error_of([] { coordinate_of(33099, 10, 10, {.bins = 0}); }) == bins);
+    CHECK(error_of([] { tokens_of_box({}, 10, 10, {.bins = 0}); }) == bins);
+    CHECK(error_of([] { tokens_of_box({}, 0, 10); }) == "unified_io: a box in an image of 0 x 10, both must be at least 1");
+}
+
 TEST_SUITE_END();

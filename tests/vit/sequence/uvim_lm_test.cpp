@@ -221,4 +221,8 @@ TEST_CASE("uvim_lm::Config: the defaults") {
     CHECK(usual.eps == 1e-6f);
 }
 
+TEST_CASE("shifted: tokens that are not whole texts are refused") {
+    CHECK(error_of([] { uvim_lm::shifted({1, 2, 3}, 2); }) == "uvim_lm: 3 tokens are not whole texts of 2");
+}
+
 TEST_SUITE_END();

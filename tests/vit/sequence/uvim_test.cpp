@@ -578,4 +578,45 @@ TEST_CASE("kept_positions: a permutation that names a position twice is refused"
     CHECK_NOTHROW(uvim::kept_positions({0.5f, 0.5f}, {0, 1, 1, 0}, 2));
 }
 
+TEST_CASE("uvim: dictionaries, codes, grids, classes and kept positions that are none are refused") {
+    Random random(1);
+    const auto refusal = [&](float uvim::Config::*which, float value) {
+        uvim::Config other = tiny;
+        other.*which = value;
+        return error_of([&] { uvim::make_weights(other, random); });
+    };
+    for (const float value : {NAN, -0.5f, 1.5f}) {
+        CHECK(refusal(&uvim::Config::momentum, value).starts_with("uvim: a dictionary of momentum "));
+        CHECK(refusal(&uvim::Config::perturb, value).starts_with("uvim: a dictionary of momentum "));
+    }
+    CHECK(refusal(&uvim::Config::momentum, 1).starts_with("uvim: a dictionary of momentum 1"));
+    for (const float value : {NAN, INFINITY, -1.0f}) {
+        CHECK(refusal(&uvim::Config::min_count, value).ends_with(", both must be finite and at least 0"));
+        CHECK(refusal(&uvim::Config::commitment, value).ends_with(", both must be finite and at least 0"));
+    }
+    uvim::Config other = tiny;
+    other.code_length = -4;
+    CHECK(error_of([&] { uvim::code_side(other); }) == "uvim: a code of -4 tokens, it must have at least 1");
+    CHECK(error_of([] {
+              check(uvim::Grid{65536, 65536, 1, 1, 3}, "uvim");
+          }).ends_with(" holds more numbers than an int can count"));
+    CHECK(error_of([] { uvim::one_hot(some_labels(3), 0, tiny.grid); }) ==
+          "uvim: an output of 0 classes, it must have at least 1");
+    const Matrix labels(4, 18);
+    for (const int classes : {0, 4})
+        CHECK(error_of([&] {
+                  uvim::output_loss(labels, labels, {.name = "semantics", .classes = classes});
+              }).ends_with(" classes, whose number must divide the columns"));
+    for (const float kept : {0.5f, NAN})
+        CHECK(error_of([&] { uvim::forward({}, {}, Matrix(4, 1, kept), {}, tiny); }).ends_with(", it must be 1 (kept) or 0"));
+    CHECK(error_of([] {
+              uvim::parameters({}, tiny);
+          }).starts_with("uvim: label embeddings: the configuration says 2 layers, the weights hold 0"));
+    uvim::Weights w = uvim::make_weights(tiny, random);
+    w.heads.pop_back();
+    CHECK(error_of([&] {
+              uvim::parameters(w, tiny);
+          }).starts_with("uvim: heads: the configuration says 2 layers, the weights hold 1"));
+}
+
 TEST_SUITE_END();
