@@ -14,7 +14,7 @@
 namespace exact {
 
 // Every answer to a prompt: up to `longest` tokens of 0 ... vocabulary-1, ending in end_token or at the longest length.
-//   throws  std::invalid_argument when there are more than `most`
+//   throws  std::invalid_argument when there are more than `most`, or end_token is not one of the tokens
 std::vector<std::vector<int>> all_answers(int vocabulary, int end_token, int longest, int most = 20000);
 
 // log p(answer | prompt) of each, (Y, 1), differentiable. Over all answers of all_answers the p sum to 1.

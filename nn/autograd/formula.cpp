@@ -360,6 +360,7 @@ private:
 }  // namespace
 
 std::string written_out(const Formula& formula, const Facts& facts, int i, int j, int input, int most) {
+    require(most >= 1, "written_out: at most ", most, " terms; at least 1 is needed");
     return Writer(facts, i, j, input, most).words(formula);
 }
 

@@ -24,5 +24,6 @@ double decay_at(const DecaySchedule& schedule, int update);
 
 // theta' = tau theta' + (1 - tau) theta, matrix by matrix.
 //   average  is changed in place
-//   throws   std::invalid_argument when the lists differ in length or in a shape, or tau is outside 0 ... 1; then nothing changes
+//   throws   std::invalid_argument when the lists differ in length or in a shape, the two share a matrix, or tau is outside 0 ... 1;
+//            then nothing changes
 void move_towards(const std::vector<Var>& average, const std::vector<Var>& model, double tau);

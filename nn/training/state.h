@@ -16,6 +16,7 @@
 
 // Writes a temporary file and renames it: an older state stays until the new one is complete.
 //   metadata  settings of the model that its tensor shapes do not determine, for use as a checkpoint: metadata(config) of its system
+//   throws  std::invalid_argument when a variable of the optimizer is not among the parameters
 void save_training_state(const std::string& path, const Parameters& parameters, const AdamW& optimizer, const Random& random,
                          const std::map<std::string, std::string>& metadata = {});
 

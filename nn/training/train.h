@@ -67,7 +67,8 @@ private:
 // One training step.
 //   step     its number, for the objective and for messages
 //   returns  the loss before the update; 0 when the objective returned no value
-//   throws   std::invalid_argument when the loss or the norm of the gradients is not finite
+//   throws   std::invalid_argument when the loss or the norm of the gradients is not finite, or a loss other than 0 depends on none
+//            of the variables
 float train_step(Objective& objective, int step, Optimizer& optimizer, float learning_rate, float clip_norm);
 
 // A training run that can be interrupted, saved (state.h) and resumed; optimizer.steps counts its steps.

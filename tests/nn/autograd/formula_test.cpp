@@ -356,4 +356,10 @@ TEST_CASE("parse_formula: sums, bindings and sizes without their arguments, and 
     CHECK(refusal("1" + std::string(300, ' ') + "- (2) - (3)").empty());
 }
 
+TEST_CASE("written_out: fewer than one term is refused") {
+    const Formula formula = parse_formula("sum(k, 3, k)");
+    CHECK(written_out(formula, Facts{}, 0, 0, 0, 1) == "0 + 3 (2 more)");
+    CHECK(error_of([&] { written_out(formula, Facts{}, 0, 0, 0, 0); }) == "written_out: at most 0 terms; at least 1 is needed");
+}
+
 TEST_SUITE_END();
