@@ -151,7 +151,9 @@ int patch_position(int index, int count, int positions, float draw) {
     require(count >= 1 && positions >= count && index >= 0 && index < count && draw < 1, "gato: patch ", index, " of ", count,
             " with ", positions, " positions and a draw of ", draw,
             "; patches are counted from 0, each needs a position, a draw is below 1");
-    const int low = index * positions / count, high = (index + 1) * positions / count;  // rows low ... high - 1 of the table
+    require(positions <= 1 << 30, "gato: a table of ", positions, " positions, twice as many must fit an int");
+    const auto first_row = [&](int k) { return static_cast<int>(long{k} * positions / count); };
+    const int low = first_row(index), high = first_row(index + 1);  // rows low ... high - 1 of the table
     if (draw >= 0) return low + static_cast<int>(draw * static_cast<float>(high - low));
     const int sum = low + high - 1, middle = sum / 2;
     return sum % 2 == 0 ? middle : middle + middle % 2;  // half to even

@@ -212,6 +212,7 @@ std::vector<int> suppress_non_maxima(const Matrix& corners, const std::vector<fl
 
 std::vector<int> quantised(const Matrix& coordinates, int bins) {
     require(bins >= 2, "quantised: ", bins, " bins, there must be at least 2");
+    require(bins <= 1 << 24, "quantised: ", bins, " bins, a float tells at most 16777216 apart; take fewer");
     std::vector<int> result;
     for (const float x : coordinates) {
         require(!std::isnan(x), "quantised: a coordinate of ", x, ", each must be a number");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "nn/autograd/operations.h"
@@ -58,6 +59,8 @@ Matrix make_mask(const std::vector<int>& permutations, int length, int begin, in
 
 std::vector<int> draw_permutations(Random& random, int count, int length) {
     require(count >= 0, "draw_permutations: ", count, " images, there cannot be fewer than 0");
+    require(static_cast<double>(count) * length <= std::numeric_limits<int>::max(), "draw_permutations: ", count, " images of ",
+            length, " patches are more than an int can count");
     std::vector<int> permutations;
     for (int b = 0; b < count; ++b) {
         const std::vector<int> one = permutation(random, length);

@@ -22,6 +22,7 @@ namespace pix2seq {
 int quantised(float coordinate, int bins) {
     require(bins >= 2 && !std::isnan(coordinate), "pix2seq: a coordinate of ", coordinate, " in ", bins,
             " bins; it must be a number, and there must be at least 2 bins");
+    require(bins <= 1 << 24, "pix2seq: ", bins, " bins, a float tells at most 16777216 apart; take fewer");
     const float bin = std::nearbyint(coordinate * static_cast<float>(bins - 1));  // half to even
     return static_cast<int>(std::clamp(bin, 0.0f, static_cast<float>(bins - 1)));
 }

@@ -520,7 +520,7 @@ std::array<int, 4> tokens_of_box(const Box& box, int width, int height, const Co
 float coordinate_of(int id, int width, int height, const CoordinateIds& coordinates) {
     require(width > 0 && height > 0, "unified_io: a point in an image of ", width, " x ", height, ", both must be at least 1");
     require(coordinates.bins > 0, "unified_io: coordinates in ", coordinates.bins, " bins, there must be at least 1");
-    const int bin = coordinates.last + 1 - id - coordinates.ordinary;  // one more than was written
+    const long bin = 0L + coordinates.last + 1 - id - coordinates.ordinary;  // one more than was written
     return static_cast<float>(static_cast<double>(bin) * std::max(width, height) / coordinates.bins);
 }
 

@@ -572,4 +572,11 @@ TEST_CASE("gato::Config: the defaults") {
     CHECK(usual.largest == 256);
 }
 
+TEST_CASE("patch_position: of a large table as of a small one") {
+    CHECK(gato::patch_position(1073741823, 1073741824, 1073741824) == 1073741823);
+    CHECK(gato::patch_position(1, 2, 1000000000) == 750000000);  // rows 500000000 ... 999999999, half to even
+    CHECK(error_of([] { gato::patch_position(0, 2, 1073741825); }) ==
+          "gato: a table of 1073741825 positions, twice as many must fit an int");
+}
+
 TEST_SUITE_END();

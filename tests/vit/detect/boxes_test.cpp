@@ -204,4 +204,10 @@ TEST_CASE("suppress_non_maxima, quantised, dequantised: each argument check fail
     CHECK_THROWS_WITH(dequantised({-1}, 2, 1), "dequantised: bin -1 of 2, they are counted from 0");
 }
 
+TEST_CASE("quantised: more bins than a float tells apart are refused") {
+    CHECK(quantised(Matrix(1, 1, 1), 1 << 24)[0] == 16777215);
+    CHECK(error_of([] { quantised(Matrix(1, 1, 1), (1 << 24) + 1); }) ==
+          "quantised: 16777217 bins, a float tells at most 16777216 apart; take fewer");
+}
+
 TEST_SUITE_END();

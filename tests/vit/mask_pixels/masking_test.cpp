@@ -235,12 +235,14 @@ TEST_CASE("draw_block_masks: blocks of 16 patches are wide or tall, up to about 
     CHECK(squares > 20);
 }
 
-TEST_CASE("draw_permutations, draw_masks: fewer than 0 images are refused") {
+TEST_CASE("draw_permutations, draw_masks: fewer than 0 images, and more numbers than can be counted, are refused") {
     Random random(1);
     CHECK(draw_permutations(random, 0, 3).empty());
     const std::string rule = "draw_permutations: -1 images, there cannot be fewer than 0";
     CHECK(error_of([&] { draw_permutations(random, -1, 3); }) == rule);
     CHECK(error_of([&] { draw_masks(random, -1, 3, 1); }) == rule);
+    CHECK(error_of([&] { draw_permutations(random, 65536, 32768); }) ==
+          "draw_permutations: 65536 images of 32768 patches are more than an int can count");
 }
 
 TEST_SUITE_END();

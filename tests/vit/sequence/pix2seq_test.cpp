@@ -648,4 +648,10 @@ TEST_CASE("nucleus: logits that are not given are refused") {
     CHECK(error_of([] { pix2seq::nucleus(nullptr, 2, 0.5f); }) == "nucleus: 2 logits are not given");
 }
 
+TEST_CASE("quantised: more bins than a float tells apart are refused") {
+    CHECK(pix2seq::quantised(1, 1 << 24) == 16777215);
+    CHECK(error_of([] { pix2seq::quantised(1, (1 << 24) + 1); }) ==
+          "pix2seq: 16777217 bins, a float tells at most 16777216 apart; take fewer");
+}
+
 TEST_SUITE_END();

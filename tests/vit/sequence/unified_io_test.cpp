@@ -840,4 +840,8 @@ TEST_CASE("text_bucket, image_bucket, coordinates: buckets, distances and bins t
     CHECK(error_of([] { tokens_of_box({}, 0, 10); }) == "unified_io: a box in an image of 0 x 10, both must be at least 1");
 }
 
+TEST_CASE("coordinate_of: an id far from the coordinates has one far outside, without overflow") {
+    CHECK(unified_io::coordinate_of(-2147483647 - 1, 10, 10, {.bins = 1}) == Approx(21474836480.0 + 330000).epsilon(1e-6));
+}
+
 TEST_SUITE_END();
