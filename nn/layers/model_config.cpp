@@ -257,8 +257,14 @@ struct MemberText {
 
 }  // namespace
 
+static void require_value(const char* place, const Member& member) {
+    const bool given = std::visit([](const auto* value) { return value != nullptr; }, member.value);
+    require(given, place, ": ", member.setting.what, " has no variable that holds it; give its address");
+}
+
 void read_members(const ModelConfig& model_config, const std::vector<Member>& members) {
     for (const Member& member : members) {
+        require_value("read_members", member);
         if (member.from == Member::From::shapes)
             model_config.require_agrees(member.setting, *std::get<int*>(member.value));
         else if (member.from == Member::From::file || model_config.has(member.setting))
@@ -268,8 +274,10 @@ void read_members(const ModelConfig& model_config, const std::vector<Member>& me
 
 std::map<std::string, std::string> metadata_of(const std::string& model_type, const std::vector<Member>& members) {
     std::map<std::string, std::string> metadata{{"format", "pt"}, {"model_type", model_type}};
-    for (const Member& member : members)
+    for (const Member& member : members) {
+        require_value("metadata_of", member);
         if (member.from != Member::From::shapes) metadata[member.setting.keys[0]] = std::visit(MemberText{}, member.value);
+    }
     return metadata;
 }
 

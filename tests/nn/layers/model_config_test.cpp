@@ -240,6 +240,17 @@ TEST_CASE("ratio_of, integer: sizes without a ratio, and a setting without a key
           folder.path("f") + ": a setting \"the number of heads\" without a key, under which files would store it");
 }
 
+TEST_CASE("read_members, metadata_of: a member without a variable is refused") {
+    const TemporaryFolder folder;
+    write_safetensors(folder.path("f"), {{"w", {1}, Matrix(1, 1)}});
+    const ModelConfig model_config{Safetensors(folder.path("f"))};
+    const std::vector<Member> members{
+        {.setting = {.what = "the number of heads", .keys = {"heads"}}, .value = static_cast<int*>(nullptr)}};
+    const std::string rule = ": the number of heads has no variable that holds it; give its address";
+    CHECK(error_of([&] { read_members(model_config, members); }) == "read_members" + rule);
+    CHECK(error_of([&] { metadata_of("vit", members); }) == "metadata_of" + rule);
+}
+
 TEST_SUITE_END();
 
 TEST_CASE("ModelConfig: a source that names a setting twice must give it one value; a source before it decides alone") {
