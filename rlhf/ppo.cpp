@@ -282,10 +282,11 @@ float next_kl_coefficient(float beta, float mean_kl, int episodes, const Config&
             " and a horizon of ", config.kl_horizon, ", both must be above 0; 6 and 10000 are usual");
     require(std::isfinite(mean_kl) && episodes > 0, "next_kl_coefficient: a mean KL of ", mean_kl, " over ", episodes,
             " episodes; it must be a number, of at least 1 episode");
-    require(0.2 * episodes < config.kl_horizon, "next_kl_coefficient: ", episodes, " episodes for a horizon of ",
-            config.kl_horizon, ", one step would turn the coefficient to 0 or below; take a horizon above ", 0.2 * episodes);
     const float e = std::clamp(mean_kl / config.kl_target - 1, -0.2f, 0.2f);
-    return beta * (1 + e * episodes / config.kl_horizon);
+    const float factor = 1 + e * episodes / config.kl_horizon;
+    require(factor > 0, "next_kl_coefficient: ", episodes, " episodes for a horizon of ", config.kl_horizon,
+            " would turn the coefficient to 0 or below; take a horizon above ", 0.2 * episodes);
+    return beta * factor;
 }
 
 // --- weights ---

@@ -487,8 +487,9 @@ TEST_CASE(
     CHECK(ppo::next_kl_coefficient(1, 0, 49, {.kl_horizon = 10}) == Approx(0.02));
     CHECK(
         error_of([] { ppo::next_kl_coefficient(1, 0, 50, {.kl_horizon = 10}); }) ==
-        "next_kl_coefficient: 50 episodes for a horizon of 10.000000, one step would turn the coefficient to 0 or below; take a "
-        "horizon above 10.000000");
+        "next_kl_coefficient: 50 episodes for a horizon of 10.000000 would turn the coefficient to 0 or below; take a horizon above "
+        "10.000000");
+    CHECK(ppo::next_kl_coefficient(1, 100, 50, {.kl_horizon = 10}) == Approx(2));
 }
 
 TEST_SUITE_END();

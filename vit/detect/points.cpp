@@ -26,8 +26,7 @@ Corners corners(const MapSize& size, const Var& points, const std::vector<int>& 
     Matrix above_left = Matrix::unset(n, 2);  // (n, 2)  the pixel above and to the left
     for (int k = 0; k < n; ++k) {
         const int b = image_of(image, k, n, size.images);
-        require(b >= 0 && b < size.images, where, "sample: point ", k, " lies in image ", b, " of ", map,
-                ", counted from 0");
+        require(b >= 0 && b < size.images, where, "sample: point ", k, " lies in image ", b, " of ", map, ", counted from 0");
         for (int axis = 0; axis < 2; ++axis) above_left(k, axis) = std::floor(position.value()(k, axis));
         require(std::isfinite(above_left(k, 0)) && std::isfinite(above_left(k, 1)), where, "sample: point ", k, " is (",
                 points.value()(k, 0), ", ", points.value()(k, 1), "), both must be finite");

@@ -338,7 +338,9 @@ TEST_CASE("attend, attend_textbook, make_cache: a scale below 0, heads that do n
               }).starts_with("attend_textbook: q (2, 6) has 2 heads of width 3, k (2, "));
     CHECK(error_of([&] { attend_textbook(x, four, four, 3); }).starts_with("attend_textbook: q (2, 6) has 3 heads of width 2"));
     CHECK_THROWS_WITH(attend_textbook(x, x, x, 0), "attend_textbook: 0 heads do not divide a width of 6");
-    CHECK(error_of([&] { attend_textbook(x, Matrix(2, 0), Matrix(2, 0), 2); }).starts_with("attend_textbook: q (2, 6) has 2 heads"));
+    CHECK(error_of([&] {
+              attend_textbook(x, Matrix(2, 0), Matrix(2, 0), 2);
+          }).starts_with("attend_textbook: q (2, 6) has 2 heads"));
     const Matrix empty(2, 0);
     CHECK(without_place(error_of([&] { attend(x, empty, x, 2); })) ==
           "attend: q (2, 6) has 2 heads of width 3, k (2, 0) must hold a number of such heads that divides 2");

@@ -66,8 +66,9 @@ TEST_CASE("read_next: blocks that did not run after the last reading are named, 
     CHECK(memory.seen.length == 2);
     memory.blocks[0].filled = 0;
     memory.blocks[1].filled = 2;
-    CHECK(error_of([&] { read_next(memory, make_batch({{9}}), "test"); })
-              .starts_with("test: the memory has seen 2 tokens, but block 0 holds the keys of 0;"));
+    CHECK(error_of([&] {
+              read_next(memory, make_batch({{9}}), "test");
+          }).starts_with("test: the memory has seen 2 tokens, but block 0 holds the keys of 0;"));
 }
 
 TEST_CASE("last_rows: hidden states of another batch are refused, be they more or fewer") {
