@@ -655,6 +655,7 @@ TEST_SUITE("bpe_training") {
         CHECK(bpe::train("a b", 5).ids == std::vector<int>{'a', 256});
         CHECK(bpe::train("", 5).steps.empty());
         CHECK(bpe::train("abc", 0).ids == std::vector<int>{'a', 'b', 'c'});
+        CHECK(bpe::train("abc", 0).steps.empty());
         CHECK_THROWS_WITH(bpe::train("abc", -1), "bpe::train: -1 merges; the number must not be negative");
     }
 

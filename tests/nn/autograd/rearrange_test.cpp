@@ -12,6 +12,8 @@ TEST_CASE("transpose, reshape, slice, concat, gather: numbers are moved and none
     CHECK(identical(transpose(Var(a)).value(), Matrix{{1, 4}, {2, 5}, {3, 6}}));
     CHECK(identical(reshape(Var(a), 3, 2).value(), Matrix{{1, 2}, {3, 4}, {5, 6}}));
     CHECK(identical(slice_rows(Var(a), 1, 1).value(), Matrix{{4, 5, 6}}));
+    CHECK(identical(slice_rows(Var(a), 0, 1).value(), Matrix{{1, 2, 3}}));
+    CHECK(identical(slice_rows(Var(a), 2, 0).value(), Matrix(0, 3)));
     CHECK(identical(slice_cols(Var(a), 1, 2).value(), Matrix{{2, 3}, {5, 6}}));
     CHECK(identical(concat_rows({a, Matrix{{7, 8, 9}}}).value(), Matrix{{1, 2, 3}, {4, 5, 6}, {7, 8, 9}}));
     CHECK(identical(concat_cols({a, Matrix{{7}, {8}}}).value(), Matrix{{1, 2, 3, 7}, {4, 5, 6, 8}}));

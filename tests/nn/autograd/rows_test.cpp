@@ -160,6 +160,7 @@ TEST_CASE("rows: wrong indices and segments are refused with the shapes") {
               mix_rows(x, {0, 1, 2}, Matrix(1, 2));
           })) == "mix_rows: 3 indices for weights of shape (1, 2), every weight needs one");
     CHECK(without_place(error_of([] { max_rows(x, {0, 1, 2}, 2); })) == "max_rows: 3 indices do not split into groups of 2");
+    CHECK(without_place(error_of([] { max_rows(x, {0, 1}, 0); })) == "max_rows: 2 indices do not split into groups of 0");
     CHECK(without_place(error_of([] { max_rows(x, {0, 3}, 2); })) == "max_rows: row 3 of (3, 2), -1 would stand for nothing");
     CHECK(without_place(error_of([] {
               max_rows(x, {0, 1, -1, -1}, 2);

@@ -143,6 +143,7 @@ TEST_CASE("reshape: keeps the numbers in order") {
     const Matrix m{{1, 2, 3}, {4, 5, 6}};
     CHECK(identical(reshape(m, 3, 2), Matrix{{1, 2}, {3, 4}, {5, 6}}));
     CHECK(identical(reshape(m, 1, 6), Matrix{{1, 2, 3, 4, 5, 6}}));
+    CHECK(reshape(Matrix(2, 0), 4, 0).rows == 4);
     CHECK_THROWS_WITH(reshape(m, 2, 2), "reshape: (2, 3) does not fit into (2, 2), both must hold the same number of elements");
     CHECK_THROWS_WITH(reshape(m, -2, -3),
                       "reshape: (2, 3) does not fit into (-2, -3), both must hold the same number of elements");

@@ -42,6 +42,8 @@ TEST_CASE("unpatchify: the inverse of patchify") {
     CHECK(unpatchify(patchify(image, 2), 2, 2, 4, 2).pixels == image.pixels);
     CHECK(unpatchify_channel_major(patchify_channel_major(image, 2), 2, 2, 4, 2).pixels == image.pixels);
     CHECK(unpatchify(patchify(image, 1), 1, 2, 4, 2).pixels == image.pixels);
+    CHECK(shape(unpatchify(Matrix(0, 8), 2, 0, 4, 2)) == "0 x 4 x 2");
+    CHECK(shape(unpatchify(Matrix(0, 8), 2, 4, 0, 2)) == "4 x 0 x 2");
 }
 
 TEST_CASE("patchify, unpatchify: sizes that do not fit are refused") {

@@ -25,6 +25,7 @@ TEST_CASE("relative_offsets, relative_position_index: a grid with more offsets o
         relative_offsets(100'000, 200'000),
         "relative_offsets: a grid of 100000 x 200000 has 199999 x 399999 offsets, more than the 2147483647 rows of a matrix");
     CHECK_THROWS_WITH(relative_offsets(0, 3), doctest::Contains("a grid of 0 x 3 has no patches"));
+    CHECK_THROWS_WITH(relative_offsets(3, 0), doctest::Contains("a grid of 3 x 0 has no patches"));
     CHECK_THROWS_WITH(relative_offsets(3, -1), doctest::Contains("a grid of 3 x -1 has no patches"));
     CHECK_THROWS_WITH(relative_position_index(1, 46'340),  // 46,341^2 pairs
                       doctest::Contains("relative_position_index: a grid of 1 x 46340 has more pairs than the 2147483647"));

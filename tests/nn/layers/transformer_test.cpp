@@ -298,6 +298,12 @@ TEST_CASE("make_attention: query, key and value are drawn like parts of one matr
     }
 }
 
+TEST_CASE("require_eps: 0 is allowed, below it and without end is not") {
+    CHECK_NOTHROW(require_eps("x", 0));
+    CHECK(error_of([] { require_eps("x", -1e-9f); }).starts_with("x: an eps of -1e-09, it is added to a variance"));
+    CHECK(error_of([] { require_eps("x", INFINITY); }).starts_with("x: an eps of inf"));
+}
+
 TEST_CASE("BlockOptions: the defaults") {
     const BlockOptions usual{};
     CHECK(usual.heads == 1);

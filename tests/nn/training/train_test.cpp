@@ -173,6 +173,7 @@ static std::string refusal(const Recipe& recipe) {
 TEST_CASE("require_sound: every value of a recipe is checked, with place, value, rule and cure") {
     CHECK_NOTHROW(require_sound(Recipe()));
     CHECK_NOTHROW(require_sound(Recipe{.schedule = {.peak = 0, .steps = 0}, .clip_norm = no_clipping}));
+    CHECK_NOTHROW(require_sound(Recipe{.schedule = {.floor = 1}}));
     CHECK(refusal({.schedule = {.steps = -1}}) == "train: -1 steps of training, there cannot be fewer than 0");
     CHECK(refusal({.schedule = {.warm_up = -2}}) == "train: -2 steps of warm-up, there cannot be fewer than 0; 0 turns it off");
     CHECK(refusal({.schedule = {.peak = -1}}) ==
