@@ -54,7 +54,8 @@ struct Attended {
 //   k        (rows of all key segments, G h): G follows from the width. Query head j uses key head floor(j / (H / G))
 //   v        (rows of all key segments, G hv): values may have a different head width
 //   returns  context (n, H hv); zeros for a query that may attend to no key
-//   throws   std::invalid_argument when H does not divide the width of q, or G not H, or segments, mask or bias do not fit
+//   throws   std::invalid_argument when H does not divide the width of q, or G not H, or segments, mask or bias do not fit, or
+//            a rotation or a cache is given, which only attention() applies
 //   source   Eq. 1 and section 3.2.2; grouped-query attention: Ainslie et al. 2023, arXiv 2305.13245
 Attended attend(const Var& q, const Var& k, const Var& v, int heads, const Attending& how = {}, Where where = Where::current());
 
