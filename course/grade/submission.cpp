@@ -35,11 +35,10 @@ std::string handed_in(const std::string& folder, const std::string& file) {
 }
 
 Exam read_exam(const std::string& folder, const std::vector<Task>& tasks) {
-    Exam exam{.tasks = tasks, .seed = 1, .expected = {}};
     const std::vector<std::string> lines = split_lines(read_file(folder + "/seed"));
     const std::optional<long> seed = lines.empty() ? std::nullopt : whole_number(lines[0]);
     require(seed.has_value(), folder, "/seed: holds no number");
-    exam.seed = static_cast<int>(*seed);
+    Exam exam{.tasks = tasks, .seed = static_cast<int>(*seed), .expected = {}};
     for (const Task& task : tasks) exam.expected[task.name] = read_expected(folder + "/" + task.name + ".txt");
     return exam;
 }

@@ -45,7 +45,6 @@ public:
         const bool known = kind == '2' || kind == '3' || kind == '5' || kind == '6';
         const std::string other = known ? "" : looks_like(bytes);
         require(known, source, ": is not a PNG, PPM or PGM file, it must begin as PNG files do or with P2, P3, P5 or P6", other);
-        at = 2;
         const int channels = kind == '3' || kind == '6' ? 3 : 1;
         const int width = number("the width", 1, largest_side);
         const int height = number("the height", 1, largest_side);
@@ -59,7 +58,7 @@ private:
     static constexpr int largest_side = 1'000'000;
 
     std::string_view bytes, source;
-    std::size_t at = 0;
+    std::size_t at = 2;  // after the letters of the kind
     int maximum = 0;
 
     static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }

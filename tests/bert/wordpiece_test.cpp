@@ -477,6 +477,12 @@ TEST_SUITE("tokenizer_bert") {
         }
     }
 
+    TEST_CASE("encode: the entry with id 0 may be a piece like any other") {
+        const wordpiece::Vocabulary vocabulary =
+            wordpiece::make_vocabulary({"ab", "##c", "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"});
+        CHECK(wordpiece::encode("abc ab", vocabulary, {}) == std::vector<int>{0, 1, 0});
+    }
+
     TEST_CASE("encode, make_sequence, save_vocabulary: what would give wrong ids later is refused") {
         const wordpiece::Vocabulary vocabulary = wordpiece::make_vocabulary({"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "ab"});
         CHECK_THROWS_WITH(wordpiece::encode("ab", wordpiece::Vocabulary{}, {}),

@@ -190,7 +190,8 @@ static Map at_scale(const Map& last, const Level& w, float eps) {
 }
 
 std::vector<Map> pyramid(const Map& last, const Weights& w, const Config& config) {
-    require_depth("vitdet: levels of the pyramid", static_cast<int>(config.scales.size()), w.levels.size());
+    const int count = config.pyramid_channels > 0 ? static_cast<int>(config.scales.size()) : 0;
+    require_depth("vitdet: levels of the pyramid", count, w.levels.size());
     std::vector<Map> levels;
     for (const Level& level : w.levels) {
         const Map scaled = at_scale(last, level, config.eps);

@@ -13,6 +13,7 @@ TEST_CASE("Segments: by number and by lengths") {
     CHECK(uneven.list[2].first == 7);
     CHECK(uneven.longest() == 5);
     CHECK(Segments::equal(0, 4).size() == 0);
+    CHECK(Segments::equal(0, 4).longest() == 0);
     CHECK(Segments::of({2, 0, 1}).list[2].first == 2);
 }
 

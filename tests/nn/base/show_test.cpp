@@ -72,6 +72,7 @@ TEST_CASE("heat_text: without colour, two characters per element, from the small
           "(1, 5)  dark 0.0000  bright 9.0000\n"
           "  @@??@@  \n");
     CHECK(heat_text(Matrix(1, 2, 3), false) == "(1, 2)  dark 3.0000  bright 3.0000\n    \n");
+    CHECK(heat_text(Matrix{{nan_value}}, false).starts_with("(1, 1)  dark 0.0000  bright 0.0000\n"));
     CHECK(heat_text(Matrix(0, 2), false) == "(0, 2)\n");
 }
 

@@ -113,6 +113,15 @@ TEST_CASE("sampling_probabilities: after top-p they sum to 1 and keep their prop
 
 static const float infinity = std::numeric_limits<float>::infinity(), not_a_number = std::numeric_limits<float>::quiet_NaN();
 
+TEST_CASE("sampling_probabilities: each row is that of its logits alone") {
+    const Matrix logits{{1, 3, 2}, {3, infinity, 1}, {4, -1, 3}, {2, 2, 5}};
+    for (const Sampling& sampling : {Sampling{.temperature = 0}, Sampling{.temperature = 0.5f}, Sampling{.top_k = 1},
+                                     Sampling{.top_k = 2}, Sampling{.top_p = 0.7f}})
+        for (int i = 0; i < logits.rows; ++i)
+            CHECK(identical(slice_rows(sampling_probabilities(logits, sampling), i, 1),
+                            sampling_probabilities(slice_rows(logits, i, 1), sampling)));
+}
+
 TEST_CASE("sampling_probabilities: a temperature too small to divide by is greedy") {
     CHECK(identical(sampling_probabilities({{1, 3, 3, 2}}, {.temperature = 1e-42f}), {{0, 1, 0, 0}}));
     CHECK(identical(sampling_probabilities({{-1, -3, -2}}, {.temperature = 1e-42f}), {{1, 0, 0}}));

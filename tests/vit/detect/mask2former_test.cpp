@@ -446,8 +446,14 @@ TEST_CASE("mask2former: misuse that would silently give wrong classes and masks 
     CHECK_THROWS_WITH(losses(steps, targets, draws, tiny), "mask2former: a target's mask holds 0.500000, it must hold 0 and 1");
     targets[0].masks[0] = 1;
     targets[0].height = 0;
-    CHECK(error_of([&] { losses(steps, targets, draws, tiny); }).find("each is a row with one number a pixel") !=
-          std::string::npos);
+    const auto rule_named = [&] {
+        return error_of([&] { losses(steps, targets, draws, tiny); }).ends_with("each is a row with one number a pixel");
+    };
+    CHECK(rule_named());
+    for (const auto& [height, width] : {std::pair{0, 8}, std::pair{7, 0}}) {
+        targets[0] = {height, width, {0}, Matrix(1, 0)};
+        CHECK(rule_named());
+    }
 }
 
 TEST_CASE(

@@ -576,6 +576,9 @@ TEST_CASE("vitdet: windows, tables, positions, levels and blocks that cannot be 
     CHECK(error_of([&] {
               vitdet::forward({random_image(random)}, w, other);
           }).starts_with("vitdet: levels of the pyramid: the configuration says 3 layers, the weights hold 2"));
+    vitdet::Config bare = tiny;
+    bare.pyramid_channels = 0;
+    CHECK(vitdet::forward({random_image(random)}, random_weights(bare, random), bare).pyramid.empty());
     const auto counted = [](int block, int height, int width) {
         return error_of([&] { vitdet::attention_multiplications(tiny, block, height, width); });
     };
