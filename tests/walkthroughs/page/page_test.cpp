@@ -4,6 +4,7 @@
 #include <cctype>
 
 #include "nn/data/text.h"
+#include "nn/image/png.h"
 #include "tests/test.h"
 #include "walkthroughs/page/trace_page.h"
 
@@ -121,6 +122,26 @@ TEST_CASE("page_html: every HTML element is closed, and nothing is loaded from a
     }
     CHECK_FALSE(holds(html, "http://"));
     CHECK_FALSE(holds(html, "https://"));
+}
+
+// All parts of a page between these two texts.
+static std::string parts_between(const std::string& html, const std::string& begin, const std::string& end) {
+    std::string parts;
+    for (std::size_t at = html.find(begin); at != std::string::npos; at = html.find(begin, at + 1))
+        parts += html.substr(at, html.find(end, at) - at);
+    return parts;
+}
+
+// How a page looks and answers to a click can be judged only in a browser. After a change look at the pages there, tests/browser/run.sh
+// among others, and only then take the new numbers.
+TEST_CASE("page_html, trace_html: styles and scripts are those that were tried in a browser") {
+    Trace trace;
+    trace.values = {{.operation = "constant", .value = Matrix{{1}}}};
+    const std::string page = page_html(one_page()), trace_page = trace_html(trace, "toy");
+    CHECK(crc32(parts_between(page, "<style>", "</style>")) == 790173428u);
+    CHECK(crc32(parts_between(page, "<script>", "</script>")) == 3398440435u);
+    CHECK(crc32(parts_between(trace_page, "<style>", "</style>")) == 4193491663u);
+    CHECK(crc32(parts_between(trace_page, "<script>", "</script>")) == 398315686u);
 }
 
 TEST_SUITE_END();
