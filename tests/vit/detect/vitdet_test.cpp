@@ -371,6 +371,10 @@ TEST_CASE("vitdet: config_of reads every variant: without positions, windows or 
     config.windowed = {};  // windows, but in no block
     check_given_settings(config, table, vitdet::config_of, window);
     config = fixture;
+    config.windowed.clear();
+    for (int l = 1; l < config.depth; ++l) config.windowed.push_back(l);  // only the first block is global
+    check_given_settings(config, table, vitdet::config_of, window);
+    config = fixture;
     config.windowed = {0, 1, 2};
     config.residual = {0, 2};
     config.class_position = false;

@@ -132,8 +132,8 @@ static std::string parts_between(const std::string& html, const std::string& beg
     return parts;
 }
 
-// How a page looks and answers to a click can be judged only in a browser. After a change look at the pages there, tests/browser/run.sh
-// among others, and only then take the new numbers.
+// How a page looks and answers to a click can be judged only in a browser. After a change look at the pages there, and run
+// tests/browser/run.sh on them; only then take the new numbers.
 TEST_CASE("page_html, trace_html: styles and scripts are those that were tried in a browser") {
     Trace trace;
     trace.values = {{.operation = "constant", .value = Matrix{{1}}}};
