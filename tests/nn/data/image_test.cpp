@@ -291,6 +291,7 @@ TEST_CASE("write_image: a name that ends in .png gives a PNG, which reads back a
     CHECK(read_file(folder.path("x.png")) == png_of(image));
     CHECK(read_image(folder.path("x.png")).pixels == read_image(folder.path("x.ppm")).pixels);
     CHECK(read_images(folder.path("x.png")).size() == 1);
+    CHECK(parse_image(png_of(Image(1, 2, 1, 1)), "x").pixels == std::vector<float>{1, 1});
     CHECK_THROWS_WITH(png_of(Image(1, 1, 2)), "png_of: a 1 x 1 x 2 image, it must have pixels and 1 or 3 channels");
 }
 
