@@ -416,6 +416,7 @@ TEST_CASE("corrupt_batch, corrupt_candidates, labels_at_positions: flags, draws 
         for (Matrix mlm::CandidateDraws::*const which : {&mlm::CandidateDraws::u_mask, &mlm::CandidateDraws::u_keep})
             CHECK(candidates(0, which, u).ends_with(", it must lie in [0, 1)"));
     }
+    CHECK(mlm::labels_at_positions({.ids = {}, .labels = {5, 6}, .positions = {0, 1}}) == std::vector<int>{5, 6});
     for (const int position : {-1, 2})
         CHECK(error_of([&] {
                   mlm::labels_at_positions({.ids = {}, .labels = {5, 6}, .positions = {position}});

@@ -484,6 +484,10 @@ TEST_CASE(
     for (const float weight : {NAN, INFINITY, -1.0f})
         CHECK(refusal({.value_weight = weight}).ends_with(", the factor must be finite and at least 0; 0.1 is usual"));
     CHECK(error_of([] { ppo::answer_mask({}); }) == "ppo: 0 episodes of 0 tokens; there must be at least one of each");
+    CHECK(error_of([] { ppo::answer_mask({.tokens = {}, .length = 1, .prompt_lengths = {}, .answer_lengths = {}}); }) ==
+          "ppo: 0 episodes of 1 tokens; there must be at least one of each");
+    CHECK(error_of([] { ppo::answer_mask({.tokens = {}, .length = 0, .prompt_lengths = {1}, .answer_lengths = {1}}); }) ==
+          "ppo: 1 episodes of 0 tokens; there must be at least one of each");
     CHECK(ppo::next_kl_coefficient(1, 0, 49, {.kl_horizon = 10}) == Approx(0.02));
     CHECK(
         error_of([] { ppo::next_kl_coefficient(1, 0, 50, {.kl_horizon = 10}); }) ==

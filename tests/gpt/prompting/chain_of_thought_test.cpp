@@ -260,6 +260,7 @@ TEST_CASE("chain_of_thought: tasks without digits, too large ones, digits beyond
     CHECK(task_refused({.digits = 7, .count = -1}) == "chain_of_thought: -1 digits modulo 7, both must be at least 1");
     const std::string too_large = " make more words or a longer document than an int can count";
     CHECK(vocabulary({.digits = 2147483642, .count = 1}) == 2147483647);
+    CHECK(vocabulary({.digits = 2, .count = 715827880}) == 7);
     CHECK(task_refused({.digits = 2147483643, .count = 1}) == "chain_of_thought: 1 digits modulo 2147483643" + too_large);
     CHECK(task_refused({.digits = 7, .count = 715827881}) == "chain_of_thought: 715827881 digits modulo 7" + too_large);
     Random random(1);

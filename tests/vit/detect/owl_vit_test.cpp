@@ -461,6 +461,7 @@ TEST_CASE("owl_vit::Config: the defaults") {
 }
 
 TEST_CASE("repeated, box_bias: no image, too many tokens and patches that do not divide are refused") {
+    CHECK(owl_vit::repeated(one_and_none, 1).sequences == 2);
     CHECK(owl_vit::repeated(one_and_none, 2).sequences == 4);
     const std::string rule = " images; there must be an image, and no more tokens than an int can count";
     for (const int images : {0, -1, 357913942})

@@ -567,6 +567,7 @@ TEST_CASE("vitdet: windows, tables, positions, levels and blocks that cannot be 
               c.window = 0;
               c.windowed = {};
           }).empty());
+    CHECK_NOTHROW(vitdet::check({.table_height = 1 << 30, .table_width = 1 << 30}));
     CHECK(refusal([](vitdet::Config& c) { c.table_height = (1 << 30) + 1; }).ends_with(" have more rows than a matrix"));
     CHECK(refusal([](vitdet::Config& c) { c.table_width = (1 << 30) + 1; }).ends_with(" have more rows than a matrix"));
     CHECK(refusal([](vitdet::Config& c) { c.position_side = 65536; }).ends_with(" have more rows than a matrix"));

@@ -345,6 +345,8 @@ TEST_CASE("coca: a padding token outside the vocabulary, and factors of losses t
             const std::string words = error_of([&] { coca::make_weights(other, random); });
             CHECK(words.ends_with(", the factor must be finite and at least 0"));
             CHECK(error_of([&] { coca::losses({}, {}, other); }) == words);
+            other.*which = 0;
+            CHECK_NOTHROW(coca::make_weights(other, random));
         }
 }
 

@@ -469,6 +469,9 @@ TEST_CASE("maskgit: schedules, rounds, draws and sizes that are none are refused
     large.down = large.across = 65536;
     CHECK(
         error_of([&] { make_weights(large, random); }).starts_with("maskgit: a grid of 65536 x 65536 and 5 tokens of 3 classes"));
+    large.down = 1;
+    large.across = 2147483647;
+    CHECK(error_of([&] { make_weights(large, random); }).ends_with(" classes are more than an int can count"));
     large = config;
     large.codebook_size = 2147483645;
     CHECK(error_of([&] { make_weights(large, random); }).ends_with(" classes are more than an int can count"));

@@ -590,6 +590,8 @@ TEST_CASE("uvim: dictionaries, codes, grids, classes and kept positions that are
         CHECK(refusal(&uvim::Config::perturb, value).starts_with("uvim: a dictionary of momentum "));
     }
     CHECK(refusal(&uvim::Config::momentum, 1).starts_with("uvim: a dictionary of momentum 1"));
+    CHECK(refusal(&uvim::Config::momentum, 0).empty());
+    for (const float value : {0.0f, 1.0f}) CHECK(refusal(&uvim::Config::perturb, value).empty());
     for (const float value : {NAN, INFINITY, -1.0f}) {
         CHECK(refusal(&uvim::Config::min_count, value).ends_with(", both must be finite and at least 0"));
         CHECK(refusal(&uvim::Config::commitment, value).ends_with(", both must be finite and at least 0"));
