@@ -457,6 +457,7 @@ TEST_CASE("glm: a depth that the weights do not have, an eps below 0 and a seque
         "glm: the configuration says 3 blocks, the weights hold 2; pass the configuration that the weights were made with");
     CHECK_THROWS_WITH(glm::forward(batch, w, no_eps),
                       "glm: an eps of -1, it is added to a variance and must be finite and at least 0; 1e-5 is usual");
+    CHECK(glm::make_batch({glm::cut_spans({6}, {}, {}, 1, special)}).length == 1);
     CHECK_THROWS_WITH(glm::make_batch({{}}), "glm: sequence 0 of 1 has no token; leave it out");
     CHECK_THROWS_WITH(glm::make_batch({}), "glm: there is no sequence; give at least one");
 }

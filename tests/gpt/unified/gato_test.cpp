@@ -358,6 +358,8 @@ TEST_CASE(
     gato::Reader both(prompts, w, config, 9);
     const Matrix first = both.read(both.prompts());  // 7 tokens; 4 columns of padding and 3 tokens
     check_close("prompt", slice_rows(first, 0, 1), episodes.read(episodes.prompts()));
+    gato::Reader alone({prompts[0]}, w, config, 9);
+    check_close("one prompt", alone.read(alone.prompts()), slice_rows(first, 0, 1));
     TokenBatch whole = both.prompts();
     const TokenBatch generated = equal_batch({8, 2, 20, 21}, 2);
     append(whole, generated);

@@ -232,6 +232,7 @@ TEST_CASE("log_probabilities_with_cache, make_plan: a token outside the vocabula
         CHECK(error_of([&] { saycan::log_probabilities({7}, skills, c.w, c.config); }) == words);
         return words;
     };
+    CHECK(with_token(0).empty());
     CHECK(with_token(8).empty());
     CHECK(with_token(9) == "saycan: token 9 of skill 1, the language model knows 9, counted from 0");
     CHECK(with_token(-1) == "saycan: token -1 of skill 1, the language model knows 9, counted from 0");

@@ -137,6 +137,10 @@ TEST_CASE("draw_block_masks: a block has the least number of patches, and nothin
     CHECK(tall > 3);
     CHECK(wide > 3);
     CHECK(sum(draw_block_masks(random, 3, 4, 4, 0)).value()[0] == 0);
+    Random used(5), unused(5);
+    draw_block_masks(used, 1, 4, 4, 0);
+    permutation(unused, 16);
+    CHECK(used.uniform() == unused.uniform());  // where nothing is masked no block is drawn
     CHECK(sum(draw_block_masks(random, 3, 4, 4, 16)).value()[0] == 48);
     CHECK(sum(draw_block_masks(random, 3, 1, 6, 2)).value()[0] == 6);
     CHECK(draw_block_masks(random, 0, 4, 4, 2).rows == 0);

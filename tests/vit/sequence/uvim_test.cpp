@@ -602,6 +602,7 @@ TEST_CASE("uvim: dictionaries, codes, grids, classes and kept positions that are
     CHECK(error_of([] {
               check(uvim::Grid{65536, 65536, 1, 1, 3}, "uvim");
           }).ends_with(" holds more numbers than an int can count"));
+    CHECK_NOTHROW(check(uvim::Grid{1, 2147483647, 1, 1, 1}, "uvim"));
     CHECK(error_of([] { uvim::one_hot(some_labels(3), 0, tiny.grid); }) ==
           "uvim: an output of 0 classes, it must have at least 1");
     const Matrix labels(4, 18);
