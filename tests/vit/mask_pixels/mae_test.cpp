@@ -256,6 +256,12 @@ TEST_CASE("config_of: the published names and those of Hugging Face give the sam
         save(table(c.w, c.config), path, without_loss);
         CHECK(mae::config_of(Safetensors(path)).mask_ratio == 0.75);
         CHECK(mae::config_of(Safetensors(path)).normalise_targets == !theirs);
+        mae::Config many = c.config;
+        many.grid.channels = 5;  // unlike the side of a patch
+        Random other_random(9);
+        save(table(mae::make_weights(many, other_random), many), path, mae::metadata(many));
+        CHECK(mae::config_of(Safetensors(path)).grid.channels == 5);
+        CHECK(mae::config_of(Safetensors(path)).grid.patch_size == c.config.grid.patch_size);
         save(table(c.w, c.config), path);
         CHECK(error_of([&] { mae::config_of(Safetensors(path)); }).find(": missing setting: the ") != std::string::npos);
     }
