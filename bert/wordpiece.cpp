@@ -105,8 +105,8 @@ void require_same_settings(const std::string& vocabulary_path, const Config& con
     const Json settings = read_json(path);
     require(settings.kind == Json::Kind::object, path, ": an object of settings is needed, as {\"do_lower_case\": true}");
     const auto says = [&](std::string_view name, bool otherwise) {
-        const Json* const value = settings.find(name);
-        if (value == nullptr || value->kind == Json::Kind::null) return otherwise;
+        const Json* const value = settings.find_unless_null(name);
+        if (value == nullptr) return otherwise;
         require(value->kind == Json::Kind::boolean, path, ": line ", value->line, ": ", name, " must be true or false");
         return value->boolean;
     };

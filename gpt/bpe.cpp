@@ -377,26 +377,20 @@ Vocabulary read_vocabulary(std::string_view vocab_json, std::string_view vocab_s
 
 // ---- tokenizer.json -----------------------------------------------------------------------------------------------------------
 
-// The member's value, or nullptr where it is missing or null.
-static const Json* member_of(const Json& object, std::string_view name) {
-    const Json* const value = object.find(name);
-    return value == nullptr || value->kind == Json::Kind::null ? nullptr : value;
-}
-
 // Whether the member is true, or, where it is missing, what the library takes then.
 static bool is_true(const Json& object, std::string_view name, bool otherwise) {
-    const Json* const value = member_of(object, name);
+    const Json* const value = object.find_unless_null(name);
     return value == nullptr ? otherwise : value->as_boolean();
 }
 
 static std::string type_of(const Json* part) {
-    const Json* const type = part == nullptr ? nullptr : member_of(*part, "type");
+    const Json* const type = part == nullptr ? nullptr : part->find_unless_null("type");
     return type == nullptr ? "none" : type->as_string();
 }
 
 // The part itself, or the only one of a sequence; nullptr for a sequence of none.
 static const Json* single_part(const Json* part, std::string_view list_name) {
-    const Json* const list = type_of(part) == "Sequence" ? member_of(*part, list_name) : nullptr;
+    const Json* const list = type_of(part) == "Sequence" ? part->find_unless_null(list_name) : nullptr;
     if (list == nullptr || list->as_array().size() > 1) return part;
     return list->as_array().empty() ? nullptr : &list->as_array().front();
 }
@@ -404,26 +398,26 @@ static const Json* single_part(const Json* part, std::string_view list_name) {
 // Everything about a tokenizer that changes ids and is not done here.
 static void require_plain_bytes(const Json& tokenizer, std::string_view source) {
     const std::string cure = "; only a byte-level BPE that cuts a text as GPT-2 does is read here, give ids instead of words";
-    require(tokenizer.kind == Json::Kind::object && member_of(tokenizer, "model") != nullptr, source,
+    require(tokenizer.kind == Json::Kind::object && tokenizer.find_unless_null("model") != nullptr, source,
             ": holds no \"model\", as every tokenizer.json of the tokenizers library does; is it another file?");
     const Json& model = tokenizer.at("model");
-    const Json* const cut = single_part(member_of(tokenizer, "pre_tokenizer"), "pretokenizers");
-    const Json* const normalizer = single_part(member_of(tokenizer, "normalizer"), "normalizers");
-    const bool untyped = type_of(&model) == "none" && member_of(model, "merges") != nullptr;  // as GPT-2's own file has it
+    const Json* const cut = single_part(tokenizer.find_unless_null("pre_tokenizer"), "pretokenizers");
+    const Json* const normalizer = single_part(tokenizer.find_unless_null("normalizer"), "normalizers");
+    const bool untyped = type_of(&model) == "none" && model.find_unless_null("merges") != nullptr;  // as GPT-2's own file has it
     require(type_of(&model) == "BPE" || untyped, source, ": its model is ", brief_string(type_of(&model)), ", not BPE", cure);
     require(type_of(normalizer) == "none", source, ": it has a normalizer", cure);
-    const Json* const dropout = member_of(model, "dropout");
+    const Json* const dropout = model.find_unless_null("dropout");
     require(dropout == nullptr || dropout->as_number() == 0, source, ": it leaves merges out at random (dropout)", cure);
     require(type_of(cut) == "ByteLevel", source, ": its pre-tokenizer is ", brief_string(type_of(cut)), ", not ByteLevel", cure);
     require(!is_true(*cut, "add_prefix_space", true), source, ": it puts a space before a text", cure);
     require(is_true(*cut, "use_regex", true), source, ": its pre-tokenizer does not cut into words", cure);
-    const std::string around = type_of(member_of(tokenizer, "post_processor"));
+    const std::string around = type_of(tokenizer.find_unless_null("post_processor"));
     require(around == "none" || around == "ByteLevel", source, ": it puts tokens around a text (", brief_string(around), ")",
             cure);
     for (const char* const rule : {"byte_fallback", "ignore_merges"})
         require(!is_true(model, rule, false), source, ": ", rule, " is true", cure);
     for (const char* const rule : {"continuing_subword_prefix", "end_of_word_suffix"}) {
-        const Json* const words = member_of(model, rule);
+        const Json* const words = model.find_unless_null(rule);
         require(words == nullptr || words->as_string().empty(), source, ": it has a ", rule, cure);
     }
 }
@@ -443,7 +437,7 @@ static void require_plain_added_token(const Json& token, std::string_view source
 
 static TokenizerNames names_of_tokenizer(const Json& tokenizer, std::string_view source) {
     const Json& own = tokenizer.at("model").at("vocab");
-    const Json* const added = member_of(tokenizer, "added_tokens");
+    const Json* const added = tokenizer.find_unless_null("added_tokens");
     TokenizerNames all;
     for (const JsonMember& token : own.as_object())
         set_name(all.names, token_number(token.name, token.value, source), token.name, source);

@@ -68,7 +68,7 @@ static void put_program(const std::string& path, const std::string& bytes) {
                               fs::perms::others_exec);
 }
 
-// Whatever the umask of the grader: the user nobody must enter the folders and read the files.
+// Programs run under the account `nobody`, which must enter the folders and read the files whatever the umask of the grader is.
 static void open_to_all(const std::string& folder) {
     const fs::perms read = fs::perms::group_read | fs::perms::others_read, enter = fs::perms::group_exec | fs::perms::others_exec;
     fs::permissions(folder, read | enter, fs::perm_options::add);

@@ -27,8 +27,9 @@ bool hook_lives() { return innermost != nullptr; }
 
 Var named_step(const char* name, const Var& value) {
     if (innermost == nullptr) return value;
-    require(name != nullptr, "named_step: no name is given for a value ",
-            value ? shape(value.value()) : std::string("that is absent"), "; hook.h lists the names");
+    if (name == nullptr)
+        fail({"named_step: no name is given for a value ", value ? shape(value.value()) : "that is absent",
+              "; hook.h lists the names"});
     const StepId step{.stack = running_stack, .block = running_block, .cross = in_cross_attention, .name = name};
     std::vector<Hook*> hooks;  // the innermost first
     for (Hook* hook = innermost; hook != nullptr; hook = hook->outer) hooks.push_back(hook);

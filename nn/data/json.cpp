@@ -74,6 +74,11 @@ const Json* Json::find(std::string_view name) const {
     return nullptr;
 }
 
+const Json* Json::find_unless_null(std::string_view name) const {
+    const Json* const value = find(name);
+    return value == nullptr || value->kind == Kind::null ? nullptr : value;
+}
+
 const Json& Json::at(std::string_view name) const {
     const Json* const value = find(name);
     require(value != nullptr, "json: line ", line, ": the object has no member ", brief_string(name));

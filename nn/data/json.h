@@ -39,6 +39,8 @@ struct Json {
 
     // The member of this name, or nullptr.   throws std::invalid_argument when this is not an object
     const Json* find(std::string_view name) const;
+    // The same, but nullptr also for null, which files write instead of leaving a member out.
+    const Json* find_unless_null(std::string_view name) const;
     // The same, but throws std::invalid_argument also when there is no such member.
     const Json& at(std::string_view name) const;
 };

@@ -163,8 +163,6 @@ static WeightMap read_index(const std::string& index_path) {
     return weight_map;
 }
 
-static std::string folder_of(const std::string& path) { return path.substr(0, path.find_last_of('/') + 1); }
-
 namespace {
 // What the name of a shard says; no index for any other name.
 struct ShardName {
@@ -200,7 +198,7 @@ static std::string index_for(const std::string& path) {
     if (shard_name.index.empty() || (shard_name.shards <= 1 && !is_file(shard_name.index))) return "";
     require(is_file(shard_name.index), path, ": is one of ", shard_name.shards, " shards, and their index, ", shard_name.index,
             ", is not there; fetch it and the shards that it names into this folder");
-    const std::string name = path.substr(folder_of(path).size());
+    const std::string name = path.substr(folder_prefix(path).size());
     for (const auto& [tensor, shard] : read_index(shard_name.index))
         if (shard == name) return shard_name.index;
     return "";
@@ -222,7 +220,7 @@ void Safetensors::add_parts_of_index(const std::string& index_path) {
         const bool beside = !shard.empty() && shard.find_first_of("/\\") == std::string::npos && shard != "." && shard != "..";
         require(beside, index_path, ": tensor ", brief_string(tensor), " is to lie in ", brief_string(shard),
                 ", a file beside the index is needed");
-        const std::string shard_path = folder_of(index_path) + shard;
+        const std::string shard_path = folder_prefix(index_path) + shard;
         require(is_file(shard_path), index_path, ": the shard ", brief_string(shard), " is not there; tensor ",
                 brief_string(tensor), " lies in it");
         part_of_shard[shard] = parts.size();

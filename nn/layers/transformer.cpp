@@ -55,10 +55,17 @@ static void require_norms_of_kind(const Block& w, NormKind kind) {
                 "BlockShape::norm as BlockOptions::norm, or leave the bias out");
 }
 
+static void require_source_is_read(const Block& w, const Var& source) {
+    if (!source || w.cross.query.weight) return;
+    fail({"block: a source ", source.value(),
+          " is given, but no cross-attention that would read it; leave it out, or make the block with a source_width"});
+}
+
 BlockSteps block(const Var& z, const Block& w, const BlockOptions& options, const BlockContext& context) {
     require(std::isfinite(options.residual), "block: a residual factor of ", options.residual,
             ", it must be finite; 1 in all but DeepNorm");
     require_norms_of_kind(w, options.norm);
+    require_source_is_read(w, context.source);
     const bool post = options.order == Order::post;
     const Var stream = named_step("input", z);  // (n, D)
     BlockSteps steps;
@@ -85,9 +92,6 @@ BlockSteps block(const Var& z, const Block& w, const BlockOptions& options, cons
         steps.after_cross = named_step("after_cross", sum);  // (n, D)
         steps.norm_cross = post ? steps.after_cross : x;
     }
-
-    require(w.cross.query.weight || !context.source, "block: a source ", context.source ? shape(context.source.value()) : "",
-            " is given, but no cross-attention that would read it; leave it out, or make the block with a source_width");
 
     // MLP: each token by itself.
     steps.output = steps.after_cross;

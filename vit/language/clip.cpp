@@ -148,7 +148,7 @@ Image preprocess(const Image& photograph, const VisionConfig& config, const Prep
 
 // 224, or {"shortest_edge": 224}, or {"height": 224, "width": 224}: both forms are published.
 static int side_of(const Json& config, const char* key, int otherwise, const std::string& path) {
-    const Json* const said = setting_of(config, key);
+    const Json* const said = config.find_unless_null(key);
     if (said == nullptr) return otherwise;
     if (said->kind == Json::Kind::number) return said->as_int();
     const bool is_pair = said->kind == Json::Kind::object && said->find("height") != nullptr && said->find("width") != nullptr;
@@ -163,7 +163,7 @@ static int side_of(const Json& config, const char* key, int otherwise, const std
 
 static std::vector<float> channels_of(const Json& config, const char* key, const std::vector<float>& otherwise,
                                       const std::string& path) {
-    const Json* const said = setting_of(config, key);
+    const Json* const said = config.find_unless_null(key);
     if (said == nullptr) return otherwise;
     std::vector<float> numbers;
     for (const Json& number : said->as_array()) numbers.push_back(static_cast<float>(number.as_number()));
@@ -174,11 +174,11 @@ static std::vector<float> channels_of(const Json& config, const char* key, const
 static Preparation preparation_in(const Json& said, const std::string& path, const VisionConfig& config) {
     Preparation how;
     for (const char* const step : {"do_resize", "do_center_crop", "do_normalize"})
-        if (const Json* const done = setting_of(said, step))
+        if (const Json* const done = said.find_unless_null(step))
             require(done->as_boolean(), path, ": ", step,
                     " is false; only photographs that are resized, cropped and normalised are read here");
     require_pixels_to_1(said, path);
-    if (const Json* const filter = setting_of(said, "resample"))
+    if (const Json* const filter = said.find_unless_null("resample"))
         require(filter->as_int() == 3, path, ": resample is ", filter->as_int(), "; only 3, bicubic, is known here");
     const int side = config.grid.height, crop = side_of(said, "crop_size", side, path);
     require(crop == side, path, ": crop_size is ", crop, ", the model reads images of ", side, "; this belongs to another model");

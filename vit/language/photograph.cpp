@@ -15,15 +15,10 @@ struct Taps {
 
 }  // namespace
 
-const Json* setting_of(const Json& config, std::string_view key) {
-    const Json* const value = config.find(key);
-    return value == nullptr || value->kind == Json::Kind::null ? nullptr : value;
-}
-
 void require_pixels_to_1(const Json& config, const std::string& path) {
-    const Json* const done = setting_of(config, "do_rescale");
+    const Json* const done = config.find_unless_null("do_rescale");
     require(done == nullptr || done->as_boolean(), path, ": do_rescale is false; only pixels from 0 to 1 are normalised here");
-    const Json* const factor = setting_of(config, "rescale_factor");
+    const Json* const factor = config.find_unless_null("rescale_factor");
     require(factor == nullptr || std::abs(255 * factor->as_number() - 1) < 1e-5, path, ": rescale_factor is ",
             factor == nullptr ? "" : json_text(*factor), "; only 1/255 is known here, which makes bytes numbers from 0 to 1");
 }

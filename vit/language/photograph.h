@@ -5,13 +5,9 @@
 //   next     normalise() of image.h
 #pragma once
 #include <string>
-#include <string_view>
 
 #include "nn/data/image.h"
 #include "nn/data/json.h"
-
-// A member of a preprocessor_config.json; nullptr where the file leaves it out or says null.
-const Json* setting_of(const Json& config, std::string_view key);
 
 // A published file may ask for pixels in another range than 0 ... 1, as images are read here.
 //   throws   std::invalid_argument with the path where do_rescale is false or rescale_factor is not 1/255

@@ -34,14 +34,14 @@ Image read_photograph(const std::string& path, const vit::Config& config) {
 }
 
 static void require_step(const Json& said, const std::string& step, bool wanted, const std::string& path) {
-    const Json* const done = setting_of(said, step);
+    const Json* const done = said.find_unless_null(step);
     require(done == nullptr || done->as_boolean() == wanted, path, ": ", step, " is ", wanted ? "false" : "true",
             "; only photographs that are resized and normalised, and not cropped, are read here");
 }
 
 // 224, or {"height": 224, "width": 224}.
 static void require_size(const Json& said, const vit::Config& config, const std::string& path) {
-    const Json* const size = setting_of(said, "size");
+    const Json* const size = said.find_unless_null("size");
     if (size == nullptr) return;
     const bool is_pair = size->kind == Json::Kind::object && size->find("height") != nullptr && size->find("width") != nullptr;
     require(
@@ -55,7 +55,7 @@ static void require_size(const Json& said, const vit::Config& config, const std:
 
 static std::vector<float> channels_of(const Json& said, const char* key, int channels, const std::string& path) {
     std::vector<float> numbers;
-    if (const Json* const list = setting_of(said, key))
+    if (const Json* const list = said.find_unless_null(key))
         for (const Json& number : list->as_array()) numbers.push_back(static_cast<float>(number.as_number()));
     else
         numbers.assign(channels, 0.5f);
@@ -72,7 +72,7 @@ static Image normalised_as(const Json& said, const Image& prepared, const vit::C
     require_step(said, "do_normalize", true, path);
     require_step(said, "do_center_crop", false, path);
     require_pixels_to_1(said, path);
-    if (const Json* const filter = setting_of(said, "resample"))
+    if (const Json* const filter = said.find_unless_null("resample"))
         require(filter->as_int() == 2, path, ": resample is ", filter->as_int(), "; only 2, bilinear, is known here");
     require_size(said, config, path);
     std::vector<float> mean = channels_of(said, "image_mean", config.grid.channels, path);

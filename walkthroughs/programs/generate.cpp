@@ -281,9 +281,9 @@ static std::vector<int> ends_of_generation(const std::string& path) {
     if (!is_file(path)) return {};
     const Json said = read_json(path);
     return with_source(path, [&] {
-        const Json* const ends = said.find("eos_token_id");
+        const Json* const ends = said.find_unless_null("eos_token_id");
         std::vector<int> ids;
-        if (ends == nullptr || ends->kind == Json::Kind::null) return ids;
+        if (ends == nullptr) return ids;
         if (ends->kind == Json::Kind::number) return std::vector<int>{ends->as_int()};
         for (const Json& id : ends->as_array()) ids.push_back(id.as_int());
         return ids;

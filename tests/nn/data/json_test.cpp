@@ -28,6 +28,11 @@ TEST_CASE("parse_json: every kind of value, in the order of the text") {
     CHECK(value.at("a").at("b").as_string() == "c");
     CHECK(value.at("").as_string().empty());
     CHECK(value.find("b") == nullptr);
+    CHECK(value.find_unless_null("b") == nullptr);
+    const Json with_null = parse_json(R"({"a": null, "c": 1})", "json");
+    CHECK(with_null.find("a") != nullptr);
+    CHECK(with_null.find_unless_null("a") == nullptr);
+    CHECK(with_null.find_unless_null("c")->as_int() == 1);
 }
 
 TEST_CASE("parse_json: whole numbers of 64 bits are exact, larger ones are doubles") {
