@@ -19,7 +19,6 @@ Matrix Matrix::unset(int rows, int cols) {
         if (m.size() > 0) m.values = borrow_floats(m.size());
     } catch (const std::bad_alloc&) {
         const double gigabytes = static_cast<double>(m.size()) * sizeof(float) / 1e9;
-        m.rows = m.cols = 0;  // nothing to give back
         require(false, "Matrix: no memory for ", rows, " x ", cols, " numbers, which take ", gigabytes,
                 " GB; make it smaller, or in pieces");
     }

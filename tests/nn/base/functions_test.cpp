@@ -111,18 +111,22 @@ TEST_SUITE("functions") {
         }
     }
 
-    TEST_CASE("sum_in_double: uses every element, and keeps the 1 beside 2^24 that a sum in float drops") {
+    TEST_CASE("sum_in_double, dot_in_double: use every element, and keep the 1 beside 2^24 that a sum in float drops") {
         for (const int count : {0, 1, 2, 31, 32, 33, 63, 64, 65, 100}) {
             std::vector<float> x(count, 1);
             for (int k = 0; k < count; ++k) {
                 x[k] = 5;
                 CHECK(sum_in_double(x.data(), count) == count + 4);
+                CHECK(dot_in_double(x.data(), x.data(), count) == count + 24);
                 x[k] = 1;
             }
         }
         const std::vector<float> x{16777216, 1, -16777216};
         CHECK(sum_in_double(x.data(), 3) == 1);
         CHECK(sum_of(x.data(), 3) == 0);
+        const std::vector<float> ones(3, 1);
+        CHECK(dot_in_double(x.data(), ones.data(), 3) == 1);
+        CHECK(dot_of(x.data(), ones.data(), 3) == 0);
     }
 
     TEST_CASE("exp_of: writes exp(x - shift) and returns the sum, also in place") {

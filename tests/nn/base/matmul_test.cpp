@@ -152,6 +152,8 @@ TEST_SUITE("matmul") {
         for (const int m : {0, 1, 2, 5, 6, 7, 13})
             for (const int k : {0, 1, 3, 8, 17})
                 for (const int n : {0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 33}) check_against_textbook(m, k, n);
+        for (const int m : {2, 4, 8, 16, 32})  // 448, 512 and 576 products: packing begins at 512
+            for (const int n : {7, 8, 9}) check_against_textbook(m, 64 / m, n);
     }
 
     TEST_CASE("matmul: equals the textbook at the edges of tiles and slabs") {

@@ -5,7 +5,10 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <fstream>
+#include <mutex>
+#include <set>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -75,6 +78,30 @@ TEST_SUITE("parallel") {
         });
         CHECK(runs == 20);
         CHECK(elsewhere == 0);
+    }
+
+    TEST_CASE("parallel_for: a loop of one call leaves its nested loop to all threads") {
+        const Threads in_use(2);
+        bool shared = false;
+        parallel_for(1, [&](int) { shared = two_threads_take_part(); });
+        CHECK(shared);
+    }
+
+    TEST_CASE("parallel_for: no more threads than are set take part, also where more have been started") {
+        {
+            const Threads in_use(4);
+            parallel_for(4, [](int) {});
+        }
+        const Threads in_use(2);
+        std::mutex mutex;
+        std::set<std::thread::id> seen;
+        for (int round = 0; round < 20; ++round)
+            parallel_for(20, [&](int) {
+                std::this_thread::sleep_for(std::chrono::microseconds(100));  // time for another thread to come
+                const std::lock_guard lock(mutex);
+                seen.insert(std::this_thread::get_id());
+            });
+        CHECK(seen.size() <= 2);
     }
 
     TEST_CASE("parallel_for: two threads of a program may call it at the same time") {

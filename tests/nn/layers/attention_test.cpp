@@ -89,6 +89,28 @@ TEST_CASE("attend: equals attend_textbook where queries are taken in pieces: 300
     check_against_textbook("no mask, too many for one piece", many, many, many, 1, {});
 }
 
+TEST_CASE(
+    "attend: under a hook, context and weights equal those of attend() without: segments, masks, biases, shared key heads") {
+    const Matrix q = random_matrix(7, 12, 1), k = random_matrix(9, 6, 2), v = random_matrix(9, 4, 3);
+    const Segments queries = Segments::of({3, 4}), keys = Segments::of({4, 5});
+    const Matrix first{{0, 1, 1, 0, 0}, {1, 0, 0, 1, 0}, {0, 0, 0, 0, 0}};  // the first has 4 keys
+    const Matrix second{{0, 1, 0, 0, 1}, {1, 0, 0, 1, 0}, {0, 0, 0, 0, 1}, {1, 1, 0, 0, 0}};
+    const MayAttend may = may_attend(concat_rows({first, second}).value());
+    const Matrix shared = random_matrix(2 * 4, 5, 4), own = random_matrix(2 * 7, 5, 5);
+    for (const Attending& how :
+         {Attending{.segments = queries, .key_segments = keys}, Attending{.segments = queries, .key_segments = keys, .may = may},
+          Attending{.segments = queries, .key_segments = keys, .bias = shared},
+          Attending{.segments = queries, .key_segments = keys, .may = may, .bias = own, .scale = 1.5f},
+          Attending{.segments = queries, .key_segments = Segments{{{2, 3}, {0, 0}}}, .may = may}}) {
+        const KeepSteps keep;
+        const Attended at_once = attend(q, k, v, 2, how);
+        const Recording recording;
+        const Attended in_steps = attend(q, k, v, 2, how);
+        check_close("context", in_steps.context.value(), at_once.context.value());
+        check_close("weights", in_steps.weights.value(), at_once.weights.value());
+    }
+}
+
 TEST_CASE("attend: gradients in pieces equal those of a batch of short sequences") {
     // Causal attention inside blocks of 50: as one sequence of 300 (three pieces) with a mask, and as six sequences.
     const int T = 300;
@@ -139,6 +161,8 @@ TEST_CASE("attend: a query that may attend to nothing receives zeros and sends n
     CHECK(identical(slice_rows(attended.context.value(), 0, 1), Matrix(1, 4)));
     backward(sum(slice_rows(attended.context, 0, 1)));
     CHECK(identical(x.gradient(), Matrix(2, 4)));
+    const Attending without_keys{.segments = Segments::of({1, 1}), .key_segments = Segments::of({2, 0}), .may = causal(2, 2)};
+    CHECK(identical(slice_rows(attend(x, x, x, 2, without_keys).context.value(), 1, 1), Matrix(1, 4)));
 }
 
 TEST_CASE("attend: a mask for the whole batch gives every sequence its own") {

@@ -356,6 +356,9 @@ TEST_CASE("add_parameters: a layer outside the blocks uses the same names and la
     };
     CHECK(names_of(maskgit_names, "m/") == "m/dense/kernel(2, 3) m/dense/bias(3) m/ln/scale(3) m/ln/bias(3) ");
     CHECK(names_of(pix2seq_encoder_names, "") == "dense/kernel(2, 3) dense/bias(3) ln/gamma(3) ln/beta(3) ");
+    Parameters inside;
+    add_parameters(inside, "attn.in_proj_*.1", Linear{.weight = w.weight, .bias = {}}, timm_names);
+    CHECK(inside[0].name == "attn.in_proj_weight.1");  // what follows the * stays
     CHECK(names_of(timm_names, "") == "dense/weight(3, 2) dense/bias(3) ln/weight(3) ln/bias(3) ");
 }
 

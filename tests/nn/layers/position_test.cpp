@@ -58,6 +58,8 @@ TEST_CASE("sine_code: the same waves interleaved, or sines before cosines") {
     check_close("halves", sine_code({2}, 4, SineOrder::halves), halves);
     check_close("base 4: w = 1 and 1/2", sine_code({1}, 4, SineOrder::halves, 4),
                 Matrix{{std::sin(1.0f), std::sin(0.5f), std::cos(1.0f), std::cos(0.5f)}});
+    check_close("base 1/4: w = 1 and 2", sine_code({1}, 4, SineOrder::halves, 0.25),
+                Matrix{{std::sin(1.0f), std::sin(2.0f), std::cos(1.0f), std::cos(2.0f)}});
     CHECK_THROWS_WITH(sine_code({1}, 3, SineOrder::halves),
                       "sine_code: a width of 3 is not made of pairs of a sine and a cosine; an even one is");
 }
