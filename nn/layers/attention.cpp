@@ -567,6 +567,8 @@ AttentionSteps attention(const Sources& from, const Attention& w, int heads, con
     Attending attending = how;
     KeyValueCache* const cache = how.cache;
     const bool of_source = cache != nullptr && cache->of_source;
+    require(!of_source || how.rotary.base == 0,
+            "attention: a rotation and a cache of a source; the keys of a source have no positions among the queries");
     const bool source_is_known = of_source && cache->keys;
     const int new_tokens = cache != nullptr && !of_source ? check_cache(*cache, from.query.rows()) : 0;
     steps.query = named_step("query", linear(from.query, w.query));                          // (n, H h)  what a token looks for

@@ -309,6 +309,8 @@ TEST_CASE("written_out: comparisons and each function keep their words, with bra
     CHECK(written("(a(0,0) < a(0,1)) * a(0,2)") == "(1 < 2) * 3");
     CHECK(written("(a(0,0) + a(0,1)) - (a(0,2) - 4)") == "1 + 2 - (3 - 4)");
     CHECK(written("a(0,0) * a(0,1) + a(0,2)") == "1 * 2 + 3");
+    CHECK(written("a(0,0) - a(0,1) * a(0,2)") == "1 - 2 * 3");
+    CHECK(written("a(0,0) / exp(a(0,1))") == "1 / exp(2)");
     for (const char* const function : {"exp", "log", "sqrt", "tanh", "erf", "abs"})
         CHECK(written(std::string(function) + "(a(0,1))") == std::string(function) + "(2)");
     CHECK(written("floor(a(0,1))") == "2");

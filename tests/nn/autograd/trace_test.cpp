@@ -119,6 +119,9 @@ TEST_CASE("first_not_finite: minus infinity is a mask, NaN and infinity are mist
     CHECK(std::isnan(bad.value()[0]));
     CHECK(masked.value()[0] == -inf);
     CHECK(first_not_finite({}) == -1);
+    Trace first;
+    first.values.push_back({.operation = "constant", .value = Matrix{{0, inf}}});
+    CHECK(first_not_finite(first) == 0);
 }
 
 static Trace trace_of_sum(float a, float b) {

@@ -46,6 +46,10 @@ TEST_CASE("activate: gradients agree with finite differences") {
     check_gradient_by_differences([](Inputs v) { return activate(v[0], Activation::gelu_quick); }, {x});
     check_gradient_by_differences([](Inputs v) { return activate(v[0], Activation::relu); }, {x});
     check_gradient_by_differences([](Inputs v) { return activate(v[0], Activation::silu); }, {x});
+    const Var zero = parameter(Matrix(1, 1));
+    const Tape tape;
+    backward(activate(zero, Activation::relu));
+    CHECK(zero.gradient()[0] == 0);  // at its corner, as in PyTorch
 }
 
 TEST_CASE("activate: NaN stays NaN, and loops on several threads equal a few rows at a time") {

@@ -485,6 +485,10 @@ TEST_CASE("make_cache, attention: values of a width below 0, and a source for a 
     CHECK(error_of([&] {
               attention({x, x, Var(Matrix(2, 4))}, w, 2, {.cache = &cache});
           }).find("values (2, 4) for a cache") != std::string::npos);
+    KeyValueCache of_source = make_source_cache();
+    CHECK_THROWS_WITH(attention(x, w, 2, {.rotary = {.base = 100}, .cache = &of_source}),
+                      "attention: a rotation and a cache of a source; the keys of a source have no positions among the queries");
+    CHECK_FALSE(of_source.keys);
 }
 
 TEST_CASE("attend, attend_textbook: a rotation or a cache, which attention() applies, is refused") {

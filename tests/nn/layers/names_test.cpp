@@ -389,6 +389,9 @@ TEST_CASE("add_parameters: absent parts add nothing; a part without a name and a
     CHECK_THROWS_WITH(
         listing(wider, bloom_names, "", 2),
         "block names: self_attention.query_key_value.weight is fused head by head, but its value has 2 heads in 6 columns and its query 2 in 4");
+    CHECK_THROWS_WITH(
+        listing(wider, bloom_names, "", 1),
+        "block names: self_attention.query_key_value.weight is fused head by head, but its value has 1 heads in 6 columns and its query 1 in 4");
     BlockNames with_mlp = bloom_names;  // an MLP is as wide as the query, but has no heads
     with_mlp.expand = with_mlp.attention.query;
     Random random;

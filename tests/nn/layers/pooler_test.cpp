@@ -53,8 +53,14 @@ TEST_CASE("resample: frame f of the table is added to the tokens of frame f only
     for (int i = 0; i < 6; ++i)
         for (int j = 0; j < 8; ++j) moved(i, j) += w.frames.value()(i / 3, j);
     const Matrix with_frames = resample(tokens, 1, w, 2, 1e-5f).latents.value();
+    w.frames = slice_rows(w.frames, 1, 1);
+    Matrix moved_alike = tokens;
+    for (int i = 0; i < 6; ++i)
+        for (int j = 0; j < 8; ++j) moved_alike(i, j) += w.frames.value()[j];
+    const Matrix with_one_frame = resample(tokens, 1, w, 2, 1e-5f).latents.value();
     w.frames = {};
     check_close("added by hand", resample(moved, 1, w, 2, 1e-5f).latents.value(), with_frames);
+    check_close("one frame", resample(moved_alike, 1, w, 2, 1e-5f).latents.value(), with_one_frame);
 }
 
 TEST_CASE("resample: the latents are among their own keys, so tokens without weight still leave something to attend to") {
