@@ -77,9 +77,9 @@ TEST_CASE("heat_text: without colour, two characters per element, from the small
 }
 
 TEST_CASE("heat_text: in colour, two rows share one line of half blocks") {
-    CHECK(heat_text(Matrix{{0}, {1}, {1}}, true) ==
+    CHECK(heat_text(Matrix{{0}, {0.5f}, {1}}, true) ==
           "(3, 1)  dark 0.0000  bright 1.0000\n"
-          "\x1b[38;5;232m\x1b[48;5;255m\u2580\x1b[0m\n"
+          "\x1b[38;5;232m\x1b[48;5;244m\u2580\x1b[0m\n"
           "\x1b[38;5;255m\u2580\x1b[0m\n");
     CHECK(heat_text(Matrix{{0, 1, nan_value}}, true).find("\x1b[38;5;196m") != std::string::npos);
 }

@@ -71,6 +71,7 @@ TEST_CASE("rotate: (1, 0) at position 1 becomes (cos 1, sin 1), in either layout
     check_close("halves", rotate(Matrix{{1, 1, 0, 0}}, {1}, 4, 10000).value(), Matrix{{c, c2, s, s2}});
     check_close("neighbours", rotate(Matrix{{1, 0, 1, 0}}, {1}, 4, 10000, RotaryLayout::neighbours).value(),
                 Matrix{{c, s, c2, s2}});
+    check_close("base 1: the same angle", rotate(Matrix{{1, 1, 0, 0}}, {1}, 4, 1).value(), Matrix{{c, c, s, s}});
     check_close("position 0 stays", rotate(Matrix{{1, 2, 3, 4}}, {0}, 4, 10000).value(), Matrix{{1, 2, 3, 4}});
     check_close("every head", rotate(Matrix{{1, 0, 0, 1}}, {1}, 2, 10000).value(), Matrix{{c, s, -s, c}});
 }

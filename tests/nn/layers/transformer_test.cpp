@@ -69,13 +69,18 @@ TEST_CASE("block, parallel: z' = z + Attention(x) + MLP(x), x = N1(z); with a se
 }
 
 TEST_CASE("block, normed residual: x = N1(z), u = 3 x + Attention(x), y = N2(u), z' = 3 y + MLP(y), where residual = 3") {
-    const BlockExample e = example();
+    BlockExample e = example();
     BlockOptions options = options_of(Order::normed_residual);
     options.residual = 3;
     const Var x = layer_norm(e.z, e.block.norm1, 1e-5f);
     const Var u = add(scale(x, 3), attention(x, e.block.attention, 2).output);
     const Var y = layer_norm(u, e.block.norm2, 1e-5f);
     check_close("output", block(e.z, e.block, options).output.value(), add(scale(y, 3), plain_mlp(y, e.block.mlp)).value());
+    e.block.attention = {};
+    options.residual = 2;
+    const Var y2 = layer_norm(e.z, e.block.norm2, 1e-5f);
+    check_close("residual = 2", block(e.z, e.block, options).output.value(),
+                add(scale(y2, 2), plain_mlp(y2, e.block.mlp)).value());
 }
 
 TEST_CASE("block, with cross-attention: u = z + Self(N1(z)), c = u + Cross(Nc(u), source), z' = c + MLP(N2(c))") {
@@ -208,7 +213,8 @@ TEST_CASE("make_block: the parts of the shape, and only these") {
     CHECK(!other.attention.key.bias);
     CHECK(!other.attention.output.bias);
     CHECK(!other.norm1.bias);
-    CHECK(other.scale2.value()[5] == 0.1f);
+    CHECK(identical(other.scale1.value(), Matrix(1, 6, 0.1f)));
+    CHECK(identical(other.scale2.value(), Matrix(1, 6, 0.1f)));
 }
 
 TEST_CASE("make_block: Init::residual scales the two matrices that write to the residual stream") {

@@ -63,6 +63,8 @@ TEST_CASE("same_padding: the new size is the old one divided by the stride, roun
     CHECK((wide.top == 0 && wide.bottom == 1 && wide.left == 1 && wide.right == 1));
     const Padding four = same_padding({1, 8, 8}, 4, 2);  // as conv_downsample of VQGAN: one before, one after
     CHECK((four.top == 1 && four.bottom == 1 && four.left == 1 && four.right == 1));
+    const Padding single = same_padding({1, 1, 1}, 4);  // one pixel in a window of 4
+    CHECK((single.top == 1 && single.bottom == 2 && single.left == 1 && single.right == 2));
     const Padding none = same_padding({1, 8, 8}, 1, 2);  // the formula gives a negative number
     CHECK((none.top == 0 && none.bottom == 0 && none.left == 0 && none.right == 0));
     for (const int stride : {1, 2, 3})
