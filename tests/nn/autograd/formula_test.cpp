@@ -307,6 +307,7 @@ TEST_CASE("written_out: comparisons and each function keep their words, with bra
     CHECK(written("a(0,0) <= a(0,1)") == "1 <= 2");
     CHECK(written("a(0,0) == a(0,1)") == "1 == 2");
     CHECK(written("(a(0,0) < a(0,1)) * a(0,2)") == "(1 < 2) * 3");
+    CHECK(written("(a(0,0) < a(0,1)) + a(0,2)") == "(1 < 2) + 3");
     CHECK(written("(a(0,0) + a(0,1)) - (a(0,2) - 4)") == "1 + 2 - (3 - 4)");
     CHECK(written("a(0,0) * a(0,1) + a(0,2)") == "1 * 2 + 3");
     CHECK(written("a(0,0) - a(0,1) * a(0,2)") == "1 - 2 * 3");

@@ -180,7 +180,7 @@ TEST_CASE("argmax_row: the column of the first NaN, if there is one") {
 }
 
 TEST_CASE("argmax_row: the first of equal maxima") {
-    const Matrix m{{9, 1, 1}, {1, 3, 3}, {-5, -7, -4}};
+    const Matrix m{{9, 9, 1}, {1, 3, 3}, {-5, -7, -4}};
     CHECK(argmax_row(m, 0) == 0);
     CHECK(argmax_row(m, 1) == 1);
     CHECK(argmax_row(m, 2) == 2);

@@ -25,6 +25,7 @@ TEST_CASE("grid_text: the shape, then aligned columns of four decimals") {
           "    0.0000      inf   3.2500\n");
     CHECK(grid_text(Matrix{{-infinity, nan_value}}) == "(1, 2)\n   -inf   nan\n");
     CHECK(grid_text(Matrix{{12345678, 1}}) == "(1, 2)\n   1.2346e+07      1.0000\n");
+    CHECK(grid_text(Matrix{{-1e7f}, {9999999}}) == "(2, 1)\n    -1.0000e+07\n   9999999.0000\n");
     CHECK(grid_text(Matrix()) == "(0, 0)\n");
     CHECK(grid_text(Matrix(0, 5)) == "(0, 5)\n");
 }
@@ -92,6 +93,7 @@ TEST_CASE("heat_text: more than 64 rows or columns are drawn as means of squares
     CHECK(picture.find("(66, 3)  each cell the mean of 2 x 2  dark 0.0000  bright 2.0000\n++@@\n    \n") == 0);
     CHECK(heat_text(Matrix(64, 64), true).find("mean") == std::string::npos);
     CHECK(heat_text(Matrix(64, 65), true).find("mean of 2 x 2") != std::string::npos);
+    CHECK(heat_text(Matrix(65, 64), true).find("mean of 2 x 2") != std::string::npos);
     CHECK(heat_text(Matrix(64, 40), false).find("mean") == std::string::npos);
     CHECK(heat_text(Matrix(64, 41), false).find("mean of 2 x 2") != std::string::npos);  // 82 characters
 }

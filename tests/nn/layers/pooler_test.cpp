@@ -85,6 +85,28 @@ TEST_CASE("resample: gradients of tokens and latents agree with finite differenc
         {draws(4, 8, 6), draws(3, 8, 7), draws(2, 8, 8)});
 }
 
+TEST_CASE("add_parameters: a resampler's tensors, those of each layer under its number; frames where it has a table of them") {
+    Random random(1);
+    Resampler w = make_resampler(random, small);  // D = 8, H h = 6, m = 10
+    const auto listing = [&] {
+        Parameters table;
+        add_parameters(table, "r.", w);
+        std::string joined;
+        for (const Parameter& parameter : table) joined += parameter.name + shape_text(parameter.shape) + " ";
+        return joined;
+    };
+    const auto layer = [](const std::string& name) {
+        return name + "0.norm_media.weight(8) " + name + "0.norm_media.bias(8) " + name + "0.norm_latents.weight(8) " + name +
+               "0.norm_latents.bias(8) " + name + "0.to_q.weight(6, 8) " + name + "0.to_kv.weight(12, 8) " + name +
+               "0.to_out.weight(8, 6) " + name + "1.0.weight(8) " + name + "1.0.bias(8) " + name + "1.1.weight(10, 8) " + name +
+               "1.3.weight(8, 10) ";
+    };
+    const std::string rest = layer("r.layers.0.") + layer("r.layers.1.") + "r.norm.weight(8) r.norm.bias(8) ";
+    CHECK(listing() == "r.latents(3, 8) r.frame_embs(2, 8) " + rest);
+    w.frames = {};
+    CHECK(listing() == "r.latents(3, 8) " + rest);
+}
+
 TEST_CASE("resample: tokens that do not divide into sequences are refused") {
     Random random(1);
     const Resampler w = make_resampler(random, small, {.stddev = 0.5f});

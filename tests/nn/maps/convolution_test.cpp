@@ -59,6 +59,7 @@ TEST_CASE("convolve: equals the textbook loops for every kind of window") {
     check_against_textbook(size, 2, 5, {.side = 3, .stride = 2, .padding = same_padding(size, 3, 2)});
     check_against_textbook(size, 2, 5, {.side = 4, .stride = 2, .padding = same_padding(size, 4, 2)});
     check_against_textbook(size, 3, 2, {.side = 2, .stride = 2});
+    check_against_textbook(size, 3, 2, {.side = 2, .padding = same_padding(size, 2)});
     check_against_textbook(size, 3, 2, {.side = 1});
     check_against_textbook(size, 3, 2, {.side = 1, .stride = 2});
     check_against_textbook(size, 3, 2, {.side = 1, .padding = Padding::all(1)});
@@ -125,7 +126,9 @@ TEST_CASE("make_convolution: shapes, a bias of zeros, and weights within two sta
     for (const float weight : xavier.weight.value()) largest = std::max(largest, std::abs(weight));
     CHECK((largest > 0.25f && largest <= 0.273f));
     CHECK_FALSE(make_convolution_without_bias(random, 3, 4, 5).bias);
-    CHECK(shape(make_transposed_convolution(random, 2, 4, 5).weight.value()) == "(4, 20)");
+    const TransposedConvolution transposed = make_transposed_convolution(random, 2, 4, 5);
+    CHECK(shape(transposed.weight.value()) == "(4, 20)");
+    CHECK(identical(transposed.bias.value(), Matrix(1, 5)));
 }
 
 TEST_CASE("add_parameters: a PyTorch weight (D, C, k, k) and a Flax weight (k, k, C, D) are the same matrix") {
