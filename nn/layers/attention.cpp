@@ -360,7 +360,7 @@ static std::map<std::string, std::vector<float>> plan_tables(const Plan& plan, i
     number("h", plan.head_width), number("hv", plan.value_width), number("heads", plan.heads), number("scale", plan.scale);
     number("shared", plan.heads / plan.key_heads), number("segments", plan.queries.size());
     number("most_keys", most_keys), number("most_queries", plan.queries.longest());
-    std::vector<float> segment(rows, -1), may(plan.may.allows_all() ? 0 : static_cast<std::size_t>(rows) * most_keys);
+    std::vector<float> segment(rows), may(plan.may.allows_all() ? 0 : static_cast<std::size_t>(rows) * most_keys);
     for (int s = 0; s < plan.queries.size(); ++s) {
         const Segment queries = plan.queries.list[s], keys = plan.keys.list[s];
         const auto append = [&](const char* name, int x) { tables[name].push_back(static_cast<float>(x)); };

@@ -45,6 +45,7 @@ TEST_CASE(
     check_explained(trace_of_attend({q, q, q}, 4, {.segments = queries}));  // h = 1
     const Matrix wide = normal_matrix(random, 6, 4), far = normal_matrix(random, 5, 8);
     check_explained(trace_of_attend({far, wide, wide}, 4, {.segments = queries, .key_segments = keys}));  // H = 4, G = 2
+    check_explained(trace_of_attend({k, slice_cols(q, 0, 2), slice_cols(q, 0, 2)}, 1, {}));  // more queries than keys
 }
 
 TEST_CASE("attend: its formulas under a mask; a query that may attend to nothing gives zeros") {

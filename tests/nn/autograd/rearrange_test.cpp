@@ -36,6 +36,7 @@ TEST_CASE("add_repeated: the table is added to every sequence") {
 TEST_CASE("prepend_to_each: the row comes before every group") {
     const Matrix x{{1, 1}, {2, 2}, {3, 3}, {4, 4}};
     CHECK(identical(prepend_to_each(Matrix{{9, 8}}, x, 2).value(), Matrix{{9, 8}, {1, 1}, {2, 2}, {9, 8}, {3, 3}, {4, 4}}));
+    CHECK(identical(prepend_to_each(Matrix{{9, 8}}, slice_rows(x, 0, 2), 1).value(), Matrix{{9, 8}, {1, 1}, {9, 8}, {2, 2}}));
 }
 
 TEST_CASE("gather_rows: a row taken twice gets both gradients, a row not taken gets none") {

@@ -6,14 +6,18 @@
 
 #include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <mutex>
 #include <set>
 #include <stdexcept>
+#include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
 #include "nn/base/clock.h"
+#include "tests/command.h"
 #include "tests/test.h"
 
 namespace {
@@ -183,6 +187,26 @@ TEST_SUITE("parallel") {
         CHECK(thread_count() == 1024);
         set_thread_count(before);
     }
+
+    TEST_CASE("thread_count: the environment variable THREADS, 1 to 1024, sets it; other words are refused") {
+        std::error_code none;
+        const std::string tests = std::filesystem::read_symlink("/proc/self/exe", none).string();
+        if (none) return;  // no such system
+        const auto started_with = [&](const std::string& threads) {
+            return run_command("THREADS='" + threads + "' '" + tests + "' --test-case='set_thread_count: below 1 or*'");
+        };
+        for (const std::string good : {"", "1", "2", "1024"}) {
+            CAPTURE(good);
+            CHECK(started_with(good).status == 0);
+        }
+        for (const std::string wrong : {"0", "1025", "-1", "2x", "many"}) {
+            CAPTURE(wrong);
+            const CommandResult refused = started_with(wrong);
+            CHECK(refused.status == 1);
+            CHECK(refused.output.find("THREADS=" + wrong + " is not a number of threads, 1 to 1024") != std::string::npos);
+        }
+    }
+
     TEST_CASE("parallel_for: fewer than 0 calls and no body are refused") {
         CHECK_THROWS_WITH(parallel_for(-1, [](int) {}),
                           "parallel_for: -1 calls of a body; there cannot be fewer than 0, and a body is needed");

@@ -104,10 +104,12 @@ TEST_CASE("unit_rows: every row gets norm 1, and one shorter than eps is divided
     check_close("no least divisor", unit_rows(Matrix{{3, 4}, {0, -2}}, 0).value(), Matrix{{0.6f, 0.8f}, {0, -1}});
     check_close("short", unit_rows(Matrix{{3, 4}, {0, 0}}, 10).value(), Matrix{{0.3f, 0.4f}, {0, 0}});
     using Inputs = const std::vector<Var>&;
-    check_gradient_by_differences([](Inputs v) { return unit_rows(v[0]); }, {Matrix{{1, -2, 3}, {0.5f, 1, 0.25f}}});
+    check_gradient_by_differences([](Inputs v) { return unit_rows(v[0]); }, {Matrix{{1, -2, 3}, {0.5f, 0.25f, 0.5f}}});
     check_gradient_by_differences([](Inputs v) { return unit_rows(v[0], 10); }, {Matrix{{1, -2, 3}, {0.5f, 1, 0.25f}}});
-    const Var zero = parameter(Matrix(1, 2));
+    const Var zero = parameter(Matrix(1, 2)), border = parameter(Matrix{{3, 4}});
     const Tape tape;
+    backward(sum(multiply(unit_rows(border, 5), Matrix{{1, 0}})));  // y = (0.6, 0.8), dx = (dy - 0.6 y) / 5
+    check_close("gradient of a row as long as eps", border.gradient(), Matrix{{0.128f, -0.096f}});
     backward(sum(unit_rows(zero, 0.5f)));
     check_close("gradient of a row of zeros", zero.gradient(), Matrix{{2, 2}});
 }

@@ -304,6 +304,19 @@ TEST_CASE("make_attention: query, key and value are drawn like parts of one matr
     }
 }
 
+TEST_CASE("make_mlp: each matrix is drawn for its own numbers of inputs and outputs") {
+    Random random(1);
+    const Mlp w = make_mlp(random, {.width = 20, .mlp_width = 60, .gated = true}, {.draw = Draw::xavier_uniform});
+    const float bound = std::sqrt(6.0f / (20 + 60));
+    for (const Linear* layer : {&w.expand, &w.gate, &w.contract}) {
+        float largest = 0;
+        for (const float x : layer->weight.value()) largest = std::max(largest, std::abs(x));
+        CHECK(largest <= bound);
+        CHECK(largest > 0.98f * bound);
+        CHECK(identical(layer->bias.value(), Matrix(1, layer->weight.cols())));
+    }
+}
+
 TEST_CASE("require_eps: 0 is allowed, below it and without end is not") {
     CHECK_NOTHROW(require_eps("x", 0));
     CHECK(error_of([] { require_eps("x", -1e-9f); }).starts_with("x: an eps of -1e-09, it is added to a variance"));
