@@ -17,6 +17,8 @@ TEST_CASE("transpose, reshape, slice, concat, gather: numbers are moved and none
     CHECK(identical(slice_cols(Var(a), 1, 2).value(), Matrix{{2, 3}, {5, 6}}));
     CHECK(identical(concat_rows({a, Matrix{{7, 8, 9}}}).value(), Matrix{{1, 2, 3}, {4, 5, 6}, {7, 8, 9}}));
     CHECK(identical(concat_cols({a, Matrix{{7}, {8}}}).value(), Matrix{{1, 2, 3, 7}, {4, 5, 6, 8}}));
+    CHECK(identical(concat_rows({a}).value(), a));
+    CHECK(identical(concat_cols({a}).value(), a));
     CHECK(identical(gather_rows(a, {1, 1, 0}).value(), Matrix{{4, 5, 6}, {4, 5, 6}, {1, 2, 3}}));
     CHECK(identical(gather_rows(a, {}).value(), Matrix(0, 3)));
     CHECK(identical(gather_cols(a, {2, 0, 0}).value(), Matrix{{3, 1, 1}, {6, 4, 4}}));

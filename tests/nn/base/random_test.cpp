@@ -173,7 +173,11 @@ TEST_CASE("draw: the first index whose cumulative weight exceeds u times the tot
     CHECK(draw(weights, 5, 0.7499f) == 2);
     CHECK(draw(weights, 5, 0.75f) == 3);
     CHECK(draw(weights, 5, 0.9999999f) == 3);
-    CHECK(draw(weights, 5, 1.0f) == 3);  // even then never a column of weight 0
+    CHECK(draw(weights, 5, 1.0f) == 3);         // even then never a column of weight 0
+    const float small[] = {0, 0.125f, 0.375f};  // their total need not be 1
+    CHECK(draw(small, 3, 0.0f) == 1);
+    CHECK(draw(small, 3, 0.2499f) == 1);
+    CHECK(draw(small, 3, 0.25f) == 2);
     const float none[] = {0, 0};
     CHECK_THROWS_WITH(draw(none, 2, 0.5f), "draw: none of the 2 weights is positive, at least one must be");
     CHECK_THROWS_WITH(draw(none, 0, 0.5f), "draw: none of the 0 weights is positive, at least one must be");

@@ -44,6 +44,7 @@ TEST_CASE("group_norm: of single pixels with one group is layer norm") {
     const Matrix x = normal_matrix(random, 5, 6), gain = normal_matrix(random, 1, 6), bias = normal_matrix(random, 1, 6);
     const Map y = group_norm({x, {5, 1, 1}}, {.gain = gain, .bias = bias}, 1, 1e-5f);
     check_close("layer norm", y.pixels.value(), layer_norm(x, {.gain = gain, .bias = bias}, 1e-5f).value());
+    check_close("neither", group_norm({x, {5, 1, 1}}, {}, 1, 1e-5f).pixels.value(), layer_norm(x, {}, 1e-5f).value());
 }
 
 TEST_CASE("group_norm: gradients of map, gain and bias agree with finite differences") {
