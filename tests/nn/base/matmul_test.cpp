@@ -237,6 +237,11 @@ TEST_SUITE("matmul") {
             multiply_add(whole(squared), whole(static_cast<const Matrix&>(squared)),
                          transposed(whole(static_cast<const Matrix&>(squared))));
             CHECK(identical(squared, square));
+            Matrix outer = start, outer_product = start;  // column 0 times row 0
+            multiply_add(whole(outer_product), part(start, 0, n, 0, 1), part(start, 0, 1, 0, n));
+            const Matrix& read = outer;
+            multiply_add(whole(outer), part(read, 0, n, 0, 1), part(read, 0, 1, 0, n));
+            CHECK(identical(outer, outer_product));
         }
     }
 

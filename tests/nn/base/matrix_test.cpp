@@ -31,6 +31,8 @@ TEST_CASE("Matrix: a new matrix holds zeros, or the given value") {
     CHECK(Matrix().empty());
     CHECK(Matrix(0, 4).empty());
     CHECK(Matrix(0, 4).cols == 4);
+    const std::initializer_list<std::initializer_list<float>> no_rows;
+    CHECK(shape(Matrix(no_rows)) == "(0, 0)");
     CHECK_FALSE(zeros.empty());
 }
 

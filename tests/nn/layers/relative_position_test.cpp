@@ -11,9 +11,11 @@ TEST_CASE("relative_position_index: a grid of 1 x 2 patches, by hand") {
     // then [cls] to patch, patch to [cls], [cls] to [cls]
     CHECK(relative_offsets(1, 2) == 6);
     const std::vector<int> index = relative_position_index(1, 2);
-    CHECK(index == std::vector<int>{5, 3, 3,    // query [cls]
-                                    4, 1, 0,    // query 0: key 0 at offset 0, key 1 at 0 - 1 = -1
-                                    4, 2, 1});  // query 1: key 0 at offset 1 - 0 = 1
+    CHECK(index == std::vector<int>{5, 3, 3,        // query [cls]
+                                    4, 1, 0,        // query 0: key 0 at offset 0, key 1 at 0 - 1 = -1
+                                    4, 2, 1});      // query 1: key 0 at offset 1 - 0 = 1
+    CHECK(relative_position_index(2, 1) == index);  // down instead of to the right
+    CHECK(relative_position_index(1, 1) == std::vector<int>{3, 1, 2, 0});
 }
 
 TEST_CASE("relative_offsets, relative_position_index: a grid with more offsets or pairs than a matrix has rows is refused") {

@@ -252,6 +252,10 @@ TEST_CASE("add_parameters of convolutions: a side that the weight cannot have is
               "add_parameters: conv is a weight (3, 20), whose columns are not a whole number of channels for a kernel of side " +
                   std::to_string(side));
     CHECK(table.size() == 2);
+    add_parameters(table, "one", plain, 1);
+    add_parameters(table, "one_up", transposed, 1);
+    CHECK(table[2].shape == std::vector<long>{5, 12, 1, 1});
+    CHECK(table[3].shape == std::vector<long>{3, 20, 1, 1});
 }
 
 TEST_SUITE_END();
