@@ -116,6 +116,7 @@ TEST_SUITE("bert_cls") {
         CHECK(is(heads::best_span(steps, 0, 1, 4, 1), 1, 1,
                  6));  // one token: 0 + 6, 1 + 0, 5 + 1, 0 + 4; the first of equal scores
         CHECK(is(heads::best_span(steps, 0, 2, 3), 3, 3, 6));
+        CHECK(is(heads::best_span(steps, 0, 3, 4, 2), 3, 4, 9));  // two tokens, far from the beginning
     }
 
     TEST_CASE("locate_spans: gradients equal finite differences") {

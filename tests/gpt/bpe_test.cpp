@@ -300,6 +300,8 @@ TEST_SUITE("tokenizer_gpt2") {
         CHECK(error(R"({"[PAD]": 258})") ==
               "a: line 1: \"[PAD]\" has the number 258 of another token; from 259 on they are free");
         CHECK(error(R"({"he": 259})") == "a: line 1: \"he\" has the number 259, vocab.json gives it 257");
+        CHECK(error(R"({"Ā": 259})") == "a: line 1: \"Ā\" has the number 259, vocab.json gives it 188");  // the byte 0
+        CHECK(error(R"({"!": 259})") == "a: line 1: \"!\" has the number 259, vocab.json gives it 0");
         CHECK(error(R"({"<|endoftext|>": 259})") == "a: line 1: \"<|endoftext|>\" has the number 259, vocab.json gives it 258");
         CHECK(error(R"({"a b": 259, "[PAD]": 259})") == "a: line 1: the number 259 is given to \"a b\" and to \"[PAD]\"");
         bpe::add_tokens(vocabulary, R"({"[PAD]": 260, "a b": 259})", "a");

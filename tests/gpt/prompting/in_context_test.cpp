@@ -94,6 +94,22 @@ TEST_CASE("recipe_of: warm-up of 100 steps or all of them, then linear descent t
     CHECK(in_context::recipe_of({.steps = 30}).schedule.warm_up == 30);
 }
 
+TEST_CASE("accuracy_by_shots: of each pair, the share of the sequences whose label is the likeliest") {
+    const in_context::Task task{.inputs = 2, .labels = 2, .pairs = 3};
+    Random random(3);
+    const gpt::Config config = in_context::model_of(task);
+    const gpt::Weights w = gpt::make_weights(config, random, in_context::start);
+    for (int seed = 1; seed <= 5; ++seed) {
+        Random drawn(seed), again(seed);
+        const std::vector<float> accuracy = in_context::accuracy_by_shots(w, config, task, drawn, 2);
+        const in_context::Batch batch = in_context::make_batch(task, again, 2);
+        const Matrix logits = in_context::label_logits(gpt::forward(batch.ids, 6, w, config), task).value();  // (2 * 3, 2)
+        const auto is_right = [&](int i) { return logits(i, batch.answers[i]) > logits(i, 1 - batch.answers[i]); };
+        REQUIRE(accuracy.size() == 3);
+        for (int n = 0; n < 3; ++n) CHECK(accuracy[n] == (is_right(n) + is_right(3 + n)) / 2.0f);
+    }
+}
+
 TEST_CASE("train: after a short training few-shot beats one-shot, one-shot beats zero-shot, and zero-shot stays at chance" *
           only_when_optimised) {
     const in_context::Task task{.inputs = 2, .labels = 2, .pairs = 5};

@@ -122,6 +122,16 @@ TEST_CASE("write_file_atomically: a symbolic link stays one, and its target is r
     CHECK(folder.names() == std::vector<std::string>{"chain", "circle", "dangling", "link", "nothing-yet", "real"});
 }
 
+TEST_CASE("write_file_atomically: follows as many links as Linux does, 40") {
+    const TemporaryFolder folder;
+    folder.file("0", "old");
+    for (int k = 1; k <= 41; ++k) std::filesystem::create_symlink(std::to_string(k - 1), folder.path(std::to_string(k)));
+    write_file_atomically(folder.path("40"), "new");
+    CHECK(std::filesystem::is_symlink(folder.path("1")));
+    CHECK(read_file(folder.path("0")) == "new");
+    CHECK(error_of([&] { write_file_atomically(folder.path("41"), "x"); }) != "");
+}
+
 TEST_CASE("write_file_atomically: the permissions of an existing file are kept") {
     namespace fs = std::filesystem;
     const TemporaryFolder folder;

@@ -63,6 +63,10 @@ TEST_CASE("Stored::patches: a convolution weight becomes rows with the channel f
     const Var flat = zeros(4, 2);
     load_one({"w", {2, 2, 1, 2}, Stored::patches, {flat}}, Matrix{{1, 2, 3, 4, 5, 6, 7, 8}});
     CHECK(identical(flat.value(), Matrix{{1, 5}, {3, 7}, {2, 6}, {4, 8}}));
+    // (d, C, p, p) = (2, 1, 2, 2), of grey images
+    const Var grey = zeros(4, 2);
+    load_one({"w", {2, 1, 2, 2}, Stored::patches, {grey}}, Matrix{{1, 2, 3, 4, 5, 6, 7, 8}});
+    CHECK(identical(grey.value(), Matrix{{1, 5}, {2, 6}, {3, 7}, {4, 8}}));
 }
 
 TEST_CASE("Stored::as_it_is, out_by_in: also serve vectors, kernels and convolutions of other frameworks") {

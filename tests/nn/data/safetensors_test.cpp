@@ -62,9 +62,10 @@ TEST_CASE("write_safetensors: tensors come back with name, shape and numbers; th
                                          {.name = "row", .shape = {12}, .floats = numbers},
                                          {.name = "scalar", .shape = {}, .floats = Matrix{{5}}},
                                          {.name = "nothing", .shape = {0, 3}, .floats = Matrix(0, 3)},
-                                         {.name = "whole", .shape = {2}, .integers = {-1, 1L << 40}}});
+                                         {.name = "whole", .shape = {2}, .integers = {-1, 1L << 40}},
+                                         {.name = "whole.2", .shape = {3}, .integers = {5, 6, 7}}});
     const Safetensors file(folder.path("f"));
-    CHECK(file.tensors.size() == 5);
+    CHECK(file.tensors.size() == 6);
     CHECK(file.tensors.at("cube").shape == std::vector<long>{3, 2, 2});
     CHECK(file.tensors.at("cube").type == "F32");
     CHECK(identical(file.matrix("cube"), reshape(numbers, 6, 2)));
@@ -72,6 +73,7 @@ TEST_CASE("write_safetensors: tensors come back with name, shape and numbers; th
     CHECK(identical(file.matrix("scalar"), Matrix{{5}}));
     CHECK(identical(file.matrix("nothing"), Matrix(0, 3)));
     CHECK(file.long_integers("whole") == std::vector<long>{-1, 1L << 40});
+    CHECK(file.long_integers("whole.2") == std::vector<long>{5, 6, 7});
     CHECK(error_of([&] { file.integers("whole"); }) ==
           folder.path("f") + ": tensor \"whole\" holds 1099511627776, which does not fit an int");
     CHECK(error_of([&] { file.matrix("whole"); }) ==

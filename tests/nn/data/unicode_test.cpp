@@ -92,6 +92,7 @@ TEST_SUITE("unicode") {
         CHECK(combining_class(0x301) == 230);
         CHECK(combining_class(U'a') == 0);
         CHECK(decompose(U"a\u0301\u0323") == U"a\u0323\u0301");    // 230 220 -> 220 230
+        CHECK(decompose(U"\u0301\u0323") == U"\u0323\u0301");      // also without a letter before them
         CHECK(decompose(U"a\u0301\u0300") == U"a\u0301\u0300");    // both 230
         CHECK(decompose(U"a\u0301b\u0323") == U"a\u0301b\u0323");  // b stands between
         CHECK(decompose(U"\u1E0B\u0323") == U"d\u0323\u0307");     // the accent inside the letter takes part

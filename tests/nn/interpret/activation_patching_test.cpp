@@ -293,6 +293,13 @@ TEST_CASE("sweeps: steps without rows for tokens, without heads or with shared h
         heads("key", shared) ==
         "activation_patching: step key of block 0 is 4 wide and query 8: heads share its columns; patch query, which has columns "
         "for each");
+    patching::Sizes of_stack = c.sizes;
+    of_stack.stack = "decoder";
+    shared.steps[{0, "decoder cross key"}] = Matrix(5, 4);
+    shared.steps[{0, "decoder cross query"}] = Matrix(5, 8);
+    CHECK(error_of([&] {
+              patching::sweep_heads(corrupted_run, shared, "cross key", of_stack, metric);
+          }).starts_with("activation_patching: step cross key of block 0 is 4 wide and cross query 8: heads share its columns;"));
 }
 
 TEST_CASE("activation_patching: tokens, heads, windows and answers that do not exist are refused") {
@@ -320,6 +327,10 @@ TEST_CASE("activation_patching: tokens, heads, windows and answers that do not e
     CHECK_THROWS_WITH(patching::rows_of_token({1, 1, 1, 0}, 0),
                       "activation_patching: 1 sequences of 1 tokens, 1 blocks of 0 heads: all must be at least 1");
     CHECK(patching::rows_of_token({1, 1, 1, 1}, 0) == std::vector<int>{0});
+    // of "weights" (B H T, T) the rows of head 1, for each sequence: all tokens, or token 0
+    const patching::Sizes two{.sequences = 2, .length = 3, .depth = 1, .heads = 2};
+    CHECK(patching::head_site(two, "weights", 0, 1, 3).rows == std::vector<int>{3, 4, 5, 9, 10, 11});
+    CHECK(patching::head_site(two, "weights", 0, 1, 3, 0).rows == std::vector<int>{3, 9});
     CHECK_THROWS_WITH(patching::head_site(sizes, "context", 0, 2, 8),
                       "activation_patching: head 2 of block 0, there are 2 blocks of 2 heads, counted from 0");
     CHECK_THROWS_WITH(patching::head_site(sizes, "context", 2, 0, 8),

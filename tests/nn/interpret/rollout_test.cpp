@@ -257,6 +257,7 @@ TEST_CASE("max_flows: flow along one path may be undone to make room for another
     const Matrix flow = rollout::max_flows(layers)[1];
     CHECK(flow(0, 0) == Approx(0.5 + 0.1));
     CHECK(flow(0, 1) == Approx(0.5 + 0.4));
+    CHECK(identical(rollout::max_flows({layers[0]})[0], layers[0]));  // one layer: each pair has its own edge
 }
 
 TEST_CASE("discarded: the smallest entries become 0; spare_first keeps entry [0, 0]") {
@@ -294,6 +295,16 @@ TEST_CASE("sum_relevance: where the sum is 0 nothing is passed on; the other ele
     const rollout::Summands parts = rollout::sum_relevance(Matrix{{3, 1}}, Matrix{{1, -1}}, Matrix{{2, 5}});
     check_close("u", parts.u, Matrix{{5.25f, 0}});
     check_close("v", parts.v, Matrix{{1.75f, 0}});
+}
+
+TEST_CASE("sum_relevance: a summand of zeros receives nothing, the other all") {
+    const Matrix some{{3, 1}}, none(1, 2), relevance{{2, 5}};
+    const rollout::Summands first = rollout::sum_relevance(some, none, relevance);
+    const rollout::Summands second = rollout::sum_relevance(none, some, relevance);
+    check_close("u", first.u, relevance);
+    CHECK(identical(first.v, none));
+    CHECK(identical(second.u, none));
+    check_close("v", second.v, relevance);
 }
 
 TEST_CASE("block_relevance: conserves the total relevance, in pre-norm and post-norm blocks") {
@@ -364,8 +375,8 @@ struct TwoLayerHead {
 };
 }  // namespace
 
-// Four tokens; the head reads token `row`: three outputs of tanh(N(r) W0 + b0) W1 + b1.
-static TwoLayerHead two_layer_head(int row) {
+// Four tokens; the head reads token `row`: three outputs of tanh(N(r) W0 + b0) W1 + b1, of which `column` is asked for.
+static TwoLayerHead two_layer_head(int row, int column = 2) {
     Random random(5);
     const Init init{.stddev = 0.5f};
     const Block w = make_block(random, {.width = 4, .mlp_width = 6}, init);
@@ -382,19 +393,19 @@ static TwoLayerHead two_layer_head(int row) {
     trace.steps.blocks = {steps};
     trace.residual_streams = {z, steps.output.value()};
     trace.outputs = outputs_of(trace.residual_streams[1], model.inside);
-    trace.asked = {{.row = row, .column = 2}};
+    trace.asked = {{.row = row, .column = column}};
     trace.weights = {steps.attention.weights.value()};
     trace.gradients = {normal_matrix(random, 8, 4)};
     return model;
 }
 
 TEST_CASE("token_relevance: relevance passes the layers of a head, the block, and the attention from the last to the first") {
-    for (const int row : {0, 3}) {
-        const auto [inside, trace] = two_layer_head(row);
+    for (const auto& [row, column] : {std::pair{0, 2}, std::pair{3, 2}, std::pair{3, 0}}) {
+        const auto [inside, trace] = two_layer_head(row, column);
         const HeadLayer &pooler = inside.head[0], &classifier = inside.head[1];
         const Var normed = normalise(slice_rows(trace.residual_streams[1], row, 1), pooler.norm, pooler.kind, pooler.eps);
         const Var pooled = tanh(linear(normed, pooler.linear));
-        const Matrix of_pooled = rollout::linear_relevance(pooled.value(), classifier.linear.weight.value(), one_hot(3, 2));
+        const Matrix of_pooled = rollout::linear_relevance(pooled.value(), classifier.linear.weight.value(), one_hot(3, column));
         const Matrix of_row = rollout::linear_relevance(normed.value(), pooler.linear.weight.value(), of_pooled);
         Matrix last(4, 4);
         std::copy(of_row.begin(), of_row.end(), last.row(row));

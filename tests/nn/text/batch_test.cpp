@@ -193,6 +193,13 @@ TEST_CASE("require_fits, require_texts: an inconsistent batch is refused with pl
                       "append: 1 sequences come after 2, both must have the same number; select_sequences leaves some out");
     CHECK_THROWS_WITH(select_sequences(seen, {2}), "select_sequences: there is no sequence 2 among 2, counted from 0");
     CHECK_THROWS_WITH(select_sequences(seen, {-1}), "select_sequences: there is no sequence -1 among 2, counted from 0");
+    TokenBatch texts = make_batch({{1, 2}, {3}, {4, 5}});
+    CHECK_NOTHROW(require_texts("test", texts));
+    for (const int b : {2, 0}) {
+        std::fill_n(texts.mask.row(b), 2, 0.0f);
+        CHECK(error_of([&] { require_texts("test", texts); }) ==
+              "test: sequence " + std::to_string(b) + " of 3 is all padding; leave it out");
+    }
 }
 
 TEST_CASE("position_rows: fewer than 0 reserved rows are refused") {

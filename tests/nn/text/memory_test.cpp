@@ -42,6 +42,7 @@ TEST_CASE("select_sequences: the memory continues from the chosen sequences") {
 TEST_CASE("last_rows: the last row of each sequence") {
     const Var hidden = Matrix{{1}, {2}, {3}, {4}, {5}, {6}};
     CHECK(identical(last_rows(hidden, make_batch({{1, 2, 3}, {1, 2, 3}})).value(), Matrix{{3}, {6}}));
+    CHECK(identical(last_rows(hidden, make_batch({{1, 2, 3, 4, 5, 6}})).value(), Matrix{{6}}));
 }
 
 TEST_CASE("make_memory, tokens_read: fewer than 0 blocks, and more tokens than an int counts, are refused") {
