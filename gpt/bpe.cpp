@@ -952,7 +952,6 @@ static TrainingStep merge_everywhere(Trainer& trainer, int best, int result) {
     for (const int position : positions)
         if (trainer.tokens.is_pair(position, pair)) merge_at(trainer, position, result);
     trainer.pairs[best].positions.clear();
-    trainer.pairs[best].front = 0;
     queue_fresh_pairs(trainer);
     return {pair, result, count, tied_pairs, trainer.length};
 }

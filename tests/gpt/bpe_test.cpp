@@ -79,6 +79,9 @@ TEST_SUITE("tokenizer_gpt2") {
         CHECK(pieces_of("cafe\u0301s") == Words{"cafe", "\u0301", "s"});
         CHECK(pieces_of("привет, мир") == Words{"привет", ",", " мир"});
         CHECK(pieces_of("a\u200Bb\uFEFFc\u001Cd") == Words{"a", "\u200B", "b", "\uFEFF", "c", "\u001C", "d"});  // no white space
+        // the last and the first characters of 1, 2, 3 and 4 bytes
+        CHECK(pieces_of("a\u007Fb\u0080c\u07FFd\u0800\uFFFF\U00010000") ==
+              Words{"a", "\u007F", "b", "\u0080", "c", "\u07FF", "d\u0800", "\uFFFF", "\U00010000"});
     }
 
     TEST_CASE("split_pieces: an invalid UTF-8 byte counts as a symbol") {
@@ -448,6 +451,11 @@ TEST_SUITE("tokenizer_gpt2") {
         among_own.vocabulary = json_with({"he", "hel", "<s>"});
         among_own.added = "[]";
         CHECK(bpe::read_tokenizer(among_own.text(), "t").specials == std::vector<int>{258});
+        const std::string first = "{\"!\": 0,";  // gives its place to <s>, as in OPT
+        REQUIRE(among_own.vocabulary.starts_with(first));
+        among_own.vocabulary.replace(0, first.size(), "{\"!\": 259, \"<s>\": 0,");
+        among_own.vocabulary.replace(among_own.vocabulary.find("<s>\": 258"), 3, "<t>");
+        CHECK(bpe::read_tokenizer(among_own.text(), "t").specials == std::vector<int>{0, 258});
         CHECK(gap.size() == 301);
         CHECK(gap.specials == std::vector<int>{300});
         CHECK(bpe::decode({258, 299, 300}, gap) == "[PAD]");

@@ -207,6 +207,7 @@ TEST_CASE("writing: texts beyond the model's positions, and prompts with padding
     CHECK_THROWS_WITH(
         generate_greedily(make_batch({{1, 2}, {3}}, 0, Side::left), reader, {}),
         "gpt: prompts with padding cannot be read, because positions are counted from column 0; pass prompts of equal length");
+    CHECK_NOTHROW(reader.read(make_batch({{1, 2}, {3, 4}})));  // a mask without padding
 }
 
 TEST_CASE("gpt::Reader: another number of sequences than it was made for, and tokens that no int counts, are refused") {

@@ -192,9 +192,11 @@ TEST_CASE("cut_spans, make_batch: special tokens without ids, ids below 0 and li
         CHECK(error_of([&] { glm::make_batch({other}); }).find("of which the first " + std::to_string(context)) !=
               std::string::npos);
     }
-    glm::Sequence all = whole;
-    all.context = 5;
-    CHECK_NOTHROW(glm::make_batch({all}));
+    for (const int context : {0, 5}) {
+        glm::Sequence other = whole;
+        other.context = context;
+        CHECK_NOTHROW(glm::make_batch({other}));
+    }
 }
 
 TEST_CASE("make_batch: part A attends to A only, part B to A and to earlier tokens of B; padding is 0") {

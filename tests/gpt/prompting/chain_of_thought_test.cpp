@@ -178,6 +178,18 @@ TEST_CASE("train: a watcher can end the training") {
     CHECK(watcher.seen == 4);
 }
 
+TEST_CASE("train: of a batch of 3, one question is answered directly and two in the other format") {
+    Random random(3);
+    const gpt::Config config = chain_of_thought::model_of(small);
+    const gpt::Weights w = gpt::make_weights(config, random, chain_of_thought::start);
+    Random drawn(7), again(7);
+    const chain_of_thought::Questions direct = chain_of_thought::make_questions(small, again, 1);
+    const chain_of_thought::Questions others = chain_of_thought::make_questions(small, again, 2);
+    const float before = chain_of_thought::loss(w, config, small, direct, others, Format::filler).value()[0];
+    const chain_of_thought::Training training{.steps = 1, .batch = 3, .other = Format::filler};
+    CHECK(chain_of_thought::train(w, config, small, training, drawn) == std::vector<float>{before});
+}
+
 TEST_CASE("chain_of_thought: invalid tasks, ids and steps throw") {
     Random random(4);
     const gpt::Config config = chain_of_thought::model_of(small);

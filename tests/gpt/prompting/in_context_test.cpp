@@ -156,6 +156,7 @@ TEST_CASE("choose: scores by mean log-probability per token, minus that after th
         chosen_otherwise_by_sum += best(sums) != best(means);
     }
     CHECK(chosen_otherwise_by_sum > 0);
+    CHECK(in_context::choose({1}, {{2}, {2}}, w, config) == 0);  // of equal ones the first
     CHECK_THROWS_WITH(in_context::choose({1}, {}, w, config), "choose: no candidates; give at least one continuation");
     CHECK_THROWS_WITH(in_context::choose({1}, {{2}, {}}, w, config), "choose: candidate 1 has no tokens; leave it out");
 }

@@ -271,6 +271,8 @@ TEST_CASE("prompt_of: ends at the last separator for actions, at the token befor
     CHECK(text.back().position == 2);
     CHECK_THROWS_WITH(gato::prompt_of(two_steps, gato::Next::text, tiny()),
                       "gato: the last observation of an episode does not end in text, so no text can follow it");
+    const gato::Episode lowest{.text = {{1}}, .continuous_observations = {{-256}}};  // the first id after the texts
+    CHECK(error_of([&] { gato::prompt_of(lowest, gato::Next::text, tiny()); }).starts_with("gato: the last observation"));
 }
 
 // The logits of the next token, by the full pass over episodes that include the tokens generated so far.
@@ -338,6 +340,9 @@ TEST_CASE(
     CHECK_THROWS_WITH(gato::tokens_of_ids({1, 22}, tiny()), "gato: token 22 is outside 0 ... 21");
     CHECK_THROWS_WITH(gato::tokens_of_ids({1, -3}, tiny()), "gato: token -3 is outside 0 ... 21");
     CHECK(gato::tokens_of_ids({}, tiny()).empty());
+    const std::vector<gato::Token> observed = gato::tokens_of_ids({8, 9}, tiny());
+    CHECK(observed[0].is_target);        // the last id of the texts
+    CHECK_FALSE(observed[1].is_target);  // the first of the numbers
     CHECK_THROWS_WITH(gato::tokens_of_ids({1, -1, 20, -1}, tiny()),
                       "gato: a second separator in one time step; a step is an observation, a separator, actions");
     CHECK_THROWS_WITH(gato::tokens_of_ids({1, -2, 2}, tiny()),

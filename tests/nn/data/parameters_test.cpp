@@ -150,6 +150,8 @@ static Parameters every_layout(Random& random) {
             {"heads", {3, 2, 4}, Stored::in_by_rest, {matrix(3, 5), matrix(3, 3)}},
             {"biases", {2, 4}, Stored::one_row, {matrix(1, 8)}},
             {"up", {3, 5, 2, 3}, Stored::deconvolution, {matrix(3, 30)}},
+            {"grey_patch", {4, 1, 2, 5}, Stored::patches, {matrix(10, 4)}},
+            {"grey_up", {3, 1, 2, 3}, Stored::deconvolution, {matrix(3, 6)}},
             {"by_head", {18, 4}, Stored::out_by_in, {matrix(4, 6), matrix(4, 6), matrix(4, 6)}, columns_head_by_head(3, 2, 3)},
             {"pairs", {4, 16}, Stored::as_it_is, {matrix(4, 16)}, columns_of_pairs(2, 8)},
             {"point", {4, 3, 1}, Stored::out_by_in, {matrix(3, 4)}},

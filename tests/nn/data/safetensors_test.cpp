@@ -257,6 +257,8 @@ TEST_CASE("Safetensors: an inconsistent header is refused before anything is all
     CHECK(refusal(file_bytes("{\"x\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}}", "x")) ==
           ": tensor \"x\": data_offsets [0, 2], but the file holds 1 bytes of data; perhaps a download that broke off");
     const std::string x = "\"x\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}";
+    CHECK(refusal(file_bytes("{" + x + ",\"y\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[2,4]}}", "abcd")) ==
+          ": tensor \"y\": shape (1) of U8 takes 1 bytes, data_offsets span 2");
     CHECK(refusal(file_bytes("{" + x + ",\"y\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[1,3]}}", "abc")) ==
           ": tensor \"y\" begins at byte 1 of the data, the one before it ends at 2");
     CHECK(refusal(file_bytes("{" + x + ",\"y\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[3,4]}}", "abcd")) ==

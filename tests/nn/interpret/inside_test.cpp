@@ -340,6 +340,13 @@ TEST_CASE("follow: a run that does not use the stack, and an output that does no
         },
         wrong, {{.row = 1, .column = 0}});
     CHECK(identical(none.gradients[0], Matrix(4, 2)));
+    // Outputs that are the attention weights themselves: 1 at each that was asked for.
+    const Inspection itself = follow(
+        [&] {
+            return gpt::forward({0, 1, 0, 2}, 2, toy.w, toy.config).decoder.blocks[0].attention.weights;
+        },
+        wrong, {{.row = 3, .column = 1}, {.row = 2, .column = 0}});
+    CHECK(identical(itself.gradients[0], Matrix{{0, 0}, {0, 0}, {1, 0}, {0, 1}}));
     wrong.stack = "encoder";
     CHECK_THROWS_WITH(follow(run, wrong),
                       "follow: the run did not come through block 0 of stack \"encoder\" (see hook.h for the names of stacks)");

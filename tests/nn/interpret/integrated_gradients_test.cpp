@@ -243,6 +243,12 @@ TEST_CASE("attribute: an output that does not depend on the input attributes not
     CHECK(identical(ig::attribute(constant, Matrix(2, 3, 1), Matrix(2, 3), points, 1).attributions, Matrix(2, 3)));
 }
 
+TEST_CASE("normalised_totals: the row sums of each group, divided by their length; zeros stay") {
+    // row sums 3 and 4, 0 and 0, 12 and -9
+    const Matrix attributions{{2, 1}, {4, 0}, {1, -1}, {0, 0}, {5, 7}, {0, -9}};
+    check_close("totals", ig::normalised_totals(attributions, 3), Matrix{{0.6f}, {0.8f}, {0}, {0}, {0.8f}, {-0.6f}});
+}
+
 TEST_CASE("normalised_totals: rows that do not split into groups are refused") {
     CHECK_THROWS_WITH(ig::normalised_totals(Matrix(3, 2), 2),
                       "integrated_gradients: 2 groups of the rows of (3, 2), all must have the same number of rows");

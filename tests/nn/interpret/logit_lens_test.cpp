@@ -145,6 +145,11 @@ TEST_CASE("folded: by hand, two features and three tokens") {
     const logit_lens::Unembedding folded = logit_lens::folded(small_readout());
     check_close("U", folded.U, Matrix{{1, -0.5f, 0.5f}, {-1, 0.5f, -0.5f}});
     check_close("c", folded.c, Matrix{{0.5f, 0, 0.5f}});
+    // without gain and bias: (1, 0), (0, 1), (1, 1), less their means
+    const logit_lens::Unembedding plain =
+        logit_lens::folded({.norm = {}, .eps = 0, .output_matrix = small_readout().output_matrix});
+    check_close("U", plain.U, Matrix{{0.5f, -0.5f, 0}, {-0.5f, 0.5f, 0}});
+    CHECK(identical(plain.c, Matrix(1, 3)));
 }
 
 TEST_CASE("frozen_logits: the final residual stream gives the model's logits; half of it gives half of them, up to c") {

@@ -18,6 +18,7 @@ TEST_CASE("ridge_probe: linearly separable classes are separated, also with a co
         for (float& x : test) x += offset;
         CHECK(ridge_probe(features, labels, test, test_labels, 2) > 0.9);
     }
+    CHECK(ridge_probe({{-1}, {1}}, {0, 1}, {{-2}, {2}, {3}, {4}}, {0, 1, 0, 1}, 2) == 0.75);
 }
 
 TEST_CASE("ridge_probe: with fewer rows than features, the smaller system of equations gives the same classifier") {
