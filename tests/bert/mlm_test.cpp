@@ -34,6 +34,7 @@ TEST_SUITE("mlm") {
         const mlm::Draws border{
             .u_select = {{0.25f, 0.2f}}, .u_mask = Matrix(1, 2), .u_random = Matrix(1, 2), .random_tokens = {1, 1}};
         CHECK(mlm::corrupt_batch({10, 11}, {0, 0}, border, {.select = 0.25}).positions == std::vector<int>{1});
+        CHECK(mlm::corrupt_batch({10, 11}, {0, 0}, border, {.select = 0.5}).positions == std::vector<int>{0, 1});
     }
 
     TEST_CASE("corrupt_candidates: takes a fixed number in the order of the permutation, one draw per selected token") {
@@ -49,6 +50,9 @@ TEST_SUITE("mlm") {
         CHECK(corrupted.ids == std::vector<int>{2, MASK, 11, 12, 32, 14, 15, 16, 17, 3});
         CHECK(corrupted.positions == std::vector<int>{1, 4, 8});
         CHECK(mlm::labels_at_positions(corrupted) == std::vector<int>{10, 13, 17});
+        // a draw of exactly `mask` is not below it
+        const mlm::CandidateDraws border{.permutation = {0}, .u_mask = {{0.5f}}, .u_keep = {{0}}, .random_tokens = {30}};
+        CHECK(mlm::corrupt_candidates({10}, {0}, border, {.mask = 0.5, .mask_id = MASK}).ids == std::vector<int>{10});
     }
 
     TEST_CASE(

@@ -305,6 +305,7 @@ TEST_SUITE("tokenizer_gpt2") {
         CHECK(error(R"({"he": 259})") == "a: line 1: \"he\" has the number 259, vocab.json gives it 257");
         CHECK(error(R"({"Ā": 259})") == "a: line 1: \"Ā\" has the number 259, vocab.json gives it 188");  // the byte 0
         CHECK(error(R"({"!": 259})") == "a: line 1: \"!\" has the number 259, vocab.json gives it 0");
+        CHECK(error(R"({"!": 0})") == "");
         CHECK(error(R"({"<|endoftext|>": 259})") == "a: line 1: \"<|endoftext|>\" has the number 259, vocab.json gives it 258");
         CHECK(error(R"({"a b": 259, "[PAD]": 259})") == "a: line 1: the number 259 is given to \"a b\" and to \"[PAD]\"");
         bpe::add_tokens(vocabulary, R"({"[PAD]": 260, "a b": 259})", "a");
@@ -666,6 +667,7 @@ TEST_SUITE("bpe_training") {
         CHECK(bpe::train("", 5).steps.empty());
         CHECK(bpe::train("abc", 0).ids == std::vector<int>{'a', 'b', 'c'});
         CHECK(bpe::train("abc", 0).steps.empty());
+        CHECK(bpe::train_textbook("abc", 0).steps.empty());
         CHECK_THROWS_WITH(bpe::train("abc", -1), "bpe::train: -1 merges; the number must not be negative");
     }
 

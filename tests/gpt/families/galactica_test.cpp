@@ -89,6 +89,7 @@ TEST_CASE("pieces: the examples of section 3.1, row by row") {
 TEST_CASE(
     "pieces: a point is a token only between digits; other special tokens inside a sequence are split; an open one ends with the text") {
     CHECK(shown("It is 3. Or .5") == "It is {3}. Or .{5}");
+    CHECK(shown("1.9") == "{1}{.}{9}");  // the last character of the text
     CHECK(shown("[START_DNA]C<work>") == "{[START_DNA]}{C}{<}{w}{o}{r}{k}{>}");
     CHECK(shown("[START_AMINO]M\xc3\xa9") == "{[START_AMINO]}{M}{\xc3\xa9}");  // two bytes are one character
     CHECK(shown("[START_ELSE]x") == "[START_ELSE]x");

@@ -207,6 +207,7 @@ TEST_CASE("make_batch: part A attends to A only, part B to A and to earlier toke
     CHECK(batch.targets == std::vector<int>{6, 1, 8, 7, 5, 6, 1, 9, 5, 0});
     CHECK(batch.loss_mask == std::vector<int>{0, 0, 0, 1, 1, 0, 0, 1, 1, 0});
     CHECK(batch.positions == std::vector<int>{0, 1, 2, 1, 1, 0, 1, 1, 1, 0});
+    CHECK(batch.block_positions == std::vector<int>{0, 0, 0, 1, 2, 0, 0, 1, 2, 0});
     CHECK(integers_of(batch.may) == std::vector<int>{1, 1, 1, 0, 0, 1, 1, 1, 0, 0, 1, 1, 1, 0, 0, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1,
                                                      1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 1, 1, 1, 0, 0, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1});
     CHECK_THROWS_WITH(glm::make_batch({}), "glm: there is no sequence; give at least one");
@@ -431,6 +432,8 @@ TEST_CASE("glm: rejects an inconsistent config or batch, and names the reason") 
           "glm: 1 sequences of 3 tokens, but 3 tokens, 3 positions, 3 block positions, and a mask for 2 queries");
     CHECK(refusal([](glm::Batch& one) { one = {}; }) ==
           "glm: 0 sequences of 0 tokens, but 0 tokens, 0 positions, 0 block positions, and a mask for 0 queries");
+    const glm::Batch one_token = glm::make_batch({glm::cut_spans({6}, {}, {}, 1, special)});
+    CHECK(glm::forward(one_token, tiny_weights(glm::Version::glm), config).logits.rows() == 1);
     CHECK(without_place(error_of([&] {
               glm::forward(glm::to_be_continued(make_batch({{13, 1, 4}}), config), tiny_weights(glm::Version::glm), config);
           })) == "embed: id 13 is outside a table of 13 rows, counted from 0");

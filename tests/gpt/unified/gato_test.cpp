@@ -365,6 +365,10 @@ TEST_CASE(
     check_close("prompt", slice_rows(first, 0, 1), episodes.read(episodes.prompts()));
     gato::Reader alone({prompts[0]}, w, config, 9);
     check_close("one prompt", alone.read(alone.prompts()), slice_rows(first, 0, 1));
+    gato::Reader of_one_token({gato::tokens_of_ids({7}, config)}, w, config, 9);
+    of_one_token.read(of_one_token.prompts());
+    check_close("after a prompt of one token", of_one_token.read(equal_batch({8}, 1)),
+                next_logits({.text = {{7, 8}}}, gato::Next::text, w, config));
     TokenBatch whole = both.prompts();
     const TokenBatch generated = equal_batch({8, 2, 20, 21}, 2);
     append(whole, generated);
@@ -438,6 +442,9 @@ TEST_CASE(
     const auto table = [&](const gato::Config& config) { return gato::parameters(gato::make_weights(config, random), config); };
     for (const std::string& path : golden_files("gato"))
         check_given_settings(config_of_fixture(Golden(path)), table, gato::config_of, "the number of text tokens");
+    gato::Config two_channels = tiny();  // the kernels of the patches have a side of 3
+    two_channels.channels = 2;
+    check_given_settings(two_channels, table, gato::config_of, "the number of text tokens");
 }
 
 TEST_CASE("gato: values without a bin, bins without a value and patches without a position are refused") {

@@ -335,7 +335,8 @@ TEST_CASE("t5: loads bfloat16 in three shards, tied (2019) and gated (1.1); empt
         CHECK(found.tied == !gated);
         CHECK(found.activation == config.activation);
         const t5::Weights other = t5::empty_weights(found);
-        for (const float x : other.token_embedding.value()) REQUIRE(x == 0);
+        for (const Var& table : {other.token_embedding, other.encoder_distances, other.decoder_distances, other.output})
+            for (const float x : table.value()) REQUIRE(x == 0);
         load(t5::parameters(other, found), file, t5::load_rules(found));
         CHECK(identical(t5::forward(two_sources, target, other, found).decoder.logits.value(), logits));
 
@@ -366,6 +367,14 @@ TEST_CASE("t5: loads bfloat16 in three shards, tied (2019) and gated (1.1); empt
     }
 }
 
+TEST_CASE("t5: config_of finds the width of a single head") {
+    t5::Config config = tiny();
+    config.heads = 1;
+    const TemporaryFolder folder;
+    save(t5::parameters(tiny_weights(config), config), folder.path("f"), t5::metadata(config));
+    CHECK(t5::config_of(Safetensors(folder.path("f"))).head_width == config.head_width);
+}
+
 TEST_CASE("t5: rejects an inconsistent config or batch, and names the reason") {
     Random random;
     CHECK_THROWS_WITH(t5::make_weights({.vocabulary = 0}, random),
@@ -374,6 +383,19 @@ TEST_CASE("t5: rejects an inconsistent config or batch, and names the reason") {
     CHECK_THROWS_WITH(t5::make_weights({.buckets = 32, .max_distance = 16}, random),
                       "t5: 32 buckets up to distance 16: there must be at least 4, and half of them fewer than the distance");
     CHECK_THROWS_WITH(t5::make_weights({.start_token = 32128}, random), "t5: special token 32128 is not one of 32128 tokens");
+    CHECK_NOTHROW(t5::make_weights({.vocabulary = 1,
+                                    .width = 1,
+                                    .encoder_depth = 0,
+                                    .decoder_depth = 0,
+                                    .heads = 1,
+                                    .head_width = 1,
+                                    .mlp_width = 1,
+                                    .buckets = 4,
+                                    .max_distance = 3,
+                                    .padding_token = 0,
+                                    .end_token = 0,
+                                    .start_token = 0},
+                                   random));  // the smallest
     const t5::Config config = tiny();
     const t5::Weights w = tiny_weights(config);
     CHECK_THROWS_WITH(t5::forward(two_sources, equal_batch({0}, 1), w, config), "t5: 1 targets for 2 sources, each needs one");

@@ -35,6 +35,7 @@ TEST_CASE("parse_image: the same image in all four formats, with comments") {
     const Image p2 = parse_image("P2 # a comment\n# another\n2 2\n255\n0 51\n255 102\n", "x");
     CHECK(shape(p2) == "2 x 2 x 1");
     check_pixels(p2, grey);
+    check_pixels(parse_image("P2 2 2 255 0 51 255 102 # the file ends here", "x"), grey);
     check_pixels(parse_image(std::string("P5\n2 2\n255\n\0\x33\xFF\x66", 15), "x"), grey);
     check_pixels(parse_image(std::string("P5#c\n2#c\n 2 255\n\0\x33\xFF\x66", 20), "x"), grey);
     const Image p3 = parse_image("P3 1 2 10  0 5 10  1 2 3", "x");

@@ -63,6 +63,7 @@ TEST_CASE("Json: a value of another type is refused with its type and line") {
     const Json value = parse_json("{\"a\":\n [1.5, \"b\", 3000000000]}", "x");
     CHECK_THROWS_WITH(value.at("a").as_string(), "json: line 2: a string is needed, this is an array");
     CHECK_THROWS_WITH(value.at("b"), "json: line 1: the object has no member \"b\"");
+    CHECK(parse_json("\n[1]", "x").line == 2);
     CHECK_THROWS_WITH(value.at("a").find("b"), "json: line 2: an object is needed, this is an array");
     CHECK_THROWS_WITH(value.at("a").items[0].as_integer(),
                       "json: line 2: a whole number of at most 64 bits is needed, this is 1.500000");

@@ -44,6 +44,13 @@ TEST_CASE("unpatchify: the inverse of patchify") {
     CHECK(unpatchify(patchify(image, 1), 1, 2, 4, 2).pixels == image.pixels);
     CHECK(shape(unpatchify(Matrix(0, 8), 2, 0, 4, 2)) == "0 x 4 x 2");
     CHECK(shape(unpatchify(Matrix(0, 8), 2, 4, 0, 2)) == "4 x 0 x 2");
+    const PatchGrid grid{.height = 2, .width = 4, .patch_size = 2, .channels = 2};
+    Image other = image;
+    for (float& x : other.pixels) x += 0.5f;
+    const std::vector<Image> both = unpatchify_all(patchify_all({image, other}, grid, "test"), grid);
+    REQUIRE(both.size() == 2);
+    CHECK(both[0].pixels == image.pixels);
+    CHECK(both[1].pixels == other.pixels);
 }
 
 TEST_CASE("patchify, unpatchify: sizes that do not fit are refused") {

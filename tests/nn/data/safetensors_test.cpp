@@ -218,6 +218,7 @@ TEST_CASE("write_safetensors: names, shapes and numbers that do not fit are refu
 TEST_CASE("Safetensors: an inconsistent header is refused before anything is allocated") {
     const std::string four(4, 'x');
     CHECK(refusal("") == ": is empty, a safetensors file is needed; perhaps a download that broke off");
+    CHECK(refusal("x") == ": 1 bytes are too few for a safetensors file; perhaps a download that broke off");
     CHECK(refusal("1234567") == ": 7 bytes are too few for a safetensors file; perhaps a download that broke off");
     CHECK(
         refusal(std::string(8, '\xFF')) ==

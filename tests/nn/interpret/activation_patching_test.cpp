@@ -199,12 +199,13 @@ TEST_CASE("Patch: patching a token changes no earlier logit, and leaves nothing 
         CHECK(difference(slice_rows(logits, 3, 1), slice_rows(corrupted.logits, 3, 1)) != "");
     }
     CHECK(identical(patching::record(corrupted_run).logits, corrupted.logits));
-    const auto with_columns = [&](int first) {
-        const patching::Patch two({{.block = 1, .step = "input", .first_col = first, .cols = 2}}, clean);
+    const auto with_columns = [&](int first, int cols = 2) {
+        const patching::Patch some({{.block = 1, .step = "input", .first_col = first, .cols = cols}}, clean);
         return error_of([&] { corrupted_run.logits(); });
     };
     CHECK(with_columns(0).empty());
     CHECK(with_columns(6).empty());
+    CHECK(with_columns(7, 1).empty());
     CHECK(with_columns(-1) == "activation_patching: columns -1 to 1 of step input, which is (5, 8); they are counted from 0");
     CHECK(with_columns(7) == "activation_patching: columns 7 to 9 of step input, which is (5, 8); they are counted from 0");
     const patching::Patch beyond({{.block = 1, .step = "input", .rows = {5}}}, clean);
@@ -331,6 +332,7 @@ TEST_CASE("activation_patching: tokens, heads, windows and answers that do not e
     const patching::Sizes two{.sequences = 2, .length = 3, .depth = 1, .heads = 2};
     CHECK(patching::head_site(two, "weights", 0, 1, 3).rows == std::vector<int>{3, 4, 5, 9, 10, 11});
     CHECK(patching::head_site(two, "weights", 0, 1, 3, 0).rows == std::vector<int>{3, 9});
+    CHECK(patching::head_site({1, 1, 1, 1}, "query", 0, 0, 1).cols == 1);
     CHECK_THROWS_WITH(patching::head_site(sizes, "context", 0, 2, 8),
                       "activation_patching: head 2 of block 0, there are 2 blocks of 2 heads, counted from 0");
     CHECK_THROWS_WITH(patching::head_site(sizes, "context", 2, 0, 8),

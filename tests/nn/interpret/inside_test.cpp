@@ -260,13 +260,16 @@ TEST_CASE("inside: every method of this folder finds the one relevant token, by 
     const Matrix s = logit_lens::final_scale(trace.residual_streams[1], readout);
     const logit_lens::Unembedding unembedding = logit_lens::folded(readout);
     float of_head = 0, sum = unembedding.c[1] - unembedding.c[2];
+    std::vector<std::string> names;
     for (const logit_lens::Part& part : logit_lens::parts_of(trace, inside)) {
+        names.push_back(part.name);
         const Matrix logits = logit_lens::contribution(part, {3}, s, unembedding);
         sum += logits[1] - logits[2];
         if (part.name == "L0H0") of_head = logits[1] - logits[2];
     }
     CHECK(sum == Approx(after(3, 1) - after(3, 2)).epsilon(1e-4));
     CHECK(of_head == Approx(sum).epsilon(1e-3));
+    CHECK(names == std::vector<std::string>{"L0H0", "0_mlp_out", "embed", "bias"});
 
     // and token 1 restores it
     namespace patching = activation_patching;

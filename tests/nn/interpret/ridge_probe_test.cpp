@@ -33,6 +33,13 @@ TEST_CASE("ridge_probe: with fewer rows than features, the smaller system of equ
               ridge_probe(wide, labels, asked_wide, all_first, 2, lambda));
 }
 
+TEST_CASE("ridge_probe: the border between two points, by hand; and a single point") {
+    // targets 1 and -1 of class 0 at x = 2 and -1, ridge 2 lambda = 1: (6 1; 1 3) (w, b) = (3, 0), w = 9 / 17, b = -3 / 17: x = 1/3
+    const Matrix features{{2}, {-1}}, asked{{0.32f}, {0.35f}};
+    CHECK(ridge_probe(features, {0, 1}, asked, {1, 0}, 2, 0.5) == 1);
+    CHECK(ridge_probe({{1, 2}}, {1}, {{1, 2}, {3, 4}}, {1, 1}, 2) == 1);
+}
+
 TEST_CASE("ridge_probe: uninformative features give chance") {
     Random random(2);
     const Matrix features = normal_matrix(random, 800, 3), test = normal_matrix(random, 800, 3);

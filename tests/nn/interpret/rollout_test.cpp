@@ -249,6 +249,7 @@ TEST_CASE("products, max_flows: by hand, two layers and two tokens, each attendi
     // from token 0 to input 0: 1/2 through token 0, and 1/2 through token 1, whose edge to input 0 has capacity 1/2
     check_close("flow", slice_rows(flow, 0, 1), Matrix{{1, 0.5f}});
     check_close("shares", slice_rows(rollout::rows_divided_by_sums(flow), 0, 1), Matrix{{2 / 3.0f, 1 / 3.0f}});
+    check_close("zeros stay", rollout::rows_divided_by_sums({{0, 0}, {1, 3}}), Matrix{{0, 0}, {0.25f, 0.75f}});
 }
 
 TEST_CASE("max_flows: flow along one path may be undone to make room for another") {

@@ -34,6 +34,7 @@ TEST_CASE("sampling_probabilities: top-k keeps the k likeliest tokens and all eq
     check_close("2", sampling_probabilities(halves, {.top_k = 2}), {{2 / 3.f, 0, 1 / 3.f, 0}});
     check_close("3 is 4, two are equal", sampling_probabilities(halves, {.top_k = 3}), {{0.5f, 0.125f, 0.25f, 0.125f}});
     check_close("9 of 4", sampling_probabilities(halves, {.top_k = 9}), {{0.5f, 0.125f, 0.25f, 0.125f}});
+    check_close("not the first", sampling_probabilities({{0, 2, 1}}, {.top_k = 1}), {{0, 1, 0}});
 }
 
 TEST_CASE("sampling_probabilities: top-p keeps the fewest tokens that reach p, including the one that crosses it, at least one") {

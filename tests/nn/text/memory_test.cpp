@@ -37,6 +37,10 @@ TEST_CASE("select_sequences: the memory continues from the chosen sequences") {
     CHECK(chosen.sequences == 3);
     CHECK(chosen.seen.ids == std::vector<int>{0, 5, 0, 5, 7, 8});
     CHECK(chosen.blocks[0].sequences == 3);
+    Memory of_one_token = make_memory(1, 2, 3, 4);
+    CHECK(select_sequences(of_one_token, {1, 1, 0}).sequences == 3);  // before anything is read
+    read_next(of_one_token, make_batch({{7}, {5}}), "test");
+    CHECK(select_sequences(of_one_token, {1, 0}).seen.ids == std::vector<int>{5, 7});
 }
 
 TEST_CASE("last_rows: the last row of each sequence") {
