@@ -1,6 +1,8 @@
 // bpe_test.cpp: worked examples, every case of the published encoder's fixtures, and classic mistakes shown to be caught.
 #include "gpt/bpe.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -10,9 +12,11 @@
 #include "nn/data/file.h"
 #include "nn/data/json.h"
 #include "nn/data/text.h"
+#include "nn/training/progress.h"
 #include "tests/golden.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
+#include "tests/this_process.h"
 
 using bpe::ByteOrder;
 using bpe::Pair;
@@ -668,6 +672,7 @@ TEST_SUITE("bpe_training") {
         CHECK(bpe::train("abc", 0).ids == std::vector<int>{'a', 'b', 'c'});
         CHECK(bpe::train("abc", 0).steps.empty());
         CHECK(bpe::train_textbook("abc", 0).steps.empty());
+        CHECK_THROWS_WITH(bpe::train_textbook("abc", -1), "bpe::train: -1 merges; the number must not be negative");
         CHECK_THROWS_WITH(bpe::train("abc", -1), "bpe::train: -1 merges; the number must not be negative");
     }
 
@@ -687,6 +692,16 @@ TEST_SUITE("bpe_training") {
             CHECK(std::equal(fast.steps.begin(), fast.steps.end(), textbook.steps.begin(), textbook.steps.end(), same_step));
             CHECK(fast.ids == textbook.ids);
         }
+    }
+
+    TEST_CASE("train: shows its progress from the beginning, before the first merge") {
+        const TemporaryFolder folder;
+        {
+            const Redirected errors(STDERR_FILENO, folder.path("errors"));
+            Progress progress("merges", 2, true);
+            bpe::train("abab", 2, true, &progress);
+        }
+        CHECK(read_file(folder.path("errors")).starts_with("\r\x1b[Kmerges  [--------------------]  step 0 of 2"));
     }
 
     TEST_CASE("train: encoding the training text with the learned merges gives Training::ids") {

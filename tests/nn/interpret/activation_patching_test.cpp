@@ -345,6 +345,8 @@ TEST_CASE("activation_patching: tokens, heads, windows and answers that do not e
                       "finite, trap_nan(true) names the operation that made it");
     CHECK_THROWS_WITH(metric.differences(kept.logits),
                       "activation_patching: logits (5, 9) for 1 prompts of 4 tokens; each token needs a row");
+    const patching::Metric of_one_token{.right = {1}, .wrong = {2}, .length = 1};
+    CHECK(of_one_token.differences({{0, 5, 3}}) == std::vector<float>{2});
     CHECK_THROWS_WITH(patching::gradient_patch({}, kept, kept, sizes),
                       "gradient_patch: gradients of 0 blocks, there are 2; each needs one, see gradients_of_inputs");
     CHECK_THROWS_WITH(patching::causal_trace(run, kept, "output", 0, 1, sizes),

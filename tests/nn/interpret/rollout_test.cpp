@@ -265,6 +265,8 @@ TEST_CASE("discarded: the smallest entries become 0; spare_first keeps entry [0,
     const Matrix m{{0.1f, 0.4f}, {0.3f, 0.2f}};
     check_close("half", rollout::discarded(m, 0.5, false), Matrix{{0, 0.4f}, {0.3f, 0}});
     check_close("spared", rollout::discarded(m, 0.5, true), Matrix{{0.1f, 0.4f}, {0.3f, 0}});
+    check_close("of equal ones the first", rollout::discarded({{0.3f, 0.1f}, {0.1f, 0.4f}}, 0.25, false),
+                Matrix{{0.3f, 0}, {0.1f, 0.4f}});
     check_close("0.7 of 4 is 2", rollout::discarded(m, 0.7, false), Matrix{{0, 0.4f}, {0.3f, 0}});
     CHECK(identical(rollout::discarded(m, 1, false), Matrix(2, 2)));
     CHECK(identical(rollout::discarded(m, 0, false), m));

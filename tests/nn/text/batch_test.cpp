@@ -167,6 +167,7 @@ TEST_CASE("attending_to: queries of another text attend to all tokens of their s
     CHECK(attending_to(equal_batch({1, 2, 3, 4}, 2), 3).may.allows_all());
     CHECK_THROWS_WITH(attending_to(equal_batch({1, 2}, 2), 0),
                       "attending_to: 0 queries for each sequence, there must be at least 1");
+    CHECK(attending_to(equal_batch({1, 2}, 2), 1).segments.size() == 1);
 }
 
 TEST_CASE("require_fits, require_texts: an inconsistent batch is refused with place, numbers and rule") {

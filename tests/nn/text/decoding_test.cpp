@@ -148,6 +148,9 @@ TEST_CASE("sampling_probabilities: a NaN, or a row of minus infinities, is named
         CHECK_THROWS_WITH(
             sampling_probabilities({{1, 2, 3}, {1, not_a_number, not_a_number}}, sampling),
             "sampling: row 1: the logit of token 1 is NaN (2 of 3 are); look for a NaN or an infinity in the weights");
+        CHECK_THROWS_WITH(
+            sampling_probabilities({{not_a_number, 2}}, sampling),
+            "sampling: row 0: the logit of token 0 is NaN (1 of 2 are); look for a NaN or an infinity in the weights");
         CHECK_THROWS_WITH(sampling_probabilities({{-infinity, -infinity}}, sampling),
                           "sampling: row 0: all 2 logits are minus infinity, so that no token can follow");
     }
