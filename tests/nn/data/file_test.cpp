@@ -258,6 +258,19 @@ TEST_CASE("AtomicFile: the part file of a killed process is removed by the next 
     CHECK(folder.names() == std::vector<std::string>{"f", "f.part", "f.part12x", "g.part123"});
 }
 
+TEST_CASE("write_file_atomically: standard input may be closed, so that descriptor 0 is a file like any other") {
+    const TemporaryFolder folder;
+    folder.file("f.part123", "left behind");
+    const int input = dup(STDIN_FILENO);
+    close(STDIN_FILENO);
+    const std::string error = error_of([&] { write_file_atomically(folder.path("f"), "new"); });
+    dup2(input, STDIN_FILENO);
+    close(input);
+    CHECK(error == "");
+    CHECK(read_file(folder.path("f")) == "new");
+    CHECK(folder.names() == std::vector<std::string>{"f"});
+}
+
 TEST_CASE("read_file, AtomicFile, is_file: a path with a byte 0 is refused, and no other file is opened") {
     const TemporaryFolder folder;
     const std::string path = folder.file("a", "a") + std::string("\0.txt", 5);
