@@ -260,6 +260,8 @@ TEST_CASE("llama: every invalid size or factor is refused by itself, the smalles
              {{.depth = -1}, "llama: 32000 tokens, width 4096, depth -1, inner width 11008: sizes must be positive"},
              {{.mlp_width = 0}, "llama: 32000 tokens, width 4096, depth 32, inner width 0: sizes must be positive"},
              {{.heads = 0}, "llama: 0 heads must divide a width of 4096 into even parts, whose columns are turned in pairs"},
+             {{.width = 1, .heads = 1},
+              "llama: 1 heads must divide a width of 1 into even parts, whose columns are turned in pairs"},
              {{.width = 12, .heads = 5},
               "llama: 5 heads must divide a width of 12 into even parts, whose columns are turned in pairs"},
              {{.key_value_heads = 0}, "llama: 0 heads of keys and values must divide 32 heads"},

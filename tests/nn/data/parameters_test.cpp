@@ -245,6 +245,11 @@ TEST_CASE("LoadRules: optional prefixes, other endings, ignored endings, unexpec
     CHECK(error_of([&] {
               load(parameters, write({"h.norm.weight", "t.bias", "x.mask", "x"}), rules);
           }).ends_with("unexpected: x"));
+    const auto refusal_of = [&](const std::string& name) {
+        return error_of([&] { load(parameters, write({"h.norm.weight", "t.bias", name}), rules); });
+    };
+    CHECK(refusal_of(std::string(80, 'x')).ends_with("unexpected: " + std::string(80, 'x')));  // longer names are cut
+    CHECK(refusal_of(std::string(81, 'x')).ends_with("unexpected: \"" + std::string(60, 'x') + "\"... (81 bytes)"));
     LoadRules generous = rules;
     generous.allow_unexpected = true;
     load(parameters, write({"x", "h.norm.weight", "t.bias"}), generous);
