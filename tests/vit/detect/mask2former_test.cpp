@@ -556,6 +556,8 @@ TEST_CASE("sine_positions, forward, losses, panoptic: each argument check fails 
         change(changed[0]);
         return error_of([&] { losses(steps, changed, draws, tiny); });
     };
+    CHECK(refused_targets([](Target& t) { t = {1, 56, t.labels, t.masks}; }) == "");
+    CHECK(refused_targets([](Target& t) { t = {56, 1, t.labels, t.masks}; }) == "");
     const std::string each_row = " for 3 targets of 7 x 8; each is a row with one number a pixel";
     CHECK(refused_targets([](Target& t) { t.masks = Matrix(2, 56); }) == "mask2former: masks (2, 56)" + each_row);
     CHECK(refused_targets([](Target& t) { t.masks = Matrix(3, 55); }) == "mask2former: masks (3, 55)" + each_row);

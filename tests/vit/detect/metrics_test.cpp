@@ -31,6 +31,8 @@ TEST_CASE("average_precision: a second detection of the same object is wrong, on
     CHECK(average_precision(twice, {{0.49f}, {0.9f}}, {1}, 0.5f).correct == std::vector<char>{0, 1});
     // Each takes what it overlaps most of what is free: the second gets the other object.
     CHECK(average_precision(twice, {{0.9f, 0.6f}, {0.8f, 0.55f}}, {2}, 0.5f).correct == std::vector<char>{1, 1});
+    // Of two that it overlaps equally it takes the last: the first is free for the second detection, which only reaches that one.
+    CHECK(average_precision(twice, {{0.6f, 0.6f}, {0.7f, 0.1f}}, {2}, 0.5f).correct == std::vector<char>{1, 1});
 }
 
 TEST_CASE("average_precision: 0 without detections, -1 without objects") {
@@ -316,6 +318,8 @@ TEST_CASE("mean_average_precision, panoptic_quality: areas that are none and lab
                   mean_average_precision({found}, {object}, 1, 0.5f);
               }).ends_with(" in image 0, it must be finite and at least 0"));
     }
+    const BoxesOfImage empty{.corners = {{0, 0, 1, 1}}, .labels = {0}, .areas = {0}};
+    CHECK(mean_average_precision({found}, {empty}, 1, 0.5f) == 1);
     CHECK(error_of([] { panoptic_quality({}, {}, -1); }) == "panoptic_quality: of label -1, they are counted from 0");
 }
 

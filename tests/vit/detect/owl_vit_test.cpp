@@ -204,6 +204,12 @@ TEST_CASE("losses: without targets only the negatives remain; targets must be qu
     CHECK(identical(none.boxes.value(), Matrix(1, 1)));
     CHECK(identical(none.overlap.value(), Matrix(1, 1)));
     CHECK(none.matches[0].empty());
+    const Matrix box{{0.4f, 0.5f, 0.1f, 0.2f}};
+    const owl_vit::Losses one = owl_vit::losses(steps, {{{1}, box}}, config);  // divided by the one target
+    const float* const nearest = steps.boxes.value().row(one.matches[0][0].row);
+    float distance = 0;
+    for (int side = 0; side < 4; ++side) distance += std::abs(nearest[side] - box[side]);
+    CHECK(one.boxes.value()[0] == doctest::Approx(distance));
     CHECK(error_of([&] {
               owl_vit::losses(steps, {{{2}, {{0.5f, 0.5f, 0.1f, 0.1f}}}}, config);
           }) == "owl_vit: label 2 is not one of 2 queries, counted from 0");

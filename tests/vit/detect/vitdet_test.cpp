@@ -275,7 +275,7 @@ TEST_CASE("forward: fresh residual convolutions add nothing") {
     CHECK(identical(vitdet::forward({image}, w, tiny).last.pixels.value(),
                     vitdet::forward({image}, more, with).last.pixels.value()));
     const Parameters table = vitdet::parameters(more, with);  // and are called as in the published code
-    int found = 0;
+    int found = 0, norms = 0;
     for (const Parameter& entry : table) {
         const long numbers = std::accumulate(entry.shape.begin(), entry.shape.end(), 1L, std::multiplies<long>());
         CHECK_MESSAGE(published_value(entry).size() == static_cast<std::size_t>(numbers), entry.name);
@@ -283,6 +283,11 @@ TEST_CASE("forward: fresh residual convolutions add nothing") {
     for (const Parameter& entry : table)
         found += entry.name == "backbone.net.blocks.1.residual.conv2.weight" && entry.shape == std::vector<long>{4, 4, 3, 3};
     CHECK(found == 1);
+    for (const auto& [name, channels] : {std::pair{"norm1", 4}, {"norm2", 4}, {"norm3", 8}})
+        for (const Parameter& entry : table)
+            norms += entry.name.starts_with(std::string("backbone.net.blocks.1.residual.") + name) &&
+                     entry.shape == std::vector<long>{channels};
+    CHECK(norms == 6);  // a gain and a bias of each
 }
 
 TEST_CASE("level_number: log2 of the stride") {
@@ -363,6 +368,9 @@ TEST_CASE("vitdet: config_of reads every variant: without positions, windows or 
     vitdet::Config config = fixture;
     config.relative_positions = false;  // then the shapes do not determine the number of heads
     check_given_settings(config, table, vitdet::config_of, "the number of heads");
+    config = fixture;
+    config.heads = config.width;  // heads of width 1
+    check_given_settings(config, table, vitdet::config_of, window);
     config = fixture;
     config.window = 0;
     config.windowed = {};

@@ -493,9 +493,12 @@ TEST_CASE("plenoxels: NaN in rays and points, and invalid recipes, are refused")
     CHECK_THROWS_WITH(
         plenoxels::sample_rays(through_the_middle(), grid, {.step = 1e-30f}),
         "plenoxels: a step of 1e-30 voxels takes more than 2147483647 samples, the maximum of rows of a matrix; 0.5 is usual");
+    const Rays from_afar{{{-2e9f, 0, 0}}, {{1, 0, 0}}};  // samples are counted inside of the box alone
+    CHECK(plenoxels::sample_rays(from_afar, grid, {.step = 0.5f}).t.rows ==
+          plenoxels::sample_rays(through_the_middle(), grid, {.step = 0.5f}).t.rows);
     CHECK_THROWS_WITH(
-        plenoxels::full_grid({5000, 5000, 5000}, {1, 1, 1}),
-        "plenoxels: a grid of 5000 x 5000 x 5000 voxels holds more than 2147483647, the maximum of rows of a matrix");
+        plenoxels::full_grid({4000, 5000, 6000}, {1, 1, 1}),
+        "plenoxels: a grid of 4000 x 5000 x 6000 voxels holds more than 2147483647, the maximum of rows of a matrix");
     CHECK_THROWS_WITH(plenoxels::sample_rays(through_the_middle(), grid, {.step = INFINITY}),
                       "plenoxels: the step is inf voxels, it must be positive and finite; 0.5 is usual");
     CHECK_THROWS_WITH(plenoxels::sample_rays(through_the_middle(), grid, {.near_clip = NAN}),

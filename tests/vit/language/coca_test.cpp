@@ -277,6 +277,9 @@ TEST_CASE("coca: every invalid size or factor is refused by itself, the smallest
                                 .decoder_heads = 1,
                                 .eps = 0};
     CHECK_NOTHROW(coca::make_weights(smallest, random));
+    coca::Config two = tiny;
+    two.positions = 2;  // one for a token, one for [cls]
+    CHECK(coca::captions(tiny_images(1), coca::make_weights(two, random), two, 9, {.new_tokens = 1})[0].size() == 1);
 }
 
 TEST_CASE("config_of: a width of the heads that does not divide the image tower's is refused") {

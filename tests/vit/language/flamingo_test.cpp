@@ -289,6 +289,10 @@ TEST_CASE("make_weights: every invalid size of the gated layers is refused by it
     CHECK(refusal(&flamingo::Config::every, 4) == "flamingo: a new layer before every 4" + every);
     CHECK(refusal(&flamingo::Config::every, 1) == "");
     CHECK(refusal(&flamingo::Config::every, 3) == "");
+    flamingo::Config shallow = tiny;  // one block: the only one before which a layer can stand
+    shallow.language.depth = 1;
+    CHECK(error_of([&] { flamingo::make_weights(shallow, language, random); }) ==
+          "flamingo: a new layer before every 2th of 1 blocks; it must be 1 to that many");
     flamingo::Config third = tiny;
     third.every = 3;  // a gated layer before block 2 alone
     bool found = false;

@@ -155,6 +155,8 @@ TEST_CASE("scale_images: maps 0 ... 1 to -1 ... 1; a batch with values above 1 i
     CHECK(beit_v2::scale_images({image})[0].pixels == std::vector<float>{-1, 1});
     image.pixels = {0, 255};
     CHECK(beit_v2::scale_images({image})[0].pixels == std::vector<float>{-1, 1});
+    image.pixels = {0, 1.5f};
+    CHECK(beit_v2::scale_images({image})[0].pixels == std::vector<float>{-1, 1.5f / 127.5f - 1});
 }
 
 TEST_CASE("reconstruction_loss: the cosine of short vectors is that of long ones") {

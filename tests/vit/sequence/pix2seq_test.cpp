@@ -351,7 +351,7 @@ TEST_CASE("pix2seq: boxes, labels, draws and logits that would silently become o
     deeper.decoder_depth = tiny.decoder_depth + 1;
     const pix2seq::Vocabulary& v = tiny.vocabulary;
     const pix2seq::CorruptionDraws draws{{0}, {0.5f}, {0.5f}, {0.5f}};
-    const pix2seq::Objects no_number{{{0, NAN, 1, 1}}, {1}}, no_class{{{0, 0, 1, 1}}, {v.coordinate_shift}},
+    const pix2seq::Objects no_number{{{0, NAN, 1, 1}}, {1}}, no_class{{{0, 0, 1, 1}}, {v.coordinate_shift - v.base_shift}},
         good{{{0, 0, 1, 1}}, {1}};
     const float no_logits[] = {0, NAN};
     CHECK_THROWS_WITH(pix2seq::forward(two_images(), {1, 2}, w, deeper),
@@ -361,11 +361,11 @@ TEST_CASE("pix2seq: boxes, labels, draws and logits that would silently become o
                       "pix2seq: the boxes (1, 4) hold nan in row 0, column 1 (from 0); all must be finite, trap_nan(true) names "
                       "the operation that made it");
     CHECK_THROWS_WITH(pix2seq::make_sequence(no_class, 6, pix2seq::Corruption::random, draws, {}, v),
-                      "pix2seq: the label of object 0 is 8, there are 5, counted from 0 (an empty slot), and -1 (noise)");
+                      "pix2seq: the label of object 0 is 5, there are 5, counted from 0 (an empty slot), and -1 (noise)");
     CHECK_THROWS_WITH(pix2seq::make_sequence(good, 0, pix2seq::Corruption::random, draws, {}, v),
                       "pix2seq: a sequence of 0 tokens, it must have at least 1");
-    CHECK_THROWS_WITH(pix2seq::make_sequence(good, 6, pix2seq::Corruption::random, {{v.size}, {0.5f}, {0.5f}, {0.5f}}, {}, v),
-                      "pix2seq: the class drawn for object 0 is 20, there are 5, counted from 0");
+    CHECK_THROWS_WITH(pix2seq::make_sequence(good, 6, pix2seq::Corruption::random, {{5}, {0.5f}, {0.5f}, {0.5f}}, {}, v),
+                      "pix2seq: the class drawn for object 0 is 5, there are 5, counted from 0");
     CHECK_THROWS_WITH(pix2seq::with_noise(no_number, 2, {}, v),
                       "pix2seq: the boxes (1, 4) hold nan in row 0, column 1 (from 0); all must be finite, trap_nan(true) names "
                       "the operation that made it");

@@ -571,6 +571,9 @@ TEST_CASE(
         CHECK(error_of([&] {
                   unified_io::config_of(Safetensors(saved), {{"patch_size", "0"}});
               }) == saved + ": patches of side 0, it must be at least 1");
+        CHECK(error_of([&] {  // patches of 1 pixel are read as such
+                  unified_io::config_of(Safetensors(saved), {{"patch_size", "1"}});
+              }).starts_with("unified_io: " + std::to_string(config.grid.height * config.grid.width) + " patches"));
         CHECK(error_of([&] {
                   unified_io::config_of(Safetensors(saved), {{"image_size", "8,8,3"}});
               }) == saved + ": an image size of 3 numbers, it is one side, or height and width");
@@ -773,6 +776,7 @@ TEST_CASE("masks_of: a mean of 30 is black, distances of 100 are coloured, one o
     CHECK(kinds(100, 39, 41) == 1);
     CHECK(kinds(100, 25, 25) == 1);  // mean 50, distances 50, 25, 25: red only
     CHECK(kinds(100, 31, 31) == 2);  // mean 54, distances 46, 23, 23: gray and red
+    CHECK(kinds(28, 100, 25) == 2);  // mean 51, distances 23, 49, 26: gray and green
 }
 
 TEST_CASE("unified_io::VaeConfig: the defaults") {

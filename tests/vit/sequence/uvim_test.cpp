@@ -605,6 +605,7 @@ TEST_CASE("uvim: dictionaries, codes, grids, classes and kept positions that are
     CHECK_NOTHROW(check(uvim::Grid{1, 2147483647, 1, 1, 1}, "uvim"));
     CHECK(error_of([] { uvim::one_hot(some_labels(3), 0, tiny.grid); }) ==
           "uvim: an output of 0 classes, it must have at least 1");
+    CHECK(uvim::one_hot(std::vector<int>(24), 1, tiny.grid).cols == tiny.grid.area());
     const Matrix labels(4, 18);
     for (const int classes : {0, 4})
         CHECK(error_of([&] {
