@@ -23,6 +23,9 @@ TEST_CASE("draw_box: an outline inside the box, clipped to the image") {
     Image beyond(4, 6, 3);
     draw_box(beyond, {{0.5f, -1, 9, 0.5f}}, {1, 0, 0});
     CHECK(red_pixels(beyond) == "...###\n...###\n......\n......\n");
+    Image pixel(1, 1, 3);
+    draw_box(pixel, {{0, 0, 1, 1}}, {0.25f, 0.5f, 0.75f});
+    CHECK(pixel.pixels == std::vector<float>{0.25f, 0.5f, 0.75f});
     Image outside(2, 2, 3);
     draw_box(outside, {{2, 2, 3, 3}}, {1, 0, 0});
     draw_box(outside, {{0, 2, 1, 3}}, {1, 0, 0});  // below the image

@@ -170,6 +170,9 @@ TEST_CASE("attend: each argument check fails by itself, the smallest sizes are a
           "deformable: 0 levels, 1 points, both must be at least 1");
     CHECK(of_config({.width = 1, .heads = 1, .levels = 1, .points = 0}) ==
           "deformable: 1 levels, 0 points, both must be at least 1");
+    // as many offsets as an int can count: only the values are refused
+    CHECK(refusal(one, point, Matrix(1, 2), pixel, {}, {.width = 1, .heads = 1, .levels = 1, .points = 1073741823}) ==
+          "deformable: values (1, 2), the levels have 1 pixels of width 1");
     CHECK(refusal(one, point, one, {}, {}, least) == "deformable: 0 sizes for 1 levels, each needs one");
     CHECK(refusal(one, point, Matrix(1, 2), pixel, {}, least) ==
           "deformable: values (1, 2), the levels have 1 pixels of width 1");

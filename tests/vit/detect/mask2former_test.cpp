@@ -705,6 +705,7 @@ TEST_CASE("matching_cost, losses, certain_count, sine_positions: rows, points, l
         return error_of([&] { matching_cost(Matrix(logits, 3), Matrix(2, points), {label}, Matrix(1, of_target), tiny); });
     };
     CHECK(cost(2, 8, 1, 8).empty());
+    CHECK(cost(2, 1, 1, 1).empty());
     const std::string rows = "; each query and each target needs its row, both masks the same points";
     CHECK(cost(2, 8, 0, 7) == "matching_cost: class logits (2, 3), masks (2, 8) and (1, 7) of 1 targets" + rows);
     CHECK(cost(3, 8, 0, 8) == "matching_cost: class logits (3, 3), masks (2, 8) and (1, 8) of 1 targets" + rows);

@@ -22,6 +22,9 @@ TEST_CASE("assign: more queries than targets, more targets than queries, and no 
     const Matrix tall{{5, 5}, {1, 4}, {9, 9}, {2, 0}};  // rows 1 and 3 are the cheap ones
     CHECK(assign(tall) == std::vector<Matched>{{1, 0}, {3, 1}});
     CHECK(assign(transpose(tall)) == std::vector<Matched>{{0, 1}, {1, 3}});
+    // Where all cost the same, row k gets column k, as SciPy's linear_sum_assignment has it.
+    CHECK(assign(Matrix(2, 3, 7)) == std::vector<Matched>{{0, 0}, {1, 1}});
+    CHECK(assign(Matrix(3, 2, 7)) == std::vector<Matched>{{0, 0}, {1, 1}});
     CHECK(assign(Matrix(4, 0)).empty());
     CHECK(assign(Matrix(0, 4)).empty());
 }

@@ -231,9 +231,10 @@ TEST_CASE("codewords, average_sums, split_busiest: books without a count for eac
     CHECK(all({good.sums, Var(Matrix{{1}, {2}})}) == "codewords: sums (2, 2) and counts (2, 1)" + rule);
     CHECK(all({Var(Matrix(0, 2)), Var(Matrix(1, 0))}) == "codewords: sums (0, 2) and counts (1, 0)" + rule);
     for (const float count : {0.0f, -1.0f, NAN})
-        CHECK(error_of([&] {
-                  codewords({good.sums, Var(Matrix{{1, count}})});
-              }).ends_with(", nothing was assigned to it; split_busiest restarts such codes"));
+        for (const Matrix& counts : {Matrix{{1, count}}, Matrix{{count, 1}}})
+            CHECK(error_of([&] {
+                      codewords({good.sums, Var(counts)});
+                  }).ends_with(", nothing was assigned to it; split_busiest restarts such codes"));
     const auto split = [&](float min_count, float perturb) {
         SummedCodebook book = good;
         return error_of([&] { split_busiest(book, min_count, perturb, Matrix(1, 2)); });

@@ -573,7 +573,8 @@ TEST_CASE(
               }) == saved + ": patches of side 0, it must be at least 1");
         CHECK(error_of([&] {  // patches of 1 pixel are read as such
                   unified_io::config_of(Safetensors(saved), {{"patch_size", "1"}});
-              }).starts_with("unified_io: " + std::to_string(config.grid.height * config.grid.width) + " patches"));
+              })
+                  .starts_with("unified_io: " + std::to_string(config.grid.height * config.grid.width) + " patches"));
         CHECK(error_of([&] {
                   unified_io::config_of(Safetensors(saved), {{"image_size", "8,8,3"}});
               }) == saved + ": an image size of 3 numbers, it is one side, or height and width");
@@ -730,6 +731,7 @@ TEST_CASE("make_weights: standard deviations of T5: one over the root of the wid
     CHECK(ratio(block.mlp.gate.weight, 1 / 8.0) == doctest::Approx(1).epsilon(0.08));
     CHECK(ratio(block.mlp.expand.weight, 1 / 8.0) == doctest::Approx(1).epsilon(0.08));
     CHECK(ratio(block.mlp.contract.weight, 1 / 10.0) == doctest::Approx(1).epsilon(0.08));
+    CHECK(ratio(w.token_embedding, 1) == doctest::Approx(1).epsilon(0.08));
     CHECK(ratio(w.image_projection.weight, 1 / std::sqrt(12.0)) == doctest::Approx(1).epsilon(0.1));  // patches of 2 x 2 x 3
     for (const unified_io::Half* const half : {&w.encoder, &w.decoder}) {
         CHECK(ratio(half->position_query.weight, 1 / (8.0 * 3)) == doctest::Approx(1).epsilon(0.08));
@@ -775,6 +777,7 @@ TEST_CASE("masks_of: a mean of 30 is black, distances of 100 are coloured, one o
     CHECK(kinds(100, 40, 40) == 1);  // mean 60, distances 40, 20, 20: gray only
     CHECK(kinds(100, 39, 41) == 1);
     CHECK(kinds(100, 25, 25) == 1);  // mean 50, distances 50, 25, 25: red only
+    CHECK(kinds(99.6f, 24.9f, 24.9f) == 2);
     CHECK(kinds(100, 31, 31) == 2);  // mean 54, distances 46, 23, 23: gray and red
     CHECK(kinds(28, 100, 25) == 2);  // mean 51, distances 23, 49, 26: gray and green
 }
