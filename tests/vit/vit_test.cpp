@@ -402,6 +402,12 @@ TEST_CASE("make_weights, parameters: a single class has a classifier") {
     const vit::Weights w = vit::make_weights(single, random);
     CHECK(shape(w.classifier.weight.value()) == "(8, 1)");
     CHECK(vit::parameters(w, single).back().name == "classifier.bias");
+    const TemporaryFolder folder;
+    const std::string path = folder.path("vit_single.safetensors");
+    save(vit::parameters(w, single), path, vit::metadata(single));
+    CHECK(error_of([&] {
+              vit::config_of(Safetensors(path), {{"num_labels", "2"}});
+          }).starts_with("the given settings: num_labels is 2, but the tensors of "));
     const Image image = random_image(random, single);
     const vit::Steps steps = vit::forward({image}, w, single);
     REQUIRE(steps.logits.cols() == 1);

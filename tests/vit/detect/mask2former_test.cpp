@@ -618,6 +618,8 @@ TEST_CASE("instances, panoptic: ties and limits: the first of equal queries, mor
     // Probability 1/2 at the second pixel: inside the mask for panoptic, outside of it for instances.
     CHECK(panoptic({{9, 0}}, {{4, 0}}, {true}, 0.5f, 0.5f).ids == std::vector<int>{1, 1});
     CHECK(identical(instances({{9, 0}}, {{4, 0}}, 1)[0].mask, Matrix{{1, 0}}));
+    // That pixel belongs to another query: the first keeps one of the two pixels of its mask, too few.
+    CHECK(panoptic({{9, 0}, {9, 0}}, {{4, 0}, {-4, 4}}, {true}, 0.5f, 0.6f).ids == std::vector<int>{0, 1});
 }
 
 TEST_CASE("predict: a mask logit of 0, a probability of 1/2, blocks no pixel") {

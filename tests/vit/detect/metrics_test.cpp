@@ -58,6 +58,9 @@ TEST_CASE("average_precision: a detection takes a counted object before an ignor
     using enum ObjectKind;
     CHECK(average_precision(three, overlaps, {2}, 0.5f, {{counted, ignored}}).correct == std::vector<char>{1, 0});
     CHECK(average_precision(three, overlaps, {2}, 0.5f, {{counted, crowd}}).correct == std::vector<char>{1});
+    const std::vector<std::vector<float>> reversed{{1, 0.6f}, {0.9f, 0.9f}, {0.9f, 0.9f}};
+    CHECK(average_precision(three, reversed, {2}, 0.5f, {{ignored, counted}}).correct == std::vector<char>{1, 0});
+    CHECK(average_precision(three, reversed, {2}, 0.5f, {{crowd, counted}}).correct == std::vector<char>{1});
     CHECK(average_precision(three, overlaps, {2}, 0.5f, {{counted, counted}}).correct == std::vector<char>{1, 1, 0});
     CHECK(average_precision(three, overlaps, {2}, 0.5f, {{crowd, ignored}}).average == -1);  // nothing is to be found
     CHECK_THROWS_WITH(average_precision(three, overlaps, {2}, 0.5f, {{counted}}),

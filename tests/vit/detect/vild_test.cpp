@@ -149,6 +149,10 @@ TEST_CASE("training_losses: the logit of a novel class is 0, not excluded") {
     Matrix masked = steps.logits.value();
     masked(0, 2) = 0;
     CHECK(steps.text_loss.value()[0] == Approx(cross_entropy(masked, {1}).value()[0]));
+    masked = steps.logits.value();
+    masked(0, 1) = 0;  // the first class: column 0 is background
+    CHECK(vild::training_losses(regions, {2}, distillation, {0, 1, 1}, w, config).text_loss.value()[0] ==
+          Approx(cross_entropy(masked, {2}).value()[0]));
     CHECK(error_of([&] { vild::training_losses(regions, {1}, distillation, {1}, w, config); }) ==
           "vild: 1 marks of base classes for 3 classes, each needs one: 1 (base) or 0 (novel)");
     CHECK(error_of([&] {

@@ -443,6 +443,12 @@ TEST_CASE("check: every invalid size is refused by itself, the smallest valid on
                                .pyramid_channels = 0,
                                .eps = 0};
     CHECK_NOTHROW(vitdet::check(least));
+    CHECK_NOTHROW(vitdet::check({.window = 1}));
+    vitdet::Config thin = tiny;
+    thin.pyramid_channels = 1;
+    Random random(2);
+    const vitdet::Weights w = vitdet::make_weights(thin, random);
+    CHECK(vitdet::forward({random_image(random)}, w, thin).pyramid[0].channels() == 1);
     CHECK_NOTHROW(vitdet::check({.windowed = {0, 11}, .residual = {0, 11}}));
 }
 

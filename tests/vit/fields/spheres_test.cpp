@@ -139,6 +139,12 @@ TEST_CASE("draw_spheres: the colour of one ray, by hand: the diffuse light times
     CHECK(pixel(0, 0, 0) == Approx(0.599329).epsilon(1e-5));
     CHECK(pixel(0, 0, 1) == Approx(0.338243).epsilon(1e-5));
     CHECK(pixel(0, 0, 2) == Approx(0.164186).epsilon(1e-5));
+    // The same elsewhere; and of a red that is as bright as white, the sum is cut off at 1.
+    const std::vector<Sphere> moved{{{1, 2, -1}, 0.5, {1, 0.2, 0}}};
+    const Image bright = draw_spheres(moved, look_at({1, 5, -1}, {1, 2, -1}, {0, 0, 1}, 1, 1, 40), 1);
+    CHECK(bright(0, 0, 0) == 1);
+    CHECK(bright(0, 0, 1) == Approx(0.338243).epsilon(1e-5));
+    CHECK(bright(0, 0, 2) == Approx(0.164186).epsilon(1e-5));
 }
 
 TEST_CASE("draw_spheres: a radius that is not above 0 is refused") {

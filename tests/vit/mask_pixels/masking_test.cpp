@@ -141,6 +141,15 @@ TEST_CASE("draw_block_masks: a block has the least number of patches, and nothin
     draw_block_masks(used, 1, 4, 4, 0);
     permutation(unused, 16);
     CHECK(used.uniform() == unused.uniform());  // where nothing is masked no block is drawn
+    draw_block_masks(used, 1, 1, 6, 2);
+    for (int k = 0; k < 10 * 2; ++k) unused.uniform();  // ten attempts, of an area and a ratio: in a single row no block fits
+    permutation(unused, 6);
+    CHECK(used.uniform() == unused.uniform());
+    Random block(3), patch(3);
+    const Matrix single = draw_block_masks(block, 1, 8, 8, 1, 1);  // a block of one patch, for these draws
+    for (int k = 0; k < 2; ++k) patch.uniform();
+    const int row = patch.below(8), column = patch.below(8);
+    CHECK(single[row * 8 + column] == 1);
     CHECK(sum(draw_block_masks(random, 3, 4, 4, 16)).value()[0] == 48);
     CHECK(sum(draw_block_masks(random, 3, 1, 6, 2)).value()[0] == 6);
     CHECK(draw_block_masks(random, 0, 4, 4, 2).rows == 0);

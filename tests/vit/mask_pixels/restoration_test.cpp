@@ -29,6 +29,8 @@ TEST_CASE("errors: masked and visible pixels have separate means") {
     const Errors absolute = errors(predicted, originals, mask, 2, Measure::absolute);
     CHECK(absolute.masked == Approx(3));
     CHECK(absolute.visible == Approx(0.5));
+    CHECK(errors(predicted, originals, Matrix(2, 2, 1), 2, Measure::squared).visible == 0);  // there is no such pixel
+    CHECK(errors(predicted, originals, Matrix(2, 2), 2, Measure::squared).masked == 0);
 }
 
 TEST_CASE("mean_image: the mean of each pixel") {

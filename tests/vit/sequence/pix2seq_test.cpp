@@ -242,6 +242,8 @@ TEST_CASE("quantised: half goes to even, and the last bin is bins - 1") {
     CHECK(pix2seq::quantised(1, 9) == 8);
     CHECK(pix2seq::quantised(1.2f, 9) == 8);
     CHECK(pix2seq::dequantised(4, 9) == 0.5f);
+    CHECK(pix2seq::dequantised(9, 9) == 1);
+    CHECK(pix2seq::dequantised(-1, 9) == 0);
 }
 
 TEST_CASE("make_sequence: by hand, one object, one of noise, an empty slot") {
@@ -253,6 +255,17 @@ TEST_CASE("make_sequence: by hand, one object, one of noise, an empty slot") {
     CHECK(s.target == std::vector<int>{8, 10, 12, 16, 5, 8, 8, 16, 16, 2, 0, 0, 0, 0, 0, 0, 0});
     CHECK(s.input == std::vector<int>{1, 8, 10, 12, 16, 4, 8, 8, 16, 16, 6, 0, 0, 0, 0, 0, 0});
     CHECK(s.weights == std::vector<float>{1, 1, 1, 1, 1, 0, 0, 0, 0, 0.5f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f});
+    // Above 1/2 the real class, up to there another one: fake is token 2, the drawn class token 3 + 1.
+    const auto written = [&](pix2seq::Corruption corruption, float u) {
+        const pix2seq::CorruptionDraws one{.classes = {1}, .u_random = {u}, .u_real_or_fake = {u}, .u_real_or_random = {u}};
+        return pix2seq::make_sequence({{{0, 0, 1, 1}}, {2}}, 6, corruption, one, {}, small).input[5];
+    };
+    CHECK(written(pix2seq::Corruption::real_or_fake, 0.75f) == 5);
+    CHECK(written(pix2seq::Corruption::real_or_fake, 0.5f) == 2);
+    CHECK(written(pix2seq::Corruption::random_or_fake, 0.75f) == 4);
+    CHECK(written(pix2seq::Corruption::random_or_fake, 0.5f) == 2);
+    CHECK(written(pix2seq::Corruption::real_or_random_or_fake, 0.75f) == 5);
+    CHECK(written(pix2seq::Corruption::real_or_random_or_fake, 0.5f) == 2);
 }
 
 TEST_CASE("detections: the class is the most probable real class, also where noise was written") {
@@ -646,6 +659,7 @@ TEST_CASE("pix2seq::Config: the defaults") {
 
 TEST_CASE("nucleus: logits that are not given are refused") {
     CHECK(error_of([] { pix2seq::nucleus(nullptr, 2, 0.5f); }) == "nucleus: 2 logits are not given");
+    CHECK(error_of([] { pix2seq::nucleus(nullptr, 1, 0.5f); }) == "nucleus: 1 logits are not given");
 }
 
 TEST_CASE("quantised: more bins than a float tells apart are refused") {

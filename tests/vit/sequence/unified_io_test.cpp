@@ -318,6 +318,11 @@ TEST_CASE("masks_of: a run continues in the next row, and short runs are not obj
     CHECK(unified_io::masks_of(image).size() == 2);
     CHECK_THROWS_WITH(unified_io::masks_of(Image(2, 2, 1)),
                       "unified_io: masks are read from three colours, this image is 2 x 2 x 1");
+    Image begins(1, 24, 3);  // with a run of 10 pixels, then one of 11
+    for (int k = 0; k < 24; ++k) std::fill_n(&begins.pixels[3 * k], 3, k == 10 || k >= 22 ? 0.0f : 100.0f);
+    const std::vector<std::vector<int>> gray = unified_io::masks_of(begins);
+    REQUIRE(gray.size() == 1);
+    for (int k = 0; k < 24; ++k) CHECK(gray[0][k] == (k >= 11 && k < 22));
 }
 
 // --- properties ---
@@ -579,6 +584,11 @@ TEST_CASE(
                   unified_io::config_of(Safetensors(saved), {{"image_size", "8,8,3"}});
               }) == saved + ": an image size of 3 numbers, it is one side, or height and width");
     }
+    unified_io::Config other = tiny_config();
+    other.heads = other.vae.filters = other.vae.groups = 1;
+    other.image_buckets = 50;
+    other.max_image_distance = 60;
+    check_given_settings(other, table, unified_io::config_of, "the size of the images");
 }
 
 TEST_CASE("coordinate_of: an image without pixels is refused") {

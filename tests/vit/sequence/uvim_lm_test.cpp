@@ -6,6 +6,7 @@
 #include "nn/autograd/rearrange.h"
 #include "tests/fixture_views.h"
 #include "tests/nn/data/given_settings.h"
+#include "tests/nn/training/root_mean_square.h"
 
 TEST_SUITE_BEGIN("uvim_lm");
 
@@ -167,6 +168,7 @@ TEST_CASE(
                   uvim_lm::config_of(Safetensors(saved), {{"image_size", "8,8,3"}});
               }) == saved + ": an image size of 3 numbers, it is one side, or height and width");
     }
+    check_given_settings(tiny, table, uvim_lm::config_of, "the size of the images");  // patches of 2 x 3
 }
 
 TEST_CASE("uvim_lm: every invalid size or factor is refused by itself, the smallest valid one is accepted") {
@@ -196,7 +198,7 @@ TEST_CASE("uvim_lm: every invalid size or factor is refused by itself, the small
     CHECK_NOTHROW(uvim_lm::make_weights(smallest, random));
 }
 
-TEST_CASE("make_weights: learned positions have the standard deviation 1 / sqrt(D)") {
+TEST_CASE("make_weights: tokens have the standard deviation 1, learned positions 1 / sqrt(D)") {
     Random random(5);
     uvim_lm::Config config = tiny;
     config.learned_positions = true;
@@ -207,6 +209,7 @@ TEST_CASE("make_weights: learned positions have the standard deviation 1 / sqrt(
         for (const float x : positions.value()) squares += static_cast<double>(x) * x;
         CHECK(squares / static_cast<double>(positions.value().size()) * 64 == Approx(1).epsilon(0.2));
     }
+    CHECK(root_mean_square(w.token_embedding.value()) == Approx(1).epsilon(0.1));
 }
 
 TEST_CASE("uvim_lm::Config: the defaults") {
