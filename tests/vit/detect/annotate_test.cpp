@@ -99,6 +99,8 @@ TEST_CASE("annotate: invalid boxes, opacities above 1 and gaps below 0 are refus
                       "in_a_row: 0 images with 2 pixels between them; there must be at least 1, and the gap not negative");
     CHECK_THROWS_WITH(in_a_row({image, Image(3, 4, 3)}),
                       "in_a_row: 3 x 4 x 3 beside 4 x 4 x 3; all must have 3 channels and the same height, see enlarged");
+    CHECK_THROWS_WITH(in_a_column({image, Image(4, 5, 3)}),
+                      "in_a_column: 4 x 5 x 3 beside 4 x 4 x 3; all must have 3 channels and the same width, see enlarged");
 }
 
 TEST_CASE("enlarged, draw_box, with_segments, in_a_row: each argument check fails by itself, the limits are allowed") {

@@ -48,6 +48,9 @@ TEST_CASE("mean_average_precision: classes with objects count, boxes of another 
     // IoU 0.7: right at 0.50, 0.55, 0.60, 0.65, 0.70, so half of the ten thresholds.
     const std::vector<BoxesOfImage> one{{{{0, 0, 10, 1}}, {0}, {}}}, shorter{{{{0, 0, 7, 1}}, {0}, {1}}};
     CHECK(coco_average_precision(shorter, one, 1) == Approx(0.5));
+    // Of equal scores the first detection counts.
+    const std::vector<BoxesOfImage> equal{{{{0, 0, 10, 1}, {5, 5, 6, 6}}, {0, 0}, {1, 1}}};
+    CHECK(mean_average_precision(equal, one, 1, 0.5f, {.per_image = 1}) == 1);
 }
 
 TEST_CASE("average_precision: a detection takes a counted object before an ignored one, and a crowd as often as it is met") {
@@ -142,6 +145,8 @@ TEST_CASE("panoptic_quality: an IoU of exactly 1/2 does not match, and void pixe
     CHECK(panoptic_quality({{{1, 1, 0, 1}, {0}}}, {truth}, 0).segmentation == Approx(2.0 / 3));  // the void pixel is left out
     const PanopticImage pair{{1, 1}, {0}};
     CHECK(panoptic_quality({{{1, 0}, {0}}}, {pair}, 0).true_positives == 0);
+    CHECK(panoptic_quality({{{1, 0}, {0}}}, {pair}, 0).false_positives == 1);  // of one pixel
+    CHECK(panoptic_quality({{{1, 0}, {0}}}, {{{1, 0}, {1}}}, 1).missed == 1);
 }
 
 TEST_CASE("panoptic_quality: a crowd is neither matched nor missed, and a segment mostly in it or in void is not false") {

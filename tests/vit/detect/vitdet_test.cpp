@@ -288,6 +288,11 @@ TEST_CASE("forward: fresh residual convolutions add nothing") {
             norms += entry.name.starts_with(std::string("backbone.net.blocks.1.residual.") + name) &&
                      entry.shape == std::vector<long>{channels};
     CHECK(norms == 6);  // a gain and a bias of each
+    for (const auto& [name, shape] : {std::pair{"conv1", std::vector<long>{4, 8, 1, 1}}, {"conv3", {8, 4, 1, 1}}})
+        found += std::any_of(table.begin(), table.end(), [&](const Parameter& entry) {
+            return entry.name == std::string("backbone.net.blocks.1.residual.") + name + ".weight" && entry.shape == shape;
+        });
+    CHECK(found == 3);
 }
 
 TEST_CASE("level_number: log2 of the stride") {

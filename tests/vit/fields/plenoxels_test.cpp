@@ -249,6 +249,11 @@ TEST_CASE("total_variation: an empty neighbour is 0 for densities, and adds no d
     CHECK(plenoxels::total_variation(field, grid, plenoxels::Missing::zero, {1, 1, 0}).value()(0, 0) ==
           Approx(std::sqrt(32 + 1e-5)));
     CHECK(plenoxels::total_variation(field, grid, plenoxels::Missing::same, {1, 1, 0}).value()(0, 0) == Approx(std::sqrt(1e-5)));
+    grid.links = {-1, 0, -1, -1, -1, -1, -1, -1};  // the voxel itself is empty, row 0 is its neighbour along z
+    for (const plenoxels::Missing missing : {plenoxels::Missing::zero, plenoxels::Missing::same}) {
+        CHECK(plenoxels::total_variation(field, grid, missing, {1, 1, 1}).value()(0, 0) == Approx(std::sqrt(16 + 1e-5)));
+        CHECK(plenoxels::released_total_variation_gradient(field, grid, missing, {1, 1, 3})(0, 0) == Approx(3 * 4 / 4.0));
+    }
 }
 
 TEST_CASE("total_variation: of chosen voxels; gradients agree with finite differences; the last of an axis throws") {
@@ -339,7 +344,7 @@ TEST_CASE("Fitting: the loss is that of the batch plus both total variations, wi
 TEST_CASE("photograph: an image larger than a chunk is complete, its rays pass through the centres of pixels") {
     const plenoxels::Config config{.harmonics = 4, .step = 0.1f};  // enough samples for several ranges of each loop
     const plenoxels::Scene scene{small_grid(), plenoxels::make_weights(small_grid(), config, 0.7f)};
-    const Camera camera = look_at({0.5, -1.5, 0.7}, {}, {0, 0, 1}, 70, 66, 40);
+    const Camera camera = look_at({0.5, -1.5, 0.7}, {}, {0, 0, 1}, 70, 66, 20);
     const Matrix pixels = plenoxels::photograph(camera, scene, config);
     CHECK(shape(pixels) == "(4620, 3)");
     for (const int pixel : {0, 2400, 4095, 4096, 4300}) {
@@ -348,6 +353,7 @@ TEST_CASE("photograph: an image larger than a chunk is complete, its rays pass t
         check_close("pixel", slice_rows(pixels, pixel, 1), alone);
     }
     CHECK(pixels(2400, 0) != pixels(4300, 0));
+    CHECK(std::abs(pixels(0, 0) - pixels(4096, 0)) > 0.01f);
 }
 
 // --- pruning and upsampling ---

@@ -29,7 +29,7 @@ TEST_CASE("write_views: cameras and images are read back") {
 
 TEST_CASE("read_views: the format of NeRF's scenes, with image names without extension") {
     const TemporaryFolder folder;
-    write_image(folder.path("r_0.ppm"), Image(2, 2, 3, 1));
+    write_image(folder.path("r_0.ppm"), Image(3, 2, 3, 1));
     const std::string path = folder.path("transforms.json");
     write_file_atomically(
         path,
@@ -38,6 +38,8 @@ TEST_CASE("read_views: the format of NeRF's scenes, with image names without ext
     const std::vector<View> views = read_views(path);
     REQUIRE(views.size() == 1);
     CHECK(views[0].camera.focal == Approx(1));  // half of the width over tan 45 degrees
+    CHECK(views[0].camera.centre_x == 1);
+    CHECK(views[0].camera.centre_y == 1.5);
     CHECK(identical(views[0].camera.pose, {{1, 0, 0, 5}, {0, 1, 0, 6}, {0, 0, 1, 7}}));
     write_image(folder.path("r_0.png"), Image(2, 2, 3, 0));  // NeRF's own images are PNG files
     CHECK(read_views(path)[0].image.pixels[0] == 0);
@@ -87,6 +89,8 @@ TEST_CASE("read_views: a broken file throws with its path, the frame and the fau
         ": the first three columns of transform_matrix are not a rotation; they are the camera's right, up and backward "
         "directions, each of length 1";
     CHECK(error_of_frame("\"good\"", "[[1, 0, 0, 0], [0, 2, 0, 0], [0, 0, 1, 3], [0, 0, 0, 1]]") == rotation);    // length 2
+    CHECK(error_of_frame("\"good\"", "[[2, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 3], [0, 0, 0, 1]]") == rotation);
+    CHECK(error_of_frame("\"good\"", "[[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 2, 3], [0, 0, 0, 1]]") == rotation);
     CHECK(error_of_frame("\"good\"", "[[1, 0.1, 0, 0], [0, 1, 0, 0], [0, 0, 1, 3], [0, 0, 0, 1]]") == rotation);  // an angle
     CHECK(error_of_frame("\"good\"", "[[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, -1, 3], [0, 0, 0, 1]]") == rotation);   // mirrored
     CHECK(error_of_frame("3", identity) ==

@@ -364,6 +364,9 @@ TEST_CASE("visible_images, Reader, make_weights: images, columns, texts, heads a
     other.heads = other.head_width = 65536;
     CHECK(error_of([&] { flamingo::make_weights(other, w.language, random); }) ==
           "flamingo: 65536 heads of width 65536 are wider than the 2147483647 columns of a matrix");
+    other = tiny;
+    other.image_token = 0;
+    CHECK_NOTHROW(flamingo::make_weights(other, w.language, random));
     for (const int token : {-1, 11}) {
         other = tiny;
         other.image_token = token;

@@ -131,6 +131,8 @@ TEST_CASE("restoration, errors: patches are numbered row by row") {
     const Errors absolute = errors({predicted}, {original}, mask, 2, Measure::absolute);
     CHECK(absolute.masked == 4);
     CHECK(absolute.visible == 1);
+    predicted(0, 0, 0) = 21;  // 19 more in one of the 20 visible pixels
+    CHECK(errors({predicted}, {original}, mask, 2, Measure::absolute).visible == Approx(39 / 20.0));
 }
 
 TEST_CASE("mean_image, median_image: an image that lacks pixels is refused") {

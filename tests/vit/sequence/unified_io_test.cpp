@@ -854,6 +854,7 @@ TEST_CASE("text_bucket, image_bucket, coordinates: buckets, distances and bins t
     const std::string bins = "unified_io: coordinates in 0 bins, there must be at least 1";
     CHECK(error_of([] { coordinate_of(33099, 10, 10, {.bins = 0}); }) == bins);
     CHECK(error_of([] { tokens_of_box({}, 10, 10, {.bins = 0}); }) == bins);
+    CHECK(error_of([] { tokens_of_box({}, 10, 10, {.bins = 1}); }) == "");
     CHECK(error_of([] { tokens_of_box({}, 10, 0); }) == "unified_io: a box in an image of 10 x 0, both must be at least 1");
     CHECK(error_of([] { tokens_of_box({}, 0, 10); }) == "unified_io: a box in an image of 0 x 10, both must be at least 1");
 }
