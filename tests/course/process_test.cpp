@@ -25,6 +25,7 @@ TEST_CASE("run: separates output from answers, and reports how the program ended
     CHECK(result.answers == "answered\n");
     CHECK(result.how == "ended with status 3");
     CHECK_FALSE(result.ended_well);
+    CHECK(shell("printf a; sleep 0.2; printf b; sleep 0.2; printf c").output == "abc");  // it is read byte by byte
     CHECK(shell("true").ended_well);
     CHECK(shell("kill -9 $$").how == "ended by signal 9");
     CHECK(run({"/no/such/program"}, ".", {}).how == "ended with status 127");

@@ -49,9 +49,12 @@ TEST_CASE("read_task: a task's lines, code keeps its indentation, a title may ho
 TEST_CASE("sealed_text: contains the same task; its code cannot be read by accident") {
     const TemporaryFolder folder;
     write_file_atomically(folder.path("down.txt"), example);
-    const Task task = read_task(folder.path("down.txt"));
+    Task task = read_task(folder.path("down.txt"));
+    const std::string ends = "// AMNZamnz\n";  // of both halves of the alphabet
+    task.code += ends;
     const std::string sealed = sealed_text(task);
     CHECK(sealed.find("return") == std::string::npos);
+    CHECK(sealed.ends_with("// NZAMnzam\n"));
     write_file_atomically(folder.path("down.txt"), sealed);
     CHECK(read_task(folder.path("down.txt")).code == task.code);
     CHECK(sealed_text(read_task(folder.path("down.txt"))) == sealed);

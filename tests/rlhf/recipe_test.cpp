@@ -204,6 +204,14 @@ TEST_CASE("train_reward_model: starts at log 2 and ends with rewards in the orde
     const std::vector<float> rewards = rlhf::rewards(w, config, texts_with({4, 3, 5}));
     CHECK(rewards[1] > rewards[2]);
     CHECK(rewards[2] > rewards[0]);
+    const auto steps_of = [&](int rankings) {  // batches of 2
+        CountSteps counted;
+        const rlhf::RewardModelRecipe once{.epochs = 1, .training = {.schedule = {.peak = 0}, .batch = 2}};
+        rlhf::train_reward_model(w, config, ranked_texts(rankings), once, random, &counted);
+        return counted.steps.size();
+    };
+    CHECK(steps_of(4) == 2);
+    CHECK(steps_of(5) == 3);
 }
 
 TEST_CASE("train_reward_model: a batch of ties neither trains nor counts") {

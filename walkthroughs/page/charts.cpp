@@ -26,7 +26,7 @@ static std::string hex_colour(const Image& image, int y, int x) {
     static constexpr std::string_view digits = "0123456789abcdef";
     std::string words = "#";
     for (int c = 0; c < 3; ++c) {
-        const int byte = static_cast<int>(std::lround(std::clamp(image(y, x, c), 0.f, 1.f) * 255));
+        const int byte = static_cast<int>(std::lround(image(y, x, c) * 255));
         words += digits[static_cast<std::size_t>(byte / 16)];
         words += digits[static_cast<std::size_t>(byte % 16)];
     }
@@ -37,7 +37,7 @@ static std::string hex_colour(const Image& image, int y, int x) {
 // (L + 0.05) / 0.05 = 1.05 / (L + 0.05) at L = 0.179, where both have a contrast of 4.6.
 static bool is_bright(const Image& image, int y, int x) {
     const auto linear = [&](int channel) {
-        const double c = std::clamp(image(y, x, channel), 0.f, 1.f);
+        const double c = image(y, x, channel);
         return c <= 0.03928 ? c / 12.92 : std::pow((c + 0.055) / 1.055, 2.4);
     };
     return 0.2126 * linear(0) + 0.7152 * linear(1) + 0.0722 * linear(2) > 0.179;

@@ -9,8 +9,9 @@
 TEST_SUITE_BEGIN("verify");
 
 // The program of the answers computes `return expression;` for x = the seed; that of the tests passes where the expression is the
-// published one. `less` calls `down`. In a starter the build writes run_course, which gives what the file `points` says. With a file
-// `silent`, less does not say that it waits for down; with a file `careless`, every test passes.
+// published one. `less` calls `down`. In a starter the build writes run_course, which prints what the file `points` says and fails;
+// with a file `content` it prints 0 points for half and does not fail. With a file `silent`, less does not say that it waits for
+// down; with a file `careless`, every test passes.
 static const char* const compiler = R"SH(if [ "$1" = -n ]; then test -f course/expected/seed; exit; fi
 mkdir -p build/out/tests
 answers=build/out/run_answers tests=build/out/tests/run
@@ -44,7 +45,8 @@ for task in down less half twice root; do
 done
 echo esac >> $answers
 echo esac >> $tests
-printf '#!/bin/sh\necho "$2   $(cat ../../../points)"\nexit 1\n' > build/out/run_course
+printf '#!/bin/sh\nif [ $2 = half ] && [ -f ../../../content ]; then echo "half   0 of 6"; exit; fi\n' > build/out/run_course
+printf 'echo "$2   $(cat ../../../points)"\nexit 1\n' >> build/out/run_course
 chmod +x build/out/run_answers build/out/tests/run build/out/run_course
 )SH";
 
@@ -140,6 +142,7 @@ TEST_CASE(
     "verify: what does not hold is said: starters with points, or not whole; a task that does not wait for the blank as it should") {
     const WholeCourse course;
     course.write("points", "1 of 6");
+    course.write("content", "");
     course.write("silent", "");
     std::filesystem::remove("doctest/doctest/doctest.h");
     course.write("compiler.sh", "exit 1\n");

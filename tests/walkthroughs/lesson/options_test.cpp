@@ -71,6 +71,11 @@ TEST_CASE("Options: rejects a wrong command line in one line") {
     CHECK(refusal({"--no-p"}) == "unknown option --no-p; did you mean --no-positions?");  // a beginning
     CHECK(refusal({"--no"}) == "unknown option --no; --help lists all options");          // of two letters is none
     CHECK(refusal({"--rat"}) == "unknown option --rat; did you mean --rate?");
+    bool team = false, temperature = false;  // a beginning is nearer than one letter too many
+    Options two("toy", "", "");
+    two.add("team", team, "");
+    two.add("temperature", temperature, "");
+    CHECK(error_of([&] { two.read({"--tem"}); }) == "unknown option --tem; did you mean --temperature?");
     CHECK(refusal({"--x"}) == "unknown option --x; --help lists all options");
     CHECK(refusal({"--steps", "1"}) == "");
     CHECK(refusal({"--steps", "1000"}) == "");
