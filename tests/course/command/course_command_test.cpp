@@ -84,6 +84,7 @@ TEST_CASE("course_command: a missing name, an unknown command, an option without
     CHECK(error_of([] { course_command({"pack", "vit", "--seed"}); }) == "course: --seed needs a value");
     CHECK(error_of([] { course_command({"list", "--seeds", "1"}); }) == "course: unknown option --seeds; --help lists them");
     CHECK(said({"--help"}).words.starts_with("usage: run_course list | check TASK | hint TASK | watch TASK\n"));
+    CHECK(said({"--help"}).status == 0);
     for (const std::string number : {"-1", "100000001", "one", ""}) {
         CHECK(error_of([&] {
                   course_command({"pack", "vit", "--seed", number});

@@ -67,12 +67,17 @@ struct WholeCourse : SmallProject {
     Printed proof(const VerifyOptions& options = {}) const {
         return printed([&] { return verify(options, tree); });
     }
+    Printed command(const std::vector<std::string>& options) const {
+        std::vector<std::string> words{"verify", "--out", "build/out", "--make", "sh " + folder.path("make.sh")};
+        words.insert(words.end(), options.begin(), options.end());
+        return printed([&] { return course_command(words); });
+    }
 };
 }  // namespace
 
 TEST_CASE("verify: a course that is right: what is said of every part of the proof, and the number of statements") {
     const WholeCourse course;
-    const Printed proof = course.proof();
+    const Printed proof = course.command({});
     CHECK(
         proof.words ==
         "down: 1 answers, 2 mistakes\n"
@@ -106,19 +111,14 @@ TEST_CASE("verify: a sample is spread over the table; one task; another seed; wi
     const WholeCourse course;
     const std::string two = course.proof({.sample = 2, .seed = 9, .only = ""}).words;
     CHECK(two.starts_with("down: 1 answers, 2 mistakes\ntwice: 1 answers, 0 mistakes\nthe solution: 2 tasks graded\n"));
-    const auto command = [&](const std::vector<std::string>& options) {
-        std::vector<std::string> words{"verify", "--out", "build/out", "--make", "sh " + course.folder.path("make.sh")};
-        words.insert(words.end(), options.begin(), options.end());
-        return printed([&] { return course_command(words); }).words;
-    };
-    CHECK(command({"--sample", "2", "--seed", "9"}) == two);
+    CHECK(course.command({"--sample", "2", "--seed", "9"}).words == two);
     CHECK(two.find("mistakes, seed 13: 2 planted") != std::string::npos);
     CHECK(two.find("mistakes, seed 14") == std::string::npos);
     CHECK(two.find("starter of") == std::string::npos);  // only looked at, not built
     CHECK(two.ends_with("the twist, on its own questions,: 1 tasks graded\n54 statements, 0 of them do not hold\n"));
     CHECK(course.proof({.sample = 9, .only = ""}).words.find("the solution: 5 tasks graded\n") != std::string::npos);
     const std::string less = course.proof({.only = "less", .with_cases = false}).words;
-    CHECK(command({"less", "--cases", "no"}) == less);
+    CHECK(course.command({"less", "--cases", "no"}).words == less);
     CHECK(
         less.starts_with("less: 1 answers, 0 mistakes\nthe solution: 1 tasks graded\nthe last hint: 1 tasks graded, 5 seeds\n"
                          "blanks: 1 tasks graded; waiting for another: none\nmistakes, seed 271: 0 planted, 0 named"));

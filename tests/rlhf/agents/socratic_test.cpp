@@ -115,8 +115,8 @@ TEST_CASE("choose: the most likely of the given answers") {
 }
 
 TEST_CASE("history: one line per moment, times must increase") {
-    CHECK(socratic::history({{5, "I see a cup."}, {65, "I hear rain."}, {600, "I am out."}}) ==
-          "0:05 I see a cup.\n1:05 I hear rain.\n10:00 I am out.\n");
+    CHECK(socratic::history({{9, "I see a cup."}, {65, "I hear rain."}, {70, "I am wet."}, {600, "I am out."}}) ==
+          "0:09 I see a cup.\n1:05 I hear rain.\n1:10 I am wet.\n10:00 I am out.\n");
     CHECK_THROWS_WITH(socratic::history({{5, "a"}, {5, "b"}}),
                       "socratic: a moment at 5 seconds follows one at 5; moments must be in order, from 0 seconds on");
 }
