@@ -36,6 +36,14 @@ TEST_CASE("run: stops endless loops, endless output, endless answers and remaini
     CHECK(shell("while true; do :; done", 0.5).how == "stopped after 0 s");
     CHECK(shell("while true; do echo x; done", 0.5).output.size() == 100);
     CHECK(shell("eval \"yes >&$1\"", 20).answers.size() <= 2000000);
+    RunLimits six;  // so many bytes are allowed, one more is not
+    six.answer_bytes = 6;
+    const auto answer = [&](const std::string& words, const std::string& seconds) {
+        return run({"sh", "-c", "eval \"echo " + words + " >&$1\"; sleep " + seconds, "sh", "{answers}"}, ".", six);
+    };
+    CHECK(answer("12345", "0.2").answers == "12345\n");
+    CHECK(answer("12345", "0.2").ended_well);
+    CHECK(answer("123456", "5").how == "ended by signal 9");
     const TemporaryFolder folder;
     const RunResult left = shell("(sleep 2; touch " + folder.path("late") + ") & exit 0", 5);
     CHECK(left.ended_well);

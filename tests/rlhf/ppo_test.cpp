@@ -139,9 +139,10 @@ TEST_CASE("rewards_and_advantages: the score at the last answer token, the penal
     const ppo::RewardSteps steps = ppo::rewards_and_advantages({10}, old_lp, ref_lp, Matrix(1, 4), mask, 0.5f, fixed);
     CHECK(identical(steps.kl, Matrix{{0, 1, 0.5f, 0}}));
     check_close("rewards", steps.rewards, Matrix{{0, -0.5f, 9.75f, 0}});
-    const Matrix two(2, 2);  // the first of two episodes has no answer, so its score has no place
-    check_close("no answer", ppo::rewards_and_advantages({10, 20}, two, two, two, Matrix{{0, 0}, {1, 1}}, 0.5f, fixed).rewards,
-                Matrix{{0, 0}, {0, 20}});
+    // The score of an episode without an answer has no place; an answer of one token may be the first column.
+    const Matrix none(3, 2), answers{{0, 0}, {1, 0}, {1, 1}};
+    check_close("scores", ppo::rewards_and_advantages({10, 20, 30}, none, none, none, answers, 0.5f, fixed).rewards,
+                Matrix{{0, 0}, {20, 0}, {0, 30}});
     ppo::Config square = fixed, absolute = fixed;
     square.penalty = ppo::Penalty::square;
     absolute.penalty = ppo::Penalty::abs;

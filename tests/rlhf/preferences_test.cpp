@@ -83,6 +83,7 @@ TEST_CASE("agreement, kendall_tau and correlation: worked by hand") {
     CHECK(kendall_tau({1, 2, 3}, {1, 2, 3}) == -1);
     CHECK(kendall_tau({3, 1, 2}, {1, 2, 3}) == Approx(1.0 / 3));
     CHECK(kendall_tau({1, 1, 1}, {1, 2, 3}) == 0);
+    CHECK(kendall_tau({1, 5, 3, 2}, {4, 1, 2, 2}) == Approx(5 / std::sqrt(30.0)));  // 5 of 6 rewards and of 5 ranks that differ
     CHECK(correlation({1, 2, 3}, {10, 20, 30}) == Approx(1));
     CHECK(correlation({1, 2, 3}, {3, 2, 1}) == Approx(-1));
     CHECK(correlation({1, 2, 3}, {5, 5, 5}) == 0);

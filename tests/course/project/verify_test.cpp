@@ -144,15 +144,18 @@ TEST_CASE(
     course.write("points", "1 of 6");
     course.write("content", "");
     course.write("silent", "");
+    std::string task = read_file("course/tasks/less.txt");  // its hint answers right, but fails the test, which is run once
+    course.write("course/tasks/less.txt", task.replace(task.find("x - 3"), 5, "x - 1 - 2"));
     std::filesystem::remove("doctest/doctest/doctest.h");
     course.write("compiler.sh", "exit 1\n");
-    CHECK(refuted(course.proof()) == Lines{"less: an answer is wrong while only down is blank",
+    CHECK(refuted(course.proof()) == Lines{"less: the last hint earns all points, seed 271",
+                                           "less: an answer is wrong while only down is blank",
                                            "less: a case fails while only down is blank",
                                            "attention: the starter has doctest's header", "down: in the starter it has 0 points",
                                            "less: in the starter it has 0 points", "vit: the starter has doctest's header",
                                            "twice: in the starter it has 0 points", "language: the starter has doctest's header",
                                            "half: in the starter it has 0 points", "rlhf: the starter has doctest's header",
-                                           "root: in the starter it has 0 points", "95 statements, 11 of them do not hold"});
+                                           "root: in the starter it has 0 points", "95 statements, 12 of them do not hold"});
 }
 
 TEST_CASE(

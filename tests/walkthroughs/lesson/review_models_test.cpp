@@ -217,6 +217,10 @@ TEST_CASE("review_models: at a terminal each training shows its progress, with a
     CHECK(first_line([&] {
               judge = reviews::train_reward_model(policy, rankings, random, 2);
           }).starts_with("reward model training  [###-----------------]  step 1 of 6   loss "));
+    rankings.pop_back();  // 32
+    CHECK(first_line([&] {
+              reviews::train_reward_model(policy, rankings, random, 1);
+          }).starts_with("reward model training  [##########----------]  step 1 of 2   loss "));
     const reviews::PpoRun ppo{.iterations = 2, .episodes = 4, .epochs = 1};
     reviews::PpoHistory history;
     const std::string of_ppo = first_line([&] { history = reviews::train_ppo(policy, judge, ppo, random).history; });
