@@ -99,7 +99,7 @@ TEST_CASE("blanked: keeps the checks; the rest throws \"not implemented\"") {
     CHECK(blank.find("require(x > 0") != std::string::npos);
     CHECK(blank.find("return 2 * x") == std::string::npos);
     CHECK(is_blank(body_of(blank, "int twice(int x)", "a.cpp"), "twice"));
-    CHECK_FALSE(is_blank("f(\"x\");  // " + not_written("twice"), "twice"));
+    CHECK_FALSE(is_blank("const std::string name = named(\"x\");  // " + not_written("twice"), "twice"));
     CHECK_FALSE(is_blank("// ::fail({\"" + not_written("twice") + "\"});\n return 1;", "twice"));  // commented out
     CHECK(blank.find("::fail({\"course: twice is not written yet; its contract is in a.h\"});") != std::string::npos);
     const std::string both = blanked(blank, "int other(int x)", "other", "a.h", "a.cpp");

@@ -1,5 +1,6 @@
 #include "course/grade/process.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -8,6 +9,7 @@
 #include "nn/data/file.h"
 #include "tests/temporary_folder.h"
 #include "tests/test.h"
+#include "tests/this_process.h"
 
 TEST_SUITE_BEGIN("process");
 
@@ -34,7 +36,9 @@ TEST_CASE("run: separates output from answers, and reports how the program ended
 TEST_CASE("run: stops endless loops, endless output, endless answers and remaining child processes") {
     const double begin = seconds_now();
     CHECK(shell("while true; do :; done", 0.5).how == "stopped after 0 s");
-    CHECK(shell("while true; do echo x; done", 0.5).output.size() == 100);
+    const RunResult endless = shell("while true; do echo x; done", 0.5);
+    CHECK(endless.output.size() == 100);
+    CHECK_FALSE(endless.ended_well);
     CHECK(shell("eval \"yes >&$1\"", 20).answers.size() <= 2000000);
     RunLimits six;  // so many bytes are allowed, one more is not
     six.answer_bytes = 6;
@@ -58,7 +62,14 @@ TEST_CASE("run: a program finds its limits: no core, seconds of four threads, 25
 #ifndef __SANITIZE_ADDRESS__
     CHECK(shell("ulimit -v").output == "2097152\n");
 #endif
-    CHECK(run({"sh", "-c", "cat; echo $MAKEFLAGS$MFLAGS; pwd"}, "/", {}).output == "\n/\n");  // nothing to read, its folder
+    const TemporaryFolder folder;
+    write_file_atomically(folder.path("words"), "words of ours\n");
+    const int words = open(folder.path("words").c_str(), O_RDONLY);
+    {
+        const Redirected our_input(STDIN_FILENO, words);  // it has nothing to read, not what we have, and its folder
+        CHECK(run({"sh", "-c", "cat; echo $MAKEFLAGS$MFLAGS; pwd"}, "/", {}).output == "\n/\n");
+    }
+    close(words);
     CHECK(shell("true", 1).how == "ended with status 0");
     if (geteuid() != 0) return;  // only root can change the user id
     RunLimits limits;

@@ -109,6 +109,7 @@ TEST_CASE("results_json: the fields that Gradescope reads, whatever bytes a test
     const auto& tests = results.at("tests").as_array();
     REQUIRE(tests.size() == 2);
     CHECK(tests[0].at("name").as_string() == "down: Down");
+    CHECK(tests[0].at("number").as_string() == "1");
     CHECK(tests[0].at("score").as_number() == 6);
     CHECK(tests[0].at("max_score").as_number() == 6);
     CHECK(tests[0].at("status").as_string() == "passed");

@@ -69,6 +69,7 @@ TEST_CASE("loss: log 2 while the policy equals the reference, whatever the data"
     const dpo::Batch batch = dpo::join({1, 2, 3, 4}, {no, 2, no, 4}, {1, 5, 6, 3, 7, 8}, {no, 5, 6, no, 7, 8}, 2);
     const dpo::LogProbabilities p = dpo::log_probabilities(batch, w, tiny);
     CHECK(dpo::loss(p, p, {}).loss.value()(0, 0) == Approx(std::log(2.0)));
+    CHECK(dpo::loss(p, p, {}).accuracy == 0);  // a margin of 0 is not in order
     CHECK(dpo::loss(p, p, {.beta = 3, .label_smoothing = 0.3f}).loss.value()(0, 0) == Approx(std::log(2.0)));
 }
 

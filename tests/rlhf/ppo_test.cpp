@@ -362,6 +362,8 @@ TEST_CASE("answer_mask, roll_out: each length alone is refused, the shortest and
     };
     CHECK(refusal({1, 2, 3}, {1}, {2}) == "");
     CHECK(refusal({1, 2, 3}, {3}, {0}) == "");
+    const ppo::Episodes one_token{.tokens = {4}, .length = 1, .prompt_lengths = {1}, .answer_lengths = {0}};
+    CHECK(identical(ppo::answer_mask(one_token), Matrix(1, 0)));
     CHECK(
         refusal({1, 2, 3}, {1}, {1, 1}) ==
         "ppo: 3 tokens, 1 prompts and 2 answers do not form episodes of 3 tokens; each prompt needs an answer, filled up to that "

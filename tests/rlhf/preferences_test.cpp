@@ -87,6 +87,7 @@ TEST_CASE("agreement, kendall_tau and correlation: worked by hand") {
     CHECK(correlation({1, 2, 3}, {10, 20, 30}) == Approx(1));
     CHECK(correlation({1, 2, 3}, {3, 2, 1}) == Approx(-1));
     CHECK(correlation({1, 2, 3}, {5, 5, 5}) == 0);
+    CHECK(correlation({1, 2, 6}, {1, 3, 2}) == Approx(1 / std::sqrt(28.0)));  // (-2 -1 3) and (-1 1 0)
 }
 
 TEST_CASE("differences: gradient +1 to the better answer, -1 to the worse") {
@@ -239,12 +240,16 @@ TEST_CASE("preferences::Person: the defaults") {
 
 TEST_CASE("ranks_of_order: fewer than 0 answers are refused") {
     CHECK_THROWS_WITH(preferences::ranks_of_order("1", -1), "ranks_of_order: -1 answers, there cannot be fewer than 0");
+    CHECK(preferences::ranks_of_order("", 0).empty());
 }
 
 TEST_CASE("plackett_luce_nll, line_of, correlation: ranks below 1 and numbers that are none are refused") {
     CHECK(error_of([] {
               preferences::plackett_luce_nll({1, 1}, {5, 0});
           }) == "plackett_luce_nll: answer 1 has rank 0, the best rank is 1");
+    CHECK(error_of([] {
+              preferences::plackett_luce_nll({1, 1}, {0, 5});
+          }) == "plackett_luce_nll: answer 0 has rank 0, the best rank is 1");
     CHECK(error_of([] {
               preferences::line_of({"p", {"a"}, {0}});
           }) == "line_of: a rank of 0 to the prompt \"p\", the best rank is 1");

@@ -93,6 +93,9 @@ TEST_CASE("preference_pairs: K(K-1)/2 pairs per ranking, without ties") {
         CHECK(first_token(pairs.chosen, k) == chosen[k % 3]);
         CHECK(first_token(pairs.rejected, k) == rejected[k % 3]);
     }
+    rlhf::RankedTexts alone = ranked_texts(1);  // rankings of one answer
+    alone.group = {0, 1, 2};
+    CHECK(rlhf::preference_pairs(alone).count() == 0);
     ranked.ranks = {1, 1, 1, 1, 2, 1};
     CHECK(rlhf::preference_pairs(ranked).count() == 2);
     ranked.ranks.pop_back();
@@ -223,6 +226,10 @@ TEST_CASE("train_reward_model: a batch of ties neither trains nor counts") {
     CHECK(rlhf::train_reward_model(w, config, ranked, recipe, random)[0] == Approx(std::log(2.0)));  // not half of it
     for (int n = 0; n < 3; ++n) ranked.ranks[n] = 1;
     CHECK_THROWS_WITH(rlhf::train_reward_model(w, config, ranked, recipe, random),
+                      "rlhf: no ranking says that one answer is better than another; rank answers that differ");
+    rlhf::RankedTexts alone = ranked_texts(1);  // its ranks differ, but each answer is the only one of its ranking
+    alone.group = {0, 1, 2};
+    CHECK_THROWS_WITH(rlhf::train_reward_model(w, config, alone, recipe, random),
                       "rlhf: no ranking says that one answer is better than another; rank answers that differ");
     CHECK_THROWS_WITH(rlhf::train_reward_model(w, config, ranked_texts(1), {.epochs = -1}, random),
                       "rlhf: -1 epochs of reward model training, it must not be negative");
@@ -443,6 +450,13 @@ TEST_CASE("dpo_epoch: with a learning rate of 0 every loss is log 2") {
     Random random(1);
     for (const rlhf::DpoStep& step : rlhf::dpo_epoch(run, pairs, random)) CHECK(step.loss == Approx(std::log(2.0)));
     CHECK(same_weights(run.policy, reference));
+    rlhf::PreferencePairs four = pairs;  // one batch
+    for (ppo::Episodes* const side : {&four.chosen, &four.rejected}) {
+        side->tokens.resize(4 * 3);
+        side->prompt_lengths.resize(4);
+        side->answer_lengths.resize(4);
+    }
+    CHECK(rlhf::dpo_epoch(run, four, random).size() == 1);
     // a ranking of three makes three pairs; the batch is four
     CHECK_THROWS_WITH(rlhf::dpo_epoch(run, rlhf::preference_pairs(ranked_texts(1)), random),
                       "rlhf: 3 preference pairs, a batch needs 4; rank more answers or take a smaller batch");

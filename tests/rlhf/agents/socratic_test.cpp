@@ -88,6 +88,7 @@ TEST_CASE("converse: candidates are distinct, and the perception model ranks the
     const socratic::Steps unchecked = socratic::converse({}, "go", echo, 5);
     CHECK(unchecked.candidates == std::vector<std::string>{"go", "a", "b"});
     CHECK(unchecked.answer() == "go");  // the first that was written
+    CHECK(unchecked.scores == std::vector<double>{0, 0, 0});
     const socratic::Steps seen = socratic::converse({}, "go", echo, 5, {.sense = truth("a photo of a b")});
     CHECK(seen.answer() == "b");
     CHECK(seen.seen == std::vector<double>{0, 0, 1});
@@ -129,6 +130,7 @@ TEST_CASE("retrieval_scores, recall_at: worked by hand") {
     const Matrix sum = socratic::retrieval_scores({a, b}, {1, 2});  // 0.5 0.8 0, 0.5 0.6 1.1
     CHECK(sum(0, 1) == Approx(0.8));
     CHECK(sum(1, 2) == Approx(1.1));
+    CHECK(sum(0, 0) == Approx(0.5));
     CHECK(socratic::recall_at(1, sum, {1, 2}) == 1);
     CHECK_THROWS_WITH(socratic::retrieval_scores({a}, {1, 2}),
                       "socratic: 1 tables and 2 weights, there must be one weight for each table");
@@ -191,6 +193,12 @@ TEST_CASE("GptWriter: greedy candidates are equal, sampled ones differ, scores a
     CHECK(socratic::converse({}, "1 2", greedy, 8).candidates.size() == 1);
     CHECK(greedy.write("1 2", 1)[0] == words(gpt::generate_greedily({1, 2}, 2, w, config, {.new_tokens = 3})[0]));
     socratic::GptWriter sampled(w, config, numbers, words, {.new_tokens = 3, .end_of_text = 0}, {.temperature = 2}, 1);
+    Random same(1);  // a draw for each token of each text
+    const Matrix draws{{same.uniform(), same.uniform(), same.uniform()}, {same.uniform(), same.uniform(), same.uniform()}};
+    const std::vector<std::vector<int>> drawn =
+        gpt::generate({1, 2, 1, 2}, 2, w, config, {.new_tokens = 3}, {.temperature = 2}, draws);
+    socratic::GptWriter free(w, config, numbers, words, {.new_tokens = 3}, {.temperature = 2}, 1);
+    CHECK(free.write("1 2", 2) == std::vector<std::string>{words(drawn[0]), words(drawn[1])});
     const socratic::Steps steps = socratic::converse({}, "1 2", sampled, 20, {.language = 1});
     CHECK(steps.candidates.size() > 5);
     for (const std::string& candidate : steps.candidates) CHECK(candidate.find('0') == std::string::npos);

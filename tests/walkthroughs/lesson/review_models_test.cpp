@@ -26,6 +26,11 @@ TEST_CASE("ranked_rows: one row per answer, comparisons only within a ranking") 
     CHECK(ranked.pairs.list.back().better == 4);
     // without noise nice and good tie: the second ranking has no pair
     CHECK(reviews::true_pairs(ranked, two_rankings()).list.size() == 3);
+    const std::vector<Ranking> best_first{{.prompt = "the book", .answers = {"was good .", "was bad ."}, .ranks = {2, 1}}};
+    const preferences::Pairs true_pair =
+        reviews::true_pairs(reviews::ranked_rows(best_first), best_first);  // not as it was ranked
+    REQUIRE(true_pair.list.size() == 1);
+    CHECK(true_pair.list[0].better == 0);
     CHECK_THROWS_WITH(reviews::ranked_rows({{.prompt = "a film", .answers = {"was bad ."}, .ranks = {1}}}),
                       "reviews: \"a\" is not one of the 20 words of this language");
     CHECK_THROWS_WITH(
