@@ -91,5 +91,6 @@ struct AttentionSteps {
 //   with a cache   x holds the next tokens, the same number for each sequence. Their keys and values are added to the cache as
 //                  constants. Without a mask in `how` attention is causal; a mask is (new tokens, all tokens so far). The result
 //                  equals the full forward pass up to rounding. A cache of_source is filled by the first call.
-//   throws         std::invalid_argument when the cache is full, or the sequences have different numbers of new tokens
+//   throws         std::invalid_argument when the cache is full, or the sequences have different numbers of new tokens, or a
+//                  rotation is given with a cache of_source
 AttentionSteps attention(const Sources& from, const Attention& w, int heads, const Attending& how = {});
