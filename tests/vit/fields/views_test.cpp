@@ -88,7 +88,7 @@ TEST_CASE("read_views: a broken file throws with its path, the frame and the fau
         frame_1 +
         ": the first three columns of transform_matrix are not a rotation; they are the camera's right, up and backward "
         "directions, each of length 1";
-    CHECK(error_of_frame("\"good\"", "[[1, 0, 0, 0], [0, 2, 0, 0], [0, 0, 1, 3], [0, 0, 0, 1]]") == rotation);    // length 2
+    CHECK(error_of_frame("\"good\"", "[[1, 0, 0, 0], [0, 2, 0, 0], [0, 0, 1, 3], [0, 0, 0, 1]]") == rotation);  // length 2
     CHECK(error_of_frame("\"good\"", "[[2, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 3], [0, 0, 0, 1]]") == rotation);
     CHECK(error_of_frame("\"good\"", "[[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 2, 3], [0, 0, 0, 1]]") == rotation);
     CHECK(error_of_frame("\"good\"", "[[1, 0.1, 0, 0], [0, 1, 0, 0], [0, 0, 1, 3], [0, 0, 0, 1]]") == rotation);  // an angle

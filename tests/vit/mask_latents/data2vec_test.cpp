@@ -139,6 +139,10 @@ TEST_CASE("make_targets: the MLP's output before residual connection and norm; e
     CHECK(identical(raw.layers[0], raw.teacher.blocks[1].mlp.output.value()));
     CHECK(identical(raw.layers[1], raw.teacher.blocks[2].mlp.output.value()));
     CHECK(raw.average(2, 3) == Approx((raw.layers[0](2, 3) + raw.layers[1](2, 3)) / 2));
+    config.average_layers = 1;
+    const data2vec::Targets last = data2vec::make_targets(rows, {.segments = Segments::equal(1, 4)}, w, config);
+    CHECK(identical(last.average, raw.layers[1]));
+    config.average_layers = 2;
     config.normalise_tokens = true;
     const data2vec::Targets normed = data2vec::make_targets(rows, {.segments = Segments::equal(1, 4)}, w, config);
     double sum = 0, squares = 0;

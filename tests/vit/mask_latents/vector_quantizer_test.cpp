@@ -118,6 +118,9 @@ TEST_CASE("random_rows: distinct rows if there are enough, else some twice") {
     std::sort(rows.begin(), rows.end());
     CHECK(rows == std::vector<int>{0, 1, 2, 3, 4});
     CHECK(random_rows(random, 2, 7).size() == 7);
+    Random drawn(2), same(2);  // where there are enough, nothing but their order is drawn
+    CHECK(random_rows(drawn, 5, 5) == permutation(same, 5));
+    CHECK(drawn.uniform() == same.uniform());
 }
 
 static SummedCodebook two_codes() { return {.sums = Var(Matrix{{6, 8}, {0, 1}}), .counts = Var(Matrix{{4, 1}})}; }
