@@ -127,7 +127,7 @@ TEST_CASE("read_steps_line: reads what steps_line() writes, and no other line of
     for (const char* const numbers : {"5 of 4", "-1 of 4", "0 of 0", "x of 4", "3 of", "3 of 4 of 4", "3 of 1000000"})
         CHECK_FALSE(read_steps_line(numbers + words).has_value());
     CHECK_FALSE(read_steps_line("1 passed, 0 failed").has_value());
-    for (const char* const numbers : {"3 at 4", "3 of 100001", "4 of 3", "1 of -1"})
+    for (const char* const numbers : {"3 at 4", "3 of 100001", "4 of 3", "1 of -1", "3 of x"})
         CHECK_FALSE(read_steps_line(numbers + words).has_value());
     for (const auto& [agreed, all] : std::vector<std::pair<int, int>>{{0, 1}, {1, 1}, {0, 100000}}) {
         const std::optional<StepsCompared> least = read_steps_line(steps_line({.agreed = agreed, .all = all}));

@@ -72,6 +72,11 @@ TEST_CASE("grade: of a test that fails six lines from the first error on, and th
     CHECK(steps.steps.agreed == 3);
     CHECK(steps.steps.all == 4);
     CHECK_FALSE(steps.timed_out);
+    PublicCase one;
+    CHECK(steps.share(one) == 0);
+    one.by_steps = true;
+    CHECK(steps.share(one) == 0.75);
+    CHECK(said("echo '0 passed'").share(one) == 0);  // no fixture was opened
 }
 
 TEST_CASE("report_of: a student's block of lines, points with two digits where they are not whole") {

@@ -240,3 +240,19 @@ TEST_CASE("visit_members, require_no_added_tokens: a missing function is refused
     CHECK(error_of([] { require_no_added_tokens("no such file", nullptr); }) ==
           "no such file: require_no_added_tokens needs a function that knows the ids");
 }
+
+TEST_CASE("require_no_added_tokens: tokens that the vocabulary holds under the same id are no addition") {
+    const TemporaryFolder folder;
+    const auto id_of = [](const std::string& token) { return token == "[PAD]" ? 3 : -1; };
+    const auto refusal = [&](const char* text) {
+        return error_of([&] { require_no_added_tokens(folder.file("added.json", text), id_of); });
+    };
+    CHECK(error_of([&] { require_no_added_tokens(folder.path("none.json"), id_of); }) == "");
+    CHECK(refusal("null") == "");
+    CHECK(refusal("{\"[PAD]\": 3}") == "");
+    CHECK(refusal("{\"[PAD]\": 4}")
+              .ends_with(": line 1: adds the token \"[PAD]\" with the id \"4\"; added tokens are not read here, "
+                         "and without them a text would get other ids"));
+    CHECK(refusal("{\"[PAD]\": 3,\n\"new\": 0}").find(": line 2: adds the token \"new\" with the id \"0\"") != std::string::npos);
+    CHECK(refusal("[3]").ends_with(": an object of tokens and their numbers is needed, as {\"[PAD]\": 50257}"));
+}

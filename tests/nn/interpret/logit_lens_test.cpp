@@ -276,6 +276,8 @@ TEST_CASE(
         logit_lens::contribution({"x", Matrix(1, 4)}, {0}, Matrix(1, 1, 1), unembedding),
         "logit_lens: a residual stream (1, 4) meets an unembedding (2, 3), which must have 4 rows; both must be of the same "
         "model");
+    CHECK_THROWS_WITH(logit_lens::contribution({"x", Matrix(1, 2)}, {1}, Matrix(1, 1, 1), unembedding),
+                      "logit_lens: row 1 of a residual stream (1, 2), they are counted from 0");
     CHECK_THROWS_WITH(logit_lens::contribution({"x", Matrix(2, 2)}, {-1}, Matrix(2, 1, 1), unembedding),
                       "logit_lens: row -1 of a residual stream (2, 2), they are counted from 0");
     CHECK(logit_lens::contribution({"x", Matrix(2, 2)}, {0, 1}, Matrix(2, 1, 1), unembedding).rows == 2);

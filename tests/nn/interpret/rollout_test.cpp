@@ -440,6 +440,13 @@ TEST_CASE(
     CHECK(rolled(fewer_cols) ==
           "rollout: attention weights (8, 3) of 2 heads and 4 tokens; one sequence at a time can be explained");
     CHECK(rolled(beyond) == "rollout: output row 4 was requested, the stack has 4 tokens");
+    for (const int column : {-1, 3}) {
+        Inspection no_column = trace;
+        no_column.asked[0].column = column;
+        CHECK(error_of([&, &inside = inside] {
+                  rollout::token_relevance(no_column, inside);
+              }).starts_with("rollout: output " + std::to_string(column) + " was requested, the run has returned "));
+    }
 
     const float said = trace.outputs(3, 2);
     const auto with_output = [&, &trace = trace, &inside = inside](float output) {

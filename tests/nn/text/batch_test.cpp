@@ -185,6 +185,8 @@ TEST_CASE("require_fits, require_texts: an inconsistent batch is refused with pl
                       "next_tokens: 0 ids are not 2 sequences of length 0; there must be at least one token, and an id for each");
     CHECK_THROWS_WITH(positions({.sequences = 1, .length = 2, .ids = {1, 2}, .mask = Matrix(2, 1)}),
                       "positions: the mask is (2, 1), the batch is (1, 2); each token needs a number, or give no mask");
+    for (const Matrix& mask : {Matrix(1, 3), Matrix(2, 2)})
+        CHECK_THROWS(positions({.sequences = 1, .length = 2, .ids = {1, 2}, .mask = mask}));
     CHECK_THROWS_WITH(attending({.sequences = 1, .length = 2, .ids = {1, 2}, .mask = Matrix(1, 2, 0.5f)}, false),
                       "attending: a mask holds 1 (token) and 0 (padding), not 0.500000");
     CHECK_THROWS_WITH(positions(equal_batch({1, 2}, 2), 3),

@@ -45,6 +45,7 @@ TEST_CASE("pairwise_iou, pairwise_generalised_iou: half, touching, apart, inside
     check_close("generalised_iou", generalised_iou(low, high).value(), {{4.0f / 14 - 2.0f / 16}});
     CHECK(identical(pairwise_iou({{1, 1, 1, 1}}, {{1, 1, 1, 1}}), Matrix{{0}}));  // two empty boxes
     CHECK(identical(pairwise_generalised_iou({{1, 1, 1, 1}}, {{1, 1, 1, 1}}), Matrix{{0}}));
+    CHECK(identical(iou(Matrix{{1, 1, 1, 1}}, Matrix{{1, 1, 1, 1}}).value(), Matrix{{0}}));
     CHECK(pairwise_iou(Matrix(0, 4), b).rows == 0);
     check_close("share", pairwise_share(a, b), {{0.5f, 0, 0, 0.25f, 0}});           // I / 4
     CHECK(identical(pairwise_share({{1, 1, 1, 3}}, {{0, 0, 4, 4}}), Matrix{{0}}));  // an empty box lies nowhere

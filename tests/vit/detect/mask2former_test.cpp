@@ -369,6 +369,8 @@ TEST_CASE("semantic, instances and panoptic: two queries on four pixels, by hand
     REQUIRE(best.size() == 2);
     CHECK(best[0].query == 1);
     CHECK(best[0].score == Approx(0.9 * p).epsilon(1e-5));
+    // one pixel of probability 1, one class beside "no object" that is certain: 1 / (1 + 1e-6)
+    CHECK(instances({{100, 0}}, {{100}}, 1)[0].score == static_cast<float>(1 / (1 + 1e-6)));
     CHECK(identical(best[1].mask, Matrix{{1, 1, 0, 0}}));
     CHECK(instances(classes, masks, 2, {true, false}).size() == 1);
     CHECK(instances(classes, masks, 100).size() == 4);

@@ -138,6 +138,10 @@ TEST_CASE("panoptic_quality: one match of IoU 3/5, one false, one missed, by han
     CHECK(q.segmentation == Approx(0.6));
     CHECK(q.recognition == Approx(0.5));
     CHECK(q.quality == Approx(0.3));
+    const PanopticQuality mean = mean_panoptic_quality({found}, {truth}, 1);
+    CHECK(mean.true_positives == 1);
+    CHECK(mean.false_positives == 1);
+    CHECK(mean.missed == 1);
 }
 
 TEST_CASE("panoptic_quality: an IoU of exactly 1/2 does not match, and void pixels do not enlarge the union") {

@@ -228,6 +228,8 @@ TEST_CASE("make_weights: more patches than an int can count are refused") {
     pacl::Config other = tiny;
     other.rows = other.cols = 65536;
     CHECK(error_of([&] { pacl::make_weights(other, random); }) == "pacl: 65536 x 65536 patches are more than an int can count");
+    other.rows = 1 << 30, other.cols = 2;
+    CHECK(error_of([&] { pacl::make_weights(other, random); }) == "pacl: 1073741824 x 2 patches are more than an int can count");
 }
 
 TEST_SUITE_END();

@@ -71,6 +71,10 @@ TEST_CASE("pali: every step from pixels to logits, the loss and every gradient e
         golden.check("visual_embeddings", steps.image.embeddings.value());
         const Matrix& mask = steps.source.mask;
         golden.check_integers("encoder_mask", integers_of(mask));
+        for (int b = 0; b < prompts.sequences; ++b)
+            for (int t = 0; t < prompts.length; ++t)
+                CHECK(steps.source.ids[(b + 1) * steps.source.length - prompts.length + t] ==
+                      prompts.ids[b * prompts.length + t]);
         golden.check("encoder_input", padding_zeroed(steps.encoder_input.value(), mask));
         const StepView view{.sequences = prompts.sequences, .heads = config.language.heads, .mask = mask};
         check_stack(golden, steps.encoder.blocks, config.language.encoder_depth,

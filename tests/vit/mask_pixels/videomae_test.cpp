@@ -246,7 +246,7 @@ TEST_CASE("videomae: an inconsistent config, clip or mask throws an error that g
     const std::string each = " clips of 12 cubes; each clip needs a row, each cube a number";
     CHECK(error_of([&] { videomae::forward({}, Matrix(0, 12), c.w, c.config); }) == "videomae: a mask (0, 12) for 0" + each);
     CHECK(error_of([&] { videomae::forward(c.clips, Matrix(1, 12), c.w, c.config); }) == "videomae: a mask (1, 12) for 2" + each);
-    for (const Matrix& cubes : {Matrix(11, 16), Matrix(12, 15)})
+    for (const Matrix& cubes : {Matrix(11, 16), Matrix(12, 15), Matrix(16, 12), Matrix(16, 16), Matrix(12, 12)})
         CHECK(error_of([&] { videomae::clip_of(cubes, c.config); }) ==
               "videomae: cubes " + shape(cubes) + " for a clip of 12 cubes of 16 numbers");
 }
