@@ -162,13 +162,17 @@ static std::array<float, 3> heat_colour(float share) {
     return colour;
 }
 
+// Where x lies between `low` (0) and `high` (1); 1/2 where these are equal. The distance of two floats may not fit into one.
+static float share_of(float x, float low, float high) {
+    return high > low ? static_cast<float>((double{x} - low) / (double{high} - low)) : 0.5f;
+}
+
 Image heat_colours(const Matrix& m, float smallest, float largest) {
     Image image(m.rows, m.cols, 3);
     for (int i = 0; i < m.rows; ++i)
         for (int j = 0; j < m.cols; ++j) {
             if (std::isnan(m(i, j))) continue;
-            const float share = largest > smallest ? (m(i, j) - smallest) / (largest - smallest) : 0.5f;
-            const std::array<float, 3> colour = heat_colour(share);
+            const std::array<float, 3> colour = heat_colour(share_of(m(i, j), smallest, largest));
             for (int c = 0; c < 3; ++c) image(i, j, c) = colour[static_cast<std::size_t>(c)];
         }
     return image;
@@ -200,8 +204,7 @@ static Image shares(const Matrix& m) {
     for (const float x : m) range.include(x);
     Image image(m.rows, m.cols, 1);
     for (int i = 0; i < m.rows; ++i)
-        for (int j = 0; j < m.cols; ++j)
-            image(i, j, 0) = range.high > range.low ? (m(i, j) - range.low) / (range.high - range.low) : 0.5f;
+        for (int j = 0; j < m.cols; ++j) image(i, j, 0) = share_of(m(i, j), range.low, range.high);
     return image;
 }
 

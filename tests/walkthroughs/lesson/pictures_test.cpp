@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 
 #include "tests/test.h"
 #include "tests/this_process.h"
@@ -139,6 +140,8 @@ TEST_CASE("heat_colours: linear between five colours, clipped outside the range;
     CHECK(range(1, 0, 1) == Approx(0.99));
     CHECK(range(1, 1, 1) == Approx(0.02));
     CHECK(heat_colours(Matrix{{2, 3, 6}})(0, 1, 1) == Approx(0.07));  // a quarter of the range
+    const float largest = std::numeric_limits<float>::max();          // twice as much is no float
+    CHECK(heat_colours(Matrix{{-largest, 0, largest}}).pixels == heat_colours(Matrix{{0, 1, 2}}).pixels);
     CHECK(equal(0, 1, 1) == Approx(0.21));
 }
 
