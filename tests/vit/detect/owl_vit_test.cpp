@@ -174,6 +174,8 @@ TEST_CASE("forward: an absent query gets absent_logit and no gradient; other ima
     const Image a = random_image(random), b = random_image(random);
     const owl_vit::Steps steps = owl_vit::forward({a, b}, owl_vit::repeated(one_and_none, 2), w, config);
     CHECK(steps.present == std::vector<int>{1, 0, 1, 0});
+    const TokenBatch lowest{.sequences = 1, .length = 1, .ids = {1}, .mask = {}};  // 0 is padding, 1 is a token
+    CHECK(owl_vit::forward({a}, lowest, w, config).present == std::vector<int>{1});
     for (int n = 0; n < steps.logits.rows(); ++n) {
         CHECK(steps.logits.value()(n, 1) == -1e6f);
         CHECK(steps.logits.value()(n, 0) > -100);

@@ -295,6 +295,27 @@ TEST_CASE("forward: fresh residual convolutions add nothing") {
     CHECK(found == 3);
 }
 
+TEST_CASE("forward: residual convolutions add LN(1x1(gelu(LN(3x3(gelu(LN(1x1(x)))))))) to the output of their block") {
+    Random random(8);
+    vitdet::Config with = tiny;
+    with.residual = {1};  // the last block
+    const vitdet::Weights w = random_weights(with, random);
+    for (Var gain : {w.residual[1].norms[0].gain, w.residual[1].norms[1].gain, w.residual[1].norms[2].gain})
+        for (float& x : gain.value()) x += 0.5f * random.normal();
+    vitdet::Weights without = w;
+    without.residual[1] = {};
+    const Image image = random_image(random);
+    const Map x = vitdet::forward({image}, without, tiny).last;
+    const auto step = [&](const Map& from, int number, int side) {
+        const Matrix y = convolve_textbook(from.pixels.value(), from.size, w.residual[1].convolutions[number].weight.value(), {},
+                                           {.side = side, .padding = Padding::all(side / 2)});
+        return layer_norm(y, w.residual[1].norms[number], with.eps);
+    };
+    const Map narrow{activate(step(x, 0, 1), Activation::gelu), x.size};
+    const Map spread{activate(step(narrow, 1, 3), Activation::gelu), x.size};
+    check_close("last", vitdet::forward({image}, w, with).last.pixels.value(), add(x.pixels, step(spread, 2, 1)).value());
+}
+
 TEST_CASE("level_number: log2 of the stride") {
     vitdet::Config config;  // P = 16
     CHECK(vitdet::level_number(4, config) == 2);

@@ -457,6 +457,9 @@ TEST_CASE("Reader: token by token and code by code equals the full pass") {
     reader.select({1, 0});
     check_close("exchanged", slice_cols(reader.read(make_batch({{5}, {9}})), 0, 13),
                 concat_rows({slice_rows(of_words, 7, 1), slice_rows(of_words, 3, 1)}).value());
+    unified_io::Reader second(two_sources(), 4, 0, w, config);
+    second.select({1});  // before anything is read
+    check_close("the second source", slice_cols(second.read(make_batch({{0}})), 0, 13), slice_rows(of_words, 4, 1));
 
     const unified_io::Target codes{.tokens = {1, 1}, .codes = {0, 1, 2, 3, 4, 5, 6, 0}};
     const Matrix of_codes = unified_io::forward(two_sources(), codes, w, config).decoder.image_logits.value();  // (2*4, Vi)
