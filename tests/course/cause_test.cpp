@@ -139,6 +139,10 @@ TEST_CASE("cause: a factor is named from the sizes: sqrt(8), the unbiased varian
           "fits: yours = expected * 2.828 = sqrt(head width), head width = 8");
     CHECK(cause(changed(expected, [](float x) { return x * std::sqrt(23.0f / 24); }), expected, known) ==
           "fits: yours = expected * 0.9789 = sqrt((width - 1) / width), width = 24");
+    const Matrix wide = some(6, 11);
+    CHECK(cause(changed(wide, [](float x) { return x * 6; }), wide, {}) == "fits: yours = expected * 6 = its rows, its rows = 6");
+    CHECK(cause(changed(wide, [](float x) { return x / 11; }), wide, {}) ==
+          "fits: yours = expected * 0.09091 = 1 / its columns, its columns = 11");
     CHECK(cause(changed(expected, [](float x) { return -x; }), expected, known) == "fits: yours = expected * -1, the sign");
     CHECK(cause(changed(expected, [](float x) { return x * 0.7345f; }), expected, known) == "fits: yours = expected * 0.7345");
 }
