@@ -255,6 +255,9 @@ TEST_CASE("chain_of_thought::Training: the defaults") {
     CHECK(usual.other == chain_of_thought::Format::steps);
     CHECK(chain_of_thought::start.stddev == 0.2f);
     CHECK(chain_of_thought::start.embedding_stddev == 0.5f);
+    const chain_of_thought::Words words = chain_of_thought::words_of({.digits = 10});  // each after the digits, one after another
+    CHECK(std::vector<int>{words.equals, words.answer, words.end, words.direct, words.steps} ==
+          std::vector<int>{10, 11, 12, 13, 14});
 }
 
 TEST_CASE("chain_of_thought: tasks without digits, too large ones, digits beyond them and an empty continuation are refused") {

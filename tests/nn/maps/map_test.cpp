@@ -50,6 +50,12 @@ TEST_CASE("size_after: the number of window positions") {
     CHECK(size_after({1, 1, most}, {.side = 1}) == MapSize{1, 1, most});
     CHECK(size_after({1, most, 1}, {.side = 1}) == MapSize{1, most, 1});
     CHECK(size_after({most, 1, 1}, {.side = 1}) == MapSize{most, 1, 1});
+    CHECK(error_of([] {
+              size_after({2, 32768, 32768}, {.side = 1});
+          })
+              .ends_with(
+                  "size_after: 2 images of 32768 x 32768 pixels, padding included, are more than 2147483647 rows, the maximum "
+                  "of a matrix"));
 }
 
 TEST_CASE("same_padding: the new size is the old one divided by the stride, rounded up; an odd pixel goes to bottom and right") {

@@ -183,6 +183,8 @@ TEST_CASE("decomposed_bias: one row of two tokens, by hand") {
     CHECK(identical(below.value(), Matrix{{30, 22}, {51, 45}}));
     CHECK(without_place(error_of([] { vitdet::decomposed_bias(Matrix(2, 1), Matrix(2, 1), Matrix(3, 1), 1, 2, 1); })) ==
           "decomposed_bias: tables (2, 1) and (3, 1) for a map of 1 x 2, which has 1 and 3 offsets");
+    CHECK(without_place(error_of([] { vitdet::decomposed_bias(Matrix(12, 1), Matrix(5, 1), Matrix(6, 1), 3, 4, 1); })) ==
+          "decomposed_bias: tables (5, 1) and (6, 1) for a map of 3 x 4, which has 5 and 7 offsets");
     const auto refused = [](int a, int b) {
         return without_place(error_of([&] { vitdet::decomposed_bias(Matrix(4, 1), Matrix(1, 1), Matrix(3, 1), a, b, 1); }));
     };

@@ -39,6 +39,10 @@ TEST_CASE("resize_bicubic_antialiased: a = -0.5, and values are clamped to 0 ...
     CHECK(doubled(0, 0, 0) == Approx(0.5 * 0.8671875 / 0.796875).epsilon(1e-5));
     CHECK(resize_bicubic_antialiased(row_of_pixels({1, 0}), 1, 4)(0, 0, 0) == 1);  // 1.088 without the cut
     CHECK(resize_bicubic_antialiased(row_of_pixels({1, 0}), 1, 4)(0, 3, 0) == 0);
+    // The columns are cut off before the rows are resized: the upper left pixel gives 1.088 by its row, and is read as 1.
+    Image corner(2, 2, 1);
+    corner(0, 0, 0) = 1;
+    CHECK(resize_bicubic_antialiased(corner, 4, 4)(1, 0, 0) == resize_bicubic_antialiased(row_of_pixels({1, 0}), 1, 4)(0, 1, 0));
 }
 
 TEST_CASE("resize_bicubic_antialiased: a constant image stays constant, the same size changes nothing") {

@@ -149,6 +149,7 @@ TEST_CASE("split_busiest: an unused code becomes a copy of the most used one, ea
     check_close("sums", book.sums.value(), {{3, 4}, {3 * 0.9f, 4 * 1.1f}});
     check_close("counts", book.counts.value(), {{2, 2}});
     CHECK(split_busiest(book, 0.1f, 0.1f, Matrix{{0, 1}}) == 0);  // every code has enough vectors now
+    CHECK(split_busiest(book, 2, 0.1f, Matrix{{0, 1}}) == 0);     // as many as the least are enough
     SummedCodebook wide{.sums = Var(Matrix{{2, 4, 8}, {0, 0, 1}}), .counts = Var(Matrix{{4, 0}})};
     CHECK(split_busiest(wide, 0.1f, 0, Matrix(1, 3)) == 1);
     CHECK_THROWS_WITH(split_busiest(wide, 3, 0, Matrix(0, 3)),

@@ -251,6 +251,7 @@ TEST_CASE("Options: --trace - is the terminal and no file") {
     std::filesystem::create_directory("-");  // where a file could not be written
     CHECK(refusal({"--trace", "-"}) == "");
     CHECK(refusal({"--page", "-"}) == "--page -: is not an ordinary file and is not replaced by one");
+    CHECK(refusal({"--trace", "-", "--page", "-"}) == "--page -: is not an ordinary file and is not replaced by one");
     std::filesystem::remove("-");
 }
 
