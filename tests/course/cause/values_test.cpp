@@ -44,7 +44,7 @@ static const std::vector<Form> forms{
     {"ReLU", [](double x) { return x > 0 ? x : 0; }}};
 
 TEST_CASE("other_activation: any of five in place of any of four, by eight numbers that are not near the minimum") {
-    const Matrix x{{0.31f, 0.45f, 0.58f, 0.72f}, {0.9f, 1.1f, 1.25f, 1.4f}};
+    const Matrix x{{0.08f, 0.45f, 0.58f, 0.72f}, {0.9f, 1.1f, 1.25f, 1.4f}};
     for (const Form& right : forms)
         for (const Form& wrong : forms) {
             const bool alike = right.f == forms[0].f && wrong.f == forms[1].f;  // equal within rounding at these numbers
@@ -101,6 +101,9 @@ TEST_CASE("stretched_columns: one factor and a constant for each column, through
     const Matrix x{{1, 7}, {2, 3}, {4, 4}, {8, 9}, {3, 1}}, large{{1000, 7000}, {2000, 3000}, {4000, 4000}, {8000, 9000}};
     check_guess(stretched_columns, stretched(x, 0.75f, 0.75f), x, "fits: in every column yours = expected * 0.75 = 3 / 4" + end);
     check_guess(stretched_columns, stretched(x, 1, 1), x, "fits: every column is shifted by its own constant");
+    CHECK(said(stretched_columns, {{0.4f, 1.3f}, {0.7f, 1.5f}, {1.1f, 1.9f}, {1.9f, 2.7f}},
+               {{0.1f, 0.2f}, {0.4f, 0.4f}, {0.8f, 0.8f}, {1.6f, 1.6f}}) ==
+          "fits: every column is shifted by its own constant");  // though rounded
     CHECK(said(stretched_columns, stretched(x, 0.75f, 0.76f), x) == "");
     CHECK(said(stretched_columns, stretched(x, 0.01f, 0.0101f), x) == "");
     CHECK(said(stretched_columns, stretched(x, -1, -1), x) == "fits: in every column yours = expected * -1, the sign" + end);
