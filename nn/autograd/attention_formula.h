@@ -1,7 +1,7 @@
 // attention_formula.h: each element of attend() and of its gradients as a formula (formula.h), from q, k, v and the bias alone.
 //
 //   tables  that attend() adds for the formulas to read: h, hv, heads, scale; shared: query heads for one key head; segments, and
-//           for each of them first_query, queries, first_key, keys, first_weight; segment of each query row, -1 outside all;
+//           for each of them first_query, queries, first_key, keys, first_weight; segment of each query row;
 //           most_queries, most_keys of a segment; under a mask may: (rows of q) x most_keys, 1 where it may attend to the key
 //   note    attend() under a hook, and so in a trace, runs operation by operation, each with its own formula
 #pragma once

@@ -46,8 +46,8 @@ static const Json* member_at(const Json& config, std::string_view key) {
     const Json* here = &config;
     while (here != nullptr && here->kind == Json::Kind::object) {
         const std::size_t dot = key.find('.');
-        here = here->find(key.substr(0, dot));
-        if (dot == std::string_view::npos) return here != nullptr && here->kind != Json::Kind::null ? here : nullptr;
+        here = here->find_unless_null(key.substr(0, dot));
+        if (dot == std::string_view::npos) return here;
         key.remove_prefix(dot + 1);
     }
     return nullptr;

@@ -40,7 +40,7 @@ TEST_CASE("run: stops endless loops, endless output, endless answers and remaini
     CHECK(endless.output.size() == 100);
     CHECK_FALSE(endless.ended_well);
     CHECK(shell("eval \"yes >&$1\"", 20).answers.size() <= 2000000);
-    RunLimits six;  // so many bytes are allowed, one more is not
+    RunLimits six;  // 6 bytes are allowed, 7 are not
     six.answer_bytes = 6;
     const auto answer = [&](const std::string& words, const std::string& seconds) {
         return run({"sh", "-c", "eval \"echo " + words + " >&$1\"; sleep " + seconds, "sh", "{answers}"}, ".", six);

@@ -304,8 +304,7 @@ Config config_of(const Safetensors& checkpoint, const GivenSettings& given) {
     int first = 0;  // the first block with a gated layer before it
     while (first < config.language.depth && !checkpoint.has(blocks + std::to_string(first) + gated + "attn_gate")) ++first;
     require(first < config.language.depth, checkpoint.path, ": none of its ", config.language.depth,
-            " blocks has a gated layer (", blocks, "0", gated,
-            "attn_gate, or of a later block); is it the language model alone?");
+            " blocks has a gated layer, such as ", blocks, "0", gated, "attn_gate; is it the language model alone?");
     config.every = first + 1;
     const std::string layer = blocks + std::to_string(first) + gated;
     config.mlp_width = size_of(checkpoint, layer + "ff.1.weight", 0);

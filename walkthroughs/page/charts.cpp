@@ -22,6 +22,7 @@ static std::string place(double x) {
 // All digits that a float has.
 static std::string exact(float x) { return std::isfinite(x) ? short_digits(static_cast<double>(x), 9) : fixed(x); }
 
+// Of a pixel of heat_colours(), whose numbers are 0 to 1.
 static std::string hex_colour(const Image& image, int y, int x) {
     static constexpr std::string_view digits = "0123456789abcdef";
     std::string words = "#";

@@ -162,7 +162,7 @@ TEST_CASE("grade_bodies: each body is built into the solution and asked; what is
     CHECK(complete.asked.output == std::to_string(geteuid() == 0 ? 65534 : geteuid()) + "\n");
     CHECK_FALSE(std::filesystem::exists(scratch.path("runs/causal")));
     CHECK(graded({{"causal", {right, ""}}}, false).score() == 4);  // without the two points of the public test
-    const mode_t before = umask(077);  // as a careful root has it: what nobody is to run must be readable all the same
+    const mode_t before = umask(077);  // files of a strict grader: the account must be able to read the programs all the same
     CHECK(graded({{"causal", {right, ""}}}).score() == 6);
     umask(before);
 

@@ -330,10 +330,11 @@ TEST_CASE("config_of: a file without gated layers is refused, with the name of t
     Parameters table = flamingo::parameters(w, tiny);
     std::erase_if(table, [](const Parameter& each) { return each.name.find("gated_cross_attn") != std::string::npos; });
     save(table, path, flamingo::metadata(tiny));
-    CHECK(error_of([&] { flamingo::config_of(Safetensors(path), {}); }) ==
-          path +
-              ": none of its 3 blocks has a gated layer (lang_encoder.transformer.h.0.gated_cross_attn_layer.attn_gate, or of a "
-              "later block); is it the language model alone?");
+    CHECK(
+        error_of([&] { flamingo::config_of(Safetensors(path), {}); }) ==
+        path +
+            ": none of its 3 blocks has a gated layer, such as lang_encoder.transformer.h.0.gated_cross_attn_layer.attn_gate; is it "
+            "the language model alone?");
 }
 
 TEST_CASE("flamingo::Config: the defaults") {

@@ -246,7 +246,7 @@ TEST_CASE("draw_block_masks: blocks of 16 patches are wide or tall, up to about 
     for (int b = 0; b < 200; ++b)
         squares += longest_run(masks.row(b), 12, 12, false) == 4 && longest_run(masks.row(b), 12, 12, true) == 4;
     CHECK(squares > 20);
-    // A block of 8 patches is at least 2 wide and 2 tall: in a grid of 2 columns, or 2 rows, which it would fill, there is none.
+    // A block of 8 patches is at least 2 wide and 2 tall; it is not placed where it would fill a grid of 2 columns, or 2 rows.
     const Matrix narrow = draw_block_masks(random, 50, 100, 2, 8, 8), flat = draw_block_masks(random, 50, 2, 100, 8, 8);
     for (int b = 0; b < 50; ++b) {
         CHECK(longest_run(narrow.row(b), 100, 2, true) < 4);
